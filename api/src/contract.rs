@@ -1,0 +1,170 @@
+//! The contract between the operator and what runs in a Task's pod: paths, users, environment variables.
+//!
+//! Names that images written for axon rely on (`/axon_entrypoint.sh`, the first `AXON_*` variables, uid 61100,
+//! `/workspace/repo`, `/axon/plugin`, the marker block) never change. The `*_FILE` variables carry what is too
+//! long for an argument or an environment variable: Linux limits one string to 128 KiB.
+
+/// Program that the agent container starts; its one argument is the prompt.
+pub const ENTRYPOINT: &str = "/axon_entrypoint.sh";
+/// User and group that every container of a Task runs as.
+pub const UID: i64 = 61100;
+/// Volume with the clone.
+pub const WORKSPACE_DIR: &str = "/workspace";
+/// The clone itself, and the agent's working directory when the Task has a Workspace.
+pub const REPO_DIR: &str = "/workspace/repo";
+/// Plugin tree: `<plugin>/skills/<skill>/SKILL.md` and `<plugin>/agents/<agent>.md`.
+pub const PLUGIN_DIR: &str = "/axon/plugin";
+/// Where the Task's own ConfigMap is mounted, when it has one.
+pub const INPUT_DIR: &str = "/axon/input";
+/// Home directory, an emptyDir: the root file system is read-only.
+pub const HOME_DIR: &str = "/home/agent";
+/// Kubernetes' default path of the termination message.
+pub const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// Keys of the Task's ConfigMap, and so file names below [`INPUT_DIR`].
+pub mod input {
+    /// The prompt, byte for byte.
+    pub const PROMPT: &str = "prompt";
+    /// Agent instructions.
+    pub const AGENTS_MD: &str = "agents.md";
+    /// MCP servers: `{"mcpServers": {NAME: {...}}}`.
+    pub const MCP_SERVERS: &str = "mcp.json";
+    /// Plugins: the JSON form of `AgentConfigSpec.plugins`.
+    pub const PLUGINS: &str = "plugins.json";
+    /// Files to write into the clone: the JSON form of `WorkspaceSpec.files`.
+    pub const FILES: &str = "files.json";
+}
+
+/// Names of the containers of a Task's pod.
+pub mod container {
+    /// The init container that clones, prepares the branch and writes files.
+    pub const WORKSPACE: &str = "workspace";
+    /// The container that runs the agent.
+    pub const AGENT: &str = "agent";
+}
+
+/// Environment variables of the pod.
+pub mod env {
+    /// Agent type, always set.
+    pub const AGENT_TYPE: &str = "AXON_AGENT_TYPE";
+    /// Model, when the Task names one.
+    pub const MODEL: &str = "AXON_MODEL";
+    /// Branch to work on, when the Task names one.
+    pub const BRANCH: &str = "AXON_BRANCH";
+    /// `spec.ref` of the Workspace, when it names one.
+    pub const BASE_BRANCH: &str = "AXON_BASE_BRANCH";
+    /// File with the prompt, set when the prompt is too long for an argument.
+    pub const PROMPT_FILE: &str = "AXON_PROMPT_FILE";
+    /// Agent instructions, when they fit an environment variable.
+    pub const AGENTS_MD: &str = "AXON_AGENTS_MD";
+    /// File with the agent instructions.
+    pub const AGENTS_MD_FILE: &str = "AXON_AGENTS_MD_FILE";
+    /// MCP servers as JSON, when they fit an environment variable.
+    pub const MCP_SERVERS: &str = "AXON_MCP_SERVERS";
+    /// File with the MCP servers as JSON.
+    pub const MCP_SERVERS_FILE: &str = "AXON_MCP_SERVERS_FILE";
+    /// Directory of the plugin tree.
+    pub const PLUGIN_DIR: &str = "AXON_PLUGIN_DIR";
+    /// Repository URL; init container only.
+    pub const REPO: &str = "AXON_REPO";
+    /// Directory of the Task's own ConfigMap; init container only.
+    pub const INPUT_DIR: &str = "AXON_INPUT_DIR";
+    /// Token for git and for GitHub's API.
+    pub const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
+    /// The same token, as `gh` reads it for github.com.
+    pub const GH_TOKEN: &str = "GH_TOKEN";
+    /// The same token, as `gh` reads it for any other host.
+    pub const GH_ENTERPRISE_TOKEN: &str = "GH_ENTERPRISE_TOKEN";
+    /// Host for `gh`, when it is not github.com.
+    pub const GH_HOST: &str = "GH_HOST";
+}
+
+/// Longest text (bytes) that goes into one argument or environment variable; longer text goes by file.
+/// Linux's limit is 131,072 with the terminating NUL and, for a variable, its name.
+pub const MAX_INLINE_BYTES: usize = 96 * 1024;
+
+/// Returns `text` so that the kubelet, which expands `$(NAME)` in args and env values, gives back `text` itself.
+///
+/// The kubelet reads `$$` as an escaped `$` wherever it stands, so each `$` that is followed by `(` or `$` is
+/// doubled (see `k8s.io/kubernetes/third_party/forked/golang/expansion`).
+#[must_use]
+pub fn escape_expansion(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + 8);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        escaped.push(c);
+        if c == '$' && matches!(chars.peek(), Some('(' | '$')) {
+            escaped.push('$');
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The kubelet's rule, restated: `$$` is `$`, `$(NAME)` of a known NAME is its value, all else is itself.
+    fn kubelet_expand(input: &str) -> String {
+        let chars: Vec<char> = input.chars().collect();
+        let mut out = String::new();
+        let mut i = 0;
+        while i < chars.len() {
+            if chars[i] != '$' || i + 1 >= chars.len() {
+                out.push(chars[i]);
+                i += 1;
+                continue;
+            }
+            match chars[i + 1] {
+                '$' => {
+                    out.push('$');
+                    i += 2;
+                }
+                '(' => match chars[i + 2..].iter().position(|c| *c == ')') {
+                    Some(len) => {
+                        out.push_str("EXPANDED");
+                        i += 3 + len;
+                    }
+                    None => {
+                        out.push_str("$(");
+                        i += 2;
+                    }
+                },
+                other => {
+                    out.push('$');
+                    out.push(other);
+                    i += 2;
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn known_shapes_survive_the_kubelet() {
+        for text in [
+            "$(GITHUB_TOKEN)",
+            "$$(X)",
+            "$$$(X)",
+            "$",
+            "$$",
+            "a$b",
+            "$(",
+            "$()",
+            "${X}",
+            "cost: $5 $(",
+            "$$$$",
+        ] {
+            assert_eq!(kubelet_expand(&escape_expansion(text)), text, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives_the_kubelet(text in "[$()A-Z a{}]{0,40}") {
+            prop_assert_eq!(kubelet_expand(&escape_expansion(&text)), text);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Repository URLs and branch names.
+
+use url::Url;
+
+/// Where a repository lives, read from its URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    /// Host, lower case, with the port when the URL has one. Never holds credentials.
+    pub host: String,
+    /// Path without leading slash and without a trailing `.git` or slash, such as `org/repo`.
+    pub path: String,
+    /// True for `http` and `https` URLs, the ones that take a token.
+    pub is_http: bool,
+}
+
+/// A repository URL that git could not clone or that is not allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{url:?} is not a repository URL: use https://, http://, git://, ssh:// or git@HOST:PATH")]
+pub struct InvalidRepository {
+    /// The refused text.
+    pub url: String,
+}
+
+impl Repository {
+    /// Reads a URL in one of the forms that a Workspace may have.
+    ///
+    /// # Errors
+    /// [`InvalidRepository`] for any other form, such as a local path.
+    pub fn parse(text: &str) -> Result<Self, InvalidRepository> {
+        let invalid = || InvalidRepository { url: text.to_owned() };
+        if let Some(rest) = text.strip_prefix("git@") {
+            let (host, path) = rest.split_once(':').ok_or_else(invalid)?;
+            if host.is_empty() || path.trim_matches('/').is_empty() || text.contains(char::is_whitespace) {
+                return Err(invalid());
+            }
+            return Ok(Self {
+                host: host.to_ascii_lowercase(),
+                path: normalise_path(path),
+                is_http: false,
+            });
+        }
+        let url = Url::parse(text).map_err(|_| invalid())?;
+        if !matches!(url.scheme(), "https" | "http" | "git" | "ssh") {
+            return Err(invalid());
+        }
+        let name = url.host_str().filter(|h| !h.is_empty()).ok_or_else(invalid)?;
+        let host = match url.port() {
+            Some(port) => format!("{}:{port}", name.to_ascii_lowercase()),
+            None => name.to_ascii_lowercase(),
+        };
+        Ok(Self {
+            host,
+            path: normalise_path(url.path()),
+            is_http: url.scheme().starts_with("http"),
+        })
+    }
+
+    /// Returns true when the repository is on github.com.
+    #[must_use]
+    pub fn is_github_com(&self) -> bool {
+        self.host == "github.com" || self.host == "www.github.com"
+    }
+
+    /// Returns what identifies the repository however its URL is written: two Workspaces with the same key push to
+    /// the same branches.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let host = self.host.split(':').next().unwrap_or_default();
+        format!("{host}/{}", self.path.to_ascii_lowercase())
+    }
+}
+
+fn normalise_path(path: &str) -> String {
+    let trimmed = path.trim_matches('/');
+    trimmed.strip_suffix(".git").unwrap_or(trimmed).to_owned()
+}
+
+/// Returns why git would refuse `name` as a branch, or `None` if it would take it (git-check-ref-format's rules).
+#[must_use]
+pub fn branch_fault(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        return Some("is empty");
+    }
+    if name.starts_with('-') {
+        return Some("starts with '-'");
+    }
+    if name == "@" || name == "HEAD" {
+        return Some("is a name that git reserves");
+    }
+    if name
+        .chars()
+        .any(|c| c.is_ascii_control() || " ~^:?*[\\".contains(c))
+    {
+        return Some("has a space, a control character or one of ~^:?*[\\");
+    }
+    if name.contains("..") || name.contains("@{") || name.contains("//") {
+        return Some("has '..', '@{' or '//'");
+    }
+    if name.starts_with('/') || name.ends_with('/') || name.ends_with('.') {
+        return Some("starts or ends with '/', or ends with '.'");
+    }
+    if name
+        .split('/')
+        .any(|part| part.starts_with('.') || part.ends_with(".lock"))
+    {
+        return Some("has a part that starts with '.' or ends with '.lock'");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_host_and_path_of_every_form() {
+        let cases = [
+            (
+                "https://github.com/org/my.repo.git",
+                "github.com",
+                "org/my.repo",
+                true,
+            ),
+            (
+                "https://user:tok@GitHub.com/org/repo/",
+                "github.com",
+                "org/repo",
+                true,
+            ),
+            ("http://git.example:8080/a/b", "git.example:8080", "a/b", true),
+            ("git://host/x.git", "host", "x", false),
+            ("git@github.com:org/repo.git", "github.com", "org/repo", false),
+            ("ssh://git@host:2222/org/repo", "host:2222", "org/repo", false),
+        ];
+        for (text, host, path, is_http) in cases {
+            let repo = Repository::parse(text).unwrap();
+            assert_eq!(
+                (repo.host.as_str(), repo.path.as_str(), repo.is_http),
+                (host, path, is_http),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_remote() {
+        for text in [
+            "",
+            "/local",
+            "file:///x",
+            "ext::sh -c id",
+            "git@host",
+            "ftp://h/x",
+            "https://",
+            "C:\\x",
+        ] {
+            assert!(Repository::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_repository_has_one_key() {
+        let keys: Vec<String> = [
+            "https://github.com/Org/Repo.git",
+            "git@github.com:org/repo",
+            "ssh://git@github.com:22/org/repo/",
+        ]
+        .iter()
+        .map(|u| Repository::parse(u).unwrap().key())
+        .collect();
+        assert!(keys.iter().all(|k| k == "github.com/org/repo"), "{keys:?}");
+    }
+
+    #[test]
+    fn branch_names_follow_git() {
+        for good in ["main", "feature/x-1", "a.b", "ünï", "x@y", "@x"] {
+            assert_eq!(branch_fault(good), None, "{good}");
+        }
+        for bad in [
+            "", "-x", "@", "HEAD", "a b", "a..b", "a@{1}", "a//b", "/a", "a/", "a.", ".a", "a/.b", "a.lock",
+            "a.lock/b", "a~", "a:b", "a\nb", "a\\b",
+        ] {
+            assert!(branch_fault(bad).is_some(), "{bad}");
+        }
+    }
+}

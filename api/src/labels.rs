@@ -1,0 +1,19 @@
+//! Labels and annotations that the product writes or reads.
+
+/// Name of the Task that a Job, Pod or ConfigMap belongs to.
+pub const TASK: &str = "axon.io/task";
+/// Name of the TaskSpawner that created a Task.
+pub const TASK_SPAWNER: &str = "axon.io/taskspawner";
+/// Standard application name label; the value is [`APP_NAME`].
+pub const NAME: &str = "app.kubernetes.io/name";
+/// Standard component label.
+pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// Standard owner label; the value is [`MANAGER`] on what the operator makes.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// Value of [`NAME`] on every object of the product.
+pub const APP_NAME: &str = "axon";
+/// Value of [`COMPONENT`] on what runs a Task.
+pub const COMPONENT_TASK: &str = "task";
+/// Value of [`MANAGED_BY`], and the field manager of the operator's writes.
+pub const MANAGER: &str = "axon-operator";

@@ -1,0 +1,26 @@
+//! What the operator, the CLI and the pod agree on: the four kinds, the names of child objects, the pod
+//! contract, and how an agent's outcome travels. No network, no clock, no environment.
+
+pub mod agents;
+pub mod contract;
+pub mod crds;
+pub mod git;
+pub mod godur;
+pub mod labels;
+pub mod naming;
+pub mod outputs;
+pub mod usage;
+pub mod v1alpha1;
+pub mod yaml;
+
+pub use v1alpha1::{
+    AgentConfig, AgentConfigSpec, Task, TaskPhase, TaskReason, TaskSpawner, TaskSpawnerSpec, TaskSpec,
+    TaskStatus, Workspace, WorkspaceSpec,
+};
+
+/// API group of all kinds.
+pub const GROUP: &str = "axon.io";
+/// The one served and stored version.
+pub const VERSION: &str = "v1alpha1";
+/// Group and version as manifests write them.
+pub const API_VERSION: &str = "axon.io/v1alpha1";

@@ -1,0 +1,52 @@
+//! Deterministic names of child objects.
+//!
+//! A name that is too long is cut and ends in a hash of the whole, so that two long names never meet.
+
+use sha2::{Digest, Sha256};
+
+/// Longest name of a Task: it is also a label value and a Job's name.
+pub const MAX_TASK_NAME: usize = 63;
+
+/// Returns `<base>-<suffix>` if it fits `max` characters, else a cut `base`, ten hex digits of a hash and `suffix`.
+#[must_use]
+pub fn child(base: &str, suffix: &str, max: usize) -> String {
+    let whole = format!("{base}-{suffix}");
+    if whole.len() <= max {
+        return whole;
+    }
+    let digest = Sha256::digest(whole.as_bytes());
+    let hash: String = digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+    let room = max.saturating_sub(hash.len() + suffix.len() + 2);
+    let mut cut = room.min(base.len());
+    while !base.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    let stem = base.get(..cut).unwrap_or_default().trim_end_matches(['-', '.']);
+    format!("{stem}-{hash}-{suffix}")
+}
+
+/// Returns the name of the ConfigMap that carries a Task's long inputs into its pod.
+#[must_use]
+pub fn task_input(task: &str) -> String {
+    child(task, "input", 253)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_names_are_kept() {
+        assert_eq!(child("fix-1", "input", 63), "fix-1-input");
+        assert_eq!(task_input(&"a".repeat(63)).len(), 69);
+    }
+
+    #[test]
+    fn long_names_are_cut_and_stay_apart() {
+        let (a, b) = (format!("{}x", "a".repeat(80)), format!("{}y", "a".repeat(80)));
+        let (cut_a, cut_b) = (child(&a, "1", 63), child(&b, "1", 63));
+        assert!(cut_a.len() <= 63 && cut_a.ends_with("-1"), "{cut_a}");
+        assert_ne!(cut_a, cut_b);
+        assert_eq!(cut_a, child(&a, "1", 63));
+    }
+}

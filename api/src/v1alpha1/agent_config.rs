@@ -1,0 +1,106 @@
+//! AgentConfig: instructions, plugins and MCP servers that Tasks share.
+
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What an agent gets besides its prompt.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "axon.io",
+    version = "v1alpha1",
+    kind = "AgentConfig",
+    plural = "agentconfigs",
+    namespaced,
+    shortname = "ac",
+    category = "axon",
+    derive = "PartialEq",
+    doc = "An AgentConfig is a reusable bundle of agent instructions, plugins and MCP servers.",
+    printcolumn(json_path = ".spec.plugins[*].name", name = "Plugins", type_ = "string"),
+    printcolumn(
+        json_path = ".spec.mcpServers[*].name",
+        name = "MCP Servers",
+        type_ = "string"
+    ),
+    printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentConfigSpec {
+    /// Instructions at user level, in addition to the repository's own (`AGENTS.md`, `CLAUDE.md`).
+    #[serde(default, rename = "agentsMD", skip_serializing_if = "Option::is_none")]
+    pub agents_md: Option<String>,
+    /// Bundles of skills and sub-agents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plugins: Vec<Plugin>,
+    /// MCP servers that the agent may call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mcp_servers: Vec<McpServer>,
+}
+
+/// A bundle of skills and sub-agents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Plugin {
+    /// Name: the plugin's directory and the namespace of what it holds.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Skills; each becomes `skills/<name>/SKILL.md`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skills: Vec<PluginFile>,
+    /// Sub-agents; each becomes `agents/<name>.md`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<PluginFile>,
+}
+
+/// A skill or a sub-agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginFile {
+    /// Name.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Markdown with front matter.
+    pub content: String,
+}
+
+/// An MCP server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpServer {
+    /// Name: the key in the agent's own configuration.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Transport: `stdio`, `http` or `sse`.
+    #[serde(rename = "type")]
+    pub transport: McpTransport,
+    /// Program to start (stdio only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// Arguments of the program (stdio only).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Address of the server (http and sse only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// HTTP headers (http and sse only).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Environment of the program (stdio only).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+/// How to talk to an MCP server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum McpTransport {
+    /// A program in the agent's container, over its standard input and output.
+    Stdio,
+    /// Streamable HTTP.
+    Http,
+    /// Server-sent events.
+    Sse,
+}

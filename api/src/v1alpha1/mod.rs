@@ -1,0 +1,21 @@
+//! The four kinds of `axon.io/v1alpha1`, one file each. Fields are additive only; manifests written for axon apply
+//! unchanged.
+
+mod agent_config;
+mod common;
+mod pod_overrides;
+mod task;
+mod task_spawner;
+mod task_status;
+mod workspace;
+
+pub use agent_config::{AgentConfig, AgentConfigSpec, McpServer, McpTransport, Plugin, PluginFile};
+pub use common::{Credentials, NameRef};
+pub use pod_overrides::{PodOverrides, Quantity, Resources};
+pub use task::{Task, TaskSpec};
+pub use task_spawner::{
+    Cron, GithubIssues, ItemState, ItemType, TaskSpawner, TaskSpawnerPhase, TaskSpawnerSpec,
+    TaskSpawnerStatus, TaskTemplate, When,
+};
+pub use task_status::{Attempt, TaskPhase, TaskReason, TaskStatus, condition};
+pub use workspace::{Workspace, WorkspaceFile, WorkspaceSpec};

@@ -1,0 +1,226 @@
+//! TaskSpawner: makes Tasks from GitHub issues and pull requests, or by the clock.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{Credentials, NameRef};
+use super::pod_overrides::PodOverrides;
+use crate::agents::AgentType;
+
+/// When to make Tasks, and which.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "axon.io",
+    version = "v1alpha1",
+    kind = "TaskSpawner",
+    plural = "taskspawners",
+    namespaced,
+    status = "TaskSpawnerStatus",
+    shortname = "ts",
+    category = "axon",
+    derive = "PartialEq",
+    doc = "A TaskSpawner creates Tasks from GitHub issues and pull requests, or on a schedule.",
+    printcolumn(
+        json_path = ".spec.taskTemplate.workspaceRef.name",
+        name = "Workspace",
+        type_ = "string"
+    ),
+    printcolumn(json_path = ".spec.when.cron.schedule", name = "Schedule", type_ = "string"),
+    printcolumn(json_path = ".spec.suspend", name = "Suspend", type_ = "boolean"),
+    printcolumn(json_path = ".status.phase", name = "Phase", type_ = "string"),
+    printcolumn(json_path = ".status.activeTasks", name = "Active", type_ = "integer"),
+    printcolumn(json_path = ".status.totalDiscovered", name = "Discovered", type_ = "integer"),
+    printcolumn(json_path = ".status.totalTasksCreated", name = "Tasks", type_ = "integer"),
+    printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.when.githubIssues) || has(self.taskTemplate.workspaceRef)")
+    .message("taskTemplate.workspaceRef is required with when.githubIssues: its Workspace names the repository to watch"))]
+pub struct TaskSpawnerSpec {
+    /// The source of work; exactly one.
+    pub when: When,
+    /// The Task to make of each item.
+    pub task_template: TaskTemplate,
+    /// How often to poll the source, such as `30s`, `5m` or `1h`.
+    #[serde(default = "default_poll_interval")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new(r"self.matches('^([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$') && self.matches('[1-9]')")
+        .message("pollInterval must be a positive duration such as 30s, 5m or 1h"))]
+    pub poll_interval: String,
+    /// Most Tasks of this spawner that run at the same time; 0 or absent means no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub max_concurrency: Option<i32>,
+    /// Most Tasks that this spawner makes in its life; 0 or absent means no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub max_total_tasks: Option<i32>,
+    /// Pauses the spawner; running Tasks go on.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+fn default_poll_interval() -> String {
+    "5m".to_owned()
+}
+
+/// A source of work.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.githubIssues) != has(self.cron)")
+    .message("exactly one source is needed: set either githubIssues or cron"))]
+pub struct When {
+    /// Issues and pull requests of the Workspace's repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github_issues: Option<GithubIssues>,
+    /// The clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron: Option<Cron>,
+}
+
+/// Which issues and pull requests to pick.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GithubIssues {
+    /// Kinds of items: `issues`, `pulls`.
+    #[serde(default = "default_types")]
+    pub types: Vec<ItemType>,
+    /// Labels that an item must have, all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// Labels that an item must not have, none of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude_labels: Vec<String>,
+    /// State of the items: `open`, `closed` or `all`.
+    #[serde(default)]
+    pub state: ItemState,
+}
+
+fn default_types() -> Vec<ItemType> {
+    vec![ItemType::Issues]
+}
+
+/// A kind of item on GitHub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ItemType {
+    /// Issues.
+    Issues,
+    /// Pull requests.
+    Pulls,
+}
+
+/// State of an item on GitHub.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ItemState {
+    /// Open items.
+    #[default]
+    Open,
+    /// Closed items.
+    Closed,
+    /// Both.
+    All,
+}
+
+/// A schedule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cron {
+    /// Five fields: minute, hour, day of month, month, day of week.
+    #[schemars(length(min = 1, max = 256))]
+    pub schedule: String,
+    /// IANA name of the time zone that the schedule is in; UTC if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub time_zone: Option<String>,
+}
+
+/// The Task that a spawner makes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskTemplate {
+    /// Which agent runs.
+    #[serde(rename = "type")]
+    pub agent: AgentType,
+    /// What the agent uses to talk to its model provider.
+    pub credentials: Credentials,
+    /// Model to use instead of the agent's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Image to use instead of the agent's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Workspace of the Tasks; for GitHub sources also the repository to watch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace_ref: Option<NameRef>,
+    /// AgentConfig of the Tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_config_ref: Option<NameRef>,
+    /// Names of Tasks that must succeed before a spawned one starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub depends_on: Vec<String>,
+    /// Branch as a Go template, such as `axon-task-{{.Number}}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// Prompt as a Go template; the item's title, body and comments if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_template: Option<String>,
+    /// Seconds after which a finished Task is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub ttl_seconds_after_finished: Option<i32>,
+    /// Changes to the pods of the Tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_overrides: Option<PodOverrides>,
+}
+
+/// What a TaskSpawner is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
+pub enum TaskSpawnerPhase {
+    /// Not looked at yet.
+    Pending,
+    /// Polling its source.
+    Running,
+    /// Paused on request.
+    Suspended,
+    /// Its source can't be read or its template not be used; conditions say why.
+    Failed,
+}
+
+/// What a TaskSpawner is doing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskSpawnerStatus {
+    /// Current phase: `Pending`, `Running`, `Suspended` or `Failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<TaskSpawnerPhase>,
+    /// Name of the Deployment that runs the spawner: the operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_name: Option<String>,
+    /// Items that the last poll found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_discovered: Option<i64>,
+    /// Tasks that this spawner has created in its life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_tasks_created: Option<i64>,
+    /// Tasks of this spawner that have not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_tasks: Option<i64>,
+    /// When the source was last polled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_discovery_time: Option<Time>,
+    /// What there is to say about the phase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Details, by type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}

@@ -1,0 +1,212 @@
+//! What became of a Task.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::usage::Usage;
+
+/// Condition types, by kstatus' names, so that GitOps tools read a Task's progress.
+pub mod condition {
+    /// True once the Task has succeeded.
+    pub const READY: &str = "Ready";
+    /// True while the Task is on its way.
+    pub const RECONCILING: &str = "Reconciling";
+    /// True once the Task has failed for good.
+    pub const STALLED: &str = "Stalled";
+}
+
+/// Where a Task is in its life. `Succeeded` and `Failed` are final.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    strum::Display,
+    strum::EnumIter,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
+pub enum TaskPhase {
+    /// A Job exists (or is about to); its agent has not started.
+    Pending,
+    /// Something outside the Task must happen first; `message` names it.
+    Waiting,
+    /// The agent runs.
+    Running,
+    /// The agent ended well.
+    Succeeded,
+    /// The Task failed; `reason` and `message` say why.
+    Failed,
+}
+
+impl TaskPhase {
+    /// Returns true for the phases that never change again.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed)
+    }
+}
+
+/// Why a Task is in its phase, for programs; `message` says it for people.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    strum::Display,
+    strum::EnumIter,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
+pub enum TaskReason {
+    /// The Workspace that the Task names does not exist (yet).
+    WorkspaceNotFound,
+    /// The AgentConfig that the Task names does not exist (yet).
+    AgentConfigNotFound,
+    /// A Secret, or a key of it, that the pod needs does not exist (yet).
+    SecretNotFound,
+    /// Dependencies have not succeeded yet.
+    WaitingForDependencies,
+    /// Another Task works on the same branch of the same repository.
+    WaitingForBranch,
+    /// The namespace's quota, a policy or the API server refuses the Job or its pod for now.
+    PodRefused,
+    /// The pod waits for a node.
+    Unschedulable,
+    /// The pod's images are pulled, or its volumes made ready.
+    Starting,
+    /// The workspace is being cloned.
+    Cloning,
+    /// The agent runs.
+    AgentRunning,
+    /// The agent ended well.
+    Completed,
+    /// The agent failed or ended without a final result.
+    AgentError,
+    /// The model provider or the git host refused the credential.
+    AuthFailed,
+    /// The model provider's rate limit ended the run.
+    RateLimited,
+    /// The container was killed for its memory limit.
+    OOMKilled,
+    /// The pod was evicted from its node.
+    Evicted,
+    /// The run took longer than `activeDeadlineSeconds`.
+    DeadlineExceeded,
+    /// An image can't be pulled.
+    ImagePull,
+    /// The repository could not be cloned, or the branch not be set up.
+    CloneFailed,
+    /// The Task can never run as it is written.
+    InvalidConfig,
+    /// A dependency failed.
+    DependencyFailed,
+    /// The Task depends on itself.
+    DependencyCycle,
+    /// The pod, its node or its Job vanished before the agent ended.
+    PodLost,
+    /// Something was stopped on request.
+    Stopped,
+    /// The agent was silent for too long.
+    Stalled,
+    /// A reason that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// One pod that ran (a part of) the Task.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// Name of the pod.
+    pub pod_name: String,
+    /// Exit code of the agent container, when it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Why the attempt failed, when it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<TaskReason>,
+    /// Tokens and money of this attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+}
+
+/// What became of a Task.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskStatus {
+    /// Current phase: `Pending`, `Waiting`, `Running`, `Succeeded` or `Failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<TaskPhase>,
+    /// Why the Task is in this phase, as one word for programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<TaskReason>,
+    /// Why the Task is in this phase, with the evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Name of the Job created for the Task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_name: Option<String>,
+    /// Name of the newest pod of that Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_name: Option<String>,
+    /// When the agent started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When the Task ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+    /// Outputs of the run as `key: value` lines: `branch`, `pr`, `commit`, `base-branch`, `cost-usd`, `input-tokens`, `output-tokens`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
+    /// The outputs as a map; of equal keys the last one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub results: BTreeMap<String, String>,
+    /// Tokens and money of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// Pods that ended, oldest first; at most ten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub attempts: Vec<Attempt>,
+    /// Generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Ready`, `Reconciling` and `Stalled`, in kstatus' meaning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_of_a_later_version_does_not_break_reading() {
+        let status: TaskStatus =
+            serde_json::from_value(serde_json::json!({"reason": "FromTheFuture"})).unwrap();
+        assert_eq!(status.reason, Some(TaskReason::Unknown));
+    }
+
+    #[test]
+    fn only_the_two_last_phases_are_final() {
+        use strum::IntoEnumIterator;
+        let terminal: Vec<_> = TaskPhase::iter().filter(|p| p.is_terminal()).collect();
+        assert_eq!(terminal, [TaskPhase::Succeeded, TaskPhase::Failed]);
+    }
+}
