@@ -54,7 +54,12 @@ impl Report {
     /// Reads a termination message; `None` if it is anything else than a report.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str::<Self>(text.trim())
+        let text = text.trim();
+        // A JSON array would also fill the fields, in order.
+        if !text.starts_with('{') {
+            return None;
+        }
+        serde_json::from_str::<Self>(text)
             .ok()
             .filter(|report| report.axon == 1)
     }

@@ -30,4 +30,61 @@ impl Usage {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Returns the sum of two runs. A figure that only one of them has stays as it is.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let add = |a: Option<i64>, b: Option<i64>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.saturating_add(b)),
+            (one, other) => one.or(other),
+        };
+        Self {
+            cost_usd: match (&self.cost_usd, &other.cost_usd) {
+                (Some(a), Some(b)) => Some(add_decimals(a, b)),
+                (one, other) => one.clone().or_else(|| other.clone()),
+            },
+            input_tokens: add(self.input_tokens, other.input_tokens),
+            output_tokens: add(self.output_tokens, other.output_tokens),
+            cache_read_tokens: add(self.cache_read_tokens, other.cache_read_tokens),
+            cache_write_tokens: add(self.cache_write_tokens, other.cache_write_tokens),
+        }
+    }
+}
+
+/// Adds two decimal numbers to a billionth of a dollar, far below what any provider charges.
+fn add_decimals(a: &str, b: &str) -> String {
+    let value = |text: &str| {
+        text.parse::<f64>()
+            .ok()
+            .filter(|v| v.is_finite())
+            .unwrap_or_default()
+    };
+    let text = format!("{:.9}", value(a) + value(b));
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_keep_what_only_one_side_knows() {
+        let a = Usage {
+            cost_usd: Some("0.1".into()),
+            input_tokens: Some(1),
+            ..Usage::default()
+        };
+        let b = Usage {
+            cost_usd: Some("0.2".into()),
+            output_tokens: Some(2),
+            ..Usage::default()
+        };
+        let sum = a.plus(&b);
+        assert_eq!(sum.cost_usd.as_deref(), Some("0.3"));
+        assert_eq!(
+            (sum.input_tokens, sum.output_tokens, sum.cache_read_tokens),
+            (Some(1), Some(2), None)
+        );
+        assert_eq!(a.plus(&Usage::default()), a);
+    }
 }

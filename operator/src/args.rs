@@ -1,0 +1,33 @@
+//! Command line and environment of the operator. The only reader of the environment.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Parser;
+
+/// Runs AI coding agents as Kubernetes Jobs.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "axon-operator", version)]
+pub struct Args {
+    /// Name of this replica, unique among them.
+    #[arg(long, env = "POD_NAME")]
+    pub identity: String,
+    /// Namespace of the operator's own Lease.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "axon-system")]
+    pub namespace: String,
+    /// Address of /healthz, /readyz and /metrics.
+    #[arg(long, env = "AXON_LISTEN", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+    /// Registry (and path) of the agent and workspace images: REGISTRY/axon-NAME:TAG.
+    #[arg(long, env = "AXON_IMAGE_REGISTRY", default_value = "ghcr.io/axon-io")]
+    pub image_registry: String,
+    /// Tag of the agent and workspace images.
+    #[arg(long, env = "AXON_IMAGE_TAG", default_value = concat!("v", env!("CARGO_PKG_VERSION")))]
+    pub image_tag: String,
+    /// How long an image may fail to be pulled before its Task fails, such as 5m.
+    #[arg(long, env = "AXON_IMAGE_PULL_LIMIT", default_value = "5m", value_parser = axon_api::godur::parse)]
+    pub image_pull_limit: Duration,
+    /// What to log: error, warn, info, debug, trace, or a filter such as axon_operator=debug.
+    #[arg(long, env = "AXON_LOG", default_value = "info")]
+    pub log: String,
+}

@@ -1,0 +1,95 @@
+//! Events for people: few, and only after the status that they tell of is written.
+
+use axon_api::{Task, TaskPhase, TaskStatus};
+use kube::{Client, Resource};
+use kube_runtime::events::{Event, EventType, Recorder, Reporter};
+
+/// Publishes events about Tasks.
+#[derive(Clone)]
+pub struct Events(Recorder);
+
+impl Events {
+    /// Returns a publisher in the name of this replica.
+    #[must_use]
+    pub fn new(client: Client, instance: &str) -> Self {
+        let reporter = Reporter {
+            controller: "axon-operator".into(),
+            instance: Some(instance.to_owned()),
+        };
+        Self(Recorder::new(client, reporter))
+    }
+
+    /// Tells that a Task has entered the phase of `status`. An event that can't be written is only logged: the
+    /// status has it all.
+    pub async fn phase(&self, task: &Task, status: &TaskStatus) {
+        let Some(event) = event_of(status) else { return };
+        if let Err(error) = self.0.publish(&event, &task.object_ref(&())).await {
+            tracing::debug!(%error, "failed to publish an event");
+        }
+    }
+}
+
+fn event_of(status: &TaskStatus) -> Option<Event> {
+    let (type_, reason, note) = match status.phase? {
+        TaskPhase::Waiting => return None,
+        TaskPhase::Pending => (
+            EventType::Normal,
+            "TaskCreated",
+            format!("created Job {}", status.job_name.as_deref().unwrap_or_default()),
+        ),
+        TaskPhase::Running => (
+            EventType::Normal,
+            "TaskRunning",
+            format!(
+                "agent runs in pod {}",
+                status.pod_name.as_deref().unwrap_or_default()
+            ),
+        ),
+        TaskPhase::Succeeded => (
+            EventType::Normal,
+            "TaskSucceeded",
+            "agent has finished".to_owned(),
+        ),
+        TaskPhase::Failed => {
+            let reason = status.reason.map(|r| r.to_string()).unwrap_or_default();
+            (
+                EventType::Warning,
+                "TaskFailed",
+                format!("{reason}: {}", status.message.as_deref().unwrap_or_default()),
+            )
+        }
+    };
+    // The API's limit of a note is 1 kB.
+    let note = Some(note.chars().take(900).collect());
+    Some(Event {
+        type_,
+        reason: reason.to_owned(),
+        note,
+        action: "Run".to_owned(),
+        secondary: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use axon_api::TaskReason;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_is_a_warning_that_names_its_reason() {
+        let status = TaskStatus {
+            phase: Some(TaskPhase::Failed),
+            reason: Some(TaskReason::OOMKilled),
+            message: Some("x".repeat(5000)),
+            ..TaskStatus::default()
+        };
+        let event = event_of(&status).unwrap();
+        assert_eq!(
+            (event.reason.as_str(), event.type_ == EventType::Warning),
+            ("TaskFailed", true)
+        );
+        let note = event.note.unwrap();
+        assert!(note.starts_with("OOMKilled: x") && note.len() < 1024);
+    }
+}

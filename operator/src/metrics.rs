@@ -1,0 +1,216 @@
+//! Figures about the operator's work, in OpenMetrics form. Labels are bounded: no names of Tasks.
+
+use std::sync::atomic::AtomicU64;
+
+use axon_api::{Task, TaskStatus};
+use kube::ResourceExt;
+use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Labels of a started Task.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Kind {
+    namespace: String,
+    r#type: String,
+}
+
+/// Labels of a finished Task.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct End {
+    namespace: String,
+    r#type: String,
+    phase: String,
+    reason: String,
+}
+
+/// All figures; clones share them.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: std::sync::Arc<Registry>,
+    created: Family<Kind, Counter>,
+    completed: Family<End, Counter>,
+    duration: Family<Kind, Histogram>,
+    cost: Family<Kind, Counter<f64, AtomicU64>>,
+    input_tokens: Family<Kind, Counter>,
+    output_tokens: Family<Kind, Counter>,
+    /// Reconciliations that ended in an error.
+    pub reconcile_errors: Counter,
+    /// 1 while this replica leads.
+    pub leader: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Returns figures that all start at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let created = Family::default();
+        let completed = Family::default();
+        let duration = Family::new_with_constructor(durations as fn() -> Histogram);
+        let (cost, input_tokens, output_tokens) = (Family::default(), Family::default(), Family::default());
+        let (reconcile_errors, leader) = (Counter::default(), Gauge::default());
+        let mut registry = Registry::with_prefix("axon");
+        registry.register(
+            "task_created",
+            "Tasks whose Job was created",
+            Family::clone(&created),
+        );
+        registry.register(
+            "task_completed",
+            "Tasks that ended, by phase and reason",
+            Family::clone(&completed),
+        );
+        registry.register_with_unit(
+            "task_duration",
+            "Time from the agent's start to the Task's end",
+            Unit::Seconds,
+            Family::clone(&duration),
+        );
+        registry.register(
+            "task_cost_usd",
+            "Cost that agents reported, in US dollars",
+            Family::clone(&cost),
+        );
+        registry.register(
+            "task_input_tokens",
+            "Input tokens that agents reported",
+            Family::clone(&input_tokens),
+        );
+        registry.register(
+            "task_output_tokens",
+            "Output tokens that agents reported",
+            Family::clone(&output_tokens),
+        );
+        registry.register(
+            "reconcile_errors",
+            "Reconciliations that ended in an error",
+            reconcile_errors.clone(),
+        );
+        registry.register("leader", "1 while this replica leads", leader.clone());
+        let registry = std::sync::Arc::new(registry);
+        Self {
+            registry,
+            created,
+            completed,
+            duration,
+            cost,
+            input_tokens,
+            output_tokens,
+            reconcile_errors,
+            leader,
+        }
+    }
+
+    /// Counts a Task whose Job was created.
+    pub fn created(&self, task: &Task) {
+        self.created.get_or_create(&kind(task)).inc();
+    }
+
+    /// Counts a Task that entered the phase of `status`; only ends count.
+    pub fn entered(&self, task: &Task, status: &TaskStatus) {
+        let Some(phase) = status.phase.filter(|p| p.is_terminal()) else {
+            return;
+        };
+        let kind = kind(task);
+        let reason = status.reason.map(|r| r.to_string()).unwrap_or_default();
+        let end = End {
+            namespace: kind.namespace.clone(),
+            r#type: kind.r#type.clone(),
+            phase: phase.to_string(),
+            reason,
+        };
+        self.completed.get_or_create(&end).inc();
+        if let (Some(start), Some(end)) = (&status.start_time, &status.completion_time) {
+            let seconds = end.0.duration_since(start.0).as_secs_f64();
+            self.duration.get_or_create(&kind).observe(seconds.max(0.0));
+        }
+        let Some(usage) = &status.usage else { return };
+        if let Some(cost) = usage
+            .cost_usd
+            .as_ref()
+            .and_then(|c| c.parse::<f64>().ok())
+            .filter(|c| *c >= 0.0)
+        {
+            self.cost.get_or_create(&kind).inc_by(cost);
+        }
+        for (family, tokens) in [
+            (&self.input_tokens, usage.input_tokens),
+            (&self.output_tokens, usage.output_tokens),
+        ] {
+            family
+                .get_or_create(&kind)
+                .inc_by(tokens.and_then(|t| u64::try_from(t).ok()).unwrap_or_default());
+        }
+    }
+
+    /// Returns all figures as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String can't fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+fn durations() -> Histogram {
+    Histogram::new([30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0])
+}
+
+fn kind(task: &Task) -> Kind {
+    Kind {
+        namespace: task.namespace().unwrap_or_default(),
+        r#type: task.spec.agent.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axon_api::usage::Usage;
+    use axon_api::{TaskPhase, TaskReason};
+
+    use super::*;
+    use crate::task::fixtures::task;
+
+    #[test]
+    fn an_end_is_counted_with_its_money() {
+        let metrics = Metrics::new();
+        let status = TaskStatus {
+            phase: Some(TaskPhase::Failed),
+            reason: Some(TaskReason::OOMKilled),
+            usage: Some(Usage {
+                cost_usd: Some("0.5".into()),
+                input_tokens: Some(7),
+                ..Usage::default()
+            }),
+            ..TaskStatus::default()
+        };
+        metrics.created(&task("t"));
+        metrics.entered(
+            &task("t"),
+            &TaskStatus {
+                phase: Some(TaskPhase::Running),
+                ..TaskStatus::default()
+            },
+        );
+        metrics.entered(&task("t"), &status);
+        let text = metrics.text();
+        for line in [
+            r#"axon_task_created_total{namespace="team",type="claude-code"} 1"#,
+            r#"axon_task_completed_total{namespace="team",type="claude-code",phase="Failed",reason="OOMKilled"} 1"#,
+            r#"axon_task_cost_usd_total{namespace="team",type="claude-code"} 0.5"#,
+            r#"axon_task_input_tokens_total{namespace="team",type="claude-code"} 7"#,
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+}

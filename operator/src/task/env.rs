@@ -1,0 +1,127 @@
+//! Environment of a Task's containers. Secrets go by reference; their values are never seen here.
+
+use axon_api::contract::{self, env, input};
+use axon_api::git::Repository;
+use axon_api::{Task, Workspace, naming};
+use k8s_openapi::api::core::v1::{ConfigMapKeySelector, EnvVar, EnvVarSource, SecretKeySelector};
+use kube::ResourceExt;
+
+use super::input::Inputs;
+use super::job::{input_variables, literal};
+
+/// Returns the environment of the agent container: the contract's variables in the contract's order, then where long
+/// inputs are, then the user's own as far as they do not collide.
+pub(super) fn agent(task: &Task, workspace: Option<&Workspace>, inputs: &Inputs) -> Vec<EnvVar> {
+    let spec = &task.spec;
+    let mut all = Vec::new();
+    if let Some(model) = spec.model.as_deref().filter(|m| !m.is_empty()) {
+        all.push(literal(env::MODEL, model));
+    }
+    if let Some(branch) = spec.branch() {
+        all.push(literal(env::BRANCH, branch));
+    }
+    all.push(literal(env::AGENT_TYPE, &spec.agent.to_string()));
+    if let (Some(variable), Some(secret)) = (
+        spec.agent.credential_variable(spec.credentials.kind),
+        &spec.credentials.secret_ref,
+    ) {
+        all.push(from_secret(variable, &secret.name, variable));
+    }
+    all.extend(git(workspace));
+    all.extend(from_inputs(task, inputs));
+    if inputs.has(input::PLUGINS) {
+        all.push(literal(env::PLUGIN_DIR, contract::PLUGIN_DIR));
+    }
+    all.push(literal("HOME", contract::HOME_DIR));
+    all.extend(input_variables(inputs));
+    for user in spec.pod_overrides.iter().flat_map(|o| &o.env) {
+        if !all.iter().any(|built_in| built_in.name == user.name) {
+            all.push(user.clone());
+        }
+    }
+    all
+}
+
+/// Returns the environment of the container that prepares the workspace.
+pub(super) fn workspace(task: &Task, workspace: Option<&Workspace>, inputs: &Inputs) -> Vec<EnvVar> {
+    let mut all = Vec::new();
+    if let Some(workspace) = workspace {
+        all.push(literal(env::REPO, &workspace.spec.repo));
+        if let Some(branch) = task.spec.branch() {
+            all.push(literal(env::BRANCH, branch));
+        }
+    }
+    all.extend(git(workspace));
+    all.push(literal("HOME", contract::HOME_DIR));
+    if inputs.has(input::PLUGINS) {
+        all.push(literal(env::PLUGIN_DIR, contract::PLUGIN_DIR));
+    }
+    if !inputs.files.is_empty() {
+        all.push(literal(env::INPUT_DIR, contract::INPUT_DIR));
+    }
+    all
+}
+
+/// Returns what git and `gh` need: `gh` reads another variable for hosts other than github.com.
+fn git(workspace: Option<&Workspace>) -> Vec<EnvVar> {
+    let Some(workspace) = workspace else {
+        return Vec::new();
+    };
+    let other_host = Repository::parse(&workspace.spec.repo)
+        .ok()
+        .filter(|r| !r.is_github_com())
+        .map(|r| r.host);
+    let mut all = Vec::new();
+    if let Some(host) = &other_host {
+        all.push(literal(env::GH_HOST, host));
+    }
+    if let Some(reference) = workspace.spec.reference() {
+        all.push(literal(env::BASE_BRANCH, reference));
+    }
+    if let Some(secret) = &workspace.spec.secret_ref {
+        let gh = if other_host.is_some() {
+            env::GH_ENTERPRISE_TOKEN
+        } else {
+            env::GH_TOKEN
+        };
+        all.extend([env::GITHUB_TOKEN, gh].map(|name| from_secret(name, &secret.name, env::GITHUB_TOKEN)));
+    }
+    all
+}
+
+fn from_inputs(task: &Task, inputs: &Inputs) -> Vec<EnvVar> {
+    [
+        (env::AGENTS_MD, input::AGENTS_MD),
+        (env::MCP_SERVERS, input::MCP_SERVERS),
+    ]
+    .into_iter()
+    .filter(|(_, key)| inputs.fits_env(key))
+    .map(|(name, key)| EnvVar {
+        name: name.into(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            config_map_key_ref: Some(ConfigMapKeySelector {
+                name: naming::task_input(&task.name_any()),
+                key: key.into(),
+                optional: None,
+            }),
+            ..EnvVarSource::default()
+        }),
+    })
+    .collect()
+}
+
+fn from_secret(variable: &str, secret: &str, key: &str) -> EnvVar {
+    EnvVar {
+        name: variable.into(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            secret_key_ref: Some(SecretKeySelector {
+                name: secret.into(),
+                key: key.into(),
+                optional: None,
+            }),
+            ..EnvVarSource::default()
+        }),
+    }
+}

@@ -1,0 +1,598 @@
+//! Cases and properties of the lifecycle.
+
+use axon_api::outputs::Report;
+use axon_api::usage::Usage;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use proptest::prelude::*;
+
+use super::*;
+use crate::task::fixtures::{task, workspace};
+use crate::task::outcome::Failure;
+use crate::task::view::Ended;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+const NOW: i64 = 1_000;
+
+fn observed(task: &Task) -> Observed<'_> {
+    Observed {
+        task,
+        job: None,
+        pods: Vec::new(),
+        workspace: Named::No,
+        agent_config: Named::No,
+        dependencies: Dependencies::Ready,
+        rivals: Vec::new(),
+        log_outputs: Vec::new(),
+        image_pull_limit: Duration::from_secs(300),
+        now: at(NOW),
+    }
+}
+
+fn job() -> JobView {
+    JobView {
+        owner_uid: Some("uid-1".into()),
+        finished: None,
+        deleting: false,
+        created: Some(at(NOW - 60)),
+    }
+}
+
+fn job_failed(reason: &str) -> JobView {
+    JobView {
+        finished: Some(JobEnd::Failed {
+            reason: reason.into(),
+            message: "m".into(),
+        }),
+        ..job()
+    }
+}
+
+fn pod(workspace: ContainerView, agent: ContainerView) -> PodView {
+    PodView {
+        name: "t-x".into(),
+        created: Some(at(NOW - 50)),
+        workspace,
+        agent,
+        ..PodView::default()
+    }
+}
+
+fn waiting(reason: &str, message: &str) -> ContainerView {
+    ContainerView::Waiting {
+        reason: reason.into(),
+        message: message.into(),
+    }
+}
+
+fn ended(exit_code: i32, tokens: i64) -> Ended {
+    let usage = Usage {
+        input_tokens: Some(tokens),
+        ..Usage::default()
+    };
+    Ended {
+        exit_code,
+        report: Some(Report {
+            is_final: true,
+            usage,
+            outputs: vec!["branch: b".into()],
+            ..Report::new()
+        }),
+        started: Some(at(NOW - 40)),
+        ..Ended::default()
+    }
+}
+
+fn with_phase(phase: TaskPhase) -> Task {
+    let mut t = task("t");
+    t.status = Some(TaskStatus {
+        phase: Some(phase),
+        job_name: Some("t".into()),
+        completion_time: phase.is_terminal().then(|| Time(at(NOW - 10))),
+        ..TaskStatus::default()
+    });
+    t
+}
+
+fn status_of(decision: Decision) -> TaskStatus {
+    match decision {
+        Decision::UpdateStatus(status) => *status,
+        other => panic!("no status update: {other:?}"),
+    }
+}
+
+fn outcome_of(observed: &Observed<'_>) -> (TaskPhase, TaskReason, String) {
+    let status = status_of(decide(observed));
+    (
+        status.phase.unwrap(),
+        status.reason.unwrap(),
+        status.message.unwrap_or_default(),
+    )
+}
+
+#[test]
+fn a_new_task_gets_its_job() {
+    assert_eq!(decide(&observed(&task("t"))), Decision::CreateJob);
+}
+
+#[test]
+fn missing_objects_are_waited_for_by_name() {
+    let t = task("t");
+    let (phase, reason, message) = outcome_of(&Observed {
+        workspace: Named::Missing("ws"),
+        ..observed(&t)
+    });
+    assert_eq!(
+        (phase, reason),
+        (TaskPhase::Waiting, TaskReason::WorkspaceNotFound)
+    );
+    assert!(message.contains("ws"));
+    let (_, reason, _) = outcome_of(&Observed {
+        agent_config: Named::Missing("c"),
+        ..observed(&t)
+    });
+    assert_eq!(reason, TaskReason::AgentConfigNotFound);
+    let w = workspace("https://h/x");
+    assert_eq!(
+        decide(&Observed {
+            workspace: Named::Found(&w),
+            ..observed(&t)
+        }),
+        Decision::CreateJob
+    );
+}
+
+#[test]
+fn dependencies_hold_and_fail_a_task() {
+    let t = task("t");
+    let hold = Observed {
+        dependencies: Dependencies::Waiting("waits for a (Running)".into()),
+        ..observed(&t)
+    };
+    assert_eq!(outcome_of(&hold).1, TaskReason::WaitingForDependencies);
+    let failure = Failure {
+        reason: TaskReason::DependencyFailed,
+        message: "dependency a failed".into(),
+    };
+    let failed = Observed {
+        dependencies: Dependencies::Failed(failure),
+        ..observed(&t)
+    };
+    let status = status_of(decide(&failed));
+    assert_eq!(status.phase, Some(TaskPhase::Failed));
+    assert!(
+        status.completion_time.is_some(),
+        "a Task that never had a Job has an end too"
+    );
+}
+
+#[test]
+fn a_foreign_job_is_reported_and_never_adopted() {
+    let t = task("t");
+    let foreign = JobView {
+        owner_uid: Some("other".into()),
+        ..job()
+    };
+    assert_eq!(
+        outcome_of(&Observed {
+            job: Some(foreign),
+            ..observed(&t)
+        })
+        .1,
+        TaskReason::InvalidConfig
+    );
+    let orphan = JobView {
+        owner_uid: None,
+        ..job()
+    };
+    assert_eq!(
+        outcome_of(&Observed {
+            job: Some(orphan),
+            ..observed(&t)
+        })
+        .1,
+        TaskReason::InvalidConfig
+    );
+}
+
+#[test]
+fn a_finished_task_never_runs_again() {
+    for phase in [TaskPhase::Succeeded, TaskPhase::Failed] {
+        assert_eq!(
+            decide(&observed(&with_phase(phase))),
+            Decision::Wait(None),
+            "its Job has vanished"
+        );
+    }
+}
+
+#[test]
+fn a_job_that_outlives_its_task_is_deleted() {
+    let t = with_phase(TaskPhase::Failed);
+    assert_eq!(
+        decide(&Observed {
+            job: Some(job()),
+            ..observed(&t)
+        }),
+        Decision::DeleteJob
+    );
+    let done = JobView {
+        finished: Some(JobEnd::Complete),
+        ..job()
+    };
+    assert_eq!(
+        decide(&Observed {
+            job: Some(done),
+            ..observed(&t)
+        }),
+        Decision::Wait(None)
+    );
+    let foreign = JobView {
+        owner_uid: Some("other".into()),
+        ..job()
+    };
+    assert_eq!(
+        decide(&Observed {
+            job: Some(foreign),
+            ..observed(&t)
+        }),
+        Decision::Wait(None)
+    );
+}
+
+#[test]
+fn time_to_live_counts_from_the_end_with_or_without_a_job() {
+    let mut t = with_phase(TaskPhase::Failed);
+    t.spec.ttl_seconds_after_finished = Some(30);
+    assert_eq!(
+        decide(&observed(&t)),
+        Decision::Wait(Some(Duration::from_secs(20)))
+    );
+    t.spec.ttl_seconds_after_finished = Some(10);
+    assert_eq!(decide(&observed(&t)), Decision::Expire);
+    t.spec.ttl_seconds_after_finished = Some(0);
+    assert_eq!(decide(&observed(&t)), Decision::Expire);
+}
+
+#[test]
+fn the_pods_progress_is_told() {
+    let t = with_phase(TaskPhase::Pending);
+    let unscheduled = PodView {
+        unschedulable: Some("0/3 nodes".into()),
+        ..PodView::default()
+    };
+    let cases = [
+        (unscheduled, TaskPhase::Pending, TaskReason::Unschedulable),
+        (
+            pod(waiting("PodInitializing", ""), waiting("PodInitializing", "")),
+            TaskPhase::Pending,
+            TaskReason::Starting,
+        ),
+        (
+            pod(
+                ContainerView::Running { since: None },
+                waiting("PodInitializing", ""),
+            ),
+            TaskPhase::Pending,
+            TaskReason::Cloning,
+        ),
+        (
+            pod(
+                ContainerView::Unknown,
+                waiting("CreateContainerConfigError", "secret \"key\" not found"),
+            ),
+            TaskPhase::Pending,
+            TaskReason::SecretNotFound,
+        ),
+        (
+            pod(
+                ContainerView::Terminated(Ended::default()),
+                ContainerView::Running {
+                    since: Some(at(NOW - 5)),
+                },
+            ),
+            TaskPhase::Running,
+            TaskReason::AgentRunning,
+        ),
+    ];
+    for (pod, phase, reason) in cases {
+        let o = Observed {
+            job: Some(job()),
+            pods: vec![pod.clone()],
+            ..observed(&t)
+        };
+        let (is_phase, is_reason, _) = outcome_of(&o);
+        assert_eq!((is_phase, is_reason), (phase, reason), "{pod:?}");
+    }
+}
+
+#[test]
+fn a_job_without_a_pod_is_explained_after_a_while() {
+    let t = with_phase(TaskPhase::Pending);
+    let fresh = JobView {
+        created: Some(at(NOW - 1)),
+        ..job()
+    };
+    let status = status_of(decide(&Observed {
+        job: Some(fresh.clone()),
+        ..observed(&t)
+    }));
+    assert_eq!(status.reason, Some(TaskReason::Starting));
+    let mut same = t.clone();
+    same.status = Some(status);
+    assert_eq!(
+        decide(&Observed {
+            job: Some(fresh),
+            ..observed(&same)
+        }),
+        Decision::Wait(Some(Duration::from_secs(4)))
+    );
+    assert_eq!(
+        outcome_of(&Observed {
+            job: Some(job()),
+            ..observed(&t)
+        })
+        .1,
+        TaskReason::PodRefused
+    );
+}
+
+#[test]
+fn an_image_may_fail_for_a_while_and_the_cause_is_kept() {
+    let t = with_phase(TaskPhase::Pending);
+    let view = |reason, message| pod(ContainerView::Unknown, waiting(reason, message));
+    let first = Observed {
+        job: Some(job()),
+        pods: vec![view("ErrImagePull", "no such host")],
+        ..observed(&t)
+    };
+    let status = status_of(decide(&first));
+    assert_eq!(
+        (status.phase, status.reason),
+        (Some(TaskPhase::Pending), Some(TaskReason::ImagePull))
+    );
+    let mut told = t.clone();
+    told.status = Some(status.clone());
+    let backing_off = view("ImagePullBackOff", "Back-off pulling image");
+    let second = Observed {
+        job: Some(job()),
+        pods: vec![backing_off.clone()],
+        ..observed(&told)
+    };
+    assert_eq!(
+        decide(&second),
+        Decision::Wait(Some(Duration::from_secs(250))),
+        "back-off says nothing new"
+    );
+    let late = Observed {
+        now: at(NOW + 300),
+        ..second
+    };
+    let status = status_of(decide(&late));
+    assert_eq!(
+        (status.phase, status.reason),
+        (Some(TaskPhase::Failed), Some(TaskReason::ImagePull))
+    );
+    assert!(status.message.unwrap().contains("no such host"));
+    let invalid = Observed {
+        pods: vec![view("InvalidImageName", "bad")],
+        ..first
+    };
+    assert_eq!(outcome_of(&invalid).0, TaskPhase::Failed);
+}
+
+#[test]
+fn success_keeps_outputs_and_start() {
+    let t = with_phase(TaskPhase::Running);
+    let done = JobView {
+        finished: Some(JobEnd::Complete),
+        ..job()
+    };
+    let view = pod(
+        ContainerView::Terminated(Ended::default()),
+        ContainerView::Terminated(ended(0, 7)),
+    );
+    let status = status_of(decide(&Observed {
+        job: Some(done),
+        pods: vec![view],
+        ..observed(&t)
+    }));
+    assert_eq!(status.phase, Some(TaskPhase::Succeeded));
+    assert_eq!(status.results["branch"], "b");
+    assert_eq!(status.usage.unwrap().input_tokens, Some(7));
+    assert_eq!(status.start_time, Some(Time(at(NOW - 40))));
+}
+
+#[test]
+fn what_a_pod_consumed_is_recorded_before_the_job_ends_and_survives_the_pod() {
+    let t = with_phase(TaskPhase::Running);
+    let view = pod(ContainerView::Unknown, ContainerView::Terminated(ended(143, 9)));
+    let status = status_of(decide(&Observed {
+        job: Some(job()),
+        pods: vec![view],
+        ..observed(&t)
+    }));
+    assert_eq!(
+        status.phase,
+        Some(TaskPhase::Running),
+        "the Job has the last word"
+    );
+    let mut recorded = t.clone();
+    recorded.status = Some(status);
+    let gone = Observed {
+        job: Some(job_failed("DeadlineExceeded")),
+        ..observed(&recorded)
+    };
+    let status = status_of(decide(&gone));
+    assert_eq!(
+        (status.phase, status.reason),
+        (Some(TaskPhase::Failed), Some(TaskReason::DeadlineExceeded))
+    );
+    assert_eq!(status.usage.unwrap().input_tokens, Some(9));
+}
+
+#[test]
+fn a_log_that_was_read_once_is_not_forgotten() {
+    let t = with_phase(TaskPhase::Running);
+    let view = pod(
+        ContainerView::Unknown,
+        ContainerView::Terminated(Ended::default()),
+    );
+    let lines = vec!["commit: abc".to_owned()];
+    let first = Observed {
+        job: Some(job()),
+        pods: vec![view.clone()],
+        log_outputs: lines,
+        ..observed(&t)
+    };
+    let mut recorded = t.clone();
+    recorded.status = Some(status_of(decide(&first)));
+    let done = JobView {
+        finished: Some(JobEnd::Complete),
+        ..job()
+    };
+    let status = status_of(decide(&Observed {
+        job: Some(done),
+        pods: vec![view],
+        ..observed(&recorded)
+    }));
+    assert_eq!(status.results["commit"], "abc");
+}
+
+#[test]
+fn a_job_that_vanishes_under_a_running_task_ends_it() {
+    let t = with_phase(TaskPhase::Running);
+    assert_eq!(outcome_of(&observed(&t)).1, TaskReason::PodLost);
+    let deleting = JobView {
+        deleting: true,
+        ..job()
+    };
+    assert_eq!(
+        outcome_of(&Observed {
+            job: Some(deleting),
+            ..observed(&t)
+        })
+        .1,
+        TaskReason::PodLost
+    );
+}
+
+fn any_container() -> impl Strategy<Value = ContainerView> {
+    prop_oneof![
+        Just(ContainerView::Unknown),
+        prop_oneof![
+            Just("ImagePullBackOff"),
+            Just("ErrImagePull"),
+            Just("InvalidImageName"),
+            Just("CreateContainerConfigError"),
+            Just("PodInitializing")
+        ]
+        .prop_map(|reason| waiting(reason, "secret words")),
+        Just(ContainerView::Running {
+            since: Some(at(NOW - 5))
+        }),
+        (prop_oneof![Just(0), Just(1), Just(137)], 0i64..5)
+            .prop_map(|(code, n)| ContainerView::Terminated(ended(code, n))),
+    ]
+}
+
+fn any_pod() -> impl Strategy<Value = PodView> {
+    (
+        any_container(),
+        any_container(),
+        any::<bool>(),
+        any::<bool>(),
+        "[ab]",
+    )
+        .prop_map(|(workspace, agent, deleting, evicted, name)| PodView {
+            name,
+            deleting,
+            disruption: evicted.then(|| ("Evicted".to_owned(), String::new())),
+            created: Some(at(NOW - 400)),
+            ..pod(workspace, agent)
+        })
+}
+
+fn any_job() -> impl Strategy<Value = Option<JobView>> {
+    prop_oneof![
+        Just(None),
+        Just(Some(job())),
+        Just(Some(JobView {
+            deleting: true,
+            ..job()
+        })),
+        Just(Some(JobView {
+            finished: Some(JobEnd::Complete),
+            ..job()
+        })),
+        Just(Some(job_failed("DeadlineExceeded"))),
+        Just(Some(job_failed("BackoffLimitExceeded"))),
+        Just(Some(JobView {
+            owner_uid: Some("other".into()),
+            ..job()
+        })),
+    ]
+}
+
+fn any_phase() -> impl Strategy<Value = Option<TaskPhase>> {
+    prop_oneof![
+        Just(None),
+        Just(Some(TaskPhase::Waiting)),
+        Just(Some(TaskPhase::Pending)),
+        Just(Some(TaskPhase::Running)),
+        Just(Some(TaskPhase::Succeeded)),
+        Just(Some(TaskPhase::Failed)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Writing what was decided leads to a state in which the same observation asks for no further write.
+    #[test]
+    fn no_observation_loops_on_writes(job in any_job(), pods in prop::collection::vec(any_pod(), 0..3), phase in any_phase()) {
+        let mut t = task("t");
+        t.status = phase.map(|phase| with_phase(phase).status.unwrap());
+        for _ in 0..3 {
+            let o = Observed { job: job.clone(), pods: pods.clone(), ..observed(&t) };
+            match decide(&o) {
+                Decision::UpdateStatus(status) => t.status = Some(*status),
+                _ => return Ok(()),
+            }
+        }
+        prop_assert!(false, "three status writes on one observation: {:?}", t.status);
+    }
+
+    /// A terminal Task keeps its status, whatever is observed.
+    #[test]
+    fn terminal_is_final(job in any_job(), pods in prop::collection::vec(any_pod(), 0..3), failed in any::<bool>()) {
+        let t = with_phase(if failed { TaskPhase::Failed } else { TaskPhase::Succeeded });
+        let o = Observed { job, pods, ..observed(&t) };
+        prop_assert!(!matches!(decide(&o), Decision::UpdateStatus(_) | Decision::CreateJob));
+    }
+
+    /// With a Job, or after one, no second Job is created.
+    #[test]
+    fn one_job_at_most(job in any_job(), pods in prop::collection::vec(any_pod(), 0..3), phase in any_phase()) {
+        let mut t = task("t");
+        t.status = phase.map(|phase| with_phase(phase).status.unwrap());
+        let had_job = t.status.as_ref().is_some_and(|s| s.job_name.is_some()) || job.is_some();
+        let o = Observed { job, pods, ..observed(&t) };
+        prop_assert!(!had_job || decide(&o) != Decision::CreateJob);
+    }
+
+    /// A state that is no end says what it waits for, by an event or a time.
+    #[test]
+    fn every_wait_has_words(job in any_job(), pods in prop::collection::vec(any_pod(), 0..3)) {
+        let t = with_phase(TaskPhase::Pending);
+        let o = Observed { job, pods, ..observed(&t) };
+        if let Decision::UpdateStatus(status) = decide(&o) {
+            let phase = status.phase.unwrap();
+            prop_assert!(status.reason.is_some());
+            prop_assert!(status.message.is_some() || matches!(phase, TaskPhase::Running | TaskPhase::Succeeded)
+                || status.reason == t.status.as_ref().unwrap().reason.or(Some(TaskReason::Starting)), "{:?}", status);
+        }
+    }
+}

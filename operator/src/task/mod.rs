@@ -1,0 +1,16 @@
+//! The Task controller: pure rules in one file each, and the thin shell around them.
+
+pub mod apply;
+pub mod branch_lock;
+pub mod controller;
+pub mod dependencies;
+mod env;
+#[cfg(test)]
+pub(crate) mod fixtures;
+pub mod input;
+pub mod job;
+pub mod lifecycle;
+pub mod outcome;
+pub mod status;
+pub mod stores;
+pub mod view;

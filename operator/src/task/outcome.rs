@@ -1,0 +1,317 @@
+//! Why a pod failed: typed, with the evidence.
+//!
+//! The order of the rules is the order of trust: what the kubelet knows (memory, eviction) before what the
+//! container said, and both before the bare exit code.
+
+use axon_api::TaskReason;
+use axon_api::outputs::tail;
+
+use super::view::{Ended, JobEnd, PodView};
+
+/// A reason and its words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// For programs.
+    pub reason: TaskReason,
+    /// For people: what happened, with exit code, node, limit or the last words of the container.
+    pub message: String,
+}
+
+impl Failure {
+    fn new(reason: TaskReason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+/// Longest evidence (bytes) that goes into a message.
+const EVIDENCE: usize = 1500;
+
+/// Returns why `pod` failed, or `None` if nothing of it has failed.
+#[must_use]
+pub fn of_pod(pod: &PodView) -> Option<Failure> {
+    let on_node = pod
+        .node
+        .as_deref()
+        .map(|node| format!(" on node {node}"))
+        .unwrap_or_default();
+    if let Some(ended) = pod.workspace_failed() {
+        return Some(of_container(
+            pod,
+            ended,
+            TaskReason::CloneFailed,
+            "preparing the workspace",
+            &on_node,
+        ));
+    }
+    match pod.agent_ended() {
+        Some(ended) if ended.exit_code == 0 => None,
+        Some(ended) => Some(of_container(
+            pod,
+            ended,
+            TaskReason::AgentError,
+            "the agent",
+            &on_node,
+        )),
+        // The pod ended before its agent started: only the kubelet can say why.
+        None => disrupted(pod, &on_node),
+    }
+}
+
+/// Returns why a Job that failed did so.
+#[must_use]
+pub fn of_job(end: &JobEnd, pod: Option<&PodView>) -> Failure {
+    let of_pod = pod.and_then(of_pod);
+    let JobEnd::Failed { reason, message } = end else {
+        return of_pod.unwrap_or_else(|| Failure::new(TaskReason::Unknown, "the Job has not failed"));
+    };
+    if reason == "DeadlineExceeded" {
+        return Failure::new(
+            TaskReason::DeadlineExceeded,
+            "the run took longer than podOverrides.activeDeadlineSeconds and was terminated",
+        );
+    }
+    of_pod.unwrap_or_else(|| {
+        Failure::new(
+            TaskReason::PodLost,
+            format!("the Job failed and its pod is gone: {message} ({reason})"),
+        )
+    })
+}
+
+fn of_container(pod: &PodView, ended: &Ended, default: TaskReason, what: &str, on_node: &str) -> Failure {
+    if ended.reason == "OOMKilled" {
+        return Failure::new(
+            TaskReason::OOMKilled,
+            format!(
+                "{what} was killed{on_node} because it used more memory than its limit (exit code {}): \
+                     raise podOverrides.resources.limits.memory",
+                ended.exit_code
+            ),
+        );
+    }
+    if let Some(failure) = disrupted(pod, on_node) {
+        return failure;
+    }
+    if matches!(ended.reason.as_str(), "StartError" | "ContainerCannotRun") {
+        return Failure::new(
+            TaskReason::InvalidConfig,
+            format!(
+                "{what} can't be started, so the image does not follow the agent image interface: {}",
+                evidence(&ended.message)
+            ),
+        );
+    }
+    let said = ended.report.as_ref();
+    let reason = said.and_then(|report| report.reason);
+    if pod.deleting && matches!(reason, None | Some(TaskReason::Stopped)) {
+        return Failure::new(
+            TaskReason::PodLost,
+            format!(
+                "pod {} was deleted{on_node} while {what} ran (exit code {})",
+                pod.name, ended.exit_code
+            ),
+        );
+    }
+    let words = said
+        .and_then(|report| report.message.clone())
+        .unwrap_or_else(|| evidence(&ended.message));
+    let message = if words.is_empty() {
+        format!(
+            "{what} ended with exit code {}{}",
+            ended.exit_code,
+            signal_name(ended.exit_code)
+        )
+    } else {
+        words
+    };
+    Failure::new(reason.unwrap_or(default), message)
+}
+
+fn disrupted(pod: &PodView, on_node: &str) -> Option<Failure> {
+    if let Some((reason, message)) = &pod.failure
+        && reason == "Evicted"
+    {
+        return Some(Failure::new(
+            TaskReason::Evicted,
+            format!("pod {} was evicted{on_node}: {message}", pod.name),
+        ));
+    }
+    pod.disruption.as_ref().map(|(reason, message)| {
+        Failure::new(
+            TaskReason::Evicted,
+            format!("pod {} was disrupted{on_node} ({reason}): {message}", pod.name),
+        )
+    })
+}
+
+fn evidence(log: &str) -> String {
+    tail(log.trim(), EVIDENCE).trim().to_owned()
+}
+
+fn signal_name(exit_code: i32) -> &'static str {
+    match exit_code {
+        130 => " (interrupted)",
+        137 => " (killed, SIGKILL)",
+        143 => " (terminated, SIGTERM)",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axon_api::outputs::Report;
+
+    use super::super::view::ContainerView;
+    use super::*;
+
+    fn pod(agent: Ended) -> PodView {
+        PodView {
+            name: "t-abc".into(),
+            node: Some("n1".into()),
+            agent: ContainerView::Terminated(agent),
+            ..PodView::default()
+        }
+    }
+
+    fn ended(exit_code: i32, reason: &str) -> Ended {
+        Ended {
+            exit_code,
+            reason: reason.into(),
+            ..Ended::default()
+        }
+    }
+
+    fn report(reason: TaskReason, message: &str) -> Option<Report> {
+        Some(Report {
+            is_final: true,
+            reason: Some(reason),
+            message: Some(message.into()),
+            ..Report::new()
+        })
+    }
+
+    #[test]
+    fn success_is_no_failure() {
+        assert_eq!(of_pod(&pod(ended(0, "Completed"))), None);
+        assert_eq!(of_pod(&PodView::default()), None);
+    }
+
+    #[test]
+    fn memory_wins_over_what_the_agent_said() {
+        let failure = of_pod(&pod(Ended {
+            report: report(TaskReason::AgentError, "x"),
+            ..ended(137, "OOMKilled")
+        }))
+        .unwrap();
+        assert_eq!(failure.reason, TaskReason::OOMKilled);
+        assert!(
+            failure.message.contains("limits.memory") && failure.message.contains("n1"),
+            "{}",
+            failure.message
+        );
+    }
+
+    #[test]
+    fn the_report_names_the_reason() {
+        let failure = of_pod(&pod(Ended {
+            report: report(TaskReason::AuthFailed, "invalid x-api-key"),
+            ..ended(1, "Error")
+        }));
+        assert_eq!(
+            failure,
+            Some(Failure::new(TaskReason::AuthFailed, "invalid x-api-key"))
+        );
+    }
+
+    #[test]
+    fn without_a_report_the_log_and_then_the_exit_code_speak() {
+        let log = of_pod(&pod(Ended {
+            message: "\nboom\n".into(),
+            ..ended(2, "Error")
+        }))
+        .unwrap();
+        assert_eq!(log, Failure::new(TaskReason::AgentError, "boom"));
+        let bare = of_pod(&pod(ended(137, "Error"))).unwrap();
+        assert_eq!(
+            bare.message,
+            "the agent ended with exit code 137 (killed, SIGKILL)"
+        );
+    }
+
+    #[test]
+    fn a_deleted_pod_is_lost_unless_the_agent_itself_failed() {
+        let mut lost = pod(Ended {
+            report: report(TaskReason::Stopped, "SIGTERM"),
+            ..ended(143, "Error")
+        });
+        lost.deleting = true;
+        assert_eq!(of_pod(&lost).unwrap().reason, TaskReason::PodLost);
+        let mut failed = pod(Ended {
+            report: report(TaskReason::AgentError, "x"),
+            ..ended(1, "Error")
+        });
+        failed.deleting = true;
+        assert_eq!(of_pod(&failed).unwrap().reason, TaskReason::AgentError);
+    }
+
+    #[test]
+    fn eviction_and_disruption_are_not_the_agents_fault() {
+        let mut evicted = pod(ended(137, "Error"));
+        evicted.failure = Some(("Evicted".into(), "The node was low on resource: memory.".into()));
+        assert_eq!(of_pod(&evicted).unwrap().reason, TaskReason::Evicted);
+        let mut drained = PodView {
+            name: "p".into(),
+            ..PodView::default()
+        };
+        drained.disruption = Some(("EvictionByEvictionAPI".into(), "Eviction API: evicting".into()));
+        assert!(
+            of_pod(&drained)
+                .unwrap()
+                .message
+                .contains("EvictionByEvictionAPI")
+        );
+    }
+
+    #[test]
+    fn a_failed_clone_has_gits_words() {
+        let ended = Ended {
+            report: report(TaskReason::CloneFailed, "fatal: repository not found"),
+            ..ended(1, "Error")
+        };
+        let view = PodView {
+            workspace: ContainerView::Terminated(ended),
+            ..PodView::default()
+        };
+        assert_eq!(
+            of_pod(&view),
+            Some(Failure::new(
+                TaskReason::CloneFailed,
+                "fatal: repository not found"
+            ))
+        );
+    }
+
+    #[test]
+    fn a_job_past_its_deadline_says_so_whatever_the_pod_says() {
+        let end = JobEnd::Failed {
+            reason: "DeadlineExceeded".into(),
+            message: String::new(),
+        };
+        assert_eq!(
+            of_job(&end, Some(&pod(ended(143, "Error")))).reason,
+            TaskReason::DeadlineExceeded
+        );
+    }
+
+    #[test]
+    fn a_job_without_a_pod_lost_it() {
+        let end = JobEnd::Failed {
+            reason: "BackoffLimitExceeded".into(),
+            message: "limit".into(),
+        };
+        assert_eq!(of_job(&end, None).reason, TaskReason::PodLost);
+    }
+}

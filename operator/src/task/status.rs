@@ -1,0 +1,245 @@
+//! Builds a Task's status. The only place that sets conditions and times, so that phase, reason, message, times and
+//! conditions never disagree.
+
+use axon_api::outputs::{results, usage_from_results};
+use axon_api::usage::Usage;
+use axon_api::v1alpha1::{Attempt, condition};
+use axon_api::{TaskPhase, TaskReason, TaskStatus};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::view::{Ended, PodView};
+
+/// Most attempts that a status keeps.
+const MAX_ATTEMPTS: usize = 10;
+
+/// Returns `old` moved to `phase`. Times that are set stay as they are; a terminal phase sets the completion time.
+#[must_use]
+pub fn enter(
+    old: &TaskStatus,
+    phase: TaskPhase,
+    reason: TaskReason,
+    message: &str,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> TaskStatus {
+    let mut status = old.clone();
+    status.phase = Some(phase);
+    status.reason = Some(reason);
+    status.message = (!message.is_empty()).then(|| message.to_owned());
+    status.observed_generation = generation;
+    if phase.is_terminal() && status.completion_time.is_none() {
+        status.completion_time = Some(Time(whole_second(now)));
+    }
+    let kinds = [
+        (condition::READY, phase == TaskPhase::Succeeded),
+        (condition::RECONCILING, !phase.is_terminal()),
+        (condition::STALLED, phase == TaskPhase::Failed),
+    ];
+    status.conditions = kinds
+        .map(|(kind, is)| renew(&old.conditions, kind, is, reason, message, generation, now))
+        .to_vec();
+    status
+}
+
+fn renew(
+    old: &[Condition],
+    kind: &str,
+    is: bool,
+    reason: TaskReason,
+    message: &str,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Condition {
+    let status = if is { "True" } else { "False" };
+    let since = old
+        .iter()
+        .find(|c| c.type_ == kind && c.status == status)
+        .map(|c| c.last_transition_time.clone());
+    Condition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_string(),
+        message: message.to_owned(),
+        observed_generation: generation,
+        last_transition_time: since.unwrap_or_else(|| Time(whole_second(now))),
+    }
+}
+
+/// Kubernetes stores times by the second; a finer one would make every comparison with what was stored differ.
+fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// Records in `status` what a pod that ended leaves behind: outputs, usage and one attempt. Recording the same pod
+/// again replaces what was recorded. `log_outputs` are the lines of a marker block, for images without a report.
+pub fn record_attempt(
+    status: &mut TaskStatus,
+    pod: &PodView,
+    ended: &Ended,
+    reason: Option<TaskReason>,
+    log_outputs: &[String],
+) {
+    let report = ended.report.as_ref();
+    let outputs = match report {
+        Some(report) if !report.outputs.is_empty() => report.outputs.clone(),
+        _ => log_outputs.to_vec(),
+    };
+    let map = results(&outputs);
+    let usage = match report {
+        Some(report) if !report.usage.is_empty() => report.usage.clone(),
+        _ => usage_from_results(&map),
+    };
+    let attempt = Attempt {
+        pod_name: pod.name.clone(),
+        exit_code: Some(ended.exit_code),
+        reason,
+        usage: (!usage.is_empty()).then_some(usage),
+    };
+    match status.attempts.iter_mut().find(|a| a.pod_name == pod.name) {
+        Some(known) => *known = attempt,
+        None => status.attempts.push(attempt),
+    }
+    let excess = status.attempts.len().saturating_sub(MAX_ATTEMPTS);
+    status.attempts.drain(..excess);
+    if !outputs.is_empty() {
+        status.outputs = outputs;
+        status.results = map;
+    }
+    status.usage = total(&status.attempts);
+}
+
+/// Returns what all attempts together consumed; a single attempt's figures are kept as the agent printed them.
+fn total(attempts: &[Attempt]) -> Option<Usage> {
+    let mut reported = attempts.iter().filter_map(|a| a.usage.as_ref());
+    let first = reported.next()?.clone();
+    Some(reported.fold(first, |sum, next| sum.plus(next)))
+}
+
+#[cfg(test)]
+mod tests {
+    use axon_api::outputs::Report;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn ended(tokens: i64, cost: &str) -> Ended {
+        let usage = Usage {
+            input_tokens: Some(tokens),
+            cost_usd: Some(cost.into()),
+            ..Usage::default()
+        };
+        Ended {
+            report: Some(Report {
+                usage,
+                outputs: vec!["branch: b".into()],
+                ..Report::new()
+            }),
+            ..Ended::default()
+        }
+    }
+
+    fn pod(name: &str) -> PodView {
+        PodView {
+            name: name.into(),
+            ..PodView::default()
+        }
+    }
+
+    #[test]
+    fn conditions_follow_the_phase_and_keep_their_transition_time() {
+        let waiting = enter(
+            &TaskStatus::default(),
+            TaskPhase::Waiting,
+            TaskReason::WorkspaceNotFound,
+            "w",
+            Some(1),
+            at(10),
+        );
+        assert_eq!(
+            waiting
+                .conditions
+                .iter()
+                .map(|c| c.status.as_str())
+                .collect::<Vec<_>>(),
+            ["False", "True", "False"]
+        );
+        let pending = enter(
+            &waiting,
+            TaskPhase::Pending,
+            TaskReason::Starting,
+            "",
+            Some(1),
+            at(20),
+        );
+        assert_eq!(pending.conditions[1].last_transition_time.0, at(10));
+        assert_eq!(pending.message, None);
+        let failed = enter(
+            &pending,
+            TaskPhase::Failed,
+            TaskReason::AgentError,
+            "boom",
+            Some(1),
+            at(30),
+        );
+        assert_eq!(failed.conditions[2].status, "True");
+        assert_eq!(failed.completion_time, Some(Time(at(30))));
+        let again = enter(
+            &failed,
+            TaskPhase::Failed,
+            TaskReason::AgentError,
+            "boom",
+            Some(1),
+            at(40),
+        );
+        assert_eq!(again, failed, "writing the same state again changes nothing");
+    }
+
+    #[test]
+    fn attempts_add_up_and_the_same_pod_counts_once() {
+        let mut status = TaskStatus::default();
+        record_attempt(
+            &mut status,
+            &pod("a"),
+            &ended(10, "0.10"),
+            Some(TaskReason::Evicted),
+            &[],
+        );
+        record_attempt(
+            &mut status,
+            &pod("a"),
+            &ended(12, "0.20"),
+            Some(TaskReason::Evicted),
+            &[],
+        );
+        assert_eq!(status.usage.as_ref().unwrap().cost_usd.as_deref(), Some("0.20"));
+        record_attempt(&mut status, &pod("b"), &ended(5, "0.05"), None, &[]);
+        let usage = status.usage.unwrap();
+        assert_eq!(
+            (usage.input_tokens, usage.cost_usd.as_deref()),
+            (Some(17), Some("0.25"))
+        );
+        assert_eq!(status.attempts.len(), 2);
+    }
+
+    #[test]
+    fn a_marker_block_serves_where_there_is_no_report() {
+        let mut status = TaskStatus::default();
+        let lines = ["branch: x".to_owned(), "cost-usd: 0.5".to_owned()];
+        record_attempt(&mut status, &pod("a"), &Ended::default(), None, &lines);
+        assert_eq!(status.results["branch"], "x");
+        assert_eq!(status.usage.unwrap().cost_usd.as_deref(), Some("0.5"));
+    }
+
+    #[test]
+    fn the_list_of_attempts_is_bounded() {
+        let mut status = TaskStatus::default();
+        for i in 0..15 {
+            record_attempt(&mut status, &pod(&format!("p{i}")), &ended(1, "0"), None, &[]);
+        }
+        assert_eq!(status.attempts.len(), MAX_ATTEMPTS);
+    }
+}

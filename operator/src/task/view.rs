@@ -1,0 +1,226 @@
+//! What matters of a Job and of a Pod, read once from the Kubernetes objects. No rules here.
+
+use axon_api::contract::container;
+use axon_api::outputs::Report;
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use kube::ResourceExt;
+
+/// A Job, as far as a Task's life depends on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobView {
+    /// UID of the controlling owner.
+    pub owner_uid: Option<String>,
+    /// How it ended, if it has.
+    pub finished: Option<JobEnd>,
+    /// True once deletion has begun.
+    pub deleting: bool,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+}
+
+/// How a Job ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JobEnd {
+    /// Condition `Complete`.
+    Complete,
+    /// Condition `Failed`, with its reason and message.
+    Failed {
+        /// Reason of the condition, such as `DeadlineExceeded` or `BackoffLimitExceeded`.
+        reason: String,
+        /// Message of the condition.
+        message: String,
+    },
+}
+
+impl From<&Job> for JobView {
+    fn from(job: &Job) -> Self {
+        let conditions = job
+            .status
+            .as_ref()
+            .and_then(|s| s.conditions.as_deref())
+            .unwrap_or_default();
+        let finished =
+            conditions
+                .iter()
+                .filter(|c| c.status == "True")
+                .find_map(|c| match c.type_.as_str() {
+                    "Complete" => Some(JobEnd::Complete),
+                    "Failed" => Some(JobEnd::Failed {
+                        reason: c.reason.clone().unwrap_or_default(),
+                        message: c.message.clone().unwrap_or_default(),
+                    }),
+                    _ => None,
+                });
+        Self {
+            owner_uid: job
+                .owner_references()
+                .iter()
+                .find(|owner| owner.controller == Some(true))
+                .map(|owner| owner.uid.clone()),
+            finished,
+            deleting: job.metadata.deletion_timestamp.is_some(),
+            created: job.metadata.creation_timestamp.as_ref().map(|t| t.0),
+        }
+    }
+}
+
+/// A Pod, as far as a Task's life depends on it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PodView {
+    /// Name.
+    pub name: String,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+    /// True once deletion has begun.
+    pub deleting: bool,
+    /// Node it runs on, if it has one.
+    pub node: Option<String>,
+    /// The scheduler's words, when it finds no node.
+    pub unschedulable: Option<String>,
+    /// Reason and message of condition `DisruptionTarget`, when it is true.
+    pub disruption: Option<(String, String)>,
+    /// `status.reason` and `status.message`, which the kubelet sets on eviction.
+    pub failure: Option<(String, String)>,
+    /// The container that prepares the workspace, if the pod has one.
+    pub workspace: ContainerView,
+    /// The container that runs the agent.
+    pub agent: ContainerView,
+}
+
+/// A container's state.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum ContainerView {
+    /// The kubelet has not said anything yet, or the pod has no such container.
+    #[default]
+    Unknown,
+    /// Not started, with the reason and message, such as `ImagePullBackOff`.
+    Waiting {
+        /// CamelCase reason; empty when there is none.
+        reason: String,
+        /// Text for people; may be empty.
+        message: String,
+    },
+    /// Running since.
+    Running {
+        /// When it started.
+        since: Option<Timestamp>,
+    },
+    /// Ended.
+    Terminated(Ended),
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ended {
+    /// Exit code.
+    pub exit_code: i32,
+    /// The kubelet's reason: `Completed`, `Error`, `OOMKilled`, `ContainerCannotRun`…
+    pub reason: String,
+    /// Report in the termination message, when there is one.
+    pub report: Option<Report>,
+    /// The termination message, when it is no report: for failed containers the end of the log.
+    pub message: String,
+    /// When it started.
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    pub finished: Option<Timestamp>,
+}
+
+impl From<&Pod> for PodView {
+    fn from(pod: &Pod) -> Self {
+        let status = pod.status.clone().unwrap_or_default();
+        let conditions = status.conditions.unwrap_or_default();
+        let condition = |kind: &str, value: &str| {
+            conditions
+                .iter()
+                .find(|c| c.type_ == kind && c.status == value)
+                .map(|c| {
+                    (
+                        c.reason.clone().unwrap_or_default(),
+                        c.message.clone().unwrap_or_default(),
+                    )
+                })
+        };
+        let find = |statuses: &Option<Vec<ContainerStatus>>, name: &str| {
+            statuses
+                .iter()
+                .flatten()
+                .find(|c| c.name == name)
+                .and_then(|c| c.state.as_ref())
+                .map(ContainerView::from)
+                .unwrap_or_default()
+        };
+        Self {
+            name: pod.name_any(),
+            created: pod.metadata.creation_timestamp.as_ref().map(|t| t.0),
+            deleting: pod.metadata.deletion_timestamp.is_some(),
+            node: pod.spec.as_ref().and_then(|s| s.node_name.clone()),
+            unschedulable: condition("PodScheduled", "False")
+                .filter(|(reason, _)| reason == "Unschedulable")
+                .map(|(_, message)| message),
+            disruption: condition("DisruptionTarget", "True"),
+            failure: status
+                .reason
+                .map(|reason| (reason, status.message.unwrap_or_default())),
+            workspace: find(&status.init_container_statuses, container::WORKSPACE),
+            agent: find(&status.container_statuses, container::AGENT),
+        }
+    }
+}
+
+impl From<&ContainerState> for ContainerView {
+    fn from(state: &ContainerState) -> Self {
+        if let Some(terminated) = &state.terminated {
+            let text = terminated.message.clone().unwrap_or_default();
+            let report = Report::parse(&text);
+            return Self::Terminated(Ended {
+                exit_code: terminated.exit_code,
+                reason: terminated.reason.clone().unwrap_or_default(),
+                message: if report.is_some() { String::new() } else { text },
+                report,
+                started: terminated.started_at.as_ref().map(|t| t.0),
+                finished: terminated.finished_at.as_ref().map(|t| t.0),
+            });
+        }
+        if let Some(running) = &state.running {
+            return Self::Running {
+                since: running.started_at.as_ref().map(|t| t.0),
+            };
+        }
+        match &state.waiting {
+            Some(waiting) => Self::Waiting {
+                reason: waiting.reason.clone().unwrap_or_default(),
+                message: waiting.message.clone().unwrap_or_default(),
+            },
+            None => Self::Unknown,
+        }
+    }
+}
+
+impl PodView {
+    /// Returns how the agent container ended, if it has.
+    #[must_use]
+    pub fn agent_ended(&self) -> Option<&Ended> {
+        match &self.agent {
+            ContainerView::Terminated(ended) => Some(ended),
+            _ => None,
+        }
+    }
+
+    /// Returns true when nothing more will run in the pod.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.agent_ended().is_some() || self.workspace_failed().is_some()
+    }
+
+    /// Returns how the workspace container failed, if it has.
+    #[must_use]
+    pub fn workspace_failed(&self) -> Option<&Ended> {
+        match &self.workspace {
+            ContainerView::Terminated(ended) if ended.exit_code != 0 => Some(ended),
+            _ => None,
+        }
+    }
+}
