@@ -284,8 +284,8 @@ async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Re
             task = %task.name_any(),
             namespace = %task.namespace().unwrap_or_default(),
             uid = %task.uid().unwrap_or_default(),
-            phase = ?status.phase,
-            reason = ?status.reason,
+            phase = %status.phase.map(|p| p.to_string()).unwrap_or_default(),
+            reason = %status.reason.map(|r| r.to_string()).unwrap_or_default(),
             message = status.message.as_deref().unwrap_or_default(),
             "task changed phase"
         );

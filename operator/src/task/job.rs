@@ -100,7 +100,8 @@ fn child_labels(task: &Task) -> BTreeMap<String, String> {
 }
 
 fn owner(task: &Task) -> Option<OwnerReference> {
-    task.controller_owner_ref(&())
+    let reference = task.controller_owner_ref(&())?;
+    Some(OwnerReference { block_owner_deletion: Some(true), ..reference })
 }
 
 fn pod_spec(task: &Task, workspace: Option<&Workspace>, inputs: &Inputs, images: &Images) -> PodSpec {

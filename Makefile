@@ -1,0 +1,179 @@
+# The habits of this project. `make demo` and `make test` do all set-up themselves.
+#
+#   CLUSTER=local      (default) a real Kubernetes on this machine; Linux and root only
+#   CLUSTER=existing   the cluster of KUBECONFIG; needs REGISTRY=..., where the images are pushed
+#   CLUSTER=kind       a kind cluster named axon; needs kind and docker
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+CLUSTER  ?= local
+TAG      ?= dev
+CARGO    ?= cargo
+STATE    := $(CURDIR)/.cluster
+BIN      := $(STATE)/bin
+STAGE    := .build/images
+RELEASE  := target/release
+AXON     := $(RELEASE)/kubectl-axon
+
+ifeq ($(CLUSTER),local)
+REGISTRY   ?= localhost/axon
+IMAGE_TOOL ?= buildah
+export KUBECONFIG := $(STATE)/kubeconfig
+export PATH       := $(BIN):$(PATH)
+else ifeq ($(CLUSTER),kind)
+REGISTRY   ?= localhost/axon
+IMAGE_TOOL ?= docker
+else
+REGISTRY   ?= $(error CLUSTER=$(CLUSTER) needs REGISTRY=..., a registry that the cluster pulls from)
+IMAGE_TOOL ?= docker
+endif
+
+export AXON_BIN := $(CURDIR)/$(AXON)
+export AXON_CLUSTER_BIN := $(BIN)/axon-cluster
+export REGISTRY TAG
+
+include images/versions.env
+
+.PHONY: help
+help: ## Lists the targets.
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- build
+
+.PHONY: build
+build: ## Builds all crates for development.
+	$(CARGO) build --workspace --locked
+
+.PHONY: release-binaries
+release-binaries:
+	$(CARGO) build --release --locked -p kubectl-axon -p axon-operator -p axon-agent -p axon-test --bins
+
+.PHONY: generate
+generate: ## Writes the generated files.
+	$(CARGO) run --quiet --locked -p axon-api --bin crdgen config/crd
+
+# ---- cluster
+
+GO_FLAGS := -trimpath -ldflags "-s -w \
+	-X k8s.io/component-base/version.gitVersion=v1.34.4 \
+	-X k8s.io/component-base/version.gitMajor=1 \
+	-X k8s.io/component-base/version.gitMinor=34"
+
+.PHONY: cluster-binaries
+cluster-binaries: ## Builds the Kubernetes components (minutes when cold, then cached).
+	@mkdir -p $(BIN)
+	cd hack/cluster && CGO_ENABLED=0 go build $(GO_FLAGS) -o $(BIN)/kube ./cmd/kube
+	cd hack/cluster && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $(BIN)/axon-cluster ./cmd/axon-cluster
+
+.PHONY: cluster-up
+cluster-up: cluster-up-$(CLUSTER) ## Brings the cluster up.
+
+.PHONY: cluster-up-local cluster-up-kind cluster-up-existing
+cluster-up-local: cluster-binaries
+	$(BIN)/axon-cluster up --dir $(STATE)
+cluster-up-kind:
+	kind get clusters | grep -qx axon || kind create cluster --name axon
+cluster-up-existing:
+	@kubectl version >/dev/null
+
+.PHONY: cluster-down
+cluster-down: ## Takes the local cluster down and leaves nothing but caches.
+	@if [ -x $(BIN)/axon-cluster ]; then $(BIN)/axon-cluster down --dir $(STATE); fi
+
+# ---- images
+
+IMAGES := operator workspace claude-code fixtures
+ARCHIVES := $(STATE)/cache/images
+LOADED := $(STATE)/loaded
+
+dockerfile_operator := images/operator/Dockerfile
+dockerfile_workspace := images/workspace/Dockerfile
+dockerfile_claude-code := images/claude-code/Dockerfile
+dockerfile_fixtures := test/Dockerfile
+files_operator := $(RELEASE)/axon-operator
+files_workspace := $(RELEASE)/axon-agent
+files_claude-code := $(RELEASE)/axon-agent $(STAGE)/cli/claude-$(CLAUDE_CODE_VERSION)/claude
+files_fixtures := $(RELEASE)/axon-fixtures
+
+$(RELEASE)/axon-operator $(RELEASE)/axon-agent $(RELEASE)/axon-fixtures: release-binaries ;
+
+$(STAGE)/cli/claude-$(CLAUDE_CODE_VERSION)/claude:
+	@mkdir -p $(@D)
+	cd $(@D) && npm pack --silent @anthropic-ai/claude-code-linux-x64@$(CLAUDE_CODE_VERSION) \
+		&& tar -xzf *.tgz --strip-components=1 package/claude && rm *.tgz && touch claude
+
+# Only what has changed is built, and only what was built is loaded: the archive is the marker of the one, an empty
+# file per cluster of the other.
+.PHONY: images
+images: $(IMAGES:%=image-$(CLUSTER)-%) ## Builds all images and brings them to the cluster.
+
+.PHONY: base-image
+base-image: cluster-binaries
+	$(BIN)/axon-cluster base-image --dir $(STATE)
+
+define image_rules
+$(ARCHIVES)/$(1).tar: $$(files_$(1)) $$(dockerfile_$(1)) | base-image
+	@rm -rf $(STAGE)/$(1) && mkdir -p $(STAGE)/$(1) $(ARCHIVES)
+	cp --reflink=auto $$(files_$(1)) $(STAGE)/$(1)/
+	buildah build --quiet --isolation chroot --layers --build-arg BASE_IMAGE=localhost/axon/base:bookworm \
+		--file $$(dockerfile_$(1)) --tag $(REGISTRY)/axon-$(1):$(TAG) $(STAGE)/$(1)
+	@rm -f $$@
+	buildah push --quiet $(REGISTRY)/axon-$(1):$(TAG) oci-archive:$$@:$(REGISTRY)/axon-$(1):$(TAG)
+
+.PHONY: image-local-$(1) image-existing-$(1) image-kind-$(1)
+image-local-$(1): $(LOADED)/$(1)
+$(LOADED)/$(1): $(ARCHIVES)/$(1).tar
+	@mkdir -p $(LOADED)
+	$(BIN)/axon-cluster load-image --dir $(STATE) $$<
+	@touch $$@
+
+image-existing-$(1) image-kind-$(1): $$(files_$(1))
+	@rm -rf $(STAGE)/$(1) && mkdir -p $(STAGE)/$(1)
+	cp $$(files_$(1)) $(STAGE)/$(1)/
+	$(IMAGE_TOOL) build --file $$(dockerfile_$(1)) --tag $(REGISTRY)/axon-$(1):$(TAG) $(STAGE)/$(1)
+	$$(if $$(filter kind,$(CLUSTER)),kind load docker-image --name axon,$(IMAGE_TOOL) push) $(REGISTRY)/axon-$(1):$(TAG)
+endef
+$(foreach image,$(IMAGES),$(eval $(call image_rules,$(image))))
+
+# ---- demo
+
+.PHONY: demo
+demo: ## The main job: a real agent in a real pod commits to a real repository.
+	@$(MAKE) --no-print-directory cluster-up release-binaries
+	@$(MAKE) --no-print-directory images
+	@hack/demo.sh
+
+# ---- tests
+
+.PHONY: test
+test: verify unit control-plane e2e ## Everything that must pass.
+
+.PHONY: unit
+unit: ## Unit and property tests (seconds, no cluster).
+	$(CARGO) test --locked --workspace --exclude axon-test
+	$(CARGO) test --locked -p axon-test --lib --bins
+
+.PHONY: control-plane
+control-plane: cluster-binaries ## Tests against a real kube-apiserver and etcd.
+	$(CARGO) test --locked -p axon-test --test api --test operator
+
+.PHONY: e2e
+e2e: ## Tests with real pods and the real agent CLIs.
+	@$(MAKE) --no-print-directory cluster-up release-binaries
+	@$(MAKE) --no-print-directory images
+	$(CARGO) test --locked -p axon-test --test e2e
+
+.PHONY: verify
+verify: ## Format, lints, generated files, dependencies.
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) test --locked -p axon-test --test repository
+	cd hack/cluster && test -z "$$(gofmt -l .)" && go vet ./cmd/axon-cluster/... ./internal/...
+
+
+.PHONY: clean
+clean: cluster-down ## Removes what was built.
+	rm -rf target .build $(STATE)
