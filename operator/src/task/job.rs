@@ -101,7 +101,10 @@ fn child_labels(task: &Task) -> BTreeMap<String, String> {
 
 fn owner(task: &Task) -> Option<OwnerReference> {
     let reference = task.controller_owner_ref(&())?;
-    Some(OwnerReference { block_owner_deletion: Some(true), ..reference })
+    Some(OwnerReference {
+        block_owner_deletion: Some(true),
+        ..reference
+    })
 }
 
 fn pod_spec(task: &Task, workspace: Option<&Workspace>, inputs: &Inputs, images: &Images) -> PodSpec {
@@ -269,3 +272,7 @@ pub(super) fn input_variables(inputs: &Inputs) -> Vec<EnvVar> {
     .map(|(name, key)| literal(name, &input_path(key)))
     .collect()
 }
+
+#[cfg(test)]
+#[path = "job_tests.rs"]
+mod tests;

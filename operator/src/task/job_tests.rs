@@ -1,0 +1,397 @@
+//! The shape of a Task's Job.
+
+use axon_api::agents::{AgentType, CredentialType};
+use axon_api::v1alpha1::NameRef;
+use k8s_openapi::api::core::v1::EnvVar;
+use serde_json::json;
+use strum::IntoEnumIterator;
+
+use super::*;
+use crate::task::fixtures::{task, workspace};
+
+fn images() -> Images {
+    Images {
+        registry: "reg.example/axon".into(),
+        tag: "v1".into(),
+    }
+}
+
+fn pod_of(plan: &Plan) -> &PodSpec {
+    plan.job.spec.as_ref().unwrap().template.spec.as_ref().unwrap()
+}
+
+fn built(task: &Task, workspace: Option<&Workspace>, config: Option<&AgentConfig>) -> Plan {
+    build(task, workspace, config, &images()).unwrap()
+}
+
+fn agent(plan: &Plan) -> &Container {
+    assert_eq!(pod_of(plan).containers.len(), 1);
+    &pod_of(plan).containers[0]
+}
+
+fn init(plan: &Plan) -> &Container {
+    let all = pod_of(plan).init_containers.as_ref().unwrap();
+    assert_eq!(all.len(), 1, "one init container prepares everything");
+    &all[0]
+}
+
+fn names(container: &Container) -> Vec<&str> {
+    container.env.iter().flatten().map(|e| e.name.as_str()).collect()
+}
+
+fn var<'a>(container: &'a Container, name: &str) -> &'a EnvVar {
+    container
+        .env
+        .iter()
+        .flatten()
+        .find(|e| e.name == name)
+        .unwrap_or_else(|| panic!("no {name}"))
+}
+
+fn value<'a>(container: &'a Container, name: &str) -> &'a str {
+    var(container, name).value.as_deref().unwrap()
+}
+
+fn secret(container: &Container, name: &str) -> (String, String) {
+    let selector = var(container, name)
+        .value_from
+        .as_ref()
+        .unwrap()
+        .secret_key_ref
+        .as_ref()
+        .unwrap();
+    (selector.name.clone(), selector.key.clone())
+}
+
+fn with_secret(repo: &str) -> Workspace {
+    let mut w = workspace(repo);
+    w.spec.reference = Some("main".into());
+    w.spec.secret_ref = Some(NameRef::new("gh"));
+    w
+}
+
+fn config(spec: serde_json::Value) -> AgentConfig {
+    AgentConfig::new("c", serde_json::from_value(spec).unwrap())
+}
+
+#[test]
+fn a_plain_task_is_one_container_with_the_contracts_variables() {
+    let mut t = task("t");
+    t.spec.model = Some("opus".into());
+    let plan = built(&t, None, None);
+    assert_eq!(plan.config_map, None);
+    assert_eq!(pod_of(&plan).init_containers, None);
+    let agent = agent(&plan);
+    assert_eq!(agent.command, Some(vec!["/axon_entrypoint.sh".into()]));
+    assert_eq!(agent.args, Some(vec!["do it".into()]));
+    assert_eq!(
+        names(agent),
+        ["AXON_MODEL", "AXON_AGENT_TYPE", "ANTHROPIC_API_KEY", "HOME"]
+    );
+    assert_eq!(
+        secret(agent, "ANTHROPIC_API_KEY"),
+        ("key".into(), "ANTHROPIC_API_KEY".into())
+    );
+    assert_eq!(
+        agent.image.as_deref(),
+        Some("reg.example/axon/axon-claude-code:v1")
+    );
+    assert_eq!(agent.working_dir.as_deref(), Some("/workspace"));
+}
+
+#[test]
+fn every_agent_gets_its_image_and_its_credential() {
+    for kind in AgentType::iter() {
+        for credential in CredentialType::iter() {
+            let mut t = task("t");
+            t.spec.agent = kind;
+            t.spec.credentials.kind = credential;
+            let plan = built(&t, None, None);
+            let agent = agent(&plan);
+            assert_eq!(
+                agent.image.as_deref(),
+                Some(format!("reg.example/axon/axon-{kind}:v1").as_str())
+            );
+            assert_eq!(value(agent, "AXON_AGENT_TYPE"), kind.to_string());
+            let secrets: Vec<_> = agent
+                .env
+                .iter()
+                .flatten()
+                .filter(|e| e.value_from.is_some())
+                .collect();
+            match kind.credential_variable(credential) {
+                Some(variable) => assert_eq!(secret(agent, variable), ("key".into(), variable.into())),
+                None => assert!(secrets.is_empty(), "type none injects nothing"),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_job_belongs_to_its_task_and_carries_its_name() {
+    let plan = built(&task("t"), None, None);
+    let owner = &plan.job.metadata.owner_references.as_ref().unwrap()[0];
+    assert_eq!(
+        (owner.kind.as_str(), owner.uid.as_str(), owner.controller),
+        ("Task", "uid-1", Some(true))
+    );
+    assert_eq!(plan.job.metadata.name.as_deref(), Some("t"));
+    for labels in [
+        &plan.job.metadata.labels,
+        &plan
+            .job
+            .spec
+            .as_ref()
+            .unwrap()
+            .template
+            .metadata
+            .as_ref()
+            .unwrap()
+            .labels,
+    ] {
+        let labels = labels.as_ref().unwrap();
+        assert_eq!(labels["axon.io/task"], "t");
+        assert_eq!(labels["app.kubernetes.io/managed-by"], "axon-operator");
+    }
+}
+
+#[test]
+fn a_failed_agent_is_not_run_again_and_a_disrupted_pod_is() {
+    let plan = built(&task("t"), None, None);
+    let spec = plan.job.spec.unwrap();
+    assert_eq!(spec.backoff_limit, Some(0));
+    let rules = spec.pod_failure_policy.unwrap().rules;
+    assert_eq!(rules[0].action, "Ignore");
+    assert_eq!(
+        rules[0].on_pod_conditions.as_ref().unwrap()[0].type_,
+        "DisruptionTarget"
+    );
+}
+
+#[test]
+fn a_workspace_is_prepared_by_an_init_container() {
+    let mut t = task("t");
+    t.spec.branch = Some("feature/x".into());
+    let plan = built(&t, Some(&with_secret("https://github.com/o/r.git")), None);
+    let (init, agent) = (init(&plan), agent(&plan));
+    assert_eq!(init.args, Some(vec!["workspace".into()]));
+    assert_eq!(init.image.as_deref(), Some("reg.example/axon/axon-workspace:v1"));
+    assert_eq!(value(init, "AXON_REPO"), "https://github.com/o/r.git");
+    assert_eq!(agent.working_dir.as_deref(), Some("/workspace/repo"));
+    assert_eq!(
+        names(agent),
+        [
+            "AXON_BRANCH",
+            "AXON_AGENT_TYPE",
+            "ANTHROPIC_API_KEY",
+            "AXON_BASE_BRANCH",
+            "GITHUB_TOKEN",
+            "GH_TOKEN",
+            "HOME"
+        ]
+    );
+    for container in [init, agent] {
+        assert_eq!(value(container, "AXON_BRANCH"), "feature/x");
+        assert_eq!(value(container, "AXON_BASE_BRANCH"), "main");
+        assert_eq!(
+            secret(container, "GITHUB_TOKEN"),
+            ("gh".into(), "GITHUB_TOKEN".into())
+        );
+        assert_eq!(
+            secret(container, "GH_TOKEN"),
+            ("gh".into(), "GITHUB_TOKEN".into())
+        );
+    }
+    assert!(
+        !names(init).contains(&"ANTHROPIC_API_KEY"),
+        "preparing needs no model"
+    );
+}
+
+#[test]
+fn a_workspace_without_ref_and_secret_has_neither_variable() {
+    let plan = built(&task("t"), Some(&workspace("https://github.com/o/r")), None);
+    for name in [
+        "AXON_BASE_BRANCH",
+        "GITHUB_TOKEN",
+        "GH_TOKEN",
+        "GH_HOST",
+        "AXON_BRANCH",
+    ] {
+        assert!(
+            !names(agent(&plan)).contains(&name) && !names(init(&plan)).contains(&name),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn another_host_than_github_gets_the_enterprise_variables() {
+    let plan = built(
+        &task("t"),
+        Some(&with_secret("https://ghe.example:8443/o/r")),
+        None,
+    );
+    for container in [init(&plan), agent(&plan)] {
+        assert_eq!(value(container, "GH_HOST"), "ghe.example:8443");
+        assert_eq!(secret(container, "GH_ENTERPRISE_TOKEN").1, "GITHUB_TOKEN");
+        assert!(!names(container).contains(&"GH_TOKEN"));
+    }
+}
+
+#[test]
+fn credentials_in_the_url_are_not_taken_for_a_host() {
+    let plan = built(
+        &task("t"),
+        Some(&with_secret("https://me:pw@github.com/o/my.repo")),
+        None,
+    );
+    assert!(!names(agent(&plan)).contains(&"GH_HOST"));
+}
+
+#[test]
+fn text_from_people_is_not_expanded_by_the_kubelet() {
+    let mut t = task("t");
+    t.spec.prompt = "-x $(GITHUB_TOKEN) $$(Y) \"q\" 'q'\n".into();
+    t.spec.branch = Some("b$(X".into());
+    let plan = built(&t, Some(&workspace("https://h/x")), None);
+    assert_eq!(
+        agent(&plan).args.as_ref().unwrap()[0],
+        "-x $$(GITHUB_TOKEN) $$$$(Y) \"q\" 'q'\n"
+    );
+    assert_eq!(value(init(&plan), "AXON_BRANCH"), "b$$(X");
+}
+
+#[test]
+fn a_long_prompt_travels_by_file_and_the_argument_points_there() {
+    let mut t = task("t");
+    t.spec.prompt = "$(X)".repeat(50_000);
+    let plan = built(&t, None, None);
+    let data = plan.config_map.as_ref().unwrap().data.as_ref().unwrap();
+    assert_eq!(data["prompt"], t.spec.prompt, "a file is delivered as it is");
+    assert_eq!(value(agent(&plan), "AXON_PROMPT_FILE"), "/axon/input/prompt");
+    assert!(agent(&plan).args.as_ref().unwrap()[0].contains("/axon/input/prompt"));
+    let owner = &plan
+        .config_map
+        .as_ref()
+        .unwrap()
+        .metadata
+        .owner_references
+        .as_ref()
+        .unwrap()[0];
+    assert_eq!(owner.uid, "uid-1");
+}
+
+#[test]
+fn an_agent_config_travels_by_file_and_short_texts_also_by_variable() {
+    let c = config(json!({
+        "agentsMD": "Be kind.",
+        "plugins": [{"name": "p", "skills": [{"name": "s", "content": "x"}]}],
+        "mcpServers": [{"name": "m", "type": "stdio", "command": "npx"}]
+    }));
+    let plan = built(&task("t"), None, Some(&c));
+    let agent = agent(&plan);
+    assert_eq!(
+        names(agent),
+        [
+            "AXON_AGENT_TYPE",
+            "ANTHROPIC_API_KEY",
+            "AXON_AGENTS_MD",
+            "AXON_MCP_SERVERS",
+            "AXON_PLUGIN_DIR",
+            "HOME",
+            "AXON_AGENTS_MD_FILE",
+            "AXON_MCP_SERVERS_FILE"
+        ]
+    );
+    let reference = var(agent, "AXON_AGENTS_MD")
+        .value_from
+        .as_ref()
+        .unwrap()
+        .config_map_key_ref
+        .as_ref()
+        .unwrap();
+    assert_eq!(
+        (reference.name.as_str(), reference.key.as_str()),
+        ("t-input", "agents.md")
+    );
+    // Without a repository the plugins still have to be unpacked.
+    assert_eq!(value(init(&plan), "AXON_INPUT_DIR"), "/axon/input");
+    let long = config(json!({"agentsMD": "x".repeat(100_000)}));
+    let plan = built(&task("t"), None, Some(&long));
+    assert!(!names(self::agent(&plan)).contains(&"AXON_AGENTS_MD"));
+    assert_eq!(
+        value(self::agent(&plan), "AXON_AGENTS_MD_FILE"),
+        "/axon/input/agents.md"
+    );
+}
+
+#[test]
+fn pod_overrides_reach_job_and_pod_and_never_replace_a_built_in_variable() {
+    let mut t = task("t");
+    t.spec.pod_overrides = Some(
+        serde_json::from_value(json!({
+            "resources": {"limits": {"cpu": 2, "memory": "1Gi"}},
+            "activeDeadlineSeconds": 60,
+            "nodeSelector": {"disk": "ssd"},
+            "env": [{"name": "ANTHROPIC_API_KEY", "value": "stolen"}, {"name": "HOME", "value": "/root"}, {"name": "MINE", "value": "1"}]
+        }))
+        .unwrap(),
+    );
+    let plan = built(&t, None, None);
+    assert_eq!(plan.job.spec.as_ref().unwrap().active_deadline_seconds, Some(60));
+    assert_eq!(pod_of(&plan).node_selector.as_ref().unwrap()["disk"], "ssd");
+    let agent = agent(&plan);
+    assert_eq!(
+        agent.resources.as_ref().unwrap().limits.as_ref().unwrap()["cpu"].0,
+        "2"
+    );
+    assert_eq!(
+        names(agent),
+        ["AXON_AGENT_TYPE", "ANTHROPIC_API_KEY", "HOME", "MINE"]
+    );
+    assert_eq!(secret(agent, "ANTHROPIC_API_KEY").0, "key");
+}
+
+#[test]
+fn a_custom_image_changes_nothing_but_the_image() {
+    let w = with_secret("https://github.com/o/r");
+    let own = built(&task("t"), Some(&w), None);
+    let mut t = task("t");
+    t.spec.image = Some("example/mine:1".into());
+    let custom = built(&t, Some(&w), None);
+    let expected = Container {
+        image: Some("example/mine:1".into()),
+        ..agent(&own).clone()
+    };
+    assert_eq!(agent(&custom), &expected);
+}
+
+#[test]
+fn every_container_fits_pod_security_restricted() {
+    let plan = built(&task("t"), Some(&with_secret("https://github.com/o/r")), None);
+    let pod = pod_of(&plan);
+    let context = pod.security_context.as_ref().unwrap();
+    assert_eq!(
+        (context.run_as_user, context.run_as_non_root),
+        (Some(61100), Some(true))
+    );
+    assert_eq!(context.seccomp_profile.as_ref().unwrap().type_, "RuntimeDefault");
+    assert_eq!(pod.automount_service_account_token, Some(false));
+    for container in [init(&plan), agent(&plan)] {
+        let context = container.security_context.as_ref().unwrap();
+        assert_eq!(context.allow_privilege_escalation, Some(false));
+        assert_eq!(context.read_only_root_filesystem, Some(true));
+        assert_eq!(
+            context.capabilities.as_ref().unwrap().drop,
+            Some(vec!["ALL".to_owned()])
+        );
+    }
+    for volume in pod.volumes.as_ref().unwrap() {
+        assert!(
+            volume.empty_dir.is_some() || volume.config_map.is_some(),
+            "{}",
+            volume.name
+        );
+    }
+}
