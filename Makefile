@@ -66,14 +66,14 @@ GO_FLAGS := -trimpath -ldflags "-s -w \
 cluster-binaries: ## Builds the Kubernetes components (minutes when cold, then cached).
 	@mkdir -p $(BIN)
 	cd hack/cluster && CGO_ENABLED=0 go build $(GO_FLAGS) -o $(BIN)/kube ./cmd/kube
-	cd hack/cluster && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $(BIN)/axon-cluster ./cmd/axon-cluster
+	cd hack/cluster && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $(BIN)/ ./cmd/axon-cluster ./cmd/pause
 
 .PHONY: cluster-up
 cluster-up: cluster-up-$(CLUSTER) ## Brings the cluster up.
 
 .PHONY: cluster-up-local cluster-up-kind cluster-up-existing
 cluster-up-local: cluster-binaries
-	$(BIN)/axon-cluster up --dir $(STATE)
+	$(BIN)/axon-cluster up
 cluster-up-kind:
 	kind get clusters | grep -qx axon || kind create cluster --name axon
 cluster-up-existing:
@@ -81,7 +81,7 @@ cluster-up-existing:
 
 .PHONY: cluster-down
 cluster-down: ## Takes the local cluster down and leaves nothing but caches.
-	@if [ -x $(BIN)/axon-cluster ]; then $(BIN)/axon-cluster down --dir $(STATE); fi
+	@if [ -x $(BIN)/axon-cluster ]; then $(BIN)/axon-cluster down; fi
 
 # ---- images
 
@@ -112,7 +112,7 @@ images: $(IMAGES:%=image-$(CLUSTER)-%) ## Builds all images and brings them to t
 
 .PHONY: base-image
 base-image: cluster-binaries
-	$(BIN)/axon-cluster base-image --dir $(STATE)
+	$(BIN)/axon-cluster base-image
 
 define image_rules
 $(ARCHIVES)/$(1).tar: $$(files_$(1)) $$(dockerfile_$(1)) | base-image
@@ -121,13 +121,13 @@ $(ARCHIVES)/$(1).tar: $$(files_$(1)) $$(dockerfile_$(1)) | base-image
 	buildah build --quiet --isolation chroot --layers --build-arg BASE_IMAGE=localhost/axon/base:bookworm \
 		--file $$(dockerfile_$(1)) --tag $(REGISTRY)/axon-$(1):$(TAG) $(STAGE)/$(1)
 	@rm -f $$@
-	buildah push --quiet $(REGISTRY)/axon-$(1):$(TAG) oci-archive:$$@:$(REGISTRY)/axon-$(1):$(TAG)
+	buildah push --quiet $(REGISTRY)/axon-$(1):$(TAG) docker-archive:$$@:$(REGISTRY)/axon-$(1):$(TAG)
 
 .PHONY: image-local-$(1) image-existing-$(1) image-kind-$(1)
 image-local-$(1): $(LOADED)/$(1)
 $(LOADED)/$(1): $(ARCHIVES)/$(1).tar
 	@mkdir -p $(LOADED)
-	$(BIN)/axon-cluster load-image --dir $(STATE) $$<
+	$(BIN)/axon-cluster load-image $$<
 	@touch $$@
 
 image-existing-$(1) image-kind-$(1): $$(files_$(1))
@@ -154,7 +154,8 @@ test: verify unit control-plane e2e ## Everything that must pass.
 .PHONY: unit
 unit: ## Unit and property tests (seconds, no cluster).
 	$(CARGO) test --locked --workspace --exclude axon-test
-	$(CARGO) test --locked -p axon-test --lib --bins
+	$(CARGO) test --locked -p axon-test --lib --bins --test fixtures
+	cd hack/cluster && go test ./cmd/axon-cluster/... ./internal/...
 
 .PHONY: control-plane
 control-plane: cluster-binaries ## Tests against a real kube-apiserver and etcd.
@@ -171,7 +172,7 @@ verify: ## Format, lints, generated files, dependencies.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) test --locked -p axon-test --test repository
-	cd hack/cluster && test -z "$$(gofmt -l .)" && go vet ./cmd/axon-cluster/... ./internal/...
+	cd hack/cluster && test -z "$$(gofmt -l .)" && go vet ./cmd/axon-cluster/... ./cmd/pause ./internal/...
 
 
 .PHONY: clean

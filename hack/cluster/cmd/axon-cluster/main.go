@@ -29,6 +29,11 @@ Each command explains its flags with -h.
 type command func(ctx context.Context, args []string) error
 
 var commands = map[string]command{
+	"up":            up,
+	"down":          down,
+	"status":        status,
+	"load-image":    loadImage,
+	"base-image":    baseImage,
 	"control-plane": controlPlane,
 }
 

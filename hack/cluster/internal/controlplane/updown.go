@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -62,6 +63,10 @@ func Up(ctx context.Context, o Options) error {
 		state.Ports = map[string]int{}
 	}
 	if err != nil {
+		if !state.Complete {
+			// A failed start leaves files to look at, but nothing running.
+			err = errors.Join(err, proc.Kill(supervise.IDs(o.Layout)...))
+		}
 		return err
 	}
 	fmt.Fprintf(o.Progress, "control plane in %s is ready after %.1f s\n", o.Layout.Dir, time.Since(began).Seconds())

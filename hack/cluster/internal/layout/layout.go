@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Marker is the environment variable every process of a cluster carries. It
@@ -33,9 +34,7 @@ func New(dir, bin string) (Layout, error) {
 	if err != nil {
 		return Layout{}, fmt.Errorf("resolve folder %s: %w", dir, err)
 	}
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
-		abs = real
-	}
+	abs = resolve(abs)
 	l := Layout{Dir: abs, Bin: bin}
 	if l.Bin == "" {
 		l.Bin = filepath.Join(abs, "bin")
@@ -45,6 +44,19 @@ func New(dir, bin string) (Layout, error) {
 	}
 	l.Bin, err = filepath.Abs(l.Bin)
 	return l, err
+}
+
+// resolve follows the links of the part of the path that exists, so that a
+// folder has one identity before and after it is made.
+func resolve(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	parent := filepath.Dir(path)
+	if parent == path {
+		return path
+	}
+	return filepath.Join(resolve(parent), filepath.Base(path))
 }
 
 func exists(path string) bool {
@@ -85,9 +97,17 @@ func (l Layout) ID() string {
 // of a Unix socket may not exceed 107 bytes.
 func (l Layout) Run() string { return RunPrefix + l.ID() }
 
-// Environ is the environment of the cluster's processes: ours, marked.
+// Environ is the environment of the cluster's processes: ours, marked, and
+// without proxies, which must not be asked for the cluster's own addresses.
 func (l Layout) Environ(extra ...string) []string {
-	return append(append(os.Environ(), Marker+"="+l.Dir), extra...)
+	var env []string
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if !strings.HasSuffix(strings.ToLower(name), "_proxy") && name != Marker {
+			env = append(env, entry)
+		}
+	}
+	return append(append(env, Marker+"="+l.Dir), extra...)
 }
 
 // components are the names the kube binary answers to.
@@ -126,15 +146,13 @@ func (l Layout) Make() error {
 	return nil
 }
 
-// Remove deletes the state, and the folder itself when nothing else is in it
-// (binaries and caches are worth keeping).
+// Remove deletes the state, and keeps what else is in the folder: binaries and
+// caches. An empty folder goes when its lock is given back.
 func (l Layout) Remove() error {
 	for _, name := range []string{"certs", "config", "data", "logs", "pids", "kubeconfig", StateFile} {
 		if err := os.RemoveAll(l.Path(name)); err != nil {
 			return fmt.Errorf("remove state: %w", err)
 		}
 	}
-	os.Remove(l.Path(lockFile))
-	os.Remove(l.Dir) // fails, as it should, when something is left in it
 	return nil
 }

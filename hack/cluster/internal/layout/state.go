@@ -20,8 +20,6 @@ type State struct {
 	Complete bool `json:"complete"`
 	// Ports are the ports picked for the components that listen.
 	Ports map[string]int `json:"ports"`
-	// Sysctls are the kernel settings to put back, by path, with the former value.
-	Sysctls map[string]string `json:"sysctls,omitempty"`
 }
 
 // Load reads the state; a missing or half-written file is an empty state.

@@ -114,6 +114,16 @@ func Environ(pid int) [][]byte {
 	return bytes.Split(data, []byte{0})
 }
 
+// Marked says whether a process was started with the variable set, to anything.
+func Marked(pid int, name string) bool {
+	for _, entry := range Environ(pid) {
+		if bytes.HasPrefix(entry, []byte(name+"=")) {
+			return true
+		}
+	}
+	return false
+}
+
 func hasEnv(env [][]byte, want []byte) bool {
 	for _, entry := range env {
 		if bytes.Equal(entry, want) {

@@ -3,6 +3,7 @@ package supervise
 import (
 	"io"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -29,14 +30,17 @@ func (r *Running) tail() string {
 	return lastLines(string(data), tailLines)
 }
 
-// lastLines keeps the last n lines, cut to a readable width and indented.
+// lastLines keeps the last n lines, or the first n of a panic's, cut to a
+// readable width and indented.
 func lastLines(text string, n int) string {
 	text = strings.TrimSpace(text)
 	if text == "" {
 		return "  (its log is empty)"
 	}
 	lines := strings.Split(text, "\n")
-	if len(lines) > n {
+	if i := slices.IndexFunc(lines, isPanic); i >= 0 {
+		lines = lines[i:min(i+n, len(lines))]
+	} else if len(lines) > n {
 		lines = lines[len(lines)-n:]
 	}
 	for i, line := range lines {
@@ -47,3 +51,5 @@ func lastLines(text string, n int) string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+func isPanic(line string) bool { return strings.HasPrefix(line, "panic: ") }
