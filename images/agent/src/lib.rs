@@ -1,1 +1,17 @@
-//! placeholder
+//! The program that lives in a Task's pod.
+//!
+//! `axon-agent workspace` prepares the clone, `axon-agent run` runs the agent and reports its outcome, and
+//! `axon-agent git-credential` answers git. Rules are pure functions; [`program`], [`termination`],
+//! [`workspace::clone`] and [`run`] touch the world.
+
+pub mod agent;
+pub mod cli;
+pub mod credential;
+pub mod env;
+pub mod failure;
+pub mod program;
+pub mod run;
+pub mod secrets;
+pub mod signals;
+pub mod termination;
+pub mod workspace;

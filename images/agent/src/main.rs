@@ -1,2 +1,29 @@
-//! placeholder
-fn main() {}
+//! Picks the subcommand and hands its exit code to the kernel.
+
+use std::io::{self, Read as _, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use axon_agent::cli::Command;
+use axon_agent::env::Env;
+use axon_agent::{credential, run, workspace};
+use axon_api::contract::env as names;
+
+fn main() -> anyhow::Result<ExitCode> {
+    let env = Env::of_process();
+    match Command::from_args(std::env::args_os()) {
+        Command::Workspace => Ok(workspace::main(&env)),
+        Command::Run { args } => Ok(run::main(&env, &args)),
+        Command::GitCredential { scope, action } => {
+            let mut request = String::new();
+            io::stdin()
+                .read_to_string(&mut request)
+                .context("can't read git's request")?;
+            let answer = credential::answer(&action, &scope, &request, env.text(names::GITHUB_TOKEN));
+            io::stdout()
+                .write_all(answer.as_bytes())
+                .context("can't answer git")?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Claude Code.
+
+mod stream;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use axon_api::agents::{AgentType, CredentialType};
+
+use super::{Agent, Launch, Setup, Stream};
+
+/// Anthropic's `claude`.
+pub struct ClaudeCode;
+
+/// Switches for a container: no telemetry, no updates. A user's own value stays.
+const DEFAULTS: [&str; 2] = ["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER"];
+/// Moves all of Claude's files away from `~/.claude`.
+const CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
+
+impl Agent for ClaudeCode {
+    fn program(&self) -> &'static str {
+        "claude"
+    }
+
+    fn launch(&self, setup: &Setup<'_>) -> Launch {
+        let config = setup
+            .env
+            .path(CONFIG_DIR)
+            .map_or_else(|| setup.env.home().join(".claude"), Path::to_owned);
+        let mut files: Vec<(PathBuf, String)> = Vec::new();
+        let mut args: Vec<OsString> = [
+            "--dangerously-skip-permissions",
+            "--output-format",
+            "stream-json",
+            "--verbose",
+            // Each API message's own figures: all that is left of a run that is killed before its result.
+            "--include-partial-messages",
+        ]
+        .map(Into::into)
+        .into();
+        if let Some(model) = &setup.model {
+            args.extend(["--model".into(), model.into()]);
+        }
+        for plugin in &setup.plugins {
+            args.extend(["--plugin-dir".into(), plugin.into()]);
+        }
+        if let Some(servers) = &setup.mcp_servers {
+            let file = config.join("axon-mcp.json");
+            // Strict: a cloned repository's .mcp.json adds no servers to those that the Task names.
+            args.extend([
+                "--mcp-config".into(),
+                file.clone().into(),
+                "--strict-mcp-config".into(),
+            ]);
+            files.push((file, servers.clone()));
+        }
+        args.push("-p".into());
+        if let Some(instructions) = &setup.instructions {
+            files.push((config.join("CLAUDE.md"), instructions.clone()));
+        }
+        let unset = [CredentialType::ApiKey, CredentialType::Oauth]
+            .into_iter()
+            .filter_map(|credential| AgentType::ClaudeCode.credential_variable(credential))
+            // Set but empty, it hides a credential that claude has by other means.
+            .filter(|name| setup.env.is_set(name) && setup.env.text(name).is_none());
+        Launch {
+            args,
+            set: DEFAULTS
+                .into_iter()
+                .filter(|name| !setup.env.is_set(name))
+                .map(|name| (name, "1".into()))
+                .collect(),
+            unset: unset.collect(),
+            files,
+            // Standard input takes any size, and a leading dash is no option there.
+            stdin: setup.prompt.clone(),
+        }
+    }
+
+    fn stream(&self) -> Box<dyn Stream + Send> {
+        Box::<stream::ClaudeStream>::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::env::Env;
+
+    use super::*;
+
+    fn setup(env: &Env) -> Setup<'_> {
+        Setup {
+            env,
+            prompt: b"-x".to_vec(),
+            model: None,
+            instructions: None,
+            mcp_servers: None,
+            plugins: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_least_there_is() {
+        let env: Env = [("HOME", "/h")].into_iter().collect();
+        let launch = ClaudeCode.launch(&setup(&env));
+        assert_eq!(
+            launch.args,
+            [
+                "--dangerously-skip-permissions",
+                "--output-format",
+                "stream-json",
+                "--verbose",
+                "--include-partial-messages",
+                "-p"
+            ]
+        );
+        assert_eq!(launch.stdin, b"-x");
+        assert!(launch.files.is_empty() && launch.unset.is_empty());
+        assert_eq!(
+            launch.set,
+            [
+                ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1".into()),
+                ("DISABLE_AUTOUPDATER", "1".into())
+            ]
+        );
+    }
+
+    #[test]
+    fn everything_there_is() {
+        let env: Env = [
+            ("HOME", "/h"),
+            ("ANTHROPIC_API_KEY", ""),
+            ("CLAUDE_CODE_OAUTH_TOKEN", "tok"),
+            ("DISABLE_AUTOUPDATER", "0"),
+        ]
+        .into_iter()
+        .collect();
+        let launch = ClaudeCode.launch(&Setup {
+            model: Some("opus".into()),
+            instructions: Some("be kind".into()),
+            mcp_servers: Some("{}".into()),
+            plugins: vec!["/p/a".into(), "/p/b".into()],
+            ..setup(&env)
+        });
+        assert_eq!(
+            launch.args[5..],
+            [
+                "--model",
+                "opus",
+                "--plugin-dir",
+                "/p/a",
+                "--plugin-dir",
+                "/p/b",
+                "--mcp-config",
+                "/h/.claude/axon-mcp.json",
+                "--strict-mcp-config",
+                "-p"
+            ]
+        );
+        let files = [
+            ("/h/.claude/axon-mcp.json", "{}"),
+            ("/h/.claude/CLAUDE.md", "be kind"),
+        ];
+        assert_eq!(launch.files, files.map(|(path, text)| (path.into(), text.into())));
+        assert_eq!(launch.unset, ["ANTHROPIC_API_KEY"]);
+        assert_eq!(
+            launch.set,
+            [("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1".into())]
+        );
+    }
+
+    #[test]
+    fn another_config_directory_holds_the_files() {
+        let env: Env = [("CLAUDE_CONFIG_DIR", "/c")].into_iter().collect();
+        let launch = ClaudeCode.launch(&Setup {
+            instructions: Some("x".into()),
+            ..setup(&env)
+        });
+        assert_eq!(launch.files, [("/c/CLAUDE.md".into(), "x".into())]);
+    }
+}

@@ -1,0 +1,270 @@
+//! Claude Code's `stream-json` output.
+//!
+//! Two sources of figures: `result` events, which are complete (their `modelUsage` has the sub-agents in it and adds
+//! up over several results, their `usage` has neither), and, until one comes, the messages of the API. Of those, the
+//! main agent's come as `stream_event` lines, exact from `message_start` to the last `message_delta`; a sub-agent's
+//! come only as `assistant` lines, whose output count is the first token's. The lines of one message share its id.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use axon_api::TaskReason;
+use axon_api::outputs::is_decimal;
+use axon_api::usage::Usage;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::agent::{Line, Stream, Verdict, provider_reason};
+
+/// The four counts of tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tokens {
+    input: i64,
+    output: i64,
+    cache_read: i64,
+    cache_write: i64,
+}
+
+impl Tokens {
+    fn zip(self, other: Self, f: impl Fn(i64, i64) -> i64) -> Self {
+        Self {
+            input: f(self.input, other.input),
+            output: f(self.output, other.output),
+            cache_read: f(self.cache_read, other.cache_read),
+            cache_write: f(self.cache_write, other.cache_write),
+        }
+    }
+
+    /// Reads the `usage` of a message or of a result; what is missing counts as zero.
+    fn of_usage(usage: &Value) -> Self {
+        let count = |name: &str| usage.get(name).and_then(Value::as_i64).unwrap_or_default().max(0);
+        Self {
+            input: count("input_tokens"),
+            output: count("output_tokens"),
+            cache_read: count("cache_read_input_tokens"),
+            cache_write: count("cache_creation_input_tokens"),
+        }
+    }
+
+    /// Reads `modelUsage`: the sum over all models.
+    fn of_models(models: &Value) -> Self {
+        let models = models.as_object().into_iter().flat_map(|models| models.values());
+        models.fold(Self::default(), |sum, model| {
+            let count = |name: &str| model.get(name).and_then(Value::as_i64).unwrap_or_default().max(0);
+            let tokens = Self {
+                input: count("inputTokens"),
+                output: count("outputTokens"),
+                cache_read: count("cacheReadInputTokens"),
+                cache_write: count("cacheCreationInputTokens"),
+            };
+            sum.zip(tokens, i64::saturating_add)
+        })
+    }
+}
+
+/// What all lines share, borrowed: only the few that matter are read further.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    subtype: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    status: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    event: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    api_message_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    parent_tool_use_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    total_cost_usd: Option<&'a RawValue>,
+}
+
+/// The part of a message that counts.
+#[derive(Default, Deserialize)]
+struct Message {
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    usage: Value,
+}
+
+/// An event of the API.
+#[derive(Deserialize)]
+struct Event {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    message: Option<Message>,
+    #[serde(default)]
+    usage: Value,
+}
+
+/// The last `result` event.
+struct Outcome {
+    cost: Option<String>,
+    tokens: Tokens,
+    /// What the messages had added up to by then; what comes after is not in the result.
+    streamed: Tokens,
+    verdict: Verdict,
+}
+
+/// Reads the stream.
+#[derive(Default)]
+pub(super) struct ClaudeStream {
+    messages: BTreeMap<String, Tokens>,
+    streamed: Tokens,
+    /// The message under way of each agent, by the tool call that started the agent (empty for the main one).
+    current: BTreeMap<String, String>,
+    outcome: Option<Outcome>,
+}
+
+impl ClaudeStream {
+    fn count(&mut self, id: &str, tokens: Tokens) {
+        let message = self.messages.entry(id.to_owned()).or_default();
+        // Counts of one message only grow; a line that lacks one says nothing about it.
+        let grown = message.zip(tokens, i64::max);
+        let added = grown.zip(*message, |new, old| new - old);
+        *message = grown;
+        self.streamed = self.streamed.zip(added, i64::saturating_add);
+    }
+
+    fn event(&mut self, envelope: &Envelope<'_>) {
+        let Some(event) = envelope.event.and_then(parse::<Event>) else {
+            return;
+        };
+        let agent = envelope
+            .parent_tool_use_id
+            .and_then(parse::<String>)
+            .unwrap_or_default();
+        match event.kind.as_str() {
+            "message_start" => {
+                if let Some(Message { id: Some(id), usage }) = event.message {
+                    self.count(&id, Tokens::of_usage(&usage));
+                    self.current.insert(agent, id);
+                }
+            }
+            "message_delta" => {
+                let id = envelope.api_message_id.and_then(parse::<String>);
+                if let Some(id) = id.or_else(|| self.current.get(&agent).cloned()) {
+                    self.count(&id, Tokens::of_usage(&event.usage));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn result(&mut self, line: &[u8], envelope: &Envelope<'_>) {
+        let Ok(result) = serde_json::from_slice::<Value>(line) else {
+            return;
+        };
+        let field = |name: &str| result.get(name).unwrap_or(&Value::Null);
+        let cost = envelope.total_cost_usd.map(|raw| raw.get().to_owned());
+        self.outcome = Some(Outcome {
+            cost: cost.filter(|cost| is_decimal(cost)),
+            tokens: Tokens::of_models(field("modelUsage")).zip(Tokens::of_usage(field("usage")), i64::max),
+            streamed: self.streamed,
+            verdict: verdict(&result),
+        });
+    }
+}
+
+impl Stream for ClaudeStream {
+    fn line(&mut self, line: &[u8]) -> Line {
+        let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(line) else {
+            return Line::Forward;
+        };
+        match envelope.kind.as_ref() {
+            "stream_event" => {
+                self.event(&envelope);
+                return Line::Drop;
+            }
+            // Printed only next to stream events, so it is no part of the ordinary stream either.
+            "system" if is(envelope.subtype, "status") && is(envelope.status, "requesting") => {
+                return Line::Drop;
+            }
+            "assistant" => {
+                if let Some(Message { id: Some(id), usage }) = envelope.message.and_then(parse) {
+                    self.count(&id, Tokens::of_usage(&usage));
+                }
+            }
+            "result" => self.result(line, &envelope),
+            _ => {}
+        }
+        Line::Forward
+    }
+
+    fn usage(&self) -> Usage {
+        if self.outcome.is_none() && self.messages.is_empty() {
+            return Usage::default();
+        }
+        let tokens = match &self.outcome {
+            Some(outcome) => {
+                let since = self.streamed.zip(outcome.streamed, |all, then| all - then);
+                outcome.tokens.zip(since, i64::saturating_add)
+            }
+            None => self.streamed,
+        };
+        Usage {
+            cost_usd: self.outcome.as_ref().and_then(|outcome| outcome.cost.clone()),
+            input_tokens: Some(tokens.input),
+            output_tokens: Some(tokens.output),
+            cache_read_tokens: Some(tokens.cache_read),
+            cache_write_tokens: Some(tokens.cache_write),
+        }
+    }
+
+    fn verdict(&self) -> Option<Verdict> {
+        self.outcome.as_ref().map(|outcome| outcome.verdict.clone())
+    }
+}
+
+/// Success is what `is_error` says: `subtype` stays "success" when the API fails.
+fn verdict(result: &Value) -> Verdict {
+    let text = |name: &str| {
+        result
+            .get(name)
+            .and_then(Value::as_str)
+            .map(str::trim)
+            .filter(|t| !t.is_empty())
+    };
+    let subtype = text("subtype").unwrap_or("success");
+    let is_error = result.get("is_error").and_then(Value::as_bool);
+    if !is_error.unwrap_or(subtype != "success") {
+        return Verdict::Done;
+    }
+    let errors = result
+        .get("errors")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let errors: Vec<&str> = errors.filter_map(Value::as_str).collect();
+    let message = match text("result") {
+        Some(text) => text.to_owned(),
+        None if errors.is_empty() => format!("claude ended with {subtype}"),
+        None => errors.join("; "),
+    };
+    let status = result.get("api_error_status").and_then(Value::as_u64);
+    let reason = match status.map(u16::try_from) {
+        Some(Ok(status)) => provider_reason(Some(status), &message),
+        // Without the API's own error, only a short text is claude's; a long one is the model's.
+        None if message.len() <= 200 => provider_reason(None, &message),
+        _ => TaskReason::AgentError,
+    };
+    Verdict::Failed { reason, message }
+}
+
+fn is(raw: Option<&RawValue>, text: &str) -> bool {
+    raw.is_some_and(|raw| raw.get().strip_prefix('"').and_then(|t| t.strip_suffix('"')) == Some(text))
+}
+
+fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! `axon-agent run`: runs the agent, passes its stream through, and reports what came of it.
+
+pub mod checkpoint;
+pub mod facts;
+pub mod input;
+pub mod outcome;
+pub mod process;
+pub mod pump;
+
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axon_api::contract::env as names;
+use axon_api::outputs::{Report, marker_block};
+
+use crate::agent::{self, Launch};
+use crate::env::Env;
+use crate::failure::Failure;
+use crate::run::checkpoint::Checkpoint;
+use crate::run::facts::Facts;
+use crate::run::outcome::{Outcome, conclude};
+use crate::run::process::Running;
+use crate::secrets::Secrets;
+use crate::termination::TerminationLog;
+
+/// Runs the agent with the prompt in `args`; the exit code becomes the container's.
+#[must_use]
+pub fn main(env: &Env, args: &[OsString]) -> ExitCode {
+    let secrets = Secrets::of(env);
+    let checkpoint = Arc::new(Mutex::new(Checkpoint::new(TerminationLog::open(env))));
+    let (report, code) = match run(env, args, &secrets, &checkpoint) {
+        Ok((report, code)) => (report, code),
+        Err(failure) => (failure.report(), 1),
+    };
+    if let Some(message) = &report.message {
+        eprintln!("error: {}", secrets.scrub(message));
+    }
+    let mut checkpoint = checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
+    checkpoint.finish(&scrubbed(report, &secrets));
+    ExitCode::from(code)
+}
+
+fn run(
+    env: &Env,
+    args: &[OsString],
+    secrets: &Secrets,
+    checkpoint: &Arc<Mutex<Checkpoint>>,
+) -> Result<(Report, u8), Failure> {
+    let agent = agent::of(env)?;
+    let setup = input::read(env, args)?;
+    let launch = agent.launch(&setup);
+    write_files(&launch)?;
+
+    let ended = Running::start(agent, launch, checkpoint)?.wait(process::grace(env));
+    let outcome = conclude(agent.program(), &ended);
+    let mut report = Report {
+        reason: outcome.reason,
+        message: outcome.message.clone(),
+        usage: ended.usage.clone(),
+        ..Report::new()
+    };
+    if let Ok(mut checkpoint) = checkpoint.lock() {
+        // Looking around takes time, in which we may be killed.
+        checkpoint.interim(&scrubbed(report.clone(), secrets));
+    }
+    let facts = Facts::gather(env, ended.stopped.is_some(), &ended.stop_requested);
+    report.outputs = facts.outputs(env.text(names::BASE_BRANCH), &ended.usage);
+    report.is_final = true;
+    print_block(&scrubbed(report.clone(), secrets).outputs, ended.at_line_start);
+    let Outcome { exit_code, .. } = outcome;
+    Ok((report, exit_code))
+}
+
+fn scrubbed(report: Report, secrets: &Secrets) -> Report {
+    Report {
+        message: report.message.map(|message| secrets.scrub(&message)),
+        outputs: report.outputs.iter().map(|line| secrets.scrub(line)).collect(),
+        ..report
+    }
+}
+
+fn write_files(launch: &Launch) -> Result<(), Failure> {
+    let write = |path: &Path, text: &str| -> io::Result<()> {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)?;
+        file.write_all(text.as_bytes())
+    };
+    for (path, text) in &launch.files {
+        write(path, text)
+            .map_err(|error| Failure::invalid(format!("can't write {}: {error}", path.display())))?;
+    }
+    Ok(())
+}
+
+fn print_block(outputs: &[String], at_line_start: bool) {
+    let block = marker_block(outputs);
+    if block.is_empty() {
+        return;
+    }
+    let text = if at_line_start {
+        block
+    } else {
+        format!("\n{block}")
+    };
+    let mut stdout = io::stdout().lock();
+    // With nobody to read it, the report in the termination message still stands.
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}

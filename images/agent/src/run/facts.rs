@@ -1,0 +1,188 @@
+//! What git knows at the end of a run: branch, pull requests, commit, base branch.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use axon_api::contract::env as names;
+use axon_api::usage::Usage;
+use serde::Deserialize;
+
+use crate::env::Env;
+use crate::program::Call;
+
+/// Time for each command.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Time for each command when the pod is about to be killed.
+const SHORT_LIMIT: Duration = Duration::from_secs(2);
+
+/// What is known about the working directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    branch: Option<String>,
+    pull_requests: Vec<String>,
+    commit: Option<String>,
+    /// Branch that origin/HEAD points to.
+    default_branch: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct PullRequest {
+    url: String,
+}
+
+impl Facts {
+    /// Asks `git`, and `gh` for pull requests. What can't be found out is left out. `hurry` is for a pod that is being
+    /// stopped; `cancel` ends the wait for `gh`.
+    #[must_use]
+    pub fn gather(env: &Env, hurry: bool, cancel: &AtomicBool) -> Self {
+        let limit = if hurry { SHORT_LIMIT } else { LIMIT };
+        let never = AtomicBool::new(false);
+        let git = |args: &[&str]| {
+            // The clone may belong to another user, as when an fsGroup or a custom image decides it.
+            let args = ["-c", "safe.directory=*"].iter().chain(args).copied();
+            answer(Call::new("git", args), limit, &never)
+        };
+        if git(&["rev-parse", "--is-inside-work-tree"]).as_deref() != Some("true") {
+            return Self::default();
+        }
+        let branch = git(&["symbolic-ref", "--quiet", "--short", "HEAD"]);
+        let commit = git(&["rev-parse", "--verify", "--quiet", "HEAD"]);
+        let default_branch = git(&["symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"]);
+        // Last, since it asks the network.
+        let pull_requests = match &branch {
+            Some(branch) if !hurry && may_ask_gh(env) => pull_requests(branch, limit, cancel),
+            _ => Vec::new(),
+        };
+        Self {
+            branch,
+            pull_requests,
+            commit,
+            default_branch: default_branch.and_then(|head| head.strip_prefix("origin/").map(str::to_owned)),
+        }
+    }
+
+    /// Returns the `key: value` lines in the contract's order.
+    #[must_use]
+    pub fn outputs(&self, base_branch: Option<&str>, usage: &Usage) -> Vec<String> {
+        let tokens = |count: Option<i64>| count.map(|count| count.to_string());
+        let base = base_branch
+            .map(str::to_owned)
+            .or_else(|| self.default_branch.clone());
+        let pull_requests = self.pull_requests.iter().map(|url| ("pr", Some(url.clone())));
+        [("branch", self.branch.clone())]
+            .into_iter()
+            .chain(pull_requests)
+            .chain([
+                ("commit", self.commit.clone()),
+                ("base-branch", base),
+                ("cost-usd", usage.cost_usd.clone()),
+                ("input-tokens", tokens(usage.input_tokens)),
+                ("output-tokens", tokens(usage.output_tokens)),
+            ])
+            .filter_map(|(key, value)| Some((key, value?)))
+            // One line each, or a value could pass for another key.
+            .filter(|(_, value)| !value.is_empty() && !value.contains(char::is_control))
+            .map(|(key, value)| format!("{key}: {value}"))
+            .collect()
+    }
+}
+
+/// Returns the branch that HEAD points to, without starting a program: for use while the agent runs.
+#[must_use]
+pub fn branch_of(dir: &Path) -> Option<String> {
+    let head = fs::read_to_string(dir.join(".git/HEAD")).ok()?;
+    head.trim_end()
+        .strip_prefix("ref: refs/heads/")
+        .map(str::to_owned)
+}
+
+fn may_ask_gh(env: &Env) -> bool {
+    let tokens = [names::GH_TOKEN, names::GITHUB_TOKEN, names::GH_ENTERPRISE_TOKEN];
+    tokens.iter().any(|name| env.text(name).is_some()) && env.has_program("gh")
+}
+
+fn pull_requests(branch: &str, limit: Duration, cancel: &AtomicBool) -> Vec<String> {
+    let mut call = Call::new("gh", ["pr", "list", "--head", branch, "--json", "url"]);
+    call.set.extend([
+        ("GH_PROMPT_DISABLED", "1".into()),
+        ("GH_NO_UPDATE_NOTIFIER", "1".into()),
+        ("NO_COLOR", "1".into()),
+    ]);
+    let found = answer(call, limit, cancel)
+        .and_then(|text| serde_json::from_str::<Vec<PullRequest>>(&text).ok())
+        .unwrap_or_default();
+    found.into_iter().map(|pull_request| pull_request.url).collect()
+}
+
+fn answer(call: Call, limit: Duration, cancel: &AtomicBool) -> Option<String> {
+    let call = Call {
+        limit: Some(limit),
+        ..call
+    };
+    let output = call.run(cancel).ok().filter(crate::program::Output::success)?;
+    let text = output.stdout.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_have_the_contract_s_order_and_only_what_is_known() {
+        let facts = Facts {
+            branch: Some("b".into()),
+            pull_requests: vec!["https://h/1".into(), "https://h/2".into()],
+            commit: Some("abc".into()),
+            default_branch: Some("main".into()),
+        };
+        let usage = Usage {
+            cost_usd: Some("0.10".into()),
+            input_tokens: Some(1),
+            output_tokens: Some(2),
+            cache_read_tokens: Some(3),
+            ..Usage::default()
+        };
+        assert_eq!(
+            facts.outputs(Some("develop"), &usage),
+            [
+                "branch: b",
+                "pr: https://h/1",
+                "pr: https://h/2",
+                "commit: abc",
+                "base-branch: develop",
+                "cost-usd: 0.10",
+                "input-tokens: 1",
+                "output-tokens: 2"
+            ]
+        );
+        assert_eq!(
+            facts.outputs(None, &Usage::default()).last().unwrap(),
+            "base-branch: main"
+        );
+        assert!(Facts::default().outputs(None, &Usage::default()).is_empty());
+        assert_eq!(
+            Facts::default().outputs(Some("main"), &Usage::default()),
+            ["base-branch: main"]
+        );
+    }
+
+    #[test]
+    fn no_value_passes_for_another_line() {
+        let outputs = Facts::default().outputs(Some("x\ncommit: fake"), &Usage::default());
+        assert!(outputs.is_empty());
+    }
+
+    #[test]
+    fn the_branch_is_read_from_head() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(branch_of(dir.path()), None);
+        fs::create_dir(dir.path().join(".git")).unwrap();
+        fs::write(dir.path().join(".git/HEAD"), "ref: refs/heads/a/b\n").unwrap();
+        assert_eq!(branch_of(dir.path()).as_deref(), Some("a/b"));
+        fs::write(dir.path().join(".git/HEAD"), "21f25c9f\n").unwrap();
+        assert_eq!(branch_of(dir.path()), None);
+    }
+}

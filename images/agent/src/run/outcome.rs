@@ -1,0 +1,237 @@
+//! Whether the run succeeded, and what to say about it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use axon_api::TaskReason;
+use axon_api::usage::Usage;
+use nix::sys::signal::Signal;
+
+use crate::agent::{Verdict, provider_reason};
+
+/// Bytes of the agent's standard error in a message.
+const EVIDENCE: usize = 1500;
+/// What a shell gives as the code of a program ended by signal N, less N.
+const SIGNAL_BASE: i32 = 128;
+
+/// How the agent's process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// With this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// All that a run left.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// How the process ended.
+    pub exit: Exit,
+    /// The first signal that told us to stop.
+    pub stopped: Option<Signal>,
+    /// True when the grace period was over before the agent ended.
+    pub killed: bool,
+    /// What the agent's last event says.
+    pub verdict: Option<Verdict>,
+    /// What was consumed.
+    pub usage: Usage,
+    /// The last lines of standard error.
+    pub stderr: Vec<String>,
+    /// False when the log's last line has no end.
+    pub at_line_start: bool,
+    /// Turns true when we are told to stop, also after the agent's end.
+    pub stop_requested: Arc<AtomicBool>,
+}
+
+/// What the container says when it ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Its exit code; 0 is success.
+    pub exit_code: u8,
+    /// Why it failed.
+    pub reason: Option<TaskReason>,
+    /// The evidence.
+    pub message: Option<String>,
+}
+
+/// Judges a run. It succeeded only if the process ended with 0 *and* its last event says so: agents end with 0 after
+/// signals and on some errors, too.
+#[must_use]
+pub fn conclude(program: &str, ended: &Ended) -> Outcome {
+    let (code, how) = match ended.exit {
+        Exit::Code(code) => (code, format!("{program} exited with code {code}")),
+        Exit::Signal(number) => {
+            let name = Signal::try_from(number).map_or("a signal", Signal::as_str);
+            (SIGNAL_BASE + number, format!("{program} was ended by {name}"))
+        }
+    };
+    if code == 0 && ended.verdict == Some(Verdict::Done) {
+        return Outcome {
+            exit_code: 0,
+            reason: None,
+            message: None,
+        };
+    }
+    let (reason, message) = match (&ended.stopped, &ended.verdict) {
+        (Some(signal), _) => (TaskReason::Stopped, stopped(program, *signal, ended.killed)),
+        (None, Some(Verdict::Failed { reason, message })) => (*reason, message.clone()),
+        (None, None) if code == 0 => {
+            let said = said(&ended.stderr);
+            (
+                TaskReason::AgentError,
+                format!("{program} ended without a result{said}"),
+            )
+        }
+        (None, _) => {
+            let said = said(&ended.stderr);
+            (provider_reason(None, &said), format!("{how}{said}"))
+        }
+    };
+    let fallback = ended.stopped.map_or(1, |signal| SIGNAL_BASE + signal as i32);
+    let code = if code == 0 { fallback } else { code };
+    Outcome {
+        exit_code: u8::try_from(code).ok().filter(|code| *code != 0).unwrap_or(1),
+        reason: Some(reason),
+        message: Some(message),
+    }
+}
+
+fn stopped(program: &str, signal: Signal, killed: bool) -> String {
+    let after = if killed {
+        format!("; {program} did not end in time and was killed")
+    } else {
+        String::new()
+    };
+    format!("stopped by {}{after}", signal.as_str())
+}
+
+/// Returns the end of standard error as ": text", or nothing.
+fn said(stderr: &[String]) -> String {
+    let text = stderr.join("\n");
+    match axon_api::outputs::tail(text.trim(), EVIDENCE) {
+        "" => String::new(),
+        text => format!(": {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(exit: Exit, verdict: Option<Verdict>) -> Ended {
+        Ended {
+            exit,
+            stopped: None,
+            killed: false,
+            verdict,
+            usage: Usage::default(),
+            stderr: vec!["one".into(), "two".into()],
+            at_line_start: true,
+            stop_requested: Arc::default(),
+        }
+    }
+
+    fn failed(reason: TaskReason) -> Option<Verdict> {
+        Some(Verdict::Failed {
+            reason,
+            message: "its words".into(),
+        })
+    }
+
+    fn parts(ended: &Ended) -> (u8, Option<TaskReason>, Option<String>) {
+        let outcome = conclude("claude", ended);
+        (outcome.exit_code, outcome.reason, outcome.message)
+    }
+
+    #[test]
+    fn success_takes_both_a_zero_and_a_good_end() {
+        assert_eq!(parts(&ended(Exit::Code(0), Some(Verdict::Done))), (0, None, None));
+        for (exit, verdict, code, reason, message) in [
+            (
+                Exit::Code(0),
+                None,
+                1,
+                TaskReason::AgentError,
+                "claude ended without a result: one\ntwo",
+            ),
+            (
+                Exit::Code(0),
+                failed(TaskReason::RateLimited),
+                1,
+                TaskReason::RateLimited,
+                "its words",
+            ),
+            (
+                Exit::Code(1),
+                failed(TaskReason::AuthFailed),
+                1,
+                TaskReason::AuthFailed,
+                "its words",
+            ),
+            (
+                Exit::Code(7),
+                Some(Verdict::Done),
+                7,
+                TaskReason::AgentError,
+                "claude exited with code 7: one\ntwo",
+            ),
+            (
+                Exit::Code(144),
+                None,
+                144,
+                TaskReason::AgentError,
+                "claude exited with code 144: one\ntwo",
+            ),
+            (
+                Exit::Signal(9),
+                None,
+                137,
+                TaskReason::AgentError,
+                "claude was ended by SIGKILL: one\ntwo",
+            ),
+        ] {
+            assert_eq!(
+                parts(&ended(exit, verdict)),
+                (code, Some(reason), Some(message.into()))
+            );
+        }
+    }
+
+    #[test]
+    fn a_stopped_run_says_so_whatever_the_agent_made_of_it() {
+        for (exit, code) in [
+            (Exit::Code(143), 143),
+            (Exit::Signal(15), 143),
+            (Exit::Code(0), 143),
+            (Exit::Signal(9), 137),
+        ] {
+            let ended = Ended {
+                stopped: Some(Signal::SIGTERM),
+                ..ended(exit, None)
+            };
+            let message = Some("stopped by SIGTERM".to_owned());
+            assert_eq!(parts(&ended), (code, Some(TaskReason::Stopped), message));
+        }
+        let killed = Ended {
+            stopped: Some(Signal::SIGTERM),
+            killed: true,
+            ..ended(Exit::Signal(9), None)
+        };
+        assert!(parts(&killed).2.unwrap().contains("did not end in time"));
+        let finished = Ended {
+            stopped: Some(Signal::SIGTERM),
+            ..ended(Exit::Code(0), Some(Verdict::Done))
+        };
+        assert_eq!(parts(&finished).0, 0);
+    }
+
+    #[test]
+    fn standard_error_tells_the_reason_when_there_is_no_result() {
+        let ended = Ended {
+            stderr: vec!["Invalid API key".into()],
+            ..ended(Exit::Code(1), None)
+        };
+        assert_eq!(parts(&ended).1, Some(TaskReason::AuthFailed));
+    }
+}

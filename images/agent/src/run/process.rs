@@ -1,0 +1,269 @@
+//! The agent's process: started in a group of its own, watched, stopped, and cleaned up after.
+
+use std::io::{self, Write as _};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use axon_api::TaskReason;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::{Pid, getpid};
+
+use super::checkpoint::Checkpoint;
+use super::facts;
+use super::outcome::{Ended, Exit};
+use super::pump::{Sink, pass_errors, pass_lines};
+use crate::agent::{Agent, Launch, Stream};
+use crate::env::{self, Env};
+use crate::failure::Failure;
+use crate::signals;
+
+/// Time between SIGTERM and SIGKILL, unless the environment says otherwise.
+const GRACE: Duration = Duration::from_secs(20);
+/// A signal that a child ended may be merged with another; so we also look by ourselves.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long output may pause after the agent's end, when something it left behind holds the pipe.
+const DRAIN: Duration = Duration::from_secs(5);
+
+enum Message {
+    Signal(Signal),
+    /// A line was passed on.
+    Alive,
+    /// Standard output ended; the flag says whether its last line did, too.
+    Drained(bool),
+    Errors(Vec<String>),
+}
+
+/// A started agent.
+pub struct Running {
+    child: Child,
+    pid: Pid,
+    messages: Receiver<Message>,
+    stream: Arc<Mutex<Box<dyn Stream + Send>>>,
+    stop_requested: Arc<AtomicBool>,
+}
+
+/// Returns the time that the agent gets to end by itself.
+#[must_use]
+pub fn grace(env: &Env) -> Duration {
+    let seconds = env.text(env::TERMINATION_GRACE_SECONDS);
+    seconds
+        .and_then(|text| text.parse().ok())
+        .map_or(GRACE, Duration::from_secs)
+}
+
+impl Running {
+    /// Starts the agent in the working directory.
+    ///
+    /// # Errors
+    /// `InvalidConfig` if its program is not in this image, `AgentError` if the kernel does not start it.
+    pub fn start(
+        agent: &dyn Agent,
+        launch: Launch,
+        checkpoint: &Arc<Mutex<Checkpoint>>,
+    ) -> Result<Self, Failure> {
+        let program = agent.program();
+        let failed = |error: io::Error| Failure {
+            reason: match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => TaskReason::InvalidConfig,
+                _ => TaskReason::AgentError,
+            },
+            message: format!("can't start {program}: {error}"),
+        };
+        let (sender, messages) = mpsc::channel();
+        let stop_requested = Arc::<AtomicBool>::default();
+        listen(sender.clone(), Arc::clone(&stop_requested)).map_err(failed)?;
+
+        let mut command = Command::new(program);
+        command.args(&launch.args).process_group(0);
+        command.envs(launch.set.iter().map(|(name, value)| (name, value)));
+        for name in &launch.unset {
+            command.env_remove(name);
+        }
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(failed)?;
+        let pid = Pid::from_raw(i32::try_from(child.id()).map_err(|error| failed(io::Error::other(error)))?);
+
+        if let Some(mut stdin) = child.stdin.take() {
+            let prompt = launch.stdin;
+            // An agent that ends without reading it has its own reasons, which its exit tells.
+            thread::spawn(move || drop(stdin.write_all(&prompt)));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            let sender = sender.clone();
+            thread::spawn(move || sender.send(Message::Errors(pass_errors(stderr, io::stderr()))));
+        }
+        let stream = Arc::new(Mutex::new(agent.stream()));
+        if let Some(stdout) = child.stdout.take() {
+            let (stream, checkpoint) = (Arc::clone(&stream), Arc::clone(checkpoint));
+            thread::spawn(move || follow(stdout, &stream, &checkpoint, &sender));
+        }
+        Ok(Self {
+            child,
+            pid,
+            messages,
+            stream,
+            stop_requested,
+        })
+    }
+
+    /// Waits for the agent's end, passing signals on to its group, and ends everything that it leaves behind.
+    #[must_use]
+    pub fn wait(mut self, grace: Duration) -> Ended {
+        let mut stopped = None;
+        let mut deadline = None;
+        let mut killed = false;
+        let mut tail = Tail::default();
+        while !self.reap_until_agent() {
+            let pause = deadline.map_or(LOOK, |at: Instant| at.saturating_duration_since(Instant::now()));
+            match self.messages.recv_timeout(pause.min(LOOK)) {
+                Ok(Message::Signal(Signal::SIGCHLD)) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Message::Signal(signal)) => {
+                    stopped.get_or_insert(signal);
+                    deadline.get_or_insert_with(|| Instant::now() + grace);
+                    self.signal_group(signal);
+                }
+                Ok(message) => tail.take(message),
+                // Cannot be: the listener lives as long as we do.
+                Err(RecvTimeoutError::Disconnected) => thread::sleep(LOOK),
+            }
+            if deadline.is_some_and(|at| Instant::now() >= at) {
+                killed = true;
+                deadline = deadline.map(|at| at + LOOK);
+                self.signal_group(Signal::SIGKILL);
+            }
+        }
+        // Before the agent is reaped: until then nobody else can have its group's id.
+        self.signal_group(Signal::SIGKILL);
+        let exit = self.child.wait().map_or(Exit::Code(1), exit_of);
+        if getpid().as_raw() == 1 {
+            // What left the group, too: all that is here came from the agent.
+            let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
+        }
+        self.drain(&mut tail);
+        reap_orphans();
+
+        let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        Ended {
+            exit,
+            stopped,
+            killed,
+            verdict: stream.verdict(),
+            usage: stream.usage(),
+            stderr: tail.errors.unwrap_or_default(),
+            at_line_start: tail.at_line_start.unwrap_or(false),
+            stop_requested: Arc::clone(&self.stop_requested),
+        }
+    }
+
+    /// Reaps orphans that the kernel gave to us as PID 1; true once it is the agent itself that ended. The agent is
+    /// only looked at: its status and its group are still needed.
+    fn reap_until_agent(&self) -> bool {
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        loop {
+            match waitid(Id::All, look).map(|status| status.pid()) {
+                Ok(None) => return false,
+                Ok(Some(pid)) if pid == self.pid => return true,
+                Ok(Some(pid)) => {
+                    let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
+                }
+                // A status that nix can't express, such as a real-time signal's, must not hide the agent's.
+                Err(_) => return waitid(Id::Pid(self.pid), look) != Ok(WaitStatus::StillAlive),
+            }
+        }
+    }
+
+    fn signal_group(&self, signal: Signal) {
+        // A group that is gone has what it should get.
+        let _ = killpg(self.pid, signal);
+    }
+
+    /// Takes what is still in the pipes.
+    fn drain(&self, tail: &mut Tail) {
+        while !tail.is_complete() {
+            match self.messages.recv_timeout(DRAIN) {
+                Ok(message) => tail.take(message),
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// What the two output threads say at their end.
+#[derive(Default)]
+struct Tail {
+    at_line_start: Option<bool>,
+    errors: Option<Vec<String>>,
+}
+
+impl Tail {
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Drained(at_line_start) => self.at_line_start = Some(at_line_start),
+            Message::Errors(errors) => self.errors = Some(errors),
+            Message::Signal(_) | Message::Alive => {}
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.at_line_start.is_some() && self.errors.is_some()
+    }
+}
+
+fn listen(sender: Sender<Message>, stop_requested: Arc<AtomicBool>) -> io::Result<()> {
+    signals::listen(move |signal| {
+        if signal != Signal::SIGCHLD {
+            stop_requested.store(true, Ordering::Relaxed);
+        }
+        let _ = sender.send(Message::Signal(signal));
+    })
+}
+
+/// Passes the agent's output on, reading it on the way.
+fn follow(
+    stdout: impl io::Read,
+    stream: &Mutex<Box<dyn Stream + Send>>,
+    checkpoint: &Mutex<Checkpoint>,
+    sender: &Sender<Message>,
+) {
+    let mut sink = Sink::new(io::stdout());
+    let on_line = |line: &[u8]| {
+        // The receiver is gone when it no longer waits for us.
+        let _ = sender.send(Message::Alive);
+        stream.lock().unwrap_or_else(PoisonError::into_inner).line(line)
+    };
+    let after = |waiting| {
+        let usage = stream.lock().unwrap_or_else(PoisonError::into_inner).usage();
+        let mut checkpoint = checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        checkpoint.note(&usage, waiting, || facts::branch_of(Path::new(".")));
+    };
+    if let Err(error) = pass_lines(stdout, &mut sink, on_line, after) {
+        eprintln!("can't read the agent's output: {error}");
+    }
+    let _ = sender.send(Message::Drained(sink.at_line_start()));
+}
+
+fn reap_orphans() {
+    while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        if status == WaitStatus::StillAlive {
+            return;
+        }
+    }
+}
+
+fn exit_of(status: ExitStatus) -> Exit {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::Code(1),
+    }
+}

@@ -1,0 +1,135 @@
+//! Keeps credentials out of everything that is printed or reported.
+
+use axon_api::agents::{AgentType, CredentialType};
+use axon_api::contract::env as names;
+use url::Url;
+
+use crate::env::Env;
+
+/// Shorter values are no tokens, and hiding them would garble ordinary text.
+const SHORTEST: usize = 8;
+/// Credentials that a pod may carry besides those that Tasks inject.
+const OTHER_VARIABLES: [&str; 4] = [
+    "ANTHROPIC_AUTH_TOKEN",
+    "OPENAI_API_KEY",
+    "GOOGLE_API_KEY",
+    "AWS_BEARER_TOKEN_BEDROCK",
+];
+
+/// Values that must not be seen.
+#[derive(Clone, Default)]
+pub struct Secrets(Vec<String>);
+
+impl Secrets {
+    /// Returns the values of all credential variables, and the password of the repository URL.
+    #[must_use]
+    pub fn of(env: &Env) -> Self {
+        let agents = [
+            AgentType::ClaudeCode,
+            AgentType::Codex,
+            AgentType::Gemini,
+            AgentType::OpenCode,
+        ];
+        let injected = agents.iter().flat_map(|agent| {
+            [CredentialType::ApiKey, CredentialType::Oauth]
+                .into_iter()
+                .filter_map(|credential| agent.credential_variable(credential))
+        });
+        let git = [names::GITHUB_TOKEN, names::GH_TOKEN, names::GH_ENTERPRISE_TOKEN];
+        let password = env
+            .text(names::REPO)
+            .and_then(|repo| Url::parse(repo).ok())
+            .and_then(|url| url.password().map(str::to_owned));
+        let values = injected
+            .chain(git)
+            .chain(OTHER_VARIABLES)
+            .filter_map(|name| env.text(name).map(str::to_owned))
+            .chain(password);
+        Self::new(values)
+    }
+
+    fn new(values: impl IntoIterator<Item = String>) -> Self {
+        let mut values: Vec<String> = values
+            .into_iter()
+            .map(|value| value.trim().to_owned())
+            .filter(|value| value.len() >= SHORTEST)
+            .collect();
+        // The longest first: a token may begin with another.
+        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        values.dedup();
+        Self(values)
+    }
+
+    /// Returns `text` with every secret replaced by `***` and without the user part of http(s) URLs.
+    #[must_use]
+    pub fn scrub(&self, text: &str) -> String {
+        let text = self
+            .0
+            .iter()
+            .fold(text.to_owned(), |text, secret| text.replace(secret, "***"));
+        without_userinfo(&text)
+    }
+}
+
+/// Returns `text` without `user:password@` in URLs, and without `user@` in http(s) ones, where the user may be a
+/// token itself. `ssh://git@host` stays as it is.
+#[must_use]
+pub fn without_userinfo(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        clean.push_str(before);
+        let end = after
+            .find(|c: char| "/?#'\"<>".contains(c) || c.is_whitespace())
+            .unwrap_or(after.len());
+        let (authority, tail) = after.split_at(end);
+        let shown = match authority.rsplit_once('@') {
+            Some((user, host)) if user.contains(':') || before.ends_with("http://") => host,
+            Some((_, host)) if before.ends_with("https://") => host,
+            _ => authority,
+        };
+        clean.push_str(shown);
+        rest = tail;
+    }
+    clean.push_str(rest);
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_lose_their_user_part() {
+        for (text, clean) in [
+            (
+                "fatal: 'https://u:p@ss@h/x' and http://tok@h:1/y",
+                "fatal: 'https://h/x' and http://h:1/y",
+            ),
+            (
+                "ssh://git@h/x git@h:x https://h/@x",
+                "ssh://git@h/x git@h:x https://h/@x",
+            ),
+            ("ssh://u:p@h/x ://", "ssh://h/x ://"),
+        ] {
+            assert_eq!(without_userinfo(text), clean);
+        }
+    }
+
+    #[test]
+    fn tokens_of_all_kinds_are_hidden_and_short_values_are_not() {
+        let env: Env = [
+            ("GITHUB_TOKEN", "ghp_12345678"),
+            ("ANTHROPIC_API_KEY", "ghp_12345678-longer"),
+            ("CODEX_API_KEY", "short"),
+            ("AXON_REPO", "https://u:passpass1@h/x"),
+        ]
+        .into_iter()
+        .collect();
+        assert_eq!(
+            Secrets::of(&env).scrub("a ghp_12345678-longer b ghp_12345678 c short d passpass1"),
+            "a *** b *** c short d ***"
+        );
+    }
+}

@@ -1,0 +1,178 @@
+//! What to fetch, decided from what the server advertises.
+
+use std::collections::BTreeMap;
+
+/// The part of the server's refs that we asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Advertised {
+    /// Branch that HEAD points to.
+    pub default_branch: Option<String>,
+    /// Object of each ref, by full name; `HEAD` is one of them.
+    pub refs: BTreeMap<String, String>,
+}
+
+/// What to check out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A branch, by its short name.
+    Branch(String),
+    /// A tag or any other ref, by its full name.
+    Ref(String),
+    /// A commit by its full id.
+    Commit(String),
+    /// A commit by the beginning of its id, which only a full fetch can find.
+    Abbreviated(String),
+    /// A HEAD that points to no branch.
+    Head,
+    /// Nothing: the repository has no commit to start from.
+    Nothing,
+}
+
+/// Returns the refs to ask the server for.
+#[must_use]
+pub fn patterns(reference: Option<&str>, branch: Option<&str>) -> Vec<String> {
+    let mut patterns = vec!["HEAD".to_owned()];
+    match reference {
+        Some(full) if full.starts_with("refs/") => patterns.push(full.to_owned()),
+        Some(name) => patterns.extend([format!("refs/heads/{name}"), format!("refs/tags/{name}")]),
+        None => {}
+    }
+    patterns.extend(branch.map(|name| format!("refs/heads/{name}")));
+    patterns
+}
+
+impl Advertised {
+    /// Reads the output of `git ls-remote --symref`.
+    #[must_use]
+    pub fn parse(output: &str) -> Self {
+        let mut advertised = Self::default();
+        for (value, name) in output.lines().filter_map(|line| line.split_once('\t')) {
+            match value.strip_prefix("ref: ") {
+                Some(target) if name == "HEAD" => {
+                    advertised.default_branch = target.strip_prefix("refs/heads/").map(str::to_owned);
+                }
+                Some(_) => {}
+                None => {
+                    advertised.refs.insert(name.to_owned(), value.to_owned());
+                }
+            }
+        }
+        advertised
+    }
+
+    /// Returns true when the server has this branch.
+    #[must_use]
+    pub fn has_branch(&self, name: &str) -> bool {
+        self.refs.contains_key(&format!("refs/heads/{name}"))
+    }
+
+    /// Returns true when the repository's ids are SHA-256.
+    #[must_use]
+    pub fn is_sha256(&self) -> bool {
+        self.refs.values().any(|id| id.len() == 64)
+    }
+
+    /// Returns what `reference` means, or the default when there is none; `None` if the server has no such ref.
+    ///
+    /// A branch wins over a tag, and both win over a commit, as with `git clone --branch`.
+    #[must_use]
+    pub fn target(&self, reference: Option<&str>) -> Option<Target> {
+        let Some(name) = reference else {
+            return Some(match &self.default_branch {
+                Some(branch) if self.refs.contains_key("HEAD") => Target::Branch(branch.clone()),
+                None if self.refs.contains_key("HEAD") => Target::Head,
+                _ => Target::Nothing,
+            });
+        };
+        if name.starts_with("refs/") {
+            let branch = name.strip_prefix("refs/heads/");
+            return self.refs.contains_key(name).then(|| {
+                branch.map_or_else(
+                    || Target::Ref(name.to_owned()),
+                    |branch| Target::Branch(branch.to_owned()),
+                )
+            });
+        }
+        let tag = format!("refs/tags/{name}");
+        if self.has_branch(name) {
+            Some(Target::Branch(name.to_owned()))
+        } else if self.refs.contains_key(&tag) {
+            Some(Target::Ref(tag))
+        } else if !name.chars().all(|c| c.is_ascii_hexdigit()) {
+            None
+        } else {
+            match name.len() {
+                40 | 64 => Some(Target::Commit(name.to_ascii_lowercase())),
+                7..40 => Some(Target::Abbreviated(name.to_ascii_lowercase())),
+                _ => None,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "21f25c9f00000000000000000000000000000000";
+
+    fn advertised() -> Advertised {
+        Advertised::parse(&format!(
+            "ref: refs/heads/main\tHEAD\n{ID}\tHEAD\n{ID}\trefs/heads/main\n{ID}\trefs/heads/both\n\
+             {ID}\trefs/tags/both\n{ID}\trefs/tags/v1\n{ID}\trefs/tags/v1^{{}}\n{ID}\trefs/heads/deadbee\n\
+             {ID}\trefs/heads/x/topic\n{ID}\trefs/pull/7/head\n"
+        ))
+    }
+
+    #[test]
+    fn a_ref_is_a_branch_then_a_tag_then_a_commit() {
+        let full = "deadbeef00000000000000000000000000000000";
+        for (name, target) in [
+            ("main", Some(Target::Branch("main".into()))),
+            ("both", Some(Target::Branch("both".into()))),
+            ("deadbee", Some(Target::Branch("deadbee".into()))),
+            ("v1", Some(Target::Ref("refs/tags/v1".into()))),
+            ("refs/heads/main", Some(Target::Branch("main".into()))),
+            ("refs/tags/v1", Some(Target::Ref("refs/tags/v1".into()))),
+            ("refs/pull/7/head", Some(Target::Ref("refs/pull/7/head".into()))),
+            ("refs/heads/gone", None),
+            (full, Some(Target::Commit(full.into()))),
+            ("DEADBEEF", Some(Target::Abbreviated("deadbeef".into()))),
+            ("topic", None),
+            ("dead", None),
+            ("gone", None),
+        ] {
+            assert_eq!(advertised().target(Some(name)), target, "{name}");
+        }
+    }
+
+    #[test]
+    fn without_a_ref_head_decides() {
+        assert_eq!(advertised().target(None), Some(Target::Branch("main".into())));
+        let detached = Advertised::parse(&format!("{ID}\tHEAD\n"));
+        assert_eq!(detached.target(None), Some(Target::Head));
+        assert_eq!(Advertised::default().target(None), Some(Target::Nothing));
+        let dangling = Advertised::parse("ref: refs/heads/main\tHEAD\n");
+        assert_eq!(dangling.target(None), Some(Target::Nothing));
+    }
+
+    #[test]
+    fn a_branch_exists_by_its_whole_name_only() {
+        assert!(advertised().has_branch("x/topic"));
+        assert!(!advertised().has_branch("topic"));
+        assert!(!advertised().is_sha256());
+    }
+
+    #[test]
+    fn asks_only_for_what_it_needs() {
+        assert_eq!(patterns(None, None), ["HEAD"]);
+        assert_eq!(
+            patterns(Some("v1"), Some("b")),
+            ["HEAD", "refs/heads/v1", "refs/tags/v1", "refs/heads/b"]
+        );
+        assert_eq!(
+            patterns(Some("refs/pull/7/head"), None),
+            ["HEAD", "refs/pull/7/head"]
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! The repository's URL: what git gets, what people see, and who may have the token.
+
+use axon_api::contract::env as names;
+use axon_api::git::Repository;
+use url::Url;
+
+use crate::credential::DEFAULT_USER;
+use crate::failure::Failure;
+use crate::secrets::without_userinfo;
+
+/// A repository to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// For git. Without the password when a token takes its place, so that it is not written to disk.
+    pub url: String,
+    /// For people: without user and password.
+    pub shown: String,
+    /// Git configuration that gives the token to this host and to no other.
+    pub credential: Vec<(String, String)>,
+}
+
+impl Remote {
+    /// Reads the URL of a Workspace.
+    ///
+    /// # Errors
+    /// `InvalidConfig` for a URL that is not allowed.
+    pub fn parse(text: &str, has_token: bool) -> Result<Self, Failure> {
+        let shown = without_userinfo(text);
+        let invalid = || {
+            // Read again without the user part: the error quotes what it was given.
+            let error = Repository::parse(&shown).err();
+            Failure::invalid(
+                error.map_or_else(|| format!("{shown:?} is not a repository URL"), |e| e.to_string()),
+            )
+        };
+        let repository = Repository::parse(text).map_err(|_| invalid())?;
+        if !repository.is_http || !has_token {
+            return Ok(Self {
+                url: text.to_owned(),
+                shown,
+                credential: Vec::new(),
+            });
+        }
+        let mut url = Url::parse(text).map_err(|_| invalid())?;
+        let has_user = !url.username().is_empty();
+        let url = if url.password().is_some() {
+            url.set_password(None).map_err(|()| invalid())?;
+            url.to_string()
+        } else {
+            text.to_owned()
+        };
+        let scheme = text.split_once("://").map_or("https", |(scheme, _)| scheme);
+        let credential = credential_config(&scheme.to_ascii_lowercase(), &repository.host, has_user)?;
+        Ok(Self {
+            url,
+            shown,
+            credential,
+        })
+    }
+}
+
+/// Returns the configuration that makes git ask us, and only us, for this host's credential.
+fn credential_config(scheme: &str, host: &str, has_user: bool) -> Result<Vec<(String, String)>, Failure> {
+    // The host becomes a word of a shell command below; a real one has no other characters.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    if host.is_empty() || host.starts_with('-') || !host.chars().all(plain) {
+        return Err(Failure::invalid(format!("{host:?} is no host name")));
+    }
+    let scope = format!("{scheme}://{host}");
+    // Images written for axon have no axon-agent; there git itself is all that limits the helper to its host.
+    let helper = format!(
+        "!axon_credential() {{ if command -v axon-agent >/dev/null 2>&1; then axon-agent git-credential '{scope}' \"$1\"; \
+         elif test \"$1\" = get && test -n \"${token}\"; then printf 'password=%s\\n' \"${token}\"; fi; }}; axon_credential",
+        token = names::GITHUB_TOKEN
+    );
+    let key = |name: &str| format!("credential.{scope}.{name}");
+    let mut config = vec![
+        // Empty: forget helpers of wider configuration, one of which might store the token on disk.
+        (key("helper"), String::new()),
+        (key("helper"), helper),
+        (key("useHttpPath"), "false".to_owned()),
+    ];
+    if !has_user {
+        config.push((key("username"), DEFAULT_USER.to_owned()));
+    }
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_takes_the_place_of_the_password() {
+        let remote = Remote::parse("https://bot:secret@Git.Example:8443/o/r.git", true).unwrap();
+        assert_eq!(remote.url, "https://bot@git.example:8443/o/r.git");
+        assert_eq!(remote.shown, "https://Git.Example:8443/o/r.git");
+        let keys: Vec<_> = remote.credential.iter().map(|(key, _)| key.as_str()).collect();
+        let key = "credential.https://git.example:8443";
+        assert_eq!(
+            keys,
+            [
+                format!("{key}.helper"),
+                format!("{key}.helper"),
+                format!("{key}.useHttpPath")
+            ]
+        );
+        assert!(
+            remote.credential[1]
+                .1
+                .contains("axon-agent git-credential 'https://git.example:8443'")
+        );
+    }
+
+    #[test]
+    fn a_url_without_user_gets_the_default_one() {
+        let remote = Remote::parse("http://h/o/r", true).unwrap();
+        let user = (
+            "credential.http://h.username".to_owned(),
+            "x-access-token".to_owned(),
+        );
+        assert!(remote.credential.contains(&user));
+        assert_eq!(remote.url, "http://h/o/r");
+    }
+
+    #[test]
+    fn without_a_token_or_without_http_the_url_is_git_s_own_business() {
+        for (url, token) in [
+            ("https://u:p@h/r", false),
+            ("git@h:o/r", true),
+            ("git://h/r", true),
+        ] {
+            let remote = Remote::parse(url, token).unwrap();
+            assert_eq!((remote.url.as_str(), remote.credential.len()), (url, 0));
+            assert!(!remote.shown.contains("u:p"));
+        }
+    }
+
+    #[test]
+    fn no_host_reaches_the_shell_as_more_than_a_word() {
+        for url in [
+            "https://$(id)/r",
+            "https://a'b/r",
+            "https://a;b/r",
+            "https://a`b`/r",
+            "https://a&b/r",
+        ] {
+            assert!(Remote::parse(url, true).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_refused_url_shows_no_password() {
+        let failure = Remote::parse("ftp://user:secret@h/x", true).unwrap_err();
+        assert!(!failure.message.contains("secret"), "{failure}");
+        assert!(failure.message.contains("is not a repository URL"), "{failure}");
+    }
+}

@@ -1,0 +1,333 @@
+//! `axon-agent run` with a stand-in for `claude`: what reaches the agent, signals, exit codes, reports.
+#![allow(clippy::unwrap_used, reason = "a failed test stops at the fault")]
+
+mod support;
+
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use axon_api::TaskReason;
+use axon_api::outputs::{self, Report};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::{Pod, git, stream};
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < Duration::from_secs(20), "no {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn alive(pid: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    !status.is_empty() && !status.contains("State:\tZ")
+}
+
+#[test]
+fn prompts_arrive_byte_for_byte() {
+    let pod = Pod::new(&format!(
+        "cat > got; printf '%s\\n' \"$@\" > args; cat '{}'",
+        stream("")
+    ));
+    let long = "0123456789abcdef\n".repeat(200 * 1024 / 17);
+    for prompt in [
+        "plain",
+        "it's \"quoted\" `x` $(X) ${Y} $$ \\ %s",
+        "line one\nline two\n\n",
+        "--help",
+        "-p",
+        "--",
+        "ünï\u{1f600}",
+    ] {
+        let output = pod.command().args(["run", prompt]).output().unwrap();
+        assert!(output.status.success(), "{prompt}: {output:?}");
+        assert_eq!(fs::read(pod.dir("got")).unwrap(), prompt.as_bytes());
+        assert!(!fs::read_to_string(pod.dir("args")).unwrap().contains("quoted"));
+    }
+    fs::write(pod.dir("prompt"), &long).unwrap();
+    let output = pod
+        .command()
+        .env("AXON_PROMPT_FILE", pod.dir("prompt"))
+        .args(["run", "not this"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(fs::read(pod.dir("got")).unwrap() == long.as_bytes());
+}
+
+#[test]
+fn the_contract_s_entry_point_is_the_same_program() {
+    let pod = Pod::new(&format!("cat > got; cat '{}'", stream("")));
+    let link = pod.dir("axon_entrypoint.sh");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_axon-agent"), &link).unwrap();
+    let output = pod.dress(Command::new(&link)).arg("--version").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(fs::read_to_string(pod.dir("got")).unwrap(), "--version");
+}
+
+#[test]
+fn a_good_run_reports_git_facts_and_figures_and_keeps_the_stream() {
+    let pod = Pod::new(&format!(
+        "cat >/dev/null; git checkout -q -b work; git commit -q --allow-empty -m x; cat '{}'",
+        stream("")
+    ));
+    git(&pod.work(), &["init", "-q", "-b", "main"]);
+    git(&pod.work(), &["commit", "-q", "--allow-empty", "-m", "seed"]);
+    let output = pod
+        .command()
+        .env("AXON_BASE_BRANCH", "main")
+        .args(["run", "x"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let commit = git(&pod.work(), &["rev-parse", "HEAD"]);
+    let expected = [
+        "branch: work".to_owned(),
+        format!("commit: {commit}"),
+        "base-branch: main".to_owned(),
+        "cost-usd: 0.012224".to_owned(),
+        "input-tokens: 2001".to_owned(),
+        "output-tokens: 101".to_owned(),
+    ];
+    let log = String::from_utf8(output.stdout).unwrap();
+    let recorded = fs::read_to_string(stream("")).unwrap();
+    assert_eq!(log, recorded + &outputs::marker_block(&expected));
+    let report = pod.report();
+    assert_eq!(report.outputs, expected);
+    assert_eq!((report.is_final, report.reason), (true, None));
+    assert_eq!(report.usage.cache_read_tokens, Some(1000));
+    assert_eq!(git(&pod.work(), &["status", "--porcelain"]), "");
+}
+
+#[test]
+fn pull_requests_come_from_gh_when_there_is_a_token() {
+    let pod = Pod::new(&format!("cat '{}'", stream("")));
+    git(&pod.work(), &["init", "-q", "-b", "work"]);
+    pod.program(
+        "gh",
+        "test \"$1 $2 $3 $4\" = 'pr list --head work' && echo '[{\"url\":\"https://h/pull/1\"}]'",
+    );
+    let with = |token: &str| {
+        let output = pod.command().env("GH_TOKEN", token).args(["run", "x"]).output();
+        assert!(output.unwrap().status.success());
+        pod.report().outputs
+    };
+    assert_eq!(with("token-token")[..2], ["branch: work", "pr: https://h/pull/1"]);
+    assert!(!with("").iter().any(|line| line.starts_with("pr")));
+}
+
+#[test]
+fn failures_have_a_code_a_reason_and_evidence_without_secrets() {
+    let killed = "cat >/dev/null; kill -9 $$".to_owned();
+    let replay = |name: &str, code: i32| format!("cat >/dev/null; cat '{}'; exit {code}", stream(name));
+    for (script, code, reason, message) in [
+        (
+            replay(".error401", 1),
+            1,
+            TaskReason::AuthFailed,
+            "Invalid API key · Fix external API key",
+        ),
+        (
+            replay(".error429", 0),
+            1,
+            TaskReason::RateLimited,
+            "API Error: Request rejected (429) · slow down",
+        ),
+        (
+            "echo 'no: sk-secret-value' >&2; exit 3".into(),
+            3,
+            TaskReason::AgentError,
+            "claude exited with code 3: no: ***",
+        ),
+        (
+            "printf 'no line end'".into(),
+            1,
+            TaskReason::AgentError,
+            "claude ended without a result",
+        ),
+        (killed, 137, TaskReason::AgentError, "claude was ended by SIGKILL"),
+    ] {
+        let pod = Pod::new(&script);
+        let output = pod
+            .command()
+            .env("ANTHROPIC_API_KEY", "sk-secret-value")
+            .env("AXON_BASE_BRANCH", "main")
+            .args(["run", "x"])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(code), "{script}");
+        let report = pod.report();
+        assert_eq!(
+            (report.reason, report.message.as_deref()),
+            (Some(reason), Some(message))
+        );
+        assert!(report.is_final);
+        let log = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            format!("\n{log}").contains(&format!("\n{}\n", outputs::MARKER_START)),
+            "{log}"
+        );
+    }
+}
+
+#[test]
+fn what_can_t_run_is_an_invalid_configuration() {
+    let pod = Pod::new("exit 0");
+    let fault = |mut command: Command| {
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(pod.report().reason, Some(TaskReason::InvalidConfig));
+        pod.report().message.unwrap()
+    };
+    let mut command = pod.command();
+    command.args(["run"]);
+    assert!(fault(command).starts_with("the prompt is empty"));
+    let mut command = pod.command();
+    command.args(["run", "x"]).env("AXON_AGENT_TYPE", "gemini");
+    assert_eq!(fault(command), "agent type gemini is not supported by this image");
+    let mut command = pod.command();
+    command.args(["run", "x"]).env("PATH", "/nowhere");
+    assert!(fault(command).starts_with("can't start claude"));
+}
+
+#[test]
+fn configuration_goes_to_the_home_directory_and_empty_credentials_go_away() {
+    let pod = Pod::new(&format!(
+        "cat >/dev/null; env > seen; printf '%s\\n' \"$@\" > args; cat '{}'",
+        stream("")
+    ));
+    fs::create_dir_all(pod.dir("plugins/team")).unwrap();
+    let output = pod
+        .command()
+        .args(["run", "x"])
+        .env("ANTHROPIC_API_KEY", "")
+        .env("AXON_AGENTS_MD", "be kind")
+        .env("AXON_MCP_SERVERS", "{\"mcpServers\":{\"a\":{}}}")
+        .env("AXON_PLUGIN_DIR", pod.dir("plugins"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let seen = fs::read_to_string(pod.dir("seen")).unwrap();
+    assert!(!seen.contains("ANTHROPIC_API_KEY"));
+    assert!(seen.contains("DISABLE_AUTOUPDATER=1"));
+    let args = fs::read_to_string(pod.dir("args")).unwrap();
+    assert!(args.contains("--plugin-dir") && args.contains("plugins/team") && args.ends_with("-p\n"));
+    assert!(args.contains("--mcp-config") && args.contains("--strict-mcp-config"));
+    assert_eq!(
+        fs::read_to_string(pod.dir("home/.claude/CLAUDE.md")).unwrap(),
+        "be kind"
+    );
+    assert!(pod.dir("home/.claude/axon-mcp.json").is_file());
+}
+
+#[test]
+fn sigterm_reaches_the_agent_and_the_report_keeps_what_was_spent() {
+    let pod = Pod::new(&format!(
+        "cat >/dev/null; cat '{}'; trap 'echo bye; exit 143' TERM; echo > ready; while :; do sleep 0.05; done",
+        stream(".killed")
+    ));
+    let child = pod
+        .command()
+        .args(["run", "x"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    until("agent", || pod.dir("ready").exists());
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(143));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("\nbye\n"));
+    let report = pod.report();
+    assert_eq!(
+        (report.reason, report.message.as_deref(), report.is_final),
+        (Some(TaskReason::Stopped), Some("stopped by SIGTERM"), true)
+    );
+    assert_eq!(report.usage.input_tokens, Some(1000));
+    assert_eq!(report.outputs, ["input-tokens: 1000", "output-tokens: 50"]);
+}
+
+#[test]
+fn an_agent_that_ignores_sigterm_is_killed_after_its_grace() {
+    let pod = Pod::new("trap '' TERM; echo > ready; while :; do sleep 0.05; done");
+    let mut child = pod
+        .command()
+        .args(["run", "x"])
+        .env("AXON_TERMINATION_GRACE_SECONDS", "1")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("agent", || pod.dir("ready").exists());
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(137));
+    assert!(pod.report().message.unwrap().contains("did not end in time"));
+}
+
+#[test]
+fn sigkill_leaves_the_checkpoint() {
+    let pod = Pod::new(&format!(
+        "cat >/dev/null; echo $$ > pid; cat '{}'; exec sleep 60",
+        stream(".killed")
+    ));
+    git(&pod.work(), &["init", "-q", "-b", "work"]);
+    let mut child = pod
+        .command()
+        .args(["run", "x"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let figures =
+        || Report::parse(&pod.message()).is_some_and(|report| report.usage.output_tokens == Some(50));
+    until("figures", figures);
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(9));
+    let report = pod.report();
+    assert_eq!((report.is_final, report.reason), (false, None));
+    assert_eq!(
+        (report.usage.input_tokens, report.usage.output_tokens),
+        (Some(1000), Some(50))
+    );
+    assert_eq!(report.outputs, ["branch: work"]);
+    let agent = fs::read_to_string(pod.dir("work/pid")).unwrap();
+    let _ = kill(Pid::from_raw(agent.trim().parse().unwrap()), Signal::SIGKILL);
+}
+
+#[test]
+fn nothing_of_the_agent_outlives_it() {
+    let pod = Pod::new(&format!(
+        "cat >/dev/null; sleep 60 & echo $! > pid; cat '{}'",
+        stream("")
+    ));
+    let started = Instant::now();
+    let output = pod.command().args(["run", "x"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(started.elapsed() < Duration::from_secs(20));
+    let pid = fs::read_to_string(pod.dir("work/pid")).unwrap();
+    until("end of the leftover", || !alive(pid.trim()));
+}
+
+#[test]
+fn a_closed_log_does_not_end_the_run() {
+    let recorded = stream("");
+    let pod = Pod::new(&format!(
+        "cat >/dev/null; for i in $(seq 200); do cat '{recorded}'; done; echo > done"
+    ));
+    let mut child = pod
+        .command()
+        .args(["run", "x"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 100];
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut first).unwrap();
+    drop(stdout);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(pod.dir("work/done").exists());
+    assert_eq!(pod.report().reason, None);
+}

@@ -1,0 +1,377 @@
+//! `axon-agent workspace` with real git against a real server.
+#![allow(clippy::unwrap_used, reason = "a failed test stops at the fault")]
+
+mod support;
+
+use std::fs;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use axon_agent::workspace::remote::Remote;
+use axon_api::TaskReason;
+use support::{Pod, git};
+use tempfile::TempDir;
+
+/// `git daemon` with one repository: `main` has three commits, `topic` left it after the first, the annotated tag
+/// `v1` is the second, and `lone` has no history in common.
+struct Server {
+    root: TempDir,
+    daemon: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let seed = root.path().join("seed");
+        fs::create_dir(&seed).unwrap();
+        git(&seed, &["init", "-q", "-b", "main"]);
+        let commit = |name: &str| {
+            fs::write(seed.join("file"), name).unwrap();
+            git(&seed, &["add", "."]);
+            git(&seed, &["commit", "-q", "-m", name]);
+        };
+        commit("one");
+        git(&seed, &["checkout", "-q", "-b", "topic"]);
+        commit("topic one");
+        commit("topic two");
+        git(&seed, &["checkout", "-q", "main"]);
+        commit("two");
+        git(&seed, &["tag", "-a", "v1", "-m", "v1"]);
+        commit("three");
+        git(&seed, &["checkout", "-q", "--orphan", "lone"]);
+        commit("alone");
+        git(&seed, &["checkout", "-q", "main"]);
+        git(root.path(), &["clone", "-q", "--bare", "seed", "repo.git"]);
+        git(root.path(), &["init", "-q", "--bare", "-b", "main", "empty.git"]);
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        // Not through `git`, which would only be its parent.
+        let daemon = PathBuf::from(git(root.path(), &["--exec-path"])).join("git-daemon");
+        let daemon = Command::new(daemon)
+            .args([
+                "--export-all",
+                "--enable=receive-pack",
+                "--listen=127.0.0.1",
+                "--reuseaddr",
+            ])
+            .arg(format!("--port={port}"))
+            .arg(format!("--base-path={}", root.path().display()))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(10), "no git daemon");
+            thread::sleep(Duration::from_millis(20));
+        }
+        Self { root, daemon, port }
+    }
+
+    fn url(&self) -> String {
+        format!("git://127.0.0.1:{}/repo.git", self.port)
+    }
+
+    fn id(&self, name: &str) -> String {
+        git(&self.root.path().join("seed"), &["rev-parse", name])
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+fn workspace(pod: &Pod, url: &str, pairs: &[(&str, &str)]) -> Output {
+    let mut command = pod.command();
+    command.arg("workspace").env("AXON_REPO", url);
+    command.envs(pairs.iter().copied()).output().unwrap()
+}
+
+fn cloned(pod: &Pod, server: &Server, pairs: &[(&str, &str)]) -> (PathBuf, String) {
+    let output = workspace(pod, &server.url(), pairs);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{pairs:?}: {text}");
+    assert_eq!(pod.message(), "");
+    (pod.dir("repo"), text)
+}
+
+fn refused(pod: &Pod, url: &str, pairs: &[(&str, &str)]) -> (TaskReason, String) {
+    let output = workspace(pod, url, pairs);
+    assert_eq!(output.status.code(), Some(1));
+    let report = pod.report();
+    assert!(report.is_final);
+    let message = report.message.unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains(&format!("error: {message}")), "{stderr}");
+    (report.reason.unwrap(), message)
+}
+
+fn head(repo: &Path) -> String {
+    git(repo, &["rev-parse", "HEAD"])
+}
+
+fn branch(repo: &Path) -> String {
+    git(repo, &["rev-parse", "--abbrev-ref", "HEAD"])
+}
+
+#[test]
+fn every_kind_of_ref_is_checked_out() {
+    let server = Server::start();
+    let (two, first) = (server.id("v1^{commit}"), server.id("main~2"));
+    for (reference, commit, on) in [
+        (None, "main", "main"),
+        (Some("main"), "main", "main"),
+        (Some("topic"), "topic", "topic"),
+        (Some("refs/heads/topic"), "topic", "topic"),
+        (Some("v1"), "v1^{commit}", "HEAD"),
+        (Some(two.as_str()), "v1^{commit}", "HEAD"),
+        (Some(&first[..10]), "main~2", "HEAD"),
+    ] {
+        let pod = Pod::new("");
+        let pairs: Vec<_> = reference
+            .map(|name| ("AXON_BASE_BRANCH", name))
+            .into_iter()
+            .collect();
+        let (repo, text) = cloned(&pod, &server, &pairs);
+        assert_eq!(head(&repo), server.id(commit), "{reference:?}");
+        assert_eq!(branch(&repo), on, "{reference:?}");
+        assert_eq!(git(&repo, &["status", "--porcelain"]), "");
+        assert!(text.contains("cloned in "), "{text}");
+        if on != "HEAD" {
+            let upstream = git(&repo, &["rev-parse", "--abbrev-ref", "@{upstream}"]);
+            assert_eq!(upstream, format!("origin/{on}"));
+            assert_eq!(git(&repo, &["rev-list", "--count", "HEAD"]), "1");
+        }
+        if reference.is_none() {
+            let default = git(&repo, &["symbolic-ref", "refs/remotes/origin/HEAD"]);
+            assert_eq!(default, "refs/remotes/origin/main");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_gives_out_no_single_commit_gives_all() {
+    let server = Server::start();
+    let pod = Pod::new("");
+    // Version 0 of the protocol serves advertised refs only.
+    fs::write(pod.dir("home/.gitconfig"), "[protocol]\nversion = 0\n").unwrap();
+    let first = server.id("main~2");
+    let (repo, text) = cloned(&pod, &server, &[("AXON_BASE_BRANCH", &first)]);
+    assert_eq!(head(&repo), first);
+    assert!(text.contains("fetching all"), "{text}");
+}
+
+#[test]
+fn a_new_branch_starts_at_the_ref_and_can_be_pushed() {
+    let server = Server::start();
+    let pod = Pod::new("");
+    let pairs = [("AXON_BRANCH", "axon/new"), ("AXON_BASE_BRANCH", "topic")];
+    let (repo, text) = cloned(&pod, &server, &pairs);
+    assert_eq!(
+        (branch(&repo), head(&repo)),
+        ("axon/new".into(), server.id("topic"))
+    );
+    assert!(text.contains("created from"), "{text}");
+    fs::write(repo.join("more"), "x").unwrap();
+    git(&repo, &["add", "."]);
+    let author = Command::new("git")
+        .current_dir(&repo)
+        .args(["commit", "-q", "-m", "more"])
+        .env("HOME", "/nowhere")
+        .status();
+    assert!(author.unwrap().success());
+    assert_eq!(
+        git(&repo, &["log", "-1", "--format=%an <%ae>"]),
+        "axon-agent <axon-agent@users.noreply.axon.io>"
+    );
+    git(&repo, &["push", "-q", "origin", "axon/new"]);
+    git(&repo, &["diff", "--quiet", "origin/topic", "HEAD~1"]);
+
+    let next = Pod::new("");
+    let (again, text) = cloned(
+        &next,
+        &server,
+        &[("AXON_BRANCH", "axon/new"), ("AXON_BASE_BRANCH", "main")],
+    );
+    assert_eq!((branch(&again), head(&again)), ("axon/new".into(), head(&repo)));
+    assert!(text.contains("continuing at"), "{text}");
+    assert_eq!(
+        git(&again, &["rev-parse", "--abbrev-ref", "@{upstream}"]),
+        "origin/axon/new"
+    );
+    // Where the branch left its base is there, so that only its own work shows.
+    let changes = git(&again, &["log", "--format=%s", "origin/main..HEAD"]);
+    assert_eq!(changes, "more\ntopic two\ntopic one");
+    assert_eq!(
+        git(&again, &["merge-base", "origin/main", "HEAD"]),
+        server.id("main~2")
+    );
+}
+
+#[test]
+fn a_branch_that_is_the_ref_and_one_without_common_history() {
+    let server = Server::start();
+    let pod = Pod::new("");
+    let (repo, _) = cloned(
+        &pod,
+        &server,
+        &[("AXON_BRANCH", "topic"), ("AXON_BASE_BRANCH", "topic")],
+    );
+    assert_eq!((branch(&repo), head(&repo)), ("topic".into(), server.id("topic")));
+    // Once more, over what is there.
+    let (repo, _) = cloned(&pod, &server, &[("AXON_BRANCH", "lone")]);
+    assert_eq!((branch(&repo), head(&repo)), ("lone".into(), server.id("lone")));
+}
+
+#[test]
+fn an_empty_repository_is_a_start_too() {
+    let server = Server::start();
+    let pod = Pod::new("");
+    let url = server.url().replace("repo.git", "empty.git");
+    let output = workspace(&pod, &url, &[("AXON_BRANCH", "first")]);
+    assert!(output.status.success(), "{output:?}");
+    let repo = pod.dir("repo");
+    assert_eq!(git(&repo, &["symbolic-ref", "HEAD"]), "refs/heads/first");
+}
+
+#[test]
+fn failures_name_what_was_wanted() {
+    let server = Server::start();
+    let pod = Pod::new("");
+    let absent = "ffffffffffffffffffffffffffffffffffffffff";
+    for name in ["gone", "refs/heads/gone", absent, "fffffff"] {
+        let (reason, message) = refused(&pod, &server.url(), &[("AXON_BASE_BRANCH", name)]);
+        assert_eq!(reason, TaskReason::CloneFailed);
+        assert!(
+            message.contains(name) && message.contains(&server.url()),
+            "{message}"
+        );
+    }
+    let (reason, message) = refused(&pod, &server.url().replace("repo", "other"), &[]);
+    assert_eq!(reason, TaskReason::CloneFailed);
+    assert!(message.contains("not exported"), "{message}");
+    for (pairs, part) in [
+        (("AXON_BRANCH", "a..b"), "a..b"),
+        (("AXON_BASE_BRANCH", "--upload-pack=x"), "--upload-pack"),
+    ] {
+        let (reason, message) = refused(&pod, &server.url(), &[pairs]);
+        assert_eq!(reason, TaskReason::InvalidConfig);
+        assert!(message.contains(part), "{message}");
+    }
+    let (reason, message) = refused(&pod, "https://user:secret-word@/x", &[]);
+    assert_eq!(reason, TaskReason::InvalidConfig);
+    assert!(!message.contains("secret-word"), "{message}");
+}
+
+#[test]
+fn an_unreachable_server_is_tried_again_and_no_secret_shows() {
+    let pod = Pod::new("");
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let url = format!("http://bot:passpass1@127.0.0.1:{port}/o/r.git");
+    let output = workspace(&pod, &url, &[("GITHUB_TOKEN", "ghp_sesame_sesame")]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(text.matches("trying again in").count(), 3, "{text}");
+    let report = pod.report();
+    assert_eq!(report.reason, Some(TaskReason::CloneFailed));
+    for secret in ["passpass1", "sesame"] {
+        assert!(
+            !text.contains(secret) && !pod.message().contains(secret),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn files_and_plugins_are_written() {
+    let server = Server::start();
+    let pod = Pod::new("");
+    let input = pod.work();
+    let files = r#"[{"path":"docs/NOTE.md","content":"hi\n"},{"path":"file","content":"$(X) `id`"}]"#;
+    fs::write(input.join("files.json"), files).unwrap();
+    let plugins = r#"[{"name":"team","skills":[{"name":"deploy","content":"S"}],"agents":[{"name":"rev","content":"A"}]}]"#;
+    fs::write(input.join("plugins.json"), plugins).unwrap();
+    let pairs = [("AXON_INPUT_DIR", input.to_str().unwrap())];
+    let (repo, _) = cloned(&pod, &server, &pairs);
+    assert_eq!(fs::read_to_string(repo.join("docs/NOTE.md")).unwrap(), "hi\n");
+    assert_eq!(fs::read_to_string(repo.join("file")).unwrap(), "$(X) `id`");
+    let plugin = |path: &str| fs::read_to_string(pod.plugin_dir().join(path)).unwrap();
+    assert_eq!(plugin("team/skills/deploy/SKILL.md"), "S");
+    assert_eq!(plugin("team/agents/rev.md"), "A");
+
+    for (key, text, part) in [
+        (
+            "files.json",
+            r#"[{"path":".git/hooks/x","content":""}]"#,
+            ".git/hooks/x",
+        ),
+        ("files.json", "{", "files.json"),
+        ("plugins.json", r#"[{"name":"../x"}]"#, "../x"),
+    ] {
+        let good = fs::read_to_string(input.join(key)).unwrap();
+        fs::write(input.join(key), text).unwrap();
+        let (reason, message) = refused(&pod, &server.url(), &pairs);
+        assert_eq!(reason, TaskReason::InvalidConfig);
+        assert!(message.contains(part), "{message}");
+        fs::write(input.join(key), good).unwrap();
+    }
+}
+
+#[test]
+fn without_a_repository_there_is_no_clone() {
+    let pod = Pod::new("");
+    let output = pod.command().arg("workspace").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(!pod.dir("repo").exists());
+}
+
+#[test]
+fn the_clone_s_helper_answers_git_for_its_host_only_with_and_without_us() {
+    let with_us = Pod::new("");
+    let program = Path::new(env!("CARGO_BIN_EXE_axon-agent"));
+    std::os::unix::fs::symlink(program, with_us.dir("bin").join("axon-agent")).unwrap();
+    for (pod, url, user) in [
+        (&with_us, "https://h:8443/o/r", "x-access-token"),
+        (&with_us, "https://bot@h:8443/o/r", "bot"),
+        (&Pod::new(""), "https://h:8443/o/r", "x-access-token"),
+        (&Pod::new(""), "https://bot@h:8443/o/r", "bot"),
+    ] {
+        let remote = Remote::parse(url, true).unwrap();
+        let fill = |url: &str| {
+            let mut git = pod.dress(Command::new("git"));
+            git.env("GITHUB_TOKEN", "tok\\n %s")
+                .env("GIT_TERMINAL_PROMPT", "0");
+            git.args(["-c", "credential.helper=!echo password=stored; true"]);
+            for (key, value) in &remote.credential {
+                git.args(["-c", &format!("{key}={value}")]);
+            }
+            let mut child = git
+                .args(["credential", "fill"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            write!(child.stdin.take().unwrap(), "url={url}\n\n").unwrap();
+            String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+        };
+        let answer = fill(url);
+        assert!(answer.contains(&format!("username={user}\n")), "{answer}");
+        assert!(answer.contains("password=tok\\n %s\n"), "{answer}");
+        for other in ["https://h/o/r", "http://h:8443/o/r", "https://evil.example/o/r"] {
+            assert!(!fill(other).contains("tok"), "{other}");
+        }
+    }
+}
