@@ -1,1 +1,15 @@
-//! placeholder
+//! What the tests of the whole product need: the servers that stand for the world outside a cluster, and harnesses
+//! around a bare control plane and around a full cluster.
+
+pub mod cluster;
+pub mod control_plane;
+pub mod fixtures;
+pub mod fixtures_client;
+pub mod kubelet;
+pub mod manifests;
+pub mod namespace;
+pub mod paths;
+pub mod plain_http;
+pub mod plugin;
+pub mod report;
+pub mod wait;

@@ -1,4 +1,5 @@
 //! What must hold for the repository as a whole; needs neither cluster nor network.
+#![cfg(test)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,11 @@ fn metadata() -> Value {
         .current_dir(root())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -28,15 +33,20 @@ fn packages(metadata: &Value) -> impl Iterator<Item = &Value> {
 fn generated_definitions_are_what_the_kinds_say() {
     for (file, crd) in axon_api::crds::all() {
         let committed = std::fs::read_to_string(root().join("config/crd").join(file)).unwrap();
-        assert!(committed == axon_api::crds::to_yaml(&crd).unwrap(), "config/crd/{file} is old: run `make generate`");
+        assert!(
+            committed == axon_api::crds::to_yaml(&crd).unwrap(),
+            "config/crd/{file} is old: run `make generate`"
+        );
     }
 }
 
 #[test]
 fn dependencies_between_crates_point_one_way() {
     let metadata = metadata();
-    let ours: BTreeSet<&str> =
-        packages(&metadata).filter(|p| p["source"].is_null()).map(|p| p["name"].as_str().unwrap()).collect();
+    let ours: BTreeSet<&str> = packages(&metadata)
+        .filter(|p| p["source"].is_null())
+        .map(|p| p["name"].as_str().unwrap())
+        .collect();
     let allowed = [
         ("axon-api", vec![]),
         ("axon-operator", vec!["axon-api"]),
@@ -52,7 +62,10 @@ fn dependencies_between_crates_point_one_way() {
             .map(|d| d["name"].as_str().unwrap())
             .filter(|d| ours.contains(d))
             .collect();
-        assert!(uses.iter().all(|d| may.contains(d)), "{name} depends on {uses:?}, and may on {may:?} only");
+        assert!(
+            uses.iter().all(|d| may.contains(d)),
+            "{name} depends on {uses:?}, and may on {may:?} only"
+        );
     }
 }
 
@@ -61,11 +74,17 @@ fn dependencies_between_crates_point_one_way() {
 fn there_is_one_kubernetes_client_and_one_set_of_types() {
     let metadata = metadata();
     for name in ["k8s-openapi", "kube", "kube-client", "rustls", "ring"] {
-        let versions: Vec<_> = packages(&metadata).filter(|p| p["name"] == name).map(|p| &p["version"]).collect();
+        let versions: Vec<_> = packages(&metadata)
+            .filter(|p| p["name"] == name)
+            .map(|p| &p["version"])
+            .collect();
         assert_eq!(versions.len(), 1, "{name}: {versions:?}");
     }
     for banned in ["openssl-sys", "aws-lc-sys", "native-tls", "serde_yaml"] {
-        assert!(!packages(&metadata).any(|p| p["name"] == banned), "{banned} is not to be linked");
+        assert!(
+            !packages(&metadata).any(|p| p["name"] == banned),
+            "{banned} is not to be linked"
+        );
     }
 }
 
@@ -89,11 +108,18 @@ fn every_dependency_is_from_the_registry_under_a_licence_that_fits_apache_2() {
     let metadata = metadata();
     for package in packages(&metadata).filter(|p| !p["source"].is_null()) {
         let name = &package["name"];
-        assert!(package["source"].as_str().unwrap().starts_with("registry+"), "{name} is not from the registry");
-        let licence = package["license"].as_str().unwrap_or_default().replace('/', " OR ").replace(['(', ')'], "");
-        let fits = licence.split(" OR ").any(|choice| {
-            choice.split(" AND ").all(|part| FITTING.contains(&part.trim()))
-        });
+        assert!(
+            package["source"].as_str().unwrap().starts_with("registry+"),
+            "{name} is not from the registry"
+        );
+        let licence = package["license"]
+            .as_str()
+            .unwrap_or_default()
+            .replace('/', " OR ")
+            .replace(['(', ')'], "");
+        let fits = licence
+            .split(" OR ")
+            .any(|choice| choice.split(" AND ").all(|part| FITTING.contains(&part.trim())));
         assert!(fits, "{name} has licence {licence:?}");
     }
 }
@@ -103,8 +129,14 @@ fn what_install_applies_pins_every_image() {
     let deployment = std::fs::read_to_string(root().join("config/operator/deployment.yaml")).unwrap();
     assert!(!deployment.contains(":latest"));
     let version = env!("CARGO_PKG_VERSION");
-    assert!(deployment.contains(&format!("axon-operator:v{version}")), "the operator's image is not of version {version}");
-    assert!(deployment.contains(&format!("value: v{version}")), "AXON_IMAGE_TAG is not of version {version}");
+    assert!(
+        deployment.contains(&format!("axon-operator:v{version}")),
+        "the operator's image is not of version {version}"
+    );
+    assert!(
+        deployment.contains(&format!("value: v{version}")),
+        "AXON_IMAGE_TAG is not of version {version}"
+    );
 }
 
 #[test]
@@ -117,6 +149,12 @@ fn the_operator_has_no_verb_on_secrets_and_no_wildcard() {
                 assert!(value != "*" && value != "secrets", "{rule}");
             }
         }
-        assert!(!rule["verbs"].as_array().unwrap().iter().any(|v| v == "escalate" || v == "bind" || v == "impersonate"));
+        assert!(
+            !rule["verbs"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|v| v == "escalate" || v == "bind" || v == "impersonate")
+        );
     }
 }

@@ -18,12 +18,6 @@ use serde::{Deserialize, Serialize};
     category = "axon",
     derive = "PartialEq",
     doc = "An AgentConfig is a reusable bundle of agent instructions, plugins and MCP servers.",
-    printcolumn(json_path = ".spec.plugins[*].name", name = "Plugins", type_ = "string"),
-    printcolumn(
-        json_path = ".spec.mcpServers[*].name",
-        name = "MCP Servers",
-        type_ = "string"
-    ),
     printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
 )]
 #[serde(rename_all = "camelCase")]

@@ -1,0 +1,105 @@
+//! The servers that tests need beside a cluster, as one program.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use axon_test::fixtures::git::GitHost;
+use axon_test::fixtures::model::Model;
+use axon_test::fixtures::server;
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Servers for tests: a scripted model and a git host.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve a scripted model that speaks Anthropic's Messages API.
+    Model {
+        /// Address to listen on.
+        #[arg(long)]
+        listen: SocketAddr,
+        #[command(flatten)]
+        keys: Keys,
+    },
+    /// Serve git repositories over smart HTTP.
+    Git {
+        /// Address to listen on.
+        #[arg(long)]
+        listen: SocketAddr,
+        /// Folder of the repositories.
+        #[arg(long)]
+        root: PathBuf,
+    },
+    /// Serve both.
+    All {
+        /// Address of the model.
+        #[arg(long)]
+        model_listen: SocketAddr,
+        /// Address of the git host.
+        #[arg(long)]
+        git_listen: SocketAddr,
+        /// Folder of the repositories.
+        #[arg(long)]
+        git_root: PathBuf,
+        #[command(flatten)]
+        keys: Keys,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Keys {
+    /// API key that the model wants; may be repeated. Without one it answers everyone.
+    #[arg(long)]
+    require_key: Vec<String>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    match Cli::parse().command {
+        Command::Model { listen, keys } => model(listen, keys).await,
+        Command::Git { listen, root } => git(listen, root).await,
+        Command::All {
+            model_listen,
+            git_listen,
+            git_root,
+            keys,
+        } => tokio::try_join!(model(model_listen, keys), git(git_listen, git_root)).map(|_| ()),
+    }
+}
+
+async fn model(listen: SocketAddr, keys: Keys) -> Result<()> {
+    let listener = server::bind(listen).await?;
+    tracing::info!(address = %listener.local_addr()?, "model listens");
+    server::serve(listener, Model::new(keys.require_key).router(), stopped()).await
+}
+
+async fn git(listen: SocketAddr, root: PathBuf) -> Result<()> {
+    let host = GitHost::open(root).await?;
+    let listener = server::bind(listen).await?;
+    tracing::info!(address = %listener.local_addr()?, "git host listens");
+    server::serve(listener, host.router(), stopped()).await
+}
+
+/// Waits for a request to stop. As a container's first process the program gets no default for signals.
+async fn stopped() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -1,0 +1,136 @@
+//! The fixture servers inside a cluster, reached through the API server.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use kube::Client;
+use serde_json::Value;
+
+use crate::fixtures::model::record::Totals;
+
+const NAMESPACE: &str = "axon-fixtures";
+
+/// Returns the base URL that a pod uses for a run's model.
+#[must_use]
+pub fn model_url(run: &str) -> String {
+    format!("http://model.{NAMESPACE}.svc/run/{run}")
+}
+
+/// Returns the URL that a pod uses for a repository.
+#[must_use]
+pub fn repository_url(name: &str) -> String {
+    format!("http://git.{NAMESPACE}.svc/{name}.git")
+}
+
+/// The fixture servers of a cluster.
+#[derive(Clone)]
+pub struct Fixtures {
+    client: Client,
+}
+
+impl Fixtures {
+    /// Returns the servers of the cluster that `client` talks to.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Returns what a run asked the model, and what that cost.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub async fn record(&self, run: &str) -> Result<Value> {
+        self.json("GET", "model", &format!("run/{run}/record")).await
+    }
+
+    /// Returns what a run cost, by the model's own count.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub async fn totals(&self, run: &str) -> Result<Totals> {
+        let record = self.record(run).await?;
+        let totals = record.get("totals").context("the record has no totals")?;
+        Ok(serde_json::from_value(totals.clone())?)
+    }
+
+    /// Returns the prompt as the model got it, byte for byte.
+    ///
+    /// # Errors
+    /// If the server can't be reached, or the run has asked nothing.
+    pub async fn prompt(&self, run: &str) -> Result<String> {
+        self.send("GET", "model", &format!("run/{run}/prompt")).await
+    }
+
+    /// Makes a repository, or changes its access. `query` is empty or has `private=1` and `push=token`.
+    ///
+    /// # Errors
+    /// If the server can't be reached or refuses the name.
+    pub async fn put_repository(&self, name: &str, query: &str) -> Result<()> {
+        self.send("PUT", "git", &format!("_admin/repos/{name}?{query}"))
+            .await?;
+        Ok(())
+    }
+
+    /// Allows a token as password.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub async fn allow_token(&self, token: &str) -> Result<()> {
+        self.send("PUT", "git", &format!("_admin/tokens/{token}")).await?;
+        Ok(())
+    }
+
+    /// Returns a repository's refs with the commits they point to.
+    ///
+    /// # Errors
+    /// If the server can't be reached or there is no such repository.
+    pub async fn refs(&self, repository: &str) -> Result<BTreeMap<String, String>> {
+        let refs = self
+            .json("GET", "git", &format!("_admin/repos/{repository}/refs"))
+            .await?;
+        Ok(serde_json::from_value(refs)?)
+    }
+
+    /// Returns the commits of a branch, newest first, with author, message and files.
+    ///
+    /// # Errors
+    /// If the server can't be reached or there is no such branch.
+    pub async fn log(&self, repository: &str, branch: &str) -> Result<Vec<Value>> {
+        let path = format!("_admin/repos/{repository}/log?ref={branch}");
+        Ok(serde_json::from_value(self.json("GET", "git", &path).await?)?)
+    }
+
+    /// Returns a file of a branch.
+    ///
+    /// # Errors
+    /// If the server can't be reached or there is no such file.
+    pub async fn file(&self, repository: &str, branch: &str, path: &str) -> Result<String> {
+        let path = format!("_admin/repos/{repository}/file?ref={branch}&path={path}");
+        self.send("GET", "git", &path).await
+    }
+
+    /// Returns what git clients asked of a repository lately, without credentials.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub async fn git_requests(&self, repository: &str) -> Result<Vec<Value>> {
+        let path = format!("_admin/requests?repo={repository}");
+        Ok(serde_json::from_value(self.json("GET", "git", &path).await?)?)
+    }
+
+    async fn json(&self, method: &str, service: &str, path: &str) -> Result<Value> {
+        Ok(serde_json::from_str(&self.send(method, service, path).await?)?)
+    }
+
+    async fn send(&self, method: &str, service: &str, path: &str) -> Result<String> {
+        let uri = format!("/api/v1/namespaces/{NAMESPACE}/services/{service}:80/proxy/{path}");
+        let request = http::Request::builder()
+            .method(method)
+            .uri(&uri)
+            .body(Vec::new())?;
+        self.client
+            .request_text(request)
+            .await
+            .with_context(|| format!("failed to {method} {path} of the {service} fixture"))
+    }
+}

@@ -1,0 +1,272 @@
+//! What a kubelet would say about pods, where there is none: the control plane's Job controller makes the pods, and a
+//! test says what became of them.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axon_api::contract::container;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{
+    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
+    ContainerStatus, Pod, PodCondition, PodStatus,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use crate::namespace::Namespace;
+use crate::wait;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const SIGKILLED: i32 = 137;
+const SIGTERMED: i32 = 143;
+
+/// What has become of a Task's pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodState {
+    /// No node fits.
+    Unschedulable {
+        /// What the scheduler says, such as `0/3 nodes are available`.
+        message: String,
+    },
+    /// On a node, with images and volumes on their way.
+    ContainerCreating,
+    /// The workspace is being cloned.
+    InitRunning,
+    /// The workspace could not be cloned.
+    InitFailed {
+        /// Exit code of the init container.
+        exit_code: i32,
+        /// Its termination message.
+        message: String,
+    },
+    /// The agent runs.
+    AgentRunning,
+    /// The agent has ended by itself.
+    AgentEnded {
+        /// Exit code of the agent container.
+        exit_code: i32,
+        /// Its termination message.
+        message: String,
+    },
+    /// The agent container was killed for its memory.
+    OomKilled {
+        /// What the container had written as termination message until then.
+        message: String,
+    },
+    /// The pod was evicted while its agent ran.
+    Evicted {
+        /// Why, such as a drained node.
+        message: String,
+    },
+    /// An image can't be pulled.
+    ImagePullBackOff {
+        /// Name of the container.
+        container: String,
+        /// What the runtime says.
+        message: String,
+    },
+    /// The agent container can't be made, for example because its Secret is missing.
+    CreateContainerConfigError {
+        /// What the kubelet says, such as `secret "x" not found`.
+        message: String,
+    },
+}
+
+/// Speaks for the kubelets of a namespace's pods.
+#[derive(Clone, Debug)]
+pub struct Kubelet {
+    pods: Api<Pod>,
+}
+
+impl Kubelet {
+    /// Returns the kubelet of a namespace's pods.
+    #[must_use]
+    pub fn new(namespace: &Namespace) -> Self {
+        Self {
+            pods: namespace.api(),
+        }
+    }
+
+    /// Waits for the newest pod of a Job that has not ended.
+    ///
+    /// # Errors
+    /// If the Job controller makes none.
+    pub async fn pod_of(&self, job: &str) -> Result<Pod> {
+        let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
+        wait::until(&format!("a pod of job {job}"), PATIENCE, async || {
+            let pods = self.pods.list(&of_job).await?;
+            Ok(pods
+                .into_iter()
+                .filter(|pod| !has_ended(pod))
+                .max_by_key(|pod| pod.metadata.creation_timestamp.clone()))
+        })
+        .await
+    }
+
+    /// Says what has become of a pod.
+    ///
+    /// # Errors
+    /// If the API refuses it, as it refuses to let an ended container run again.
+    pub async fn report(&self, pod: &Pod, state: &PodState) -> Result<Pod> {
+        let name = pod.name_any();
+        let status = json!({ "status": status(pod, state, Timestamp::now()) });
+        self.pods
+            .patch_status(&name, &PatchParams::default(), &Patch::Merge(status))
+            .await
+            .with_context(|| format!("failed to report {state:?} of pod {name}"))
+    }
+
+    /// Waits for a Job's pod and says what has become of it.
+    ///
+    /// # Errors
+    /// As [`Kubelet::pod_of`] and [`Kubelet::report`].
+    pub async fn report_job(&self, job: &str, state: &PodState) -> Result<Pod> {
+        self.report(&self.pod_of(job).await?, state).await
+    }
+}
+
+fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    pod.metadata.deletion_timestamp.is_some() || matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// Returns the status that a kubelet reports.
+fn status(pod: &Pod, state: &PodState, now: Timestamp) -> PodStatus {
+    use PodState as S;
+    let starting = || waiting("PodInitializing", None);
+    let (init, main) = match state {
+        S::Unschedulable { message } => return unschedulable(message, now),
+        S::ContainerCreating => (starting(), starting()),
+        S::InitRunning => (running(now), starting()),
+        S::InitFailed { exit_code, message } => (ended(*exit_code, None, message, now), starting()),
+        S::AgentRunning => (ended(0, None, "", now), running(now)),
+        S::AgentEnded { exit_code, message } => {
+            (ended(0, None, "", now), ended(*exit_code, None, message, now))
+        }
+        S::OomKilled { message } => (
+            ended(0, None, "", now),
+            ended(SIGKILLED, Some("OOMKilled"), message, now),
+        ),
+        S::Evicted { .. } => (ended(0, None, "", now), ended(SIGTERMED, None, "", now)),
+        S::ImagePullBackOff { container, message } => {
+            let stuck = waiting("ImagePullBackOff", Some(message));
+            if container == container::WORKSPACE {
+                (stuck, starting())
+            } else {
+                (ended(0, None, "", now), stuck)
+            }
+        }
+        S::CreateContainerConfigError { message } => (
+            ended(0, None, "", now),
+            waiting("CreateContainerConfigError", Some(message)),
+        ),
+    };
+    let phase = match state {
+        S::AgentRunning => "Running",
+        S::AgentEnded { exit_code: 0, .. } => "Succeeded",
+        S::InitFailed { .. } | S::AgentEnded { .. } | S::OomKilled { .. } | S::Evicted { .. } => "Failed",
+        _ => "Pending",
+    };
+    let mut conditions = vec![condition("PodScheduled", true, None, None, now)];
+    let (mut reason, mut explanation) = (None, None);
+    if let S::Evicted { message } = state {
+        let why = Some("EvictionByEvictionAPI");
+        conditions.push(condition("DisruptionTarget", true, why, Some(message), now));
+        (reason, explanation) = (Some("Evicted".to_owned()), Some(message.clone()));
+    }
+    let spec = pod.spec.as_ref();
+    let init_containers = spec
+        .and_then(|spec| spec.init_containers.as_deref())
+        .unwrap_or_default();
+    let containers = spec.map(|spec| spec.containers.as_slice()).unwrap_or_default();
+    PodStatus {
+        phase: Some(phase.to_owned()),
+        reason,
+        message: explanation,
+        start_time: Some(Time(now)),
+        conditions: Some(conditions),
+        init_container_statuses: Some(statuses(init_containers, &init)),
+        container_statuses: Some(statuses(containers, &main)),
+        ..PodStatus::default()
+    }
+}
+
+fn unschedulable(message: &str, now: Timestamp) -> PodStatus {
+    let scheduled = condition("PodScheduled", false, Some("Unschedulable"), Some(message), now);
+    PodStatus {
+        phase: Some("Pending".to_owned()),
+        conditions: Some(vec![scheduled]),
+        ..PodStatus::default()
+    }
+}
+
+fn statuses(containers: &[Container], state: &ContainerState) -> Vec<ContainerStatus> {
+    let is_running = state.running.is_some();
+    containers
+        .iter()
+        .map(|container| ContainerStatus {
+            name: container.name.clone(),
+            image: container.image.clone().unwrap_or_default(),
+            ready: is_running,
+            started: Some(is_running),
+            state: Some(state.clone()),
+            ..ContainerStatus::default()
+        })
+        .collect()
+}
+
+fn waiting(reason: &str, message: Option<&str>) -> ContainerState {
+    let waiting = ContainerStateWaiting {
+        reason: Some(reason.to_owned()),
+        message: message.map(str::to_owned),
+    };
+    ContainerState {
+        waiting: Some(waiting),
+        ..ContainerState::default()
+    }
+}
+
+fn running(now: Timestamp) -> ContainerState {
+    let running = ContainerStateRunning {
+        started_at: Some(Time(now)),
+    };
+    ContainerState {
+        running: Some(running),
+        ..ContainerState::default()
+    }
+}
+
+fn ended(exit_code: i32, reason: Option<&str>, message: &str, now: Timestamp) -> ContainerState {
+    let usual = if exit_code == 0 { "Completed" } else { "Error" };
+    let terminated = ContainerStateTerminated {
+        exit_code,
+        reason: Some(reason.unwrap_or(usual).to_owned()),
+        message: (!message.is_empty()).then(|| message.to_owned()),
+        started_at: Some(Time(now)),
+        finished_at: Some(Time(now)),
+        ..ContainerStateTerminated::default()
+    };
+    ContainerState {
+        terminated: Some(terminated),
+        ..ContainerState::default()
+    }
+}
+
+fn condition(
+    kind: &str,
+    holds: bool,
+    reason: Option<&str>,
+    message: Option<&str>,
+    now: Timestamp,
+) -> PodCondition {
+    PodCondition {
+        type_: kind.to_owned(),
+        status: if holds { "True" } else { "False" }.to_owned(),
+        reason: reason.map(str::to_owned),
+        message: message.map(str::to_owned),
+        last_transition_time: Some(Time(now)),
+        ..PodCondition::default()
+    }
+}

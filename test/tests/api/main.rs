@@ -1,0 +1,9 @@
+//! The four kinds as a real API server takes and refuses them.
+#![cfg(test)]
+
+mod accepted;
+mod branches;
+mod changes;
+mod definitions;
+mod manifest;
+mod refused;

@@ -1,0 +1,327 @@
+use axon_test::control_plane;
+use serde_json::{Value, json};
+
+use super::manifest::Manifest;
+
+/// Creates each manifest and looks for the parts of the answer that tell a person what to mend.
+async fn refuse(cases: Vec<(&str, Manifest, &[&str])>) {
+    let namespace = control_plane::namespace().await.unwrap();
+    for (case, manifest, parts) in cases {
+        let message = manifest.refusal(&namespace).await;
+        for part in parts {
+            assert!(message.contains(part), "{case}: {part:?} is not in {message:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn tasks_that_can_never_run() {
+    let task = Manifest::task;
+    let deadline = "/spec/podOverrides/activeDeadlineSeconds";
+    let secret = "secretRef is required unless type is none";
+    refuse(vec![
+        (
+            "R1",
+            task().with("/spec/type", "foo"),
+            &["spec.type: Unsupported value: \"foo\"", "\"opencode\""],
+        ),
+        (
+            "R2 prompt",
+            task().without("/spec/prompt"),
+            &["spec.prompt: Required value"],
+        ),
+        (
+            "R2 credentials",
+            task().without("/spec/credentials"),
+            &["spec.credentials: Required value"],
+        ),
+        (
+            "R2 type",
+            task().without("/spec/type"),
+            &["spec.type: Required value"],
+        ),
+        ("R2 spec", task().without("/spec"), &["spec: Required value"]),
+        (
+            "R3",
+            task().with("/spec/credentials/type", "token"),
+            &["spec.credentials.type: Unsupported value", "\"oauth\""],
+        ),
+        (
+            "R4 api-key",
+            task().without("/spec/credentials/secretRef"),
+            &["spec.credentials", secret],
+        ),
+        (
+            "R4 oauth",
+            task().with("/spec/credentials", json!({"type": "oauth"})),
+            &[secret],
+        ),
+        (
+            "R4 null",
+            task().with("/spec/credentials/secretRef", Value::Null),
+            &[secret],
+        ),
+        (
+            "R4 empty",
+            task().with("/spec/credentials/secretRef", json!({})),
+            &["secretRef.name: Required value"],
+        ),
+        (
+            "empty secret name",
+            task().with("/spec/credentials/secretRef/name", ""),
+            &["spec.credentials.secretRef.name", "at least 1 char"],
+        ),
+        (
+            "R5",
+            task().with("/spec/ttlSecondsAfterFinished", -1),
+            &["spec.ttlSecondsAfterFinished", "greater than or equal to 0"],
+        ),
+        (
+            "R6",
+            task().with(deadline, 0),
+            &["activeDeadlineSeconds", "greater than or equal to 1"],
+        ),
+        (
+            "empty prompt",
+            task().with("/spec/prompt", ""),
+            &["spec.prompt", "at least 1 char"],
+        ),
+        (
+            "long name",
+            task().named(&"n".repeat(64)),
+            &["metadata.name is longer than 63 characters", "name of a Job"],
+        ),
+        (
+            "quantity",
+            task().with("/spec/podOverrides/resources/limits/memory", "2 GB"),
+            &["spec.podOverrides.resources.limits.memory", "should match"],
+        ),
+        (
+            "dependencies",
+            task().with("/spec/dependsOn", vec!["a"; 101]),
+            &["spec.dependsOn", "at most 100 items"],
+        ),
+        (
+            "empty reference",
+            task().with("/spec/workspaceRef/name", ""),
+            &["spec.workspaceRef.name"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn workspaces_that_git_could_not_clone() {
+    let forms = "repo must be a URL that starts with https://, http://, git://, ssh:// or git@";
+    let namespace = control_plane::namespace().await.unwrap();
+    // Unlike the original we take ssh://, since a Workspace may have a key.
+    for repo in [
+        "/local/path",
+        "file:///srv/repo",
+        "",
+        "ext::sh -c id",
+        "https://",
+        "https://h/a b",
+        "ftp://h/r",
+        "--upload-pack=x",
+        "org/repo",
+        "git@",
+        " https://h/r",
+    ] {
+        let message = Manifest::workspace(repo).refusal(&namespace).await;
+        assert!(
+            message.contains("spec.repo") && message.contains(forms),
+            "{repo:?}: {message}"
+        );
+    }
+    let plain = || Manifest::workspace("https://h/r");
+    let file = |path: Value, content: Value| {
+        plain().with("/spec/files", json!([{"path": path, "content": content}]))
+    };
+    let reference = "ref must not start with '-' or contain spaces";
+    refuse(vec![
+        (
+            "R2 repo",
+            plain().without("/spec/repo"),
+            &["spec.repo: Required value"],
+        ),
+        (
+            "R9",
+            file("".into(), "x".into()),
+            &["spec.files[0].path", "at least 1 char"],
+        ),
+        (
+            "no content",
+            plain().with("/spec/files", json!([{"path": "x"}])),
+            &["spec.files[0].content: Required"],
+        ),
+        (
+            "option as ref",
+            plain().with("/spec/ref", "--upload-pack=x"),
+            &["spec.ref", reference],
+        ),
+        ("ref of two words", plain().with("/spec/ref", "a b"), &[reference]),
+        (
+            "ref of two lines",
+            plain().with("/spec/ref", "a\nb"),
+            &[reference],
+        ),
+        (
+            "empty secret name",
+            plain().with("/spec/secretRef/name", ""),
+            &["spec.secretRef.name"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn agent_configs_with_nameless_parts() {
+    let server = |server: Value| Manifest::agent_config(json!({ "mcpServers": [server] }));
+    let plugin = |plugin: Value| Manifest::agent_config(json!({ "plugins": [plugin] }));
+    refuse(vec![
+        (
+            "R10 type",
+            server(json!({"name": "x", "type": "websocket"})),
+            &[
+                "spec.mcpServers[0].type: Unsupported value: \"websocket\"",
+                "\"sse\"",
+            ],
+        ),
+        (
+            "R10 name",
+            server(json!({"name": "", "type": "http"})),
+            &["spec.mcpServers[0].name", "at least 1 char"],
+        ),
+        (
+            "R10 no type",
+            server(json!({"name": "x"})),
+            &["spec.mcpServers[0].type: Required value"],
+        ),
+        (
+            "R11 plugin",
+            plugin(json!({"name": ""})),
+            &["spec.plugins[0].name", "at least 1 char"],
+        ),
+        (
+            "R11 skill",
+            plugin(json!({"name": "p", "skills": [{"name": "", "content": "x"}]})),
+            &["spec.plugins[0].skills[0].name", "at least 1 char"],
+        ),
+        (
+            "R11 agent",
+            plugin(json!({"name": "p", "agents": [{"name": "", "content": "x"}]})),
+            &["spec.plugins[0].agents[0].name", "at least 1 char"],
+        ),
+        (
+            "R11 content",
+            plugin(json!({"name": "p", "skills": [{"name": "s"}]})),
+            &["spec.plugins[0].skills[0].content: Required value"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn spawners_that_can_never_spawn() {
+    let (github, cron) = (Manifest::github, Manifest::cron);
+    let source = "exactly one source is needed: set either githubIssues or cron";
+    let template = "/spec/taskTemplate";
+    let filter =
+        |field: &str, value: Value| github().with(&format!("/spec/when/githubIssues/{field}"), value);
+    refuse(vec![
+        (
+            "R12",
+            github().without("/spec/taskTemplate/workspaceRef"),
+            &["taskTemplate.workspaceRef is required with when.githubIssues"],
+        ),
+        (
+            "R13",
+            filter("state", "merged".into()),
+            &[
+                "spec.when.githubIssues.state: Unsupported value: \"merged\"",
+                "\"all\"",
+            ],
+        ),
+        (
+            "R14 concurrency",
+            cron().with("/spec/maxConcurrency", -1),
+            &["spec.maxConcurrency", "or equal to 0"],
+        ),
+        (
+            "R14 total",
+            cron().with("/spec/maxTotalTasks", -1),
+            &["spec.maxTotalTasks", "or equal to 0"],
+        ),
+        (
+            "R15",
+            cron().without("/spec/when/cron/schedule"),
+            &["spec.when.cron.schedule: Required value"],
+        ),
+        (
+            "empty schedule",
+            cron().with("/spec/when/cron/schedule", ""),
+            &["spec.when.cron.schedule"],
+        ),
+        ("no source", Manifest::spawner(json!({})), &["spec.when", source]),
+        (
+            "two sources",
+            github().with("/spec/when/cron/schedule", "* * * * *"),
+            &["spec.when", source],
+        ),
+        (
+            "unknown item",
+            filter("types", json!(["issues", "commits"])),
+            &[
+                "spec.when.githubIssues.types[1]: Unsupported value: \"commits\"",
+                "\"pulls\"",
+            ],
+        ),
+        (
+            "no template",
+            cron().without(template),
+            &["spec.taskTemplate: Required value"],
+        ),
+        (
+            "no when",
+            cron().without("/spec/when"),
+            &["spec.when: Required value"],
+        ),
+        (
+            "template without a secret",
+            cron().with("/spec/taskTemplate/credentials", json!({"type": "api-key"})),
+            &[
+                "spec.taskTemplate.credentials",
+                "secretRef is required unless type is none",
+            ],
+        ),
+        (
+            "template's type",
+            cron().with("/spec/taskTemplate/type", "x"),
+            &["spec.taskTemplate.type"],
+        ),
+        (
+            "template's time to live",
+            cron().with("/spec/taskTemplate/ttlSecondsAfterFinished", -1),
+            &["spec.taskTemplate.ttlSecondsAfterFinished"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn poll_intervals_that_are_no_positive_durations() {
+    let namespace = control_plane::namespace().await.unwrap();
+    for interval in [
+        "", "5", "abc", "0s", "0h0m", "-5m", "5 m", "1d", "5m ", "m", "5mm", "1h30",
+    ] {
+        let message = Manifest::cron()
+            .with("/spec/pollInterval", interval)
+            .refusal(&namespace)
+            .await;
+        assert!(
+            message.contains("spec.pollInterval") && message.contains("such as 30s, 5m or 1h"),
+            "{interval:?}: {message}"
+        );
+    }
+}

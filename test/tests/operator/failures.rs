@@ -1,0 +1,225 @@
+//! Every way to fail has its reason and its evidence.
+
+use axon_api::{TaskPhase, TaskReason};
+use axon_test::kubelet::PodState;
+use axon_test::wait;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+
+use crate::harness::{PATIENCE, bench};
+
+#[tokio::test]
+async fn an_agent_that_fails_gives_its_reason_its_words_and_what_it_spent() {
+    let b = bench().await;
+    b.create("t", "").await;
+    let message = r#"{"axon":1,"final":true,"reason":"RateLimited","message":"429 too many requests","usage":{"inputTokens":5,"outputTokens":6}}"#;
+    b.kubelet
+        .report_job(
+            "t",
+            &PodState::AgentEnded {
+                exit_code: 1,
+                message: message.into(),
+            },
+        )
+        .await
+        .unwrap();
+    let failed = b.until_phase("t", TaskPhase::Failed).await;
+    assert_eq!(
+        (failed.reason, failed.message.as_deref()),
+        (Some(TaskReason::RateLimited), Some("429 too many requests"))
+    );
+    assert_eq!(failed.usage.unwrap().input_tokens, Some(5));
+    assert_eq!(failed.attempts[0].exit_code, Some(1));
+    let stalled = failed.conditions.iter().find(|c| c.type_ == "Stalled").unwrap();
+    assert_eq!(stalled.status, "True");
+}
+
+#[tokio::test]
+async fn an_image_without_reports_leaves_the_end_of_its_log() {
+    let b = bench().await;
+    b.create("t", "").await;
+    b.kubelet
+        .report_job(
+            "t",
+            &PodState::AgentEnded {
+                exit_code: 3,
+                message: "line 1\nsegfault".into(),
+            },
+        )
+        .await
+        .unwrap();
+    let failed = b.until_phase("t", TaskPhase::Failed).await;
+    assert_eq!(failed.reason, Some(TaskReason::AgentError));
+    assert!(failed.message.unwrap().ends_with("segfault"));
+}
+
+#[tokio::test]
+async fn memory_and_clone_failures_are_told_apart() {
+    let b = bench().await;
+    b.create("oom", "").await;
+    let checkpoint = r#"{"axon":1,"usage":{"inputTokens":77}}"#;
+    b.kubelet
+        .report_job(
+            "oom",
+            &PodState::OomKilled {
+                message: checkpoint.into(),
+            },
+        )
+        .await
+        .unwrap();
+    let failed = b.until_phase("oom", TaskPhase::Failed).await;
+    assert_eq!(failed.reason, Some(TaskReason::OOMKilled));
+    assert!(failed.message.unwrap().contains("limits.memory"));
+    assert_eq!(
+        failed.usage.unwrap().input_tokens,
+        Some(77),
+        "what was spent until then"
+    );
+
+    b.namespace
+        .apply("apiVersion: axon.io/v1alpha1\nkind: Workspace\nmetadata: {name: ws}\nspec: {repo: 'https://github.com/o/r'}")
+        .await
+        .unwrap();
+    b.create("clone", "workspaceRef: {name: ws}").await;
+    b.kubelet
+        .report_job("clone", &PodState::InitRunning)
+        .await
+        .unwrap();
+    let cloning = b.until_reason("clone", TaskReason::Cloning).await;
+    assert_eq!(cloning.phase, Some(TaskPhase::Pending));
+    let message = r#"{"axon":1,"final":true,"reason":"AuthFailed","message":"fatal: Authentication failed"}"#;
+    b.kubelet
+        .report_job(
+            "clone",
+            &PodState::InitFailed {
+                exit_code: 1,
+                message: message.into(),
+            },
+        )
+        .await
+        .unwrap();
+    let failed = b.until_phase("clone", TaskPhase::Failed).await;
+    assert_eq!(
+        (failed.reason, failed.message.as_deref()),
+        (Some(TaskReason::AuthFailed), Some("fatal: Authentication failed"))
+    );
+}
+
+#[tokio::test]
+async fn what_keeps_a_pod_from_starting_is_told_and_passes() {
+    let b = bench().await;
+    b.create("t", "").await;
+    let pod = b.kubelet.pod_of("t").await.unwrap();
+    let secret = PodState::CreateContainerConfigError {
+        message: "secret \"key\" not found".into(),
+    };
+    for (state, reason, words) in [
+        (
+            PodState::Unschedulable {
+                message: "0/3 nodes are available".into(),
+            },
+            TaskReason::Unschedulable,
+            "0/3 nodes",
+        ),
+        (secret, TaskReason::SecretNotFound, "secret \"key\" not found"),
+    ] {
+        b.kubelet.report(&pod, &state).await.unwrap();
+        let pending = b.until_reason("t", reason).await;
+        assert_eq!(pending.phase, Some(TaskPhase::Pending));
+        assert!(pending.message.unwrap().contains(words));
+    }
+    b.kubelet.report(&pod, &PodState::AgentRunning).await.unwrap();
+    let running = b.until_phase("t", TaskPhase::Running).await;
+    assert_eq!(
+        (running.reason, running.message),
+        (Some(TaskReason::AgentRunning), None)
+    );
+}
+
+#[tokio::test]
+async fn an_image_that_cannot_be_pulled_fails_the_task_after_a_while_and_stops_its_job() {
+    let b = bench().await;
+    b.create("t", "image: registry.test/typo:v1").await;
+    let state = PodState::ImagePullBackOff {
+        container: "agent".into(),
+        message: "registry.test/typo:v1: not found".into(),
+    };
+    b.kubelet.report_job("t", &state).await.unwrap();
+    let pending = b.until_reason("t", TaskReason::ImagePull).await;
+    assert_eq!(
+        pending.phase,
+        Some(TaskPhase::Pending),
+        "a registry may come back"
+    );
+    let failed = b.until_phase("t", TaskPhase::Failed).await;
+    assert_eq!(failed.reason, Some(TaskReason::ImagePull));
+    assert!(failed.message.unwrap().contains("typo:v1: not found"));
+    wait::until_gone(&b.namespace.api::<Job>(), "t", PATIENCE)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_deadline_is_called_one() {
+    let b = bench().await;
+    b.create("t", "podOverrides: {activeDeadlineSeconds: 1}").await;
+    let failed = b.until_phase("t", TaskPhase::Failed).await;
+    assert_eq!(failed.reason, Some(TaskReason::DeadlineExceeded));
+    assert!(failed.message.unwrap().contains("activeDeadlineSeconds"));
+}
+
+#[tokio::test]
+async fn an_evicted_pod_is_replaced_and_both_attempts_count() {
+    let b = bench().await;
+    b.create("t", "").await;
+    let first = b.kubelet.report_job("t", &PodState::AgentRunning).await.unwrap();
+    b.until_phase("t", TaskPhase::Running).await;
+    b.kubelet
+        .report(
+            &first,
+            &PodState::Evicted {
+                message: "node drained".into(),
+            },
+        )
+        .await
+        .unwrap();
+    let second = wait::until("a second pod", PATIENCE, async || {
+        let pod = b.kubelet.pod_of("t").await?;
+        Ok((pod.name_any() != first.name_any()).then_some(pod))
+    });
+    let second: Pod = second.await.unwrap();
+    b.kubelet.report(&second, &PodState::AgentRunning).await.unwrap();
+    let report = r#"{"axon":1,"final":true,"usage":{"inputTokens":3}}"#;
+    b.kubelet
+        .report(
+            &second,
+            &PodState::AgentEnded {
+                exit_code: 0,
+                message: report.into(),
+            },
+        )
+        .await
+        .unwrap();
+    let done = b.until_phase("t", TaskPhase::Succeeded).await;
+    assert_eq!(done.pod_name, Some(second.name_any()));
+    let reasons: Vec<_> = done.attempts.iter().map(|a| a.reason).collect();
+    assert_eq!(reasons, [Some(TaskReason::Evicted), None]);
+}
+
+#[tokio::test]
+async fn an_agent_config_that_can_never_work_fails_with_the_field() {
+    let b = bench().await;
+    b.namespace
+        .apply("apiVersion: axon.io/v1alpha1\nkind: AgentConfig\nmetadata: {name: ac}\nspec: {plugins: [{name: ../evil}]}")
+        .await
+        .unwrap();
+    b.create("t", "agentConfigRef: {name: ac}").await;
+    let failed = b.until_phase("t", TaskPhase::Failed).await;
+    assert_eq!(failed.reason, Some(TaskReason::InvalidConfig));
+    let message = failed.message.unwrap();
+    assert!(
+        message.contains("ac") && message.contains("plugins[].name") && message.contains("../evil"),
+        "{message}"
+    );
+}

@@ -1,0 +1,7 @@
+//! The operator against a real kube-apiserver, etcd and Job controller. Pods do what `Kubelet` says.
+
+mod failures;
+mod harness;
+mod leadership;
+mod lifecycle;
+mod pipelines;

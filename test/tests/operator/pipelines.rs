@@ -1,0 +1,112 @@
+//! Tasks that wait for each other.
+
+use axon_api::{TaskPhase, TaskReason};
+use k8s_openapi::api::batch::v1::Job;
+
+use crate::harness::{SILENCE, bench};
+
+const WORKSPACES: &str = "apiVersion: axon.io/v1alpha1\nkind: Workspace\nmetadata: {name: https}\nspec: {repo: 'https://github.com/O/r.git'}\n---\napiVersion: axon.io/v1alpha1\nkind: Workspace\nmetadata: {name: ssh}\nspec: {repo: 'git@github.com:o/r'}";
+
+#[tokio::test]
+async fn a_dependent_starts_when_its_dependency_has_succeeded() {
+    let b = bench().await;
+    b.create("second", "dependsOn: [first]").await;
+    let waiting = b.until_reason("second", TaskReason::WaitingForDependencies).await;
+    assert_eq!(
+        waiting.message.as_deref(),
+        Some("waits for first (does not exist yet)")
+    );
+    b.create("first", "").await;
+    b.until_phase("first", TaskPhase::Pending).await;
+    assert!(
+        b.namespace
+            .api::<Job>()
+            .get_opt("second")
+            .await
+            .unwrap()
+            .is_none()
+    );
+    b.succeed("first", "").await;
+    b.until_phase("first", TaskPhase::Succeeded).await;
+    b.until_phase("second", TaskPhase::Pending).await;
+}
+
+#[tokio::test]
+async fn failure_and_cycles_spread_with_their_cause() {
+    let b = bench().await;
+    b.create("c", "dependsOn: [b]").await;
+    b.create("b", "dependsOn: [a]").await;
+    b.create("a", "dependsOn: [a]").await;
+    let cycle = b.until_phase("a", TaskPhase::Failed).await;
+    assert_eq!(
+        (cycle.reason, cycle.message.as_deref()),
+        (
+            Some(TaskReason::DependencyCycle),
+            Some("circular dependency: a -> a")
+        )
+    );
+    for (name, cause) in [("b", "a"), ("c", "b")] {
+        let failed = b.until_phase(name, TaskPhase::Failed).await;
+        assert_eq!(failed.reason, Some(TaskReason::DependencyFailed));
+        assert_eq!(failed.message, Some(format!("dependency {cause} failed")));
+    }
+}
+
+#[tokio::test]
+async fn one_task_at_a_time_works_on_a_branch_whatever_its_workspace_is_called() {
+    let b = bench().await;
+    b.namespace.apply(WORKSPACES).await.unwrap();
+    b.create("one", "branch: x\nworkspaceRef: {name: https}").await;
+    b.until_phase("one", TaskPhase::Pending).await;
+    b.create("two", "branch: x\nworkspaceRef: {name: ssh}").await;
+    let waiting = b.until_reason("two", TaskReason::WaitingForBranch).await;
+    assert_eq!(
+        waiting.message.as_deref(),
+        Some("waits for branch x, which Task one works on")
+    );
+    b.create("other", "branch: other\nworkspaceRef: {name: ssh}").await;
+    b.until_phase("other", TaskPhase::Pending).await;
+    tokio::time::sleep(SILENCE).await;
+    assert!(b.namespace.api::<Job>().get_opt("two").await.unwrap().is_none());
+    b.succeed("one", "").await;
+    b.until_phase("two", TaskPhase::Pending).await;
+}
+
+#[tokio::test]
+async fn a_dependent_on_the_same_branch_does_not_block_what_it_waits_for() {
+    let b = bench().await;
+    b.create("late", "branch: x\ndependsOn: [early]").await;
+    b.until_reason("late", TaskReason::WaitingForDependencies).await;
+    b.create("early", "branch: x").await;
+    b.until_phase("early", TaskPhase::Pending).await;
+    b.succeed("early", "").await;
+    b.until_phase("late", TaskPhase::Pending).await;
+}
+
+#[tokio::test]
+async fn many_tasks_of_one_branch_never_run_two_at_a_time() {
+    let b = bench().await;
+    const N: usize = 8;
+    for i in 0..N {
+        b.create(&format!("t{i}"), "branch: x").await;
+    }
+    for _ in 0..N {
+        let running = axon_test::wait::until("one task with a job", crate::harness::PATIENCE, async || {
+            let all = b
+                .namespace
+                .api::<axon_api::Task>()
+                .list(&Default::default())
+                .await?;
+            let live: Vec<String> = all
+                .iter()
+                .filter(|t| crate::harness::status(t).phase == Some(TaskPhase::Pending))
+                .filter_map(|t| t.metadata.name.clone())
+                .collect();
+            assert!(live.len() <= 1, "two at a time: {live:?}");
+            Ok(live.into_iter().next())
+        });
+        let name = running.await.unwrap();
+        b.succeed(&name, "").await;
+        b.until_phase(&name, TaskPhase::Succeeded).await;
+    }
+}
