@@ -155,6 +155,10 @@ async fn round(lock: &LeaseLock, identity: &str, timing: &Timing) -> Round {
     match timeout(timing.call_limit, lock.try_acquire_or_renew()).await {
         Ok(Ok(LeaseLockResult::Acquired(lease))) if holder(&lease) == Some(identity) => Round::Mine,
         Ok(Ok(_)) => Round::Theirs,
+        // Someone else was faster to create it.
+        Ok(Err(kube_leader_election::Error::CreateLease(kube::Error::Api(said)))) if said.is_already_exists() => {
+            Round::Theirs
+        }
         Ok(Err(error)) => {
             tracing::warn!(%error, lease = LEASE, "failed to renew or look at the lease");
             Round::Unknown

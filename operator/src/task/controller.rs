@@ -19,7 +19,7 @@ use super::apply::{self, ApplyError};
 use super::branch_lock::{self, Rival};
 use super::dependencies;
 use super::lifecycle::{Decision, Named, Observed, decide, newest};
-use super::stores::{Stores, task_of, watch_custom, watch_jobs, watch_pods};
+use super::stores::{Readiness, Stores, task_of, watch_custom, watch_jobs, watch_pods};
 use super::view::{JobView, PodView};
 use crate::clock::Clock;
 use crate::events::Events;
@@ -35,6 +35,8 @@ pub struct Context {
     pub client: Client,
     /// What was watched.
     pub stores: Stores,
+    /// Whether the stores are filled.
+    readiness: Readiness,
     /// Images to run.
     pub images: Images,
     /// How long an image may fail to be pulled.
@@ -86,9 +88,11 @@ pub async fn run(
     });
     let of_workspace = stores.clone();
     let of_config = stores.clone();
+    let (readiness, filling) = Readiness::of(stores.clone());
     let context = Arc::new(Context {
         client: client.clone(),
         stores: stores.clone(),
+        readiness,
         images,
         image_pull_limit,
         clock,
@@ -97,7 +101,7 @@ pub async fn run(
         branch_claims: tokio::sync::Mutex::default(),
         failures: Mutex::default(),
     });
-    Controller::for_stream(task_stream, stores.tasks.clone())
+    let controller = Controller::for_stream(task_stream, stores.tasks.clone())
         .with_config(Config::default().concurrency(CONCURRENCY))
         .watches_stream(watch_jobs(client.clone(), job_writer), |job| task_of(&job))
         .watches_stream(watch_pods(client.clone(), pod_writer), |pod| task_of(&pod))
@@ -117,13 +121,13 @@ pub async fn run(
             if let Err(error) = result {
                 tracing::debug!(%error, "reconciliation ended in an error");
             }
-        })
-        .await;
+        });
+    tokio::select! { () = controller => {}, () = filling => {} }
 }
 
 async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, ApplyError> {
     // Half-filled stores would show missing objects that are there.
-    context.stores.ready().await;
+    context.readiness.wait().await;
     let workspace = referenced(
         &task,
         &context.stores.workspaces,

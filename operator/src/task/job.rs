@@ -114,7 +114,8 @@ fn pod_spec(task: &Task, workspace: Option<&Workspace>, inputs: &Inputs, images:
         restart_policy: Some("Never".into()),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
-        termination_grace_period_seconds: Some(30),
+        // axon-agent gives the agent 20 s and then gathers the outcome.
+        termination_grace_period_seconds: Some(45),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
             run_as_user: Some(contract::UID),

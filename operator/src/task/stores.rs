@@ -13,6 +13,7 @@ use kube_runtime::reflector::store::Writer;
 use kube_runtime::reflector::{ObjectRef, Store};
 use kube_runtime::{WatchStreamExt, reflector, watcher};
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 /// The stores.
 #[derive(Clone)]
@@ -30,11 +31,12 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Waits until every store has seen its first complete list.
-    pub async fn ready(&self) {
+    /// Waits until the stores around the Tasks have seen their first complete list. For **one** caller: a store wakes
+    /// only the last of several waiters, so that everyone else waits on [`Readiness`]. The store of Tasks is not among
+    /// them: the Controller is its one waiter.
+    async fn filled(&self) {
         // An error means that the writer is gone, so that the controller is ending anyway.
         let _ = tokio::join!(
-            self.tasks.wait_until_ready(),
             self.jobs.wait_until_ready(),
             self.pods.wait_until_ready(),
             self.workspaces.wait_until_ready(),
@@ -79,6 +81,28 @@ impl Stores {
             .iter()
             .map(|task| ObjectRef::from_obj(task.as_ref()))
             .collect()
+    }
+}
+
+/// Whether the stores are filled; for any number of waiters.
+#[derive(Clone)]
+pub struct Readiness(watch::Receiver<bool>);
+
+impl Readiness {
+    /// Returns the readiness of `stores`, and what has to be polled for it to come about. That never ends.
+    pub fn of(stores: Stores) -> (Self, impl Future<Output = ()>) {
+        let (sender, receiver) = watch::channel(false);
+        let fill = async move {
+            stores.filled().await;
+            sender.send_replace(true);
+            future::pending().await
+        };
+        (Self(receiver), fill)
+    }
+
+    /// Waits until the stores are filled.
+    pub async fn wait(&self) {
+        let _ = self.0.clone().wait_for(|filled| *filled).await;
     }
 }
 
@@ -165,4 +189,53 @@ fn ours() -> watcher::Config {
 pub fn task_of(object: &impl ResourceExt) -> Option<ObjectRef<Task>> {
     let name = object.labels().get(labels::TASK)?;
     Some(ObjectRef::new(name).within(&object.namespace()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kube_runtime::reflector::store;
+    use kube_runtime::watcher::Event;
+
+    use super::*;
+
+    fn fill<K>(mut writer: Writer<K>)
+    where
+        K: Resource<DynamicType = ()> + Clone + 'static,
+    {
+        writer.apply_watcher_event(&Event::Init);
+        writer.apply_watcher_event(&Event::InitDone);
+    }
+
+    #[tokio::test]
+    async fn every_waiter_learns_that_the_stores_are_filled() {
+        let (tasks, _) = store::store();
+        let (jobs, job_writer) = store::store();
+        let (pods, pod_writer) = store::store();
+        let (workspaces, workspace_writer) = store::store();
+        let (agent_configs, agent_config_writer) = store::store();
+        let (readiness, filling) = Readiness::of(Stores {
+            tasks,
+            jobs,
+            pods,
+            workspaces,
+            agent_configs,
+        });
+        let waiters = futures::future::join_all((0..5).map(|_| readiness.wait()));
+        let write = async {
+            tokio::task::yield_now().await;
+            fill(job_writer);
+            fill(pod_writer);
+            fill(workspace_writer);
+            fill(agent_config_writer);
+            future::pending::<()>().await;
+        };
+        let all = async {
+            tokio::select! { _ = waiters => {}, () = filling => {}, () = write => {} }
+        };
+        tokio::time::timeout(Duration::from_secs(5), all)
+            .await
+            .expect("every waiter is woken");
+    }
 }

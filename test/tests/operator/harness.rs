@@ -50,6 +50,9 @@ async fn start(control_plane: &ControlPlane) {
         "system:serviceaccounts".into(),
         "system:authenticated".into(),
     ]);
+    if let Ok(level) = std::env::var("AXON_TEST_LOG") {
+        axon_operator::telemetry::start(&level).unwrap();
+    }
     let args = Args::parse_from([
         "axon-operator",
         "--identity=operator-under-test",

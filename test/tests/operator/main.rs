@@ -1,5 +1,7 @@
 //! The operator against a real kube-apiserver, etcd and Job controller. Pods do what `Kubelet` says.
 
+#![cfg(test)]
+
 mod failures;
 mod harness;
 mod leadership;
