@@ -1,1 +1,52 @@
-//! placeholder
+//! kubectl-axon: runs AI coding agents as Kubernetes Jobs, from the command line.
+//!
+//! `cli` is what can be typed, `commands` has one file for each command, `connection` turns kubectl's flags and
+//! files into a [`cluster::Cluster`]. Data goes to stdout and talk to stderr, both through [`output::Ui`]; every
+//! failure is a [`error::CliError`], whose kind is the exit code.
+
+pub mod cli;
+pub mod cluster;
+pub mod commands;
+pub mod config_file;
+pub mod connection;
+pub mod error;
+pub mod follow;
+pub mod human;
+pub mod kinds;
+pub mod manifests;
+pub mod output;
+pub mod render;
+pub mod table;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use crate::error::CliError;
+use crate::output::Ui;
+
+/// Runs the program with `args` (the first one is its own name) and returns its exit code.
+#[must_use]
+pub fn main(args: Vec<OsString>) -> ExitCode {
+    let program = cli::program_name(args.first().map(OsString::as_os_str));
+    let ui = Ui::new(program);
+    let cli = match cli::parse(program, args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is no reason to fail: the reader has seen enough.
+            error.print().ok();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let outcome = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| CliError::new(format!("cannot start: {e}")))
+        .and_then(|runtime| runtime.block_on(Box::pin(commands::execute(&ui, cli))));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui.error(&error);
+            ExitCode::from(error.kind.exit_code())
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The cluster as commands see it: a client, a namespace, and requests that always come to an end.
+
+use std::future::Future;
+use std::time::Duration;
+
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectList};
+use kube::core::{ClusterResourceScope, NamespaceResourceScope};
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
+
+use crate::error::{Action, CliError, Result, Target, explain, timed_out};
+
+/// How many objects one list request asks for: what kubectl asks for.
+const PAGE: u32 = 500;
+
+/// A connection to an API server.
+#[derive(Clone)]
+pub struct Cluster {
+    /// Client of the API server.
+    pub client: Client,
+    /// Namespace that the command works in.
+    pub namespace: String,
+    /// True when the namespace was given on the command line.
+    pub namespace_given: bool,
+    /// Where requests go, for words.
+    pub target: Target,
+    /// Longest time that a request other than a watch or a log stream may take; `None` for no limit.
+    pub timeout: Option<Duration>,
+}
+
+impl Cluster {
+    /// Returns the flag that a command to be typed next needs to find the same namespace; often none.
+    #[must_use]
+    pub fn namespace_flag(&self) -> String {
+        if self.namespace_given {
+            format!(" -n {}", self.namespace)
+        } else {
+            String::new()
+        }
+    }
+
+    /// Returns the API of a namespaced kind in the command's namespace.
+    #[must_use]
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Returns the API of a namespaced kind in `namespace`.
+    #[must_use]
+    pub fn api_in<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Returns the API of a kind that is in no namespace.
+    #[must_use]
+    pub fn cluster_api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = ClusterResourceScope, DynamicType = ()>,
+    {
+        Api::all(self.client.clone())
+    }
+
+    /// Returns the API of any resource: in `namespace`, or in all namespaces.
+    #[must_use]
+    pub fn dynamic(&self, resource: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
+            None => Api::all_with(self.client.clone(), resource),
+        }
+    }
+
+    /// Awaits a request within the time limit and puts its failure in words.
+    ///
+    /// # Errors
+    /// What the API server or the connection says, or that no answer came in time.
+    pub async fn call<T>(
+        &self,
+        action: &Action,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T> {
+        let answer = match self.timeout {
+            Some(limit) => tokio::time::timeout(limit, request)
+                .await
+                .map_err(|_| timed_out(action, &self.target, limit.as_secs_f64()))?,
+            None => request.await,
+        };
+        answer.map_err(|error| self.explain(&error, action))
+    }
+
+    /// Puts a failed request in words.
+    #[must_use]
+    pub fn explain(&self, error: &kube::Error, action: &Action) -> CliError {
+        explain(error, action, &self.target)
+    }
+
+    /// Lists page by page, so that memory and each request stay small, and hands each page to `each`.
+    ///
+    /// # Errors
+    /// The first failed request.
+    pub async fn list_pages<K>(
+        &self,
+        api: &Api<K>,
+        selector: Option<&str>,
+        action: &Action,
+        mut each: impl FnMut(ObjectList<K>),
+    ) -> Result<String>
+    where
+        K: Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let mut params = ListParams::default().limit(PAGE);
+        params.label_selector = selector.map(str::to_owned);
+        loop {
+            let page = self.call(action, api.list(&params)).await?;
+            let next = page.metadata.continue_.clone().filter(|token| !token.is_empty());
+            let version = page.metadata.resource_version.clone().unwrap_or_default();
+            each(page);
+            match next {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(version),
+            }
+        }
+    }
+}

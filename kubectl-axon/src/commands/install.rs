@@ -1,0 +1,145 @@
+//! `install`: applies what is built in, and waits until the operator runs.
+
+mod apply;
+mod rollout;
+
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use clap::{ArgAction, Parser};
+
+use self::apply::apply;
+use super::Globals;
+use crate::error::{CliError, Result};
+use crate::manifests::{Choices, NAMESPACE, manifests};
+use crate::output::{Ui, yaml};
+
+const DETAILS: &str = "\
+Run it again at any time: it changes only what differs, and updates an older release.
+
+Examples:
+  kubectl axon install
+  kubectl axon install --registry example.com/mirror --tag v0.1.0
+  kubectl axon install --dry-run > axon.yaml";
+
+/// Installs the operator and its resources into the cluster, or updates them
+#[derive(Parser, Debug)]
+#[command(after_help = DETAILS)]
+pub struct Args {
+    /// Print the manifests; no cluster is needed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Registry (and path) of the images of operator and agents
+    #[arg(long)]
+    pub registry: Option<String>,
+    /// Tag of these images
+    #[arg(long)]
+    pub tag: Option<String>,
+    /// When nodes pull the operator's image
+    #[arg(long, value_name = "POLICY", value_parser = PossibleValuesParser::new(["Always", "IfNotPresent", "Never"]))]
+    pub image_pull_policy: Option<String>,
+    /// Number of operators; one of them leads, the others stand by
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(1..=20))]
+    pub replicas: Option<i32>,
+    /// Wait until the operator runs [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
+          default_value = "true", default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
+    pub wait: bool,
+    /// Longest time to wait
+    #[arg(long, value_name = "DURATION", default_value = "3m")]
+    pub timeout: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Wrong usage, whatever the cluster refuses, or an operator that does not come up in time.
+pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
+    if let Some(namespace) = globals
+        .connection
+        .namespace
+        .as_deref()
+        .filter(|n| *n != NAMESPACE)
+    {
+        return Err(CliError::usage(format!(
+            "the operator can't be installed into namespace {namespace:?} yet"
+        ))
+        .hint(format!(
+            "leave --namespace out: it goes into {NAMESPACE}, and works for all namespaces"
+        )));
+    }
+    let timeout: Duration =
+        axon_api::godur::parse(&args.timeout).map_err(|e| CliError::usage(format!("--timeout: {e}")))?;
+    let choices = choices(&args)?;
+    let all = manifests(&choices)?;
+    if args.dry_run {
+        let documents: Vec<String> = all.iter().map(|m| yaml(&m.object)).collect::<Result<_>>()?;
+        return ui.raw(documents.join("---\n").as_bytes());
+    }
+    let cluster = globals.connection.connect(None).await?;
+    let (definitions, rest): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .partition(|m| m.kind() == "CustomResourceDefinition");
+    for manifest in &definitions {
+        apply(ui, &cluster, manifest).await?;
+    }
+    rollout::established(&cluster, &definitions, timeout).await?;
+    for manifest in &rest {
+        apply(ui, &cluster, manifest).await?;
+    }
+    if args.wait {
+        rollout::wait(ui, &cluster, timeout).await?;
+        ui.say("axon is ready; next: kubectl axon init, then kubectl axon run");
+    }
+    Ok(())
+}
+
+fn choices(args: &Args) -> Result<Choices> {
+    let registry = args
+        .registry
+        .as_deref()
+        .map(|r| r.trim_end_matches('/').to_owned());
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if let Some(registry) = registry.as_deref()
+        && (registry.is_empty()
+            || registry.contains("://")
+            || !registry.chars().all(|c| plain(c) || "/:[]".contains(c)))
+    {
+        return Err(CliError::usage(format!(
+            "--registry {registry:?} is not a registry such as example.com/team"
+        )));
+    }
+    if let Some(tag) = args.tag.as_deref()
+        && (tag.is_empty() || tag.len() > 128 || tag.starts_with(['.', '-']) || !tag.chars().all(plain))
+    {
+        return Err(CliError::usage(format!(
+            "--tag {tag:?} is not an image tag such as v0.1.0"
+        )));
+    }
+    Ok(Choices {
+        registry,
+        tag: args.tag.clone(),
+        pull_policy: args.image_pull_policy.clone(),
+        replicas: args.replicas,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_checked() {
+        let parse = |words: &[&str]| choices(&Args::try_parse_from([&["install"], words].concat()).unwrap());
+        let good = parse(&["--registry", "host:5000/a/", "--tag", "v1"]).unwrap();
+        assert_eq!(good.registry.as_deref(), Some("host:5000/a"));
+        for bad in [
+            ["--registry", "https://x"],
+            ["--registry", "/"],
+            ["--tag", "a b"],
+            ["--tag", ".x"],
+        ] {
+            assert!(parse(&bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! `logs`: what the agent of a Task says and does.
+
+use axon_api::Task;
+use axon_api::contract::container::AGENT;
+use clap::{Parser, ValueEnum};
+
+use super::Globals;
+use crate::cluster::Cluster;
+use crate::error::{Action, CliError, Result};
+use crate::follow::{self, Options, Sink};
+use crate::kinds::Kind;
+use crate::output::Ui;
+
+const DETAILS: &str = "\
+What the agent says goes to stdout; its turns, tools and costs go to stderr. The stream of
+claude-code is made readable; those of other agents are printed as they are. --raw prints every
+line as it is.
+
+Examples:
+  kubectl axon logs task-a5b3c -f
+  kubectl axon logs task-a5b3c --raw | jq .
+  kubectl axon logs task-a5b3c -c workspace";
+
+/// Prints what the agent of a task says and does
+#[derive(Parser, Debug)]
+#[command(after_help = DETAILS)]
+pub struct Args {
+    /// The task: NAME or task/NAME
+    #[arg(value_name = "TASK")]
+    pub task: String,
+    /// Follow: wait for the agent to start, and go on until it ends
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Print the lines of the log as they are
+    #[arg(long)]
+    pub raw: bool,
+    /// Begin this many lines before the end
+    #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(i64).range(0..))]
+    pub tail: Option<i64>,
+    /// Begin this long ago, such as 10m
+    #[arg(long, value_name = "DURATION")]
+    pub since: Option<String>,
+    /// Put its time before each line
+    #[arg(long)]
+    pub timestamps: bool,
+    /// Container to show: the agent, or the one that clones the repository
+    #[arg(short, long, value_name = "NAME", default_value = "agent")]
+    pub container: Container,
+}
+
+/// A container of a Task's pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Container {
+    /// Runs the agent
+    Agent,
+    /// Clones the repository
+    Workspace,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When there is no such Task, or no log to show.
+pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
+    let name = task_name(&args.task)?;
+    let since_seconds = match &args.since {
+        Some(text) => {
+            let duration =
+                axon_api::godur::parse(text).map_err(|e| CliError::usage(format!("--since: {e}")))?;
+            // The API takes whole seconds, and none at all would mean everything.
+            Some(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX).max(1))
+        }
+        None => None,
+    };
+    let options = Options {
+        raw: args.raw,
+        timestamps: args.timestamps,
+        tail: args.tail,
+        since_seconds,
+        workspace: args.container == Container::Workspace,
+        to_the_end: false,
+    };
+    let cluster = globals.cluster(ui).await?;
+    if args.follow {
+        follow::run(ui, &cluster, &name, &options).await
+    } else {
+        print(ui, &cluster, &name, &options).await
+    }
+}
+
+fn task_name(text: &str) -> Result<String> {
+    match text.split_once('/') {
+        None if !text.is_empty() => Ok(text.to_owned()),
+        Some((kind, name)) if kind.parse() == Ok(Kind::Task) && !name.is_empty() => Ok(name.to_owned()),
+        _ => Err(CliError::usage(format!(
+            "{text:?} is not a task: write NAME or task/NAME"
+        ))),
+    }
+}
+
+async fn print(ui: &Ui, cluster: &Cluster, name: &str, options: &Options) -> Result<()> {
+    let action = Action::new("get", "tasks").named(name).within(&cluster.namespace);
+    let task = cluster.call(&action, cluster.api::<Task>().get(name)).await?;
+    let pods = follow::pods_of(cluster, name).await?;
+    let pod = follow::newest(&pods);
+    let silence = || {
+        CliError::new(follow::explain_silence(name, &task, pod)).hint(format!(
+            "see more of it: kubectl axon get task {name} --detail{}",
+            cluster.namespace_flag()
+        ))
+    };
+    let pod = pod.ok_or_else(silence)?;
+    let Some(container) = follow::pick(pod, options.workspace) else {
+        return Err(silence().hint(format!(
+            "wait for it: kubectl axon logs {name} -f{}",
+            cluster.namespace_flag()
+        )));
+    };
+    if container != AGENT && !options.workspace {
+        ui.say("the workspace could not be set up; its log:");
+    }
+    let agent = (container == AGENT).then_some(task.spec.agent);
+    let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
+    let mut sink = Sink::new(ui, agent, options);
+    follow::read_once(cluster, pod_name, container, options, &mut sink).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_named_with_or_without_its_type() {
+        for text in ["x", "task/x", "tasks/x", "tasks.axon.io/x"] {
+            assert_eq!(task_name(text).unwrap(), "x");
+        }
+        for bad in ["", "task/", "pod/x", "a/b/c"] {
+            assert!(task_name(bad).is_err(), "{bad}");
+        }
+    }
+}

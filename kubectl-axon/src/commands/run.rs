@@ -1,0 +1,230 @@
+//! `run`: creates a Task, and what it needs of the configuration file.
+
+mod credentials;
+mod ensure;
+mod inputs;
+mod plan;
+mod references;
+
+use axon_api::Task;
+use axon_api::agents::{AgentType, CredentialType};
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Parser, ValueEnum};
+use kube::api::PostParams;
+use rand::Rng as _;
+use serde_json::json;
+
+use self::plan::{Plan, plan};
+use super::Globals;
+use crate::cluster::Cluster;
+use crate::error::{Action, CliError, Result};
+use crate::follow::{self, Options};
+use crate::output::{Notation, ObjectFormat, Ui, yaml};
+
+/// Name of the writer of our fields, and value of the label on what we make.
+pub const MANAGER: &str = "kubectl-axon";
+
+const EXAMPLES: &str = "\
+Examples:
+  kubectl axon run -p \"Add a hello world program in Python\"
+  kubectl axon run -p @prompt.md --workspace my-repo --branch fix/login -w
+  kubectl axon run -p \"Write tests\" --depends-on scaffold --timeout 30m
+  kubectl axon run -p \"Fix the bug\" --dry-run > task.yaml";
+
+/// Creates a task: one run of an agent. Credentials and a workspace come from the configuration file
+/// (see `kubectl axon init`) unless flags name others.
+#[derive(Parser, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// What the agent is asked to do; @FILE reads a file, - reads stdin
+    #[arg(short, long, value_name = "TEXT")]
+    pub prompt: String,
+    /// Agent type [default: claude-code]
+    #[arg(short = 't', long = "type", value_name = "TYPE",
+          value_parser = PossibleValuesParser::new(["claude-code", "codex", "gemini", "opencode"]).try_map(|t| t.parse::<AgentType>()))]
+    pub agent: Option<AgentType>,
+    /// Model to use instead of the agent's default
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Image to use instead of the agent's own
+    #[arg(long)]
+    pub image: Option<String>,
+    /// Name of the task; made up if absent
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Workspace to work on
+    #[arg(long, value_name = "NAME")]
+    pub workspace: Option<String>,
+    /// AgentConfig with instructions, plugins and MCP servers
+    #[arg(long, value_name = "NAME")]
+    pub agent_config: Option<String>,
+    /// Task that must succeed first (repeatable, or separated by commas)
+    #[arg(long, value_name = "TASK", value_delimiter = ',')]
+    pub depends_on: Vec<String>,
+    /// Git branch to work on; tasks of one branch run one at a time
+    #[arg(long)]
+    pub branch: Option<String>,
+    /// Longest run time, such as 30m or 1h
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
+    /// Environment variable of the agent (repeatable)
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// Delete the task this long after it has ended, such as 24h; 0 for at once
+    #[arg(long, value_name = "DURATION")]
+    pub ttl: Option<String>,
+    /// Label of the task (repeatable)
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub label: Vec<String>,
+    /// Secret with the agent's credential, instead of the configuration file's
+    #[arg(long, value_name = "NAME")]
+    pub secret: Option<String>,
+    /// What the secret holds [default: api-key]; none if the agent needs no credential
+    #[arg(long, value_name = "TYPE",
+          value_parser = PossibleValuesParser::new(["api-key", "oauth", "none"]).try_map(|t| t.parse::<CredentialType>()))]
+    pub credential_type: Option<CredentialType>,
+    /// Follow the task to its end; exit code 3 if it fails
+    #[arg(short, long)]
+    pub watch: bool,
+    /// Print the objects instead of creating them (client), or let the server check them (server)
+    #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true,
+          default_missing_value = "client", default_value = "none", hide_default_value = true)]
+    pub dry_run: DryRun,
+    /// Replace objects that an earlier run made, without asking
+    #[arg(short, long)]
+    pub yes: bool,
+    /// What to print
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<ObjectFormat>,
+}
+
+/// How far a dry run goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// No dry run
+    None,
+    /// Print the objects; no cluster is needed
+    Client,
+    /// Send the objects; the server checks and forgets them
+    Server,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Input that can't be used (nothing has been created then), and whatever the cluster refuses.
+pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
+    if args.watch && args.dry_run != DryRun::None {
+        return Err(CliError::usage(
+            "--watch and --dry-run exclude each other: a dry run makes no task to watch",
+        ));
+    }
+    let config = globals.configuration(ui)?;
+    let prompt = inputs::prompt(&args.prompt)?;
+    let name = args.name.clone().unwrap_or_else(random_name);
+    let mut plan = plan(&args, &config, prompt, &name)?;
+    if args.dry_run == DryRun::Client {
+        let namespace = globals
+            .connection
+            .namespace_offline(config.namespace.as_deref())?;
+        plan.set_namespace(&namespace);
+        return print_plan(ui, &plan, args.output);
+    }
+    let cluster = globals.connection.connect(config.namespace.as_deref()).await?;
+    plan.set_namespace(&cluster.namespace);
+    references::check_name(&cluster, &name).await?;
+    let changes = ensure::compare(&cluster, &plan).await?;
+    ensure::ask(ui, &changes, args.yes, &cluster.namespace)?;
+    for warning in references::missing(&cluster, &plan).await {
+        ui.warn(&warning);
+    }
+    let trial = args.dry_run == DryRun::Server;
+    ensure::write(ui, &cluster, &changes, trial).await?;
+    let task = create(&cluster, &plan.task, trial).await?;
+    print_task(ui, &task, &name, args.output, trial)?;
+    if !args.watch {
+        return Ok(());
+    }
+    follow::run(ui, &cluster, &name, &Options::watch()).await
+}
+
+async fn create(cluster: &Cluster, task: &Task, trial: bool) -> Result<Task> {
+    let name = task.metadata.name.clone().unwrap_or_default();
+    let action = Action::new("create", "tasks")
+        .named(&name)
+        .within(&cluster.namespace);
+    let params = PostParams {
+        dry_run: trial,
+        field_manager: Some(MANAGER.to_owned()),
+    };
+    let mut created = cluster
+        .call(&action, cluster.api::<Task>().create(&params, task))
+        .await?;
+    created.metadata.managed_fields = None;
+    Ok(created)
+}
+
+fn print_task(ui: &Ui, task: &Task, name: &str, output: Option<ObjectFormat>, trial: bool) -> Result<()> {
+    match output {
+        Some(ObjectFormat::Json) => ui.structured(task, Notation::Json),
+        Some(ObjectFormat::Yaml) => ui.structured(task, Notation::Yaml),
+        Some(ObjectFormat::Name) => ui.line(&format!("task.axon.io/{name}")),
+        None if trial => ui.line(&format!("task/{name} created (server dry run)")),
+        None => ui.line(&format!("task/{name} created")),
+    }
+}
+
+fn print_plan(ui: &Ui, plan: &Plan, output: Option<ObjectFormat>) -> Result<()> {
+    let objects = plan.redacted_objects()?;
+    match output {
+        Some(ObjectFormat::Name) => {
+            for object in &objects {
+                let kind = object
+                    .pointer("/kind")
+                    .and_then(|k| k.as_str())
+                    .unwrap_or_default()
+                    .to_lowercase();
+                let group = if kind == "secret" { "" } else { ".axon.io" };
+                let name = object
+                    .pointer("/metadata/name")
+                    .and_then(|n| n.as_str())
+                    .unwrap_or_default();
+                ui.line(&format!("{kind}{group}/{name}"))?;
+            }
+            Ok(())
+        }
+        Some(ObjectFormat::Json) => ui.structured(
+            &json!({"apiVersion": "v1", "kind": "List", "items": objects}),
+            Notation::Json,
+        ),
+        Some(ObjectFormat::Yaml) | None => {
+            let documents: Vec<String> = objects.iter().map(yaml).collect::<Result<_>>()?;
+            ui.raw(documents.join("---\n").as_bytes())
+        }
+    }
+}
+
+/// Returns `task-` and five characters that Kubernetes uses for names: no vowels, so no words.
+fn random_name() -> String {
+    const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let mut random = rand::rng();
+    let tail: String = (0..5)
+        .filter_map(|_| ALPHABET.get(random.random_range(0..ALPHABET.len())))
+        .map(|byte| char::from(*byte))
+        .collect();
+    format!("task-{tail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_up_names_are_valid() {
+        for _ in 0..50 {
+            let name = random_name();
+            assert_eq!(name.len(), 10);
+            assert!(inputs::label_fault(&name).is_none(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Brings the Secrets and the Workspace of the configuration file into the cluster: reads all, asks, then writes.
+
+use std::collections::BTreeMap;
+
+use axon_api::{Workspace, labels};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
+
+use super::MANAGER;
+use super::plan::{Plan, WantedSecret, own_labels};
+use crate::cluster::Cluster;
+use crate::error::{Action, CliError, Result};
+use crate::output::Ui;
+
+/// Something to write before the Task.
+pub(super) enum Change {
+    /// The Secret does not exist.
+    CreateSecret(WantedSecret),
+    /// The Secret is ours and lacks the key.
+    AddKey(WantedSecret),
+    /// The Secret has another value; `ours` tells who made it.
+    ReplaceKey { secret: WantedSecret, ours: bool },
+    /// The Workspace does not exist.
+    CreateWorkspace(Box<Workspace>),
+    /// The Workspace has another spec; the object is the one read, with the spec replaced.
+    ReplaceWorkspace { workspace: Box<Workspace>, ours: bool },
+}
+
+/// Compares the cluster with the plan.
+pub(super) async fn compare(cluster: &Cluster, plan: &Plan) -> Result<Vec<Change>> {
+    let mut changes = Vec::new();
+    for wanted in &plan.secrets {
+        let action = Action::new("get", "secrets")
+            .named(&wanted.name)
+            .within(&cluster.namespace);
+        let found = cluster
+            .call(&action, cluster.api::<Secret>().get_opt(&wanted.name))
+            .await?;
+        changes.extend(secret_change(found.as_ref(), wanted));
+    }
+    if let Some(wanted) = &plan.workspace {
+        let name = wanted.metadata.name.as_deref().unwrap_or_default();
+        let action = Action::new("get", "workspaces")
+            .named(name)
+            .within(&cluster.namespace);
+        let found = cluster
+            .call(&action, cluster.api::<Workspace>().get_opt(name))
+            .await?;
+        changes.extend(workspace_change(found, wanted));
+    }
+    Ok(changes)
+}
+
+fn secret_change(found: Option<&Secret>, wanted: &WantedSecret) -> Option<Change> {
+    let Some(found) = found else {
+        return Some(Change::CreateSecret(wanted.clone()));
+    };
+    let ours = is_ours(&found.metadata);
+    match found.data.as_ref().and_then(|data| data.get(wanted.key)) {
+        Some(value) if value.0 == wanted.value.as_bytes() => None,
+        // A key more harms nobody; Tasks name the key that they read.
+        None if ours => Some(Change::AddKey(wanted.clone())),
+        _ => Some(Change::ReplaceKey {
+            secret: wanted.clone(),
+            ours,
+        }),
+    }
+}
+
+fn workspace_change(found: Option<Workspace>, wanted: &Workspace) -> Option<Change> {
+    let Some(mut found) = found else {
+        return Some(Change::CreateWorkspace(Box::new(wanted.clone())));
+    };
+    if found.spec == wanted.spec {
+        return None;
+    }
+    let ours = is_ours(&found.metadata);
+    found.spec = wanted.spec.clone();
+    Some(Change::ReplaceWorkspace {
+        workspace: Box::new(found),
+        ours,
+    })
+}
+
+fn is_ours(meta: &ObjectMeta) -> bool {
+    let owner = meta.labels.as_ref().and_then(|l| l.get(labels::MANAGED_BY));
+    owner.is_some_and(|owner| owner == MANAGER)
+}
+
+/// Asks before anything is replaced. `-y` answers for what an earlier run made, never for what somebody else made.
+pub(super) fn ask(ui: &Ui, changes: &[Change], yes: bool, namespace: &str) -> Result<()> {
+    for change in changes {
+        let (what, name, ours) = match change {
+            Change::ReplaceKey { secret, ours } => ("secret", secret.name.as_str(), *ours),
+            Change::ReplaceWorkspace { workspace, ours } => (
+                "workspace",
+                workspace.metadata.name.as_deref().unwrap_or_default(),
+                *ours,
+            ),
+            _ => continue,
+        };
+        let state = format!("{what} {name:?} already exists in namespace {namespace} with other values");
+        if ours {
+            ui.confirm(&format!("{state}. Replace it?"), yes, &state)?;
+        } else if yes {
+            return Err(CliError::new(format!("{state}, and {MANAGER} did not make it")).hint(format!(
+                "use it as it is with --{what} {name}, or delete it: kubectl delete {what} {name} -n {namespace}"
+            )));
+        } else {
+            let question = format!("{state}, and {MANAGER} did not make it. Replace it all the same?");
+            ui.confirm(&question, false, &state)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the changes.
+pub(super) async fn write(ui: &Ui, cluster: &Cluster, changes: &[Change], trial: bool) -> Result<()> {
+    for change in changes {
+        let done = match change {
+            Change::CreateSecret(secret) => {
+                create_secret(cluster, secret, trial).await?;
+                format!("secret/{} created", secret.name)
+            }
+            Change::AddKey(secret) | Change::ReplaceKey { secret, .. } => {
+                patch_secret(cluster, secret, trial).await?;
+                format!("secret/{} configured", secret.name)
+            }
+            Change::CreateWorkspace(workspace) => write_workspace(cluster, workspace, false, trial).await?,
+            Change::ReplaceWorkspace { workspace, .. } => {
+                write_workspace(cluster, workspace, true, trial).await?
+            }
+        };
+        ui.say(&format!("{done}{}", if trial { " (server dry run)" } else { "" }));
+    }
+    Ok(())
+}
+
+async fn create_secret(cluster: &Cluster, wanted: &WantedSecret, trial: bool) -> Result<()> {
+    let secret = Secret {
+        metadata: ObjectMeta {
+            name: Some(wanted.name.clone()),
+            labels: Some(own_labels()),
+            ..ObjectMeta::default()
+        },
+        type_: Some("Opaque".to_owned()),
+        data: Some(BTreeMap::from([(
+            wanted.key.to_owned(),
+            ByteString(wanted.value.clone().into_bytes()),
+        )])),
+        ..Secret::default()
+    };
+    let action = Action::new("create", "secrets")
+        .named(&wanted.name)
+        .within(&cluster.namespace);
+    cluster
+        .call(&action, cluster.api::<Secret>().create(&post(trial), &secret))
+        .await?;
+    Ok(())
+}
+
+async fn patch_secret(cluster: &Cluster, wanted: &WantedSecret, trial: bool) -> Result<()> {
+    let action = Action::new("patch", "secrets")
+        .named(&wanted.name)
+        .within(&cluster.namespace);
+    let params = PatchParams {
+        dry_run: trial,
+        field_manager: Some(MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let patch = Patch::Merge(json!({"data": {wanted.key: ByteString(wanted.value.clone().into_bytes())}}));
+    cluster
+        .call(
+            &action,
+            cluster.api::<Secret>().patch(&wanted.name, &params, &patch),
+        )
+        .await?;
+    Ok(())
+}
+
+async fn write_workspace(
+    cluster: &Cluster,
+    workspace: &Workspace,
+    replace: bool,
+    trial: bool,
+) -> Result<String> {
+    let name = workspace.metadata.name.as_deref().unwrap_or_default();
+    let verb = if replace { "update" } else { "create" };
+    let action = Action::new(verb, "workspaces")
+        .named(name)
+        .within(&cluster.namespace);
+    let api = cluster.api::<Workspace>();
+    if replace {
+        // The object carries the resourceVersion that was read: nobody else's change is lost.
+        cluster
+            .call(&action, api.replace(name, &post(trial), workspace))
+            .await?;
+        Ok(format!("workspace/{name} configured"))
+    } else {
+        cluster.call(&action, api.create(&post(trial), workspace)).await?;
+        Ok(format!("workspace/{name} created"))
+    }
+}
+
+fn post(trial: bool) -> PostParams {
+    PostParams {
+        dry_run: trial,
+        field_manager: Some(MANAGER.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn existing(ours: bool, key: &str, value: &str) -> Secret {
+        Secret {
+            metadata: ObjectMeta {
+                labels: ours.then(own_labels),
+                ..ObjectMeta::default()
+            },
+            data: Some(BTreeMap::from([(
+                key.to_owned(),
+                ByteString(value.as_bytes().to_vec()),
+            )])),
+            ..Secret::default()
+        }
+    }
+
+    fn wanted() -> WantedSecret {
+        WantedSecret {
+            name: "s".into(),
+            key: "KEY",
+            value: "v".into(),
+        }
+    }
+
+    #[test]
+    fn a_secret_is_written_only_when_it_must_be() {
+        let change = |found: Option<Secret>| secret_change(found.as_ref(), &wanted());
+        assert!(matches!(change(None), Some(Change::CreateSecret(_))));
+        assert!(change(Some(existing(false, "KEY", "v"))).is_none());
+        assert!(matches!(
+            change(Some(existing(true, "OTHER", "v"))),
+            Some(Change::AddKey(_))
+        ));
+        for (ours, key) in [(true, "KEY"), (false, "KEY"), (false, "OTHER")] {
+            let Some(Change::ReplaceKey { ours: told, .. }) = change(Some(existing(ours, key, "x"))) else {
+                panic!("{ours} {key}");
+            };
+            assert_eq!(told, ours);
+        }
+    }
+}

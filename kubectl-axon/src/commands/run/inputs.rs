@@ -1,0 +1,226 @@
+//! Reads and checks what was typed; nothing here touches the cluster.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::EnvVar;
+
+use crate::error::{CliError, Result};
+
+/// Longest prompt. An object of etcd holds 1.5 MiB, and the prompt is stored in two of them.
+const MAX_PROMPT_BYTES: usize = 900_000;
+
+/// Returns the prompt: the text itself, the file after `@`, or stdin for `-`.
+pub(super) fn prompt(text: &str) -> Result<String> {
+    let prompt = if text == "-" {
+        let mut read = String::new();
+        std::io::stdin()
+            .read_to_string(&mut read)
+            .map_err(|e| CliError::usage(format!("cannot read the prompt from stdin: {e}")))?;
+        read
+    } else if let Some(path) = text.strip_prefix('@') {
+        std::fs::read_to_string(path).map_err(|e| {
+            CliError::usage(format!("cannot read the prompt from file {path:?}: {e}"))
+                .hint("a prompt that itself starts with @ can be passed on stdin: --prompt -")
+        })?
+    } else {
+        text.to_owned()
+    };
+    if prompt.trim().is_empty() {
+        return Err(CliError::usage("--prompt is empty: say what the agent should do"));
+    }
+    if prompt.len() > MAX_PROMPT_BYTES {
+        return Err(CliError::usage(format!(
+            "--prompt has {} bytes, more than the {MAX_PROMPT_BYTES} that fit into a task",
+            prompt.len()
+        ))
+        .hint("put long material into the repository and refer to it"));
+    }
+    Ok(prompt)
+}
+
+/// Returns why `name` can't name a Task, or `None` if it can (RFC 1123 label).
+pub(super) fn label_fault(name: &str) -> Option<&'static str> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() {
+        Some("is empty")
+    } else if name.len() > axon_api::naming::MAX_TASK_NAME {
+        Some("has more than 63 characters")
+    } else if !name.chars().all(inner) {
+        Some("may only have lower-case letters, digits and '-'")
+    } else if name.starts_with('-') || name.ends_with('-') {
+        Some("must start and end with a letter or digit")
+    } else {
+        None
+    }
+}
+
+/// Checks the name of an object that is referred to (RFC 1123 subdomain).
+pub(super) fn reference(source: &str, name: &str) -> Result<String> {
+    let fault = if name.len() > 253 {
+        Some("has more than 253 characters")
+    } else {
+        name.split('.')
+            .find_map(|part| label_fault(part).filter(|fault| !fault.contains("63")))
+    };
+    match fault {
+        Some(fault) => Err(CliError::usage(format!("{source} {name:?} {fault}"))),
+        None => Ok(name.to_owned()),
+    }
+}
+
+/// Reads `--timeout`: whole seconds, at least one.
+pub(super) fn timeout(text: &str) -> Result<i64> {
+    let seconds = seconds("--timeout", text)?;
+    if seconds < 1 {
+        return Err(CliError::usage(format!(
+            "--timeout {text:?} is less than a second"
+        )));
+    }
+    Ok(seconds)
+}
+
+/// Reads `--ttl`: whole seconds.
+pub(super) fn ttl(text: &str) -> Result<i32> {
+    i32::try_from(seconds("--ttl", text)?)
+        .map_err(|_| CliError::usage(format!("--ttl {text:?} is longer than 68 years")))
+}
+
+fn seconds(flag: &str, text: &str) -> Result<i64> {
+    let duration: Duration =
+        axon_api::godur::parse(text).map_err(|e| CliError::usage(format!("{flag}: {e}")))?;
+    i64::try_from(duration.as_secs()).map_err(|_| CliError::usage(format!("{flag} {text:?} is too long")))
+}
+
+/// Reads `--env NAME=VALUE`; a value may have any character.
+pub(super) fn env(pairs: &[String]) -> Result<Vec<EnvVar>> {
+    let mut variables: Vec<EnvVar> = Vec::new();
+    for pair in pairs {
+        let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            return Err(CliError::usage(format!("--env {pair:?} is not NAME=VALUE")));
+        };
+        if name.starts_with(|c: char| c.is_ascii_digit())
+            || !name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
+        {
+            return Err(CliError::usage(format!(
+                "--env name {name:?} may only have letters, digits, '_', '-' and '.', and no digit first"
+            )));
+        }
+        if variables.iter().any(|v| v.name == name) {
+            return Err(CliError::usage(format!("--env {name} is given twice")));
+        }
+        variables.push(EnvVar {
+            name: name.to_owned(),
+            value: Some(value.to_owned()),
+            ..EnvVar::default()
+        });
+    }
+    Ok(variables)
+}
+
+/// Reads `--label KEY=VALUE`.
+pub(super) fn labels(pairs: &[String]) -> Result<BTreeMap<String, String>> {
+    let mut labels = BTreeMap::new();
+    for pair in pairs {
+        let Some((key, value)) = pair.split_once('=') else {
+            return Err(CliError::usage(format!("--label {pair:?} is not KEY=VALUE")));
+        };
+        let (prefix, name) = key.split_once('/').map_or((None, key), |(p, n)| (Some(p), n));
+        if let Some(prefix) = prefix {
+            reference("--label prefix", prefix)?;
+        }
+        if name.is_empty() || !is_label_text(name) {
+            return Err(CliError::usage(format!(
+                "--label key {key:?} is not a label key such as team or example.com/team"
+            )));
+        }
+        if !is_label_text(value) {
+            return Err(CliError::usage(format!(
+                "--label {key}: value {value:?} may only have letters, digits, '-', '_' and '.', at most 63"
+            )));
+        }
+        labels.insert(key.to_owned(), value.to_owned());
+    }
+    Ok(labels)
+}
+
+fn is_label_text(text: &str) -> bool {
+    let ends = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
+    text.len() <= 63
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        && ends(text.chars().next())
+        && ends(text.chars().last())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|t| (*t).to_owned()).collect()
+    }
+
+    #[test]
+    fn prompts_come_from_text_and_files() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "from\na file\n").unwrap();
+        assert_eq!(prompt("fix it").unwrap(), "fix it");
+        assert_eq!(
+            prompt(&format!("@{}", file.path().display())).unwrap(),
+            "from\na file\n"
+        );
+        for bad in ["", " \n", "@/does/not/exist"] {
+            assert!(prompt(bad).is_err(), "{bad:?}");
+        }
+        assert!(prompt(&"x".repeat(MAX_PROMPT_BYTES + 1)).is_err());
+    }
+
+    #[test]
+    fn names_follow_kubernetes() {
+        for good in ["a", "a-1", "1a", &"a".repeat(63)] {
+            assert_eq!(label_fault(good), None, "{good}");
+        }
+        for bad in ["", "-a", "a-", "A", "a.b", "a_b", "ä", &"a".repeat(64)] {
+            assert!(label_fault(bad).is_some(), "{bad}");
+        }
+        assert!(reference("--secret", "a.b-c").is_ok());
+        assert!(reference("--secret", "a..b").is_err());
+    }
+
+    #[test]
+    fn durations_are_checked() {
+        assert_eq!(timeout("1h30m").unwrap(), 5400);
+        assert_eq!(timeout("1.9s").unwrap(), 1);
+        assert_eq!(ttl("0").unwrap(), 0);
+        for bad in ["500ms", "0", "5", "x", ""] {
+            assert!(timeout(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn variables_are_name_and_value() {
+        let read = env(&texts(&["A=1", "B=x=y", "C=", "D=$(HOME)"])).unwrap();
+        let pairs: Vec<_> = read
+            .iter()
+            .map(|v| (v.name.as_str(), v.value.as_deref().unwrap()))
+            .collect();
+        assert_eq!(pairs, [("A", "1"), ("B", "x=y"), ("C", ""), ("D", "$(HOME)")]);
+        for bad in ["A", "=1", "1A=x", "A B=x"] {
+            assert!(env(&texts(&[bad])).is_err(), "{bad}");
+        }
+        assert!(env(&texts(&["A=1", "A=2"])).is_err());
+    }
+
+    #[test]
+    fn labels_follow_kubernetes() {
+        assert_eq!(labels(&texts(&["team=a", "example.com/x="])).unwrap().len(), 2);
+        for bad in ["team", "=x", "a b=c", "a=b c", "a=-b", "Bad_Prefix/x=y"] {
+            assert!(labels(&texts(&[bad])).is_err(), "{bad}");
+        }
+    }
+}

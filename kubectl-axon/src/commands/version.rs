@@ -1,0 +1,203 @@
+//! `version`: of this program, and of what is installed in the cluster.
+
+use clap::Parser;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use serde::Serialize;
+
+use super::Globals;
+use crate::cluster::Cluster;
+use crate::error::{Action, Result};
+use crate::manifests;
+use crate::output::{Notation, Ui};
+
+/// Prints the versions of this program and of the operator
+#[derive(Parser, Debug)]
+pub struct Args {
+    /// Print the version of this program only; no cluster is needed
+    #[arg(long)]
+    pub client: bool,
+    /// What to print
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Notation>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Versions {
+    client: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operator: Option<Operator>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crds: Option<Vec<String>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Operator {
+    version: String,
+    image: String,
+    replicas: i32,
+    ready: i32,
+}
+
+/// Returns the version of this program as tags write it.
+#[must_use]
+pub fn client() -> String {
+    format!("v{}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the cluster can't be asked; the client's version is printed all the same.
+pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
+    let mut versions = Versions {
+        client: client(),
+        operator: None,
+        crds: None,
+    };
+    let mut failure = None;
+    if !args.client {
+        match in_cluster(globals).await {
+            Ok((operator, crds)) => {
+                versions.operator = operator;
+                versions.crds = Some(crds);
+            }
+            Err(error) => failure = Some(error),
+        }
+    }
+    match args.output {
+        Some(notation) => ui.structured(&versions, notation)?,
+        None => print(ui, &versions, args.client || failure.is_some())?,
+    }
+    if let Some(warning) = versions
+        .operator
+        .as_ref()
+        .and_then(|o| skew(&versions.client, &o.version))
+    {
+        ui.warn(&warning);
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+fn print(ui: &Ui, versions: &Versions, client_only: bool) -> Result<()> {
+    ui.line(&format!("client    {}", versions.client))?;
+    if client_only {
+        return Ok(());
+    }
+    match &versions.operator {
+        Some(o) => ui.line(&format!(
+            "operator  {} ({} of {} ready, {})",
+            o.version, o.ready, o.replicas, o.image
+        ))?,
+        None => ui.line("operator  not installed")?,
+    }
+    let crds = versions.crds.as_deref().unwrap_or_default();
+    let names = if crds.is_empty() {
+        "none".to_owned()
+    } else {
+        crds.join(", ")
+    };
+    ui.line(&format!("crds      {names}"))?;
+    if versions.operator.is_none() || crds.is_empty() {
+        ui.say("hint: install it: kubectl axon install");
+    }
+    Ok(())
+}
+
+async fn in_cluster(globals: &Globals) -> Result<(Option<Operator>, Vec<String>)> {
+    let cluster = globals.connection.connect(None).await?;
+    let (operator, crds) = futures::join!(operator(&cluster), crds(&cluster));
+    Ok((operator?, crds?))
+}
+
+async fn operator(cluster: &Cluster) -> Result<Option<Operator>> {
+    let name = manifests::OPERATOR;
+    let action = Action::new("get", "deployments")
+        .named(name)
+        .within(manifests::NAMESPACE);
+    let api = cluster.api_in::<Deployment>(manifests::NAMESPACE);
+    let Some(found) = cluster.call(&action, api.get_opt(name)).await? else {
+        return Ok(None);
+    };
+    let spec = found.spec.unwrap_or_default();
+    let image = spec
+        .template
+        .spec
+        .and_then(|pod| pod.containers.into_iter().next()?.image)
+        .unwrap_or_default();
+    Ok(Some(Operator {
+        version: tag(&image).to_owned(),
+        image,
+        replicas: spec.replicas.unwrap_or(1),
+        ready: found.status.and_then(|s| s.ready_replicas).unwrap_or(0),
+    }))
+}
+
+async fn crds(cluster: &Cluster) -> Result<Vec<String>> {
+    let api = cluster.cluster_api::<CustomResourceDefinition>();
+    let mut present = Vec::new();
+    for (_, crd) in axon_api::crds::all() {
+        let name = crd.metadata.name.unwrap_or_default();
+        let action = Action::new("get", "customresourcedefinitions").named(&name);
+        if cluster
+            .call(&action, api.get_metadata_opt(&name))
+            .await?
+            .is_some()
+        {
+            present.push(crd.spec.names.plural);
+        }
+    }
+    Ok(present)
+}
+
+/// Returns the tag of an image reference.
+fn tag(image: &str) -> &str {
+    let name = image.split('@').next().unwrap_or(image);
+    let last = name.rsplit('/').next().unwrap_or(name);
+    last.split_once(':').map_or("unknown", |(_, tag)| tag)
+}
+
+/// Warns when client and operator are more than one minor version apart.
+fn skew(client: &str, operator: &str) -> Option<String> {
+    let parts = |version: &str| -> Option<(u64, u64)> {
+        let mut numbers = version.trim_start_matches('v').split(['.', '-', '+']);
+        Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+    };
+    let ((client_major, client_minor), (major, minor)) = (parts(client)?, parts(operator)?);
+    (client_major != major || client_minor.abs_diff(minor) > 1).then(|| {
+        format!(
+            "this program is {client} and the operator {operator}: more than one minor version apart; \
+             update the older one (the operator: kubectl axon install)"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_read_out_of_images() {
+        for (image, expected) in [
+            ("r/axon-operator:v0.1.0", "v0.1.0"),
+            ("host:5000/axon-operator", "unknown"),
+            ("host:5000/axon-operator:x@sha256:00", "x"),
+        ] {
+            assert_eq!(tag(image), expected);
+        }
+    }
+
+    #[test]
+    fn skew_is_more_than_a_minor_version() {
+        for (client, operator, warned) in [
+            ("v0.1.0", "v0.2.9", false),
+            ("v0.1.0", "v0.3.0", true),
+            ("v1.0.0", "v0.0.0", true),
+            ("v0.1.0", "latest", false),
+        ] {
+            assert_eq!(skew(client, operator).is_some(), warned, "{client} {operator}");
+        }
+    }
+}

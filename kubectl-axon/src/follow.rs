@@ -1,0 +1,175 @@
+//! Follows a Task: says what it waits for, streams the agent's log, and knows when it is over.
+//!
+//! `decide` is pure: from what is observed to the next step. `observe` watches, `stream` reads logs.
+
+mod decide;
+mod observe;
+mod resume;
+mod stream;
+mod summary;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use axon_api::{Task, TaskPhase};
+use k8s_openapi::api::core::v1::Pod;
+
+pub use decide::{container_state, explain_silence, pick};
+pub use observe::{newest, pods_of};
+pub use stream::{Sink, read_once};
+
+use self::decide::{Seen, Step};
+use self::observe::Observer;
+use crate::cluster::Cluster;
+use crate::error::{CliError, Kind, Result};
+use crate::output::{Style, Ui};
+
+/// After this long without any sign of an operator it is time to ask whether there is one.
+const OPERATOR_SILENCE: Duration = Duration::from_secs(10);
+
+/// What of a log to show, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Lines as they are.
+    pub raw: bool,
+    /// A time before each line.
+    pub timestamps: bool,
+    /// Only so many lines of what there is already.
+    pub tail: Option<i64>,
+    /// Only what is younger than this many seconds.
+    pub since_seconds: Option<i64>,
+    /// The container to show instead of the agent.
+    pub workspace: bool,
+    /// Follow to the Task's end, sum it up, and fail if it failed.
+    pub to_the_end: bool,
+}
+
+impl Options {
+    /// Returns what `run --watch` shows.
+    #[must_use]
+    pub fn watch() -> Self {
+        Self {
+            to_the_end: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// Follows a Task until it is over or Ctrl-C is pressed.
+///
+/// # Errors
+/// [`Kind::Interrupted`] after Ctrl-C; with `to_the_end`, [`Kind::TaskFailed`] when the Task failed.
+pub async fn run(ui: &Ui, cluster: &Cluster, name: &str, options: &Options) -> Result<()> {
+    tokio::select! {
+        outcome = Box::pin(follow(ui, cluster, name, options)) => outcome,
+        _ = tokio::signal::ctrl_c() => {
+            if options.to_the_end {
+                ui.say("");
+                ui.say(&format!("task/{name} goes on without you; come back with: kubectl axon logs {name} -f{}", cluster.namespace_flag()));
+            }
+            Err(CliError::silent(Kind::Interrupted))
+        }
+    }
+}
+
+async fn follow(ui: &Ui, cluster: &Cluster, name: &str, options: &Options) -> Result<()> {
+    let mut observer = Observer::start(cluster, name).await?;
+    let mut teller = Teller::new(ui);
+    let mut seen = Seen::default();
+    loop {
+        let Some(task) = observer.task() else {
+            return Err(CliError::of(
+                Kind::NotFound,
+                format!("task {name:?} in namespace {} was deleted", cluster.namespace),
+            ));
+        };
+        match decide::next(task, observer.pod(), &seen, options) {
+            Step::Wait(message) => {
+                teller.say(&message);
+                let silent = task.status.as_ref().is_none_or(|s| s.phase.is_none());
+                tokio::select! {
+                    changed = observer.changed(&mut teller) => changed?,
+                    () = tokio::time::sleep(OPERATOR_SILENCE), if silent => {
+                        teller.say("no operator has taken up the task yet; is one running? kubectl axon version");
+                        observer.changed(&mut teller).await?;
+                    }
+                }
+            }
+            Step::Stream { pod, container } => {
+                if let Some(introduction) = decide::introduction(container, &seen, options) {
+                    teller.say(introduction);
+                }
+                let agent = if container == axon_api::contract::container::AGENT {
+                    Some(task.spec.agent)
+                } else {
+                    None
+                };
+                let mut sink = Sink::new(ui, agent, options);
+                let uid = observer.pod().and_then(uid).unwrap_or_default();
+                stream::follow(
+                    cluster,
+                    &mut observer,
+                    &mut teller,
+                    &pod,
+                    container,
+                    options,
+                    &mut sink,
+                )
+                .await?;
+                seen.add(uid, container);
+            }
+            Step::End => return end(ui, name, task, &seen, options),
+        }
+    }
+}
+
+fn end(ui: &Ui, name: &str, task: &Task, seen: &Seen, options: &Options) -> Result<()> {
+    let phase = task.status.as_ref().and_then(|s| s.phase);
+    let failed = phase == Some(TaskPhase::Failed);
+    if options.to_the_end {
+        let style = if failed { Style::Bad } else { Style::Good };
+        let mut lines = summary::summary(name, task).into_iter();
+        ui.say("");
+        if let Some(first) = lines.next() {
+            ui.say_in(style, &first);
+        }
+        lines.for_each(|line| ui.say(&line));
+        return if failed {
+            Err(CliError::silent(Kind::TaskFailed))
+        } else {
+            Ok(())
+        };
+    }
+    if seen.is_empty() {
+        return Err(CliError::new(explain_silence(name, task, None)));
+    }
+    if failed {
+        ui.say_in(Style::Bad, &summary::headline(name, task));
+    }
+    Ok(())
+}
+
+fn uid(pod: &Pod) -> Option<String> {
+    pod.metadata.uid.clone()
+}
+
+/// Says each thing once.
+pub(crate) struct Teller<'a> {
+    ui: &'a Ui,
+    said: HashSet<String>,
+}
+
+impl<'a> Teller<'a> {
+    fn new(ui: &'a Ui) -> Self {
+        Self {
+            ui,
+            said: HashSet::new(),
+        }
+    }
+
+    fn say(&mut self, message: &str) {
+        if !message.is_empty() && self.said.insert(message.to_owned()) {
+            self.ui.say_in(Style::Dim, &format!("[wait] {message}"));
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Watches a Task and its pods.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::pin::Pin;
+
+use axon_api::{Task, labels};
+use futures::{Stream, StreamExt as _};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Resource, ResourceExt as _};
+use kube_runtime::WatchStreamExt as _;
+use kube_runtime::watcher::{self, Event, watcher};
+use serde::de::DeserializeOwned;
+
+use super::Teller;
+use crate::cluster::Cluster;
+use crate::error::{Action, Result};
+
+/// Failures in a row after which the connection is given up; with the pauses between them some minutes.
+const MAX_FAILURES: u32 = 12;
+
+/// The objects of a watch, by uid.
+struct Mirror<K> {
+    events: Pin<Box<dyn Stream<Item = watcher::Result<Event<K>>> + Send>>,
+    current: BTreeMap<String, K>,
+    /// What a new list has brought so far; it takes the place of the old one when it is complete.
+    incoming: BTreeMap<String, K>,
+}
+
+impl<K> Mirror<K>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    fn new(api: Api<K>, config: watcher::Config) -> Self {
+        Self {
+            events: watcher(api, config).default_backoff().boxed(),
+            current: BTreeMap::new(),
+            incoming: BTreeMap::new(),
+        }
+    }
+
+    fn set(&mut self, objects: impl IntoIterator<Item = K>) {
+        self.current = objects.into_iter().map(|object| (key(&object), object)).collect();
+    }
+
+    /// Takes an event in. Returns true if the objects may have changed.
+    fn apply(&mut self, event: Event<K>) -> bool {
+        match event {
+            Event::Init => self.incoming.clear(),
+            Event::InitApply(object) => {
+                self.incoming.insert(key(&object), object);
+            }
+            Event::InitDone => {
+                self.current = std::mem::take(&mut self.incoming);
+                return true;
+            }
+            Event::Apply(object) => {
+                self.current.insert(key(&object), object);
+                return true;
+            }
+            Event::Delete(object) => {
+                self.current.remove(&key(&object));
+                return true;
+            }
+        }
+        false
+    }
+
+    fn newest(&self) -> Option<&K> {
+        self.current.values().max_by_key(|object| birth(*object))
+    }
+}
+
+fn key<K: Resource>(object: &K) -> String {
+    object.uid().unwrap_or_else(|| object.name_any())
+}
+
+fn birth<K: Resource>(object: &K) -> (Option<jiff::Timestamp>, String) {
+    (object.creation_timestamp().map(|time| time.0), object.name_any())
+}
+
+/// The newest state of a Task and its pods.
+pub struct Observer<'a> {
+    cluster: &'a Cluster,
+    name: String,
+    tasks: Mirror<Task>,
+    pods: Mirror<Pod>,
+    failures: u32,
+}
+
+impl<'a> Observer<'a> {
+    /// Reads the Task and starts to watch.
+    ///
+    /// # Errors
+    /// When the Task does not exist or can't be read.
+    pub async fn start(cluster: &'a Cluster, name: &str) -> Result<Self> {
+        let action = Action::new("get", "tasks").named(name).within(&cluster.namespace);
+        let task = cluster.call(&action, cluster.api::<Task>().get(name)).await?;
+        let one = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let its_pods = watcher::Config::default().labels(&format!("{}={name}", labels::TASK));
+        let mut observer = Self {
+            cluster,
+            name: name.to_owned(),
+            tasks: Mirror::new(cluster.api(), one),
+            pods: Mirror::new(cluster.api(), its_pods),
+            failures: 0,
+        };
+        observer.tasks.set([task]);
+        observer.read_pods().await?;
+        Ok(observer)
+    }
+
+    /// Reads the pods, for when a watch may not have told yet.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn read_pods(&mut self) -> Result<()> {
+        let pods = pods_of(self.cluster, &self.name).await?;
+        self.pods.set(pods);
+        Ok(())
+    }
+
+    /// Returns the Task, unless it was deleted.
+    #[must_use]
+    pub fn task(&self) -> Option<&Task> {
+        self.tasks.newest()
+    }
+
+    /// Returns the newest pod.
+    #[must_use]
+    pub fn pod(&self) -> Option<&Pod> {
+        self.pods.newest()
+    }
+
+    /// Returns a pod by name.
+    #[must_use]
+    pub fn pod_named(&self, name: &str) -> Option<&Pod> {
+        self.pods
+            .current
+            .values()
+            .find(|p| p.metadata.name.as_deref() == Some(name))
+    }
+
+    /// Waits for the next change. A broken connection is made again, quietly but for one line.
+    ///
+    /// # Errors
+    /// When the API server refuses, or can't be reached for minutes.
+    pub(super) async fn changed(&mut self, teller: &mut Teller<'_>) -> Result<()> {
+        loop {
+            let (outcome, resource) = tokio::select! {
+                Some(event) = self.tasks.events.next() => (event.map(|e| self.tasks.apply(e)), "tasks"),
+                Some(event) = self.pods.events.next() => (event.map(|e| self.pods.apply(e)), "pods"),
+                // A watcher never ends by itself.
+                else => std::future::pending().await,
+            };
+            match outcome {
+                Ok(changed) => {
+                    self.failures = 0;
+                    if changed {
+                        return Ok(());
+                    }
+                }
+                Err(error) => self.failed(&error, resource, teller)?,
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &watcher::Error, resource: &str, teller: &mut Teller<'_>) -> Result<()> {
+        self.failures += 1;
+        let action = Action::new("watch", resource).within(&self.cluster.namespace);
+        let cause = match error {
+            watcher::Error::InitialListFailed(e)
+            | watcher::Error::WatchStartFailed(e)
+            | watcher::Error::WatchFailed(e) => e,
+            // The watch was too slow or too old; the watcher lists again.
+            _ => return Ok(()),
+        };
+        let refused = matches!(cause, kube::Error::Api(s) if matches!(s.code, 401 | 403 | 404));
+        if refused || self.failures > MAX_FAILURES {
+            return Err(self.cluster.explain(cause, &action));
+        }
+        // Watches end all the time; only one that can't be started again is worth a word.
+        if self.failures > 2 {
+            let why = self.cluster.explain(cause, &action);
+            teller.say(&format!("connection lost, trying again: {why}"));
+        }
+        Ok(())
+    }
+}
+
+/// Lists the pods of a Task.
+///
+/// # Errors
+/// When they can't be listed.
+pub async fn pods_of(cluster: &Cluster, name: &str) -> Result<Vec<Pod>> {
+    let action = Action::new("list", "pods").within(&cluster.namespace);
+    let params = kube::api::ListParams::default().labels(&format!("{}={name}", labels::TASK));
+    Ok(cluster
+        .call(&action, cluster.api::<Pod>().list(&params))
+        .await?
+        .items)
+}
+
+/// Returns the newest of some pods.
+#[must_use]
+pub fn newest<'p>(pods: impl IntoIterator<Item = &'p Pod>) -> Option<&'p Pod> {
+    pods.into_iter().max_by_key(|pod| birth(*pod))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(uid: &str) -> Pod {
+        let mut pod = Pod::default();
+        pod.metadata.uid = Some(uid.to_owned());
+        pod
+    }
+
+    #[test]
+    fn a_new_list_takes_the_place_of_the_old_one_at_once() {
+        let mut mirror = Mirror {
+            events: futures::stream::empty().boxed(),
+            current: BTreeMap::new(),
+            incoming: BTreeMap::new(),
+        };
+        mirror.set([pod("deleted meanwhile")]);
+        assert!(mirror.apply(Event::Apply(pod("old"))));
+        mirror.apply(Event::Init);
+        assert!(!mirror.apply(Event::InitApply(pod("old"))));
+        assert!(!mirror.apply(Event::InitApply(pod("new"))));
+        assert_eq!(mirror.current.len(), 2, "half a list does not count");
+        assert!(mirror.apply(Event::InitDone));
+        assert_eq!(mirror.current.keys().collect::<Vec<_>>(), ["new", "old"]);
+        assert!(mirror.apply(Event::Delete(pod("new"))));
+        assert_eq!(mirror.current.len(), 1);
+    }
+}

@@ -1,0 +1,158 @@
+//! Numbers and times as people read them.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// Returns the age of something as kubectl writes it; `<unknown>` without a time.
+#[must_use]
+pub fn age(since: Option<Timestamp>, now: Timestamp) -> String {
+    since.map_or_else(
+        || "<unknown>".to_owned(),
+        |since| duration(now.duration_since(since).unsigned_abs()),
+    )
+}
+
+/// Returns a duration as kubectl writes ages: two units at most, `3d4h`.
+#[must_use]
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    let two = |big: u64, unit: &str, small: u64, small_unit: &str| {
+        if small == 0 {
+            format!("{big}{unit}")
+        } else {
+            format!("{big}{unit}{small}{small_unit}")
+        }
+    };
+    if seconds < 120 {
+        format!("{seconds}s")
+    } else if minutes < 10 {
+        two(minutes, "m", seconds % 60, "s")
+    } else if hours < 3 {
+        format!("{minutes}m")
+    } else if hours < 8 {
+        two(hours, "h", minutes % 60, "m")
+    } else if hours < 48 {
+        format!("{hours}h")
+    } else if days < 8 {
+        two(days, "d", hours % 24, "h")
+    } else if days < 365 * 2 {
+        format!("{days}d")
+    } else if days < 365 * 8 {
+        two(days / 365, "y", days % 365, "d")
+    } else {
+        format!("{}y", days / 365)
+    }
+}
+
+/// Returns how long a run took: seconds with a tenth while they are few.
+#[must_use]
+pub fn run_time(milliseconds: u64) -> String {
+    if milliseconds < 60_000 {
+        let tenths = (milliseconds + 50) / 100;
+        format!("{}.{}s", tenths / 10, tenths % 10)
+    } else {
+        duration(Duration::from_millis(milliseconds))
+    }
+}
+
+/// Returns dollars with four decimals, which is a hundredth of a cent: `$0.0122`.
+#[must_use]
+pub fn cost(dollars: &str) -> String {
+    match dollars.parse::<f64>() {
+        Ok(amount) if amount.is_finite() => format!("${amount:.4}"),
+        _ => dollars.to_owned(),
+    }
+}
+
+/// Returns `text` on one line, without characters that a terminal would obey.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.trim().chars() {
+        match c {
+            '\n' => line.push_str("\\n"),
+            '\t' => line.push(' '),
+            '\r' => {}
+            c if c.is_control() => line.push('\u{fffd}'),
+            c => line.push(c),
+        }
+    }
+    line
+}
+
+/// Returns `text` without characters that a terminal would obey, lines and tabs apart.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let harmless = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    text.chars()
+        .filter(|c| *c != '\r')
+        .map(|c| if harmless(c) { c } else { '\u{fffd}' })
+        .collect()
+}
+
+/// Returns at most `max` characters of `text` on one line, with `...` if there was more.
+#[must_use]
+pub fn gist(text: &str, max: usize) -> String {
+    let line = one_line(text);
+    match line.char_indices().nth(max) {
+        Some((cut, _)) => format!("{}...", line.get(..cut).unwrap_or_default()),
+        None => line,
+    }
+}
+
+/// Returns `1 task`, `2 tasks`.
+#[must_use]
+pub fn count(number: usize, word: &str) -> String {
+    if number == 1 {
+        format!("1 {word}")
+    } else {
+        format!("{number} {word}s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_kubectl_does() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (125, "2m5s"),
+            (599, "9m59s"),
+            (600, "10m"),
+            (3 * 3600 - 1, "179m"),
+            (3 * 3600, "3h"),
+            (3 * 3600 + 60, "3h1m"),
+            (8 * 3600, "8h"),
+            (47 * 3600, "47h"),
+            (3 * 86400 + 4 * 3600, "3d4h"),
+            (8 * 86400, "8d"),
+            (800 * 86400, "2y70d"),
+            (9 * 365 * 86400, "9y"),
+        ] {
+            assert_eq!(duration(Duration::from_secs(seconds)), text, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn money_and_run_times_are_short() {
+        assert_eq!(cost("0.012224"), "$0.0122");
+        assert_eq!(cost("?"), "?");
+        assert_eq!(run_time(442), "0.4s");
+        assert_eq!(run_time(4200), "4.2s");
+        assert_eq!(run_time(252_000), "4m12s");
+    }
+
+    #[test]
+    fn gists_are_one_short_line_without_control_characters() {
+        assert_eq!(gist("a\nb\x1b[31m", 20), "a\\nb\u{fffd}[31m");
+        assert_eq!(printable("a\r\n\tb\x1b]0;x\x07"), "a\n\tb\u{fffd}]0;x\u{fffd}");
+        assert_eq!(gist("äöüß", 3), "äöü...");
+        assert_eq!(gist("abc", 3), "abc");
+    }
+}

@@ -1,0 +1,224 @@
+//! The columns of `get`.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::Kind;
+use crate::human;
+
+/// A column: its header, and how to read its cell out of an object.
+pub struct Column {
+    /// Capitals.
+    pub header: &'static str,
+    read: fn(&Value, Timestamp) -> String,
+}
+
+impl Column {
+    /// Returns the cell of an object; empty when there is nothing to show.
+    #[must_use]
+    pub fn cell(&self, object: &Value, now: Timestamp) -> String {
+        human::one_line(&(self.read)(object, now))
+    }
+}
+
+/// Returns the columns of a kind.
+#[must_use]
+pub fn columns(kind: Kind, namespace: bool, wide: bool) -> Vec<Column> {
+    let mut all: Vec<Column> = Vec::new();
+    let mut add = |header, read| all.push(Column { header, read });
+    if namespace {
+        add("NAMESPACE", |o, _| text(o, "/metadata/namespace"));
+    }
+    add("NAME", |o, _| text(o, "/metadata/name"));
+    match kind {
+        Kind::Task => {
+            add("TYPE", |o, _| text(o, "/spec/type"));
+            add("PHASE", |o, _| text(o, "/status/phase"));
+            add("REASON", |o, _| text(o, "/status/reason"));
+            add("BRANCH", |o, _| branch(o));
+            add("COST", |o, _| cost(o));
+            if wide {
+                add("MODEL", |o, _| text(o, "/spec/model"));
+                add("WORKSPACE", |o, _| text(o, "/spec/workspaceRef/name"));
+                add("IN", |o, _| text(o, "/status/usage/inputTokens"));
+                add("OUT", |o, _| text(o, "/status/usage/outputTokens"));
+                add("DURATION", duration);
+                add("POD", |o, _| text(o, "/status/podName"));
+            }
+        }
+        Kind::TaskSpawner => {
+            add("SOURCE", |o, _| source(o));
+            add("PHASE", |o, _| text(o, "/status/phase"));
+            add("ACTIVE", |o, _| text(o, "/status/activeTasks"));
+            add("DISCOVERED", |o, _| text(o, "/status/totalDiscovered"));
+            add("TASKS", |o, _| text(o, "/status/totalTasksCreated"));
+            if wide {
+                add("TYPE", |o, _| text(o, "/spec/taskTemplate/type"));
+                add("MODEL", |o, _| text(o, "/spec/taskTemplate/model"));
+                add("INTERVAL", |o, _| text(o, "/spec/pollInterval"));
+                add("LAST POLL", |o, now| match time(o, "/status/lastDiscoveryTime") {
+                    Some(at) => human::age(Some(at), now),
+                    None => String::new(),
+                });
+            }
+        }
+        Kind::Workspace => {
+            add("REPO", |o, _| text(o, "/spec/repo"));
+            add("REF", |o, _| text(o, "/spec/ref"));
+            if wide {
+                add("SECRET", |o, _| text(o, "/spec/secretRef/name"));
+                add("FILES", |o, _| entries(o, "/spec/files"));
+            }
+        }
+        Kind::AgentConfig => {
+            add("PLUGINS", |o, _| names(o, "/spec/plugins"));
+            add("MCP SERVERS", |o, _| names(o, "/spec/mcpServers"));
+            if wide {
+                add("INSTRUCTIONS", |o, _| {
+                    let lines = text(o, "/spec/agentsMD").lines().count();
+                    if lines == 0 {
+                        String::new()
+                    } else {
+                        human::count(lines, "line")
+                    }
+                });
+            }
+        }
+    }
+    add("AGE", |o, now| {
+        human::age(time(o, "/metadata/creationTimestamp"), now)
+    });
+    all
+}
+
+/// Returns a text or number at a JSON pointer; empty if there is none.
+pub(super) fn text(object: &Value, pointer: &str) -> String {
+    match object.pointer(pointer) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => String::new(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// Returns a time at a JSON pointer.
+pub(super) fn time(object: &Value, pointer: &str) -> Option<Timestamp> {
+    object.pointer(pointer)?.as_str()?.parse().ok()
+}
+
+/// Returns the names of the entries of a list.
+pub(super) fn names(object: &Value, pointer: &str) -> String {
+    let list = object.pointer(pointer).and_then(Value::as_array);
+    let names = list
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.get("name")?.as_str());
+    names.collect::<Vec<_>>().join(",")
+}
+
+fn entries(object: &Value, pointer: &str) -> String {
+    let list = object.pointer(pointer).and_then(Value::as_array);
+    list.map(|entries| entries.len().to_string()).unwrap_or_default()
+}
+
+fn branch(object: &Value) -> String {
+    let result = text(object, "/status/results/branch");
+    if result.is_empty() {
+        text(object, "/spec/branch")
+    } else {
+        result
+    }
+}
+
+pub(super) fn cost(object: &Value) -> String {
+    let dollars = text(object, "/status/usage/costUSD");
+    if dollars.is_empty() {
+        dollars
+    } else {
+        human::cost(&dollars)
+    }
+}
+
+/// Returns how long a Task has run or did run; empty before it starts.
+pub(super) fn duration(object: &Value, now: Timestamp) -> String {
+    let Some(start) = time(object, "/status/startTime") else {
+        return String::new();
+    };
+    human::age(Some(start), time(object, "/status/completionTime").unwrap_or(now))
+}
+
+/// Returns where a TaskSpawner's work comes from.
+pub(super) fn source(object: &Value) -> String {
+    let schedule = text(object, "/spec/when/cron/schedule");
+    if !schedule.is_empty() {
+        return format!("cron: {schedule}");
+    }
+    let workspace = text(object, "/spec/taskTemplate/workspaceRef/name");
+    if workspace.is_empty() {
+        "GitHub".to_owned()
+    } else {
+        workspace
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn row(kind: Kind, wide: bool, object: &Value) -> Vec<(&'static str, String)> {
+        let now = "2026-01-02T10:00:00Z".parse().unwrap();
+        columns(kind, false, wide)
+            .iter()
+            .map(|c| (c.header, c.cell(object, now)))
+            .collect()
+    }
+
+    #[test]
+    fn a_finished_task_shows_what_it_made_and_cost() {
+        let task = json!({
+            "metadata": {"name": "fix", "namespace": "x", "creationTimestamp": "2026-01-02T09:00:00Z"},
+            "spec": {"type": "claude-code", "branch": "asked", "workspaceRef": {"name": "w"}},
+            "status": {"phase": "Succeeded", "reason": "Completed", "results": {"branch": "made"},
+                "usage": {"costUSD": "0.012224", "inputTokens": 2001},
+                "startTime": "2026-01-02T09:00:00Z", "completionTime": "2026-01-02T09:04:12Z"},
+        });
+        let cells: Vec<String> = row(Kind::Task, false, &task)
+            .into_iter()
+            .map(|(_, c)| c)
+            .collect();
+        assert_eq!(
+            cells,
+            [
+                "fix",
+                "claude-code",
+                "Succeeded",
+                "Completed",
+                "made",
+                "$0.0122",
+                "60m"
+            ]
+        );
+        let wide = row(Kind::Task, true, &task);
+        assert!(wide.contains(&("DURATION", "4m12s".into())), "{wide:?}");
+        assert!(wide.contains(&("IN", "2001".into())));
+        assert!(wide.contains(&("OUT", String::new())));
+    }
+
+    #[test]
+    fn an_object_without_anything_has_empty_cells() {
+        for kind in Kind::ALL {
+            let cells = row(kind, true, &json!({}));
+            assert_eq!(cells.last(), Some(&("AGE", "<unknown>".to_owned())));
+        }
+    }
+
+    #[test]
+    fn sources_are_named() {
+        let cron = json!({"spec": {"when": {"cron": {"schedule": "0 * * * *"}}}});
+        let github =
+            json!({"spec": {"when": {"githubIssues": {}}, "taskTemplate": {"workspaceRef": {"name": "w"}}}});
+        assert_eq!(source(&cron), "cron: 0 * * * *");
+        assert_eq!(source(&github), "w");
+    }
+}

@@ -1,0 +1,194 @@
+//! The block that `get TYPE NAME --detail` prints.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::Kind;
+use super::columns::{cost, duration, names, source, text, time};
+use crate::human;
+
+/// Column in which values start.
+const INDENT: usize = 20;
+
+/// Returns an object as `Label:   value` lines; what it does not have is left out.
+#[must_use]
+pub fn detail(kind: Kind, object: &Value, now: Timestamp) -> String {
+    let mut block = Block::default();
+    block.field("Name", &text(object, "/metadata/name"));
+    block.field("Namespace", &text(object, "/metadata/namespace"));
+    match kind {
+        Kind::Task => task(&mut block, object, now),
+        Kind::TaskSpawner => spawner(&mut block, object, now),
+        Kind::Workspace => {
+            block.field("Repo", &text(object, "/spec/repo"));
+            block.field("Ref", &text(object, "/spec/ref"));
+            block.field("Secret", &text(object, "/spec/secretRef/name"));
+            block.field(
+                "Files",
+                &joined(object, "/spec/files", |f| text(f, "/path"), "\n"),
+            );
+        }
+        Kind::AgentConfig => {
+            block.field("Plugins", &names(object, "/spec/plugins"));
+            block.field("MCP Servers", &names(object, "/spec/mcpServers"));
+            block.field("Instructions", &text(object, "/spec/agentsMD"));
+        }
+    }
+    if let Some(created) = time(object, "/metadata/creationTimestamp") {
+        block.field("Age", &human::age(Some(created), now));
+    }
+    block.0
+}
+
+#[derive(Default)]
+struct Block(String);
+
+impl Block {
+    /// Adds a field unless it is empty. Further lines of a value stand below its first one.
+    fn field(&mut self, label: &str, value: &str) {
+        for (index, line) in value.trim_end().lines().enumerate() {
+            let label = if index == 0 {
+                format!("{label}:")
+            } else {
+                String::new()
+            };
+            let line = human::one_line(line);
+            self.0.push_str(format!("{label:<INDENT$}{line}").trim_end());
+            self.0.push('\n');
+        }
+    }
+}
+
+fn task(block: &mut Block, object: &Value, now: Timestamp) {
+    let fields = [
+        ("Type", "/spec/type"),
+        ("Model", "/spec/model"),
+        ("Image", "/spec/image"),
+        ("Phase", "/status/phase"),
+        ("Reason", "/status/reason"),
+        ("Message", "/status/message"),
+        ("Prompt", "/spec/prompt"),
+        ("Credential Type", "/spec/credentials/type"),
+        ("Secret", "/spec/credentials/secretRef/name"),
+        ("Workspace", "/spec/workspaceRef/name"),
+        ("Agent Config", "/spec/agentConfigRef/name"),
+        ("Branch", "/spec/branch"),
+    ];
+    for (label, pointer) in fields {
+        block.field(label, &text(object, pointer));
+    }
+    block.field(
+        "Depends On",
+        &joined(object, "/spec/dependsOn", |d| text(d, ""), ", "),
+    );
+    block.field("Job", &text(object, "/status/jobName"));
+    block.field("Pod", &text(object, "/status/podName"));
+    block.field("Start Time", &text(object, "/status/startTime"));
+    block.field("Completion Time", &text(object, "/status/completionTime"));
+    block.field("Duration", &duration(object, now));
+    block.field("Cost", &cost(object));
+    let (input, output) = (
+        text(object, "/status/usage/inputTokens"),
+        text(object, "/status/usage/outputTokens"),
+    );
+    if !input.is_empty() || !output.is_empty() {
+        block.field("Tokens", &format!("{input} in, {output} out"));
+    }
+    block.field(
+        "Outputs",
+        &joined(object, "/status/outputs", |o| text(o, ""), "\n"),
+    );
+}
+
+fn spawner(block: &mut Block, object: &Value, now: Timestamp) {
+    block.field("Phase", &text(object, "/status/phase"));
+    block.field("Message", &text(object, "/status/message"));
+    block.field(
+        "Suspended",
+        if text(object, "/spec/suspend") == "true" {
+            "true"
+        } else {
+            ""
+        },
+    );
+    block.field("Source", &source(object));
+    let github = "/spec/when/githubIssues";
+    for (label, key) in [
+        ("Item Types", "types"),
+        ("Labels", "labels"),
+        ("Exclude Labels", "excludeLabels"),
+    ] {
+        block.field(
+            label,
+            &joined(object, &format!("{github}/{key}"), |v| text(v, ""), ", "),
+        );
+    }
+    let fields = [
+        ("State", "/spec/when/githubIssues/state"),
+        ("Time Zone", "/spec/when/cron/timeZone"),
+        ("Task Type", "/spec/taskTemplate/type"),
+        ("Model", "/spec/taskTemplate/model"),
+        ("Workspace", "/spec/taskTemplate/workspaceRef/name"),
+        ("Poll Interval", "/spec/pollInterval"),
+        ("Max Concurrency", "/spec/maxConcurrency"),
+        ("Max Total Tasks", "/spec/maxTotalTasks"),
+        ("Discovered", "/status/totalDiscovered"),
+        ("Tasks Created", "/status/totalTasksCreated"),
+        ("Active Tasks", "/status/activeTasks"),
+    ];
+    for (label, pointer) in fields {
+        block.field(label, &text(object, pointer));
+    }
+    if let Some(polled) = time(object, "/status/lastDiscoveryTime") {
+        block.field(
+            "Last Discovery",
+            &format!("{} ago", human::age(Some(polled), now)),
+        );
+    }
+}
+
+fn joined(object: &Value, pointer: &str, read: fn(&Value) -> String, between: &str) -> String {
+    let list = object.pointer(pointer).and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .map(read)
+        .collect::<Vec<_>>()
+        .join(between)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_task_is_shown_field_by_field() {
+        let task = json!({
+            "metadata": {"name": "fix", "namespace": "x", "creationTimestamp": "2026-01-02T09:00:00Z"},
+            "spec": {"type": "codex", "prompt": "one\ntwo", "credentials": {"type": "none"}, "dependsOn": ["a", "b"]},
+            "status": {"phase": "Failed", "outputs": ["branch: b", "commit: c"]},
+        });
+        insta::assert_snapshot!(detail(Kind::Task, &task, "2026-01-02T10:00:00Z".parse().unwrap()), @r"
+        Name:               fix
+        Namespace:          x
+        Type:               codex
+        Phase:              Failed
+        Prompt:             one
+                            two
+        Credential Type:    none
+        Depends On:         a, b
+        Outputs:            branch: b
+                            commit: c
+        Age:                60m
+        ");
+    }
+
+    #[test]
+    fn every_kind_has_a_block() {
+        for kind in Kind::ALL {
+            let block = detail(kind, &json!({"metadata": {"name": "n"}}), Timestamp::UNIX_EPOCH);
+            assert!(block.starts_with("Name:               n\n"), "{block}");
+        }
+    }
+}

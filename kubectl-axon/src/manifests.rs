@@ -1,0 +1,276 @@
+//! What `install` applies: the files below `config/`, built in. A test keeps the list equal to the kustomizations'.
+
+use kube::api::{ApiResource, GroupVersionKind};
+use serde_json::Value;
+
+use crate::error::{CliError, Result};
+
+/// Namespace of the operator.
+pub const NAMESPACE: &str = "axon-system";
+/// Name of the operator's Deployment.
+pub const OPERATOR: &str = "axon-operator";
+
+macro_rules! files {
+    ($($path:literal),* $(,)?) => {
+        /// Path below `config/` and content of each file, in the order of the kustomizations.
+        const FILES: &[(&str, &str)] = &[$(($path, include_str!(concat!("../../config/", $path)))),*];
+    };
+}
+
+files![
+    "crd/agentconfigs.yaml",
+    "crd/tasks.yaml",
+    "crd/taskspawners.yaml",
+    "crd/workspaces.yaml",
+    "rbac/service_account.yaml",
+    "rbac/operator_role.yaml",
+    "rbac/operator_binding.yaml",
+    "rbac/leases.yaml",
+    "rbac/user_roles.yaml",
+    "operator/namespace.yaml",
+    "operator/deployment.yaml",
+    "operator/pdb.yaml",
+];
+
+/// An object to apply.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// The object.
+    pub object: Value,
+}
+
+/// What of the manifests can be chosen.
+#[derive(Debug, Clone, Default)]
+pub struct Choices {
+    /// Registry (and path) of all images.
+    pub registry: Option<String>,
+    /// Tag of all images.
+    pub tag: Option<String>,
+    /// When the node pulls the operator's image.
+    pub pull_policy: Option<String>,
+    /// Number of operators.
+    pub replicas: Option<i32>,
+}
+
+/// Returns the manifests in the order in which they can be applied: definitions, namespace, the rest.
+///
+/// # Errors
+/// When a built-in file is broken.
+pub fn manifests(choices: &Choices) -> Result<Vec<Manifest>> {
+    let mut all = Vec::new();
+    for (path, text) in FILES {
+        let documents = axon_api::yaml::documents(text)
+            .map_err(|e| CliError::new(format!("built-in manifest {path} is broken: {e}")))?;
+        all.extend(documents.into_iter().map(|object| Manifest { object }));
+    }
+    all.sort_by_key(|manifest| match manifest.kind() {
+        "CustomResourceDefinition" => 0,
+        "Namespace" => 1,
+        // What runs comes last, when all that it needs is there.
+        "Deployment" => 3,
+        _ => 2,
+    });
+    for manifest in &mut all {
+        if manifest.kind() == "Deployment" {
+            choose(&mut manifest.object, choices);
+        }
+    }
+    Ok(all)
+}
+
+/// Puts the choices into the operator's Deployment.
+fn choose(deployment: &mut Value, choices: &Choices) {
+    if let (Some(replicas), Some(spec)) = (choices.replicas, deployment.pointer_mut("/spec/replicas")) {
+        *spec = replicas.into();
+    }
+    let Some(container) = deployment.pointer_mut("/spec/template/spec/containers/0") else {
+        return;
+    };
+    if let (Some(policy), Some(field)) = (&choices.pull_policy, container.get_mut("imagePullPolicy")) {
+        *field = policy.clone().into();
+    }
+    let mut parts = Vec::new();
+    for (name, chosen) in [
+        ("AXON_IMAGE_REGISTRY", &choices.registry),
+        ("AXON_IMAGE_TAG", &choices.tag),
+    ] {
+        let variables = container.get_mut("env").and_then(Value::as_array_mut);
+        let variable = variables
+            .into_iter()
+            .flatten()
+            .find(|v| v.get("name").is_some_and(|n| n == name));
+        let Some(value) = variable.and_then(|v| v.get_mut("value")) else {
+            return;
+        };
+        if let Some(chosen) = chosen {
+            *value = chosen.clone().into();
+        }
+        parts.push(value.as_str().unwrap_or_default().to_owned());
+    }
+    if let ([registry, tag], Some(image)) = (parts.as_slice(), container.get_mut("image")) {
+        *image = format!("{registry}/{OPERATOR}:{tag}").into();
+    }
+}
+
+impl Manifest {
+    /// Returns the object's kind.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.text("/kind")
+    }
+
+    /// Returns the object's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.text("/metadata/name")
+    }
+
+    /// Returns the object's namespace, if it is in one.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        Some(self.text("/metadata/namespace")).filter(|namespace| !namespace.is_empty())
+    }
+
+    /// Returns what a dynamic API needs to know about the object's kind.
+    #[must_use]
+    pub fn resource(&self) -> ApiResource {
+        let version = self.text("/apiVersion");
+        let (group, version) = version.split_once('/').unwrap_or(("", version));
+        ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, self.kind()))
+    }
+
+    /// Returns the object as kubectl names it: `deployment.apps/axon-operator`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let kind = self.kind().to_ascii_lowercase();
+        let group = self.resource().group;
+        if group.is_empty() {
+            format!("{kind}/{}", self.name())
+        } else {
+            format!("{kind}.{group}/{}", self.name())
+        }
+    }
+
+    fn text(&self, pointer: &str) -> &str {
+        self.object
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// Returns the files of a kustomization, in its order.
+    fn listed(dir: &Path) -> Vec<PathBuf> {
+        let text = std::fs::read_to_string(dir.join("kustomization.yaml")).unwrap();
+        let kustomization: Value = axon_api::yaml::from_str(&text).unwrap();
+        let known = ["apiVersion", "kind", "resources"];
+        for key in kustomization.as_object().unwrap().keys() {
+            assert!(
+                known.contains(&key.as_str()),
+                "{}: {key} is not built into install",
+                dir.display()
+            );
+        }
+        let resources = kustomization["resources"].as_array().unwrap();
+        let paths = resources.iter().map(|r| dir.join(r.as_str().unwrap()));
+        paths
+            .flat_map(|path| if path.is_dir() { listed(&path) } else { vec![path] })
+            .collect()
+    }
+
+    #[test]
+    fn built_in_is_what_the_kustomization_lists() {
+        let config = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../config")
+            .canonicalize()
+            .unwrap();
+        let wanted: Vec<String> = listed(&config.join("default"))
+            .iter()
+            .map(|path| {
+                path.canonicalize()
+                    .unwrap()
+                    .strip_prefix(&config)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned()
+            })
+            .collect();
+        let built_in: Vec<&str> = FILES.iter().map(|(path, _)| *path).collect();
+        assert_eq!(built_in, wanted);
+    }
+
+    #[test]
+    fn every_object_has_a_resource_and_its_turn() {
+        let all = manifests(&Choices::default()).unwrap();
+        let titles: Vec<String> = all
+            .iter()
+            .map(|m| format!("{} {}", m.resource().plural, m.title()))
+            .collect();
+        insta::assert_snapshot!(titles.join("\n"));
+        for manifest in &all {
+            assert!(
+                manifest.namespace().is_none_or(|n| n == NAMESPACE),
+                "{}",
+                manifest.title()
+            );
+        }
+    }
+
+    #[test]
+    fn the_release_is_this_one() {
+        let deployment = manifests(&Choices::default()).unwrap().pop().unwrap();
+        let image = deployment
+            .object
+            .pointer("/spec/template/spec/containers/0/image")
+            .unwrap();
+        let tag = format!(":v{}", env!("CARGO_PKG_VERSION"));
+        assert!(image.as_str().unwrap().ends_with(&tag), "{image}");
+    }
+
+    #[test]
+    fn choices_reach_image_environment_and_replicas() {
+        let choices = Choices {
+            registry: Some("example.com/mirror".into()),
+            tag: Some("v9".into()),
+            pull_policy: Some("Always".into()),
+            replicas: Some(1),
+        };
+        let deployment = manifests(&choices).unwrap().pop().unwrap().object;
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(container["image"], "example.com/mirror/axon-operator:v9");
+        assert_eq!(container["imagePullPolicy"], "Always");
+        assert_eq!(deployment["spec"]["replicas"], 1);
+        let env = container["env"].as_array().unwrap();
+        let value = |name: &str| env.iter().find(|v| v["name"] == name).unwrap()["value"].clone();
+        assert_eq!(value("AXON_IMAGE_REGISTRY"), "example.com/mirror");
+        assert_eq!(value("AXON_IMAGE_TAG"), "v9");
+        assert_eq!(
+            deployment["spec"]["selector"]["matchLabels"],
+            deployment["metadata"]["labels"]
+        );
+    }
+
+    #[test]
+    fn a_tag_alone_keeps_the_registry() {
+        let choices = Choices {
+            tag: Some("v9".into()),
+            ..Choices::default()
+        };
+        let deployment = manifests(&choices).unwrap().pop().unwrap().object;
+        let image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(
+            image.ends_with("/axon-operator:v9") && image.len() > "/axon-operator:v9".len(),
+            "{image}"
+        );
+    }
+}

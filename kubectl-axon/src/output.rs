@@ -1,0 +1,222 @@
+//! The one place that writes: data to stdout, talk to stderr.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::error::{CliError, Kind, Result};
+
+/// A notation for whole objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Notation {
+    /// As JSON
+    Json,
+    /// As YAML
+    Yaml,
+}
+
+/// What `-o` may ask for of one object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ObjectFormat {
+    /// The object as JSON
+    Json,
+    /// The object as YAML
+    Yaml,
+    /// TYPE/NAME only
+    Name,
+}
+
+/// What `-o` may ask for of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// The object as JSON
+    Json,
+    /// The object as YAML
+    Yaml,
+    /// TYPE/NAME only
+    Name,
+    /// A table with more columns
+    Wide,
+}
+
+/// How a piece of talk looks on a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// As it is.
+    Plain,
+    /// In the background.
+    Dim,
+    /// Something went wrong.
+    Bad,
+    /// Something went well.
+    Good,
+}
+
+/// The writer that every command gets.
+#[derive(Debug, Clone)]
+pub struct Ui {
+    program: &'static str,
+    colour: bool,
+}
+
+impl Ui {
+    /// Returns the writer of a program that is called `program`. Colour is for terminals only, and `NO_COLOR` is
+    /// honoured.
+    #[must_use]
+    pub fn new(program: &'static str) -> Self {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|v| v == "dumb");
+        Self {
+            program,
+            colour: !refused && !dumb && io::stderr().is_terminal(),
+        }
+    }
+
+    /// Writes a line of data.
+    ///
+    /// # Errors
+    /// When stdout can't be written; a closed pipe is [`Kind::BrokenPipe`].
+    pub fn line(&self, text: &str) -> Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.write_all(b"\n")?;
+        Ok(())
+    }
+
+    /// Writes data as it is.
+    ///
+    /// # Errors
+    /// As [`Ui::line`].
+    pub fn raw(&self, bytes: &[u8]) -> Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(bytes)?;
+        out.flush()?;
+        Ok(())
+    }
+
+    /// Writes a value as JSON or YAML.
+    ///
+    /// # Errors
+    /// As [`Ui::line`].
+    pub fn structured(&self, value: &impl Serialize, notation: Notation) -> Result<()> {
+        let text = match notation {
+            Notation::Json => {
+                let json = serde_json::to_string_pretty(value)
+                    .map_err(|e| CliError::new(format!("cannot write JSON: {e}")))?;
+                json + "\n"
+            }
+            Notation::Yaml => yaml(value)?,
+        };
+        self.raw(text.as_bytes())
+    }
+
+    /// Writes a line of talk. Commands are written as `kubectl axon …`.
+    pub fn say(&self, text: &str) {
+        self.say_in(Style::Plain, text);
+    }
+
+    /// Writes a line of talk in a style.
+    pub fn say_in(&self, style: Style, text: &str) {
+        let text = self.addressed(text);
+        let line = match (self.colour, style) {
+            (true, Style::Dim) => format!("\x1b[2m{text}\x1b[0m\n"),
+            (true, Style::Bad) => format!("\x1b[31m{text}\x1b[0m\n"),
+            (true, Style::Good) => format!("\x1b[32m{text}\x1b[0m\n"),
+            _ => format!("{text}\n"),
+        };
+        // Talk that nobody can hear is no failure.
+        io::stderr().write_all(line.as_bytes()).ok();
+    }
+
+    /// Writes a warning.
+    pub fn warn(&self, text: &str) {
+        self.say(&format!("warning: {text}"));
+    }
+
+    /// Writes what went wrong and what to do.
+    pub fn error(&self, error: &CliError) {
+        if !error.message.is_empty() {
+            self.say_in(Style::Bad, &format!("error: {error}"));
+        }
+        for hint in &error.hints {
+            self.say(&format!("hint: {hint}"));
+        }
+    }
+
+    /// Asks a question that `yes` answers in advance.
+    ///
+    /// # Errors
+    /// When the answer is no, or when nobody can be asked; `without` says what -y would do.
+    pub fn confirm(&self, question: &str, yes: bool, without: &str) -> Result<()> {
+        if yes {
+            return Ok(());
+        }
+        if !io::stdin().is_terminal() {
+            return Err(CliError::usage(without.to_owned()).hint("pass -y to go ahead without being asked"));
+        }
+        let mut err = io::stderr().lock();
+        write!(err, "{} [y/N] ", self.addressed(question)).ok();
+        err.flush().ok();
+        let mut answer = String::new();
+        io::stdin()
+            .lock()
+            .read_line(&mut answer)
+            .map_err(|e| CliError::new(format!("cannot read the answer: {e}")))?;
+        if is_yes(&answer) {
+            Ok(())
+        } else {
+            Err(CliError::of(Kind::Error, "stopped; nothing was changed"))
+        }
+    }
+
+    /// Commands in texts read as the program was called.
+    fn addressed(&self, text: &str) -> String {
+        if self.program == crate::cli::STANDALONE {
+            text.replace("kubectl axon ", "axon ")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+/// Returns a value as one YAML document.
+///
+/// # Errors
+/// When the value can't be written as YAML.
+pub fn yaml(value: &impl Serialize) -> Result<String> {
+    axon_api::yaml::to_string(value).map_err(|e| CliError::new(format!("cannot write YAML: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_yes_is_yes() {
+        for yes in ["y", "Y\n", " yes ", "YES"] {
+            assert!(is_yes(yes), "{yes}");
+        }
+        for no in ["", "\n", "n", "no", "yep", "ja"] {
+            assert!(!is_yes(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn commands_are_named_as_the_program_was_called() {
+        let ui = Ui {
+            program: crate::cli::STANDALONE,
+            colour: false,
+        };
+        assert_eq!(ui.addressed("run: kubectl axon logs x"), "run: axon logs x");
+        let plugin = Ui {
+            program: crate::cli::PLUGIN,
+            colour: false,
+        };
+        assert_eq!(plugin.addressed("kubectl axon logs x"), "kubectl axon logs x");
+    }
+}

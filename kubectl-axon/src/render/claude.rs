@@ -1,0 +1,351 @@
+//! Claude Code's `stream-json` events.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
+use super::Piece;
+use crate::human;
+
+/// Longest gist of a tool call, in characters: with its tool it fits a line of a usual terminal.
+const GIST: usize = 80;
+
+/// What was seen of a run.
+#[derive(Debug, Default)]
+pub(super) struct Claude {
+    /// Ids of the messages so far: one message comes as several events, one for each block of its content.
+    messages: HashSet<String>,
+    last_text: String,
+}
+
+impl Claude {
+    /// Renders an event. Kinds of events that are not known are left out.
+    pub(super) fn render(&mut self, event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
+        match text(event, "type") {
+            "system" => system(event, pieces),
+            "assistant" => self.assistant(event, pieces),
+            "user" => tool_results(event, pieces),
+            "result" => self.result(event, pieces),
+            _ => {}
+        }
+    }
+
+    fn assistant(&mut self, event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
+        let Some(message) = event.get("message").and_then(Value::as_object) else {
+            return;
+        };
+        let nested = is_nested(event);
+        // An event without an id is a message of its own.
+        let id = match text(message, "id") {
+            "" => format!("#{}", self.messages.len()),
+            id => id.to_owned(),
+        };
+        if !nested && self.messages.insert(id) {
+            pieces.push(Piece::Note(String::new()));
+            pieces.push(Piece::Note(format!("--- Turn {} ---", self.messages.len())));
+        }
+        for block in blocks(message) {
+            match text(block, "type") {
+                "text" if nested => {}
+                "text" => {
+                    let said = text(block, "text");
+                    if !said.trim().is_empty() {
+                        pieces.push(Piece::Text(human::printable(said.trim_end())));
+                        said.trim().clone_into(&mut self.last_text);
+                    }
+                }
+                "tool_use" => {
+                    let indent = if nested { "  " } else { "" };
+                    pieces.push(Piece::Note(format!("{indent}[tool] {}", tool(block))));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn result(&self, event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
+        let failed = event.get("is_error").and_then(Value::as_bool) == Some(true)
+            || text(event, "subtype").starts_with("error");
+        let mut facts = Vec::new();
+        if let Some(turns) = number(event, "num_turns") {
+            facts.push(human::count(usize::try_from(turns).unwrap_or_default(), "turn"));
+        }
+        if let Some(cost) = event.get("total_cost_usd").filter(|c| c.is_number()) {
+            facts.push(human::cost(&cost.to_string()));
+        }
+        if let Some(usage) = event.get("usage").and_then(Value::as_object)
+            && let (Some(input), Some(output)) =
+                (number(usage, "input_tokens"), number(usage, "output_tokens"))
+        {
+            facts.push(format!("{input} in / {output} out tokens"));
+        }
+        if let Some(milliseconds) = number(event, "duration_ms") {
+            facts.push(human::run_time(milliseconds));
+        }
+        let facts = facts.join(", ");
+        if !failed {
+            pieces.push(Piece::Note(format!("[result] completed ({facts})")));
+            return;
+        }
+        pieces.push(Piece::Fault(format!("[result] failed ({facts})")));
+        let said = text(event, "result").trim();
+        let errors = event
+            .get("errors")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let others = errors.filter_map(Value::as_str).map(str::trim);
+        let mut why: Vec<&str> = std::iter::once(said)
+            .chain(others)
+            .filter(|e| !e.is_empty())
+            .collect();
+        // The same words often stand in the last message already.
+        why.retain(|error| *error != self.last_text);
+        for error in why {
+            pieces.push(Piece::Fault(format!("[error] {}", human::gist(error, 1000))));
+        }
+    }
+}
+
+fn system(event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
+    match text(event, "subtype") {
+        "init" if !text(event, "model").is_empty() => {
+            pieces.push(Piece::Note(format!(
+                "[init] model={}",
+                human::gist(text(event, "model"), GIST)
+            )));
+            let servers = event
+                .get("mcp_servers")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
+            for server in servers.filter_map(Value::as_object) {
+                let status = text(server, "status");
+                if !matches!(status, "" | "connected" | "pending") {
+                    let name = human::gist(text(server, "name"), GIST);
+                    pieces.push(Piece::Fault(format!(
+                        "[init] MCP server {name}: {}",
+                        human::gist(status, GIST)
+                    )));
+                }
+            }
+        }
+        "api_retry" => {
+            let error = match text(event, "error") {
+                "" => "an error",
+                error => error,
+            };
+            let status = number(event, "error_status")
+                .map(|s| format!(" {s}"))
+                .unwrap_or_default();
+            let (attempt, most) = (number(event, "attempt"), number(event, "max_retries"));
+            let count = match (attempt, most) {
+                (Some(attempt), Some(most)) => format!(" ({attempt} of {most})"),
+                _ => String::new(),
+            };
+            pieces.push(Piece::Note(format!(
+                "[retry] after {}{status}{count}",
+                human::gist(error, GIST)
+            )));
+        }
+        _ => {}
+    }
+}
+
+/// Only failed tools are worth a line: what the others returned is the agent's business.
+fn tool_results(event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
+    let Some(message) = event.get("message").and_then(Value::as_object) else {
+        return;
+    };
+    for block in blocks(message) {
+        if block.get("is_error").and_then(Value::as_bool) != Some(true) {
+            continue;
+        }
+        let content = match block.get("content") {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Array(parts)) => {
+                let texts = parts.iter().filter_map(|p| p.get("text")?.as_str());
+                texts.collect::<Vec<_>>().join("\n")
+            }
+            _ => String::new(),
+        };
+        let indent = if is_nested(event) { "  " } else { "" };
+        pieces.push(Piece::Fault(format!(
+            "{indent}[tool error] {}",
+            human::gist(&content, GIST)
+        )));
+    }
+}
+
+/// Returns a tool call in a line: its name, and the argument that says most.
+fn tool(block: &Map<String, Value>) -> String {
+    let name = text(block, "name");
+    let input = block.get("input").and_then(Value::as_object);
+    let argument = |key: &str| input.and_then(|i| i.get(key)).and_then(Value::as_str);
+    if let Some((server, tool)) = name.strip_prefix("mcp__").and_then(|rest| rest.split_once("__")) {
+        let arguments = input
+            .filter(|i| !i.is_empty())
+            .map(|i| Value::Object(i.clone()).to_string());
+        let label = human::gist(&format!("{server}/{tool}"), GIST);
+        return labelled(&label, arguments.as_deref());
+    }
+    let gist = match name {
+        "Read" | "Write" | "Edit" | "MultiEdit" => argument("file_path"),
+        "NotebookEdit" => argument("notebook_path"),
+        "Bash" => argument("command"),
+        "Glob" | "Grep" => argument("pattern"),
+        "WebFetch" => argument("url"),
+        "WebSearch" | "ToolSearch" => argument("query"),
+        "Task" | "Agent" => argument("description"),
+        "Skill" => argument("skill").or_else(|| argument("command")),
+        _ => None,
+    };
+    labelled(&human::gist(name, GIST), gist)
+}
+
+fn labelled(name: &str, gist: Option<&str>) -> String {
+    match gist {
+        Some(gist) if !gist.trim().is_empty() => format!("{name}: {}", human::gist(gist, GIST)),
+        _ => name.to_owned(),
+    }
+}
+
+/// Returns true for events of a sub-agent, which belong to a tool call of the agent itself.
+fn is_nested(event: &Map<String, Value>) -> bool {
+    event.get("parent_tool_use_id").is_some_and(|id| !id.is_null())
+}
+
+fn blocks(message: &Map<String, Value>) -> impl Iterator<Item = &Map<String, Value>> {
+    let content = message.get("content").and_then(Value::as_array);
+    content.into_iter().flatten().filter_map(Value::as_object)
+}
+
+fn text<'a>(map: &'a Map<String, Value>, key: &str) -> &'a str {
+    map.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn number(map: &Map<String, Value>, key: &str) -> Option<u64> {
+    map.get(key).and_then(Value::as_u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use axon_api::agents::AgentType;
+
+    use super::super::Renderer;
+    use super::*;
+
+    /// Renders a log as a terminal shows it: `>` before stdout, `!` before faults.
+    fn shown(log: &str) -> String {
+        let mut renderer = Renderer::new(AgentType::ClaudeCode);
+        let mut out = String::new();
+        for piece in log.lines().flat_map(|line| renderer.render(line)) {
+            out += &match piece {
+                Piece::Text(text) => format!("> {text}\n"),
+                Piece::Note(note) => format!("  {note}").trim_end().to_owned() + "\n",
+                Piece::Fault(fault) => format!("! {fault}\n"),
+            };
+        }
+        out
+    }
+
+    #[test]
+    fn a_recorded_run_reads_well() {
+        insta::assert_snapshot!(shown(include_str!("../../tests/streams/claude-code.jsonl")));
+    }
+
+    #[test]
+    fn a_recorded_run_with_mcp_tools_reads_well() {
+        insta::assert_snapshot!(shown(include_str!("../../tests/streams/claude-code.mcp.jsonl")));
+    }
+
+    #[test]
+    fn a_recorded_failure_reads_well() {
+        insta::assert_snapshot!(shown(include_str!(
+            "../../tests/streams/claude-code.error400.jsonl"
+        )));
+    }
+
+    #[test]
+    fn events_of_one_message_are_one_turn() {
+        let event = |id: &str, said: &str| {
+            serde_json::json!({"type": "assistant", "message": {"id": id, "content": [{"type": "text", "text": said}]}})
+                .to_string()
+        };
+        let log = [
+            event("m1", "a"),
+            event("m1", "b"),
+            event("m2", "c"),
+            event("m1", "d"),
+        ]
+        .join("\n");
+        let shown = shown(&log);
+        assert_eq!(shown.matches("--- Turn").count(), 2, "{shown}");
+        assert!(shown.contains("--- Turn 2 ---\n> c"), "{shown}");
+    }
+
+    #[test]
+    fn tool_calls_are_summed_up() {
+        let long = "x".repeat(200);
+        let cut = format!("Bash: {}...", "x".repeat(80));
+        for (name, input, line) in [
+            (
+                "Bash",
+                serde_json::json!({"command": "git commit -m 'a\nb'"}),
+                "Bash: git commit -m 'a\\nb'",
+            ),
+            ("Bash", serde_json::json!({"command": long}), cut.as_str()),
+            (
+                "Edit",
+                serde_json::json!({"file_path": "/a", "old_string": "x"}),
+                "Edit: /a",
+            ),
+            ("Grep", serde_json::json!({"pattern": "p"}), "Grep: p"),
+            (
+                "mcp__gh__create_pr",
+                serde_json::json!({"title": "t"}),
+                "gh/create_pr: {\"title\":\"t\"}",
+            ),
+            ("mcp__gh__ping", serde_json::json!({}), "gh/ping"),
+            ("Unheard", serde_json::json!({"a": 1}), "Unheard"),
+        ] {
+            let block = serde_json::json!({"type": "tool_use", "name": name, "input": input});
+            assert_eq!(tool(block.as_object().unwrap()), line);
+        }
+    }
+
+    #[test]
+    fn tool_errors_and_retries_are_shown_shortly() {
+        let log = r#"{"type":"user","message":{"content":[{"type":"tool_result","is_error":true,"content":[{"type":"text","text":"no\nsuch file"}]}]}}
+{"type":"system","subtype":"api_retry","attempt":1,"max_retries":3,"error_status":500,"error":"server_error"}
+{"type":"stream_event","event":{}}
+{"type":"rate_limit_event"}"#;
+        assert_eq!(
+            shown(log),
+            "! [tool error] no\\nsuch file\n  [retry] after server_error 500 (1 of 3)\n"
+        );
+    }
+
+    #[test]
+    fn an_error_result_tells_its_errors_once() {
+        let log = r#"{"type":"result","subtype":"error_max_turns","is_error":true,"num_turns":1,"errors":["reached the limit"]}"#;
+        assert_eq!(
+            shown(log),
+            "! [result] failed (1 turn)\n! [error] reached the limit\n"
+        );
+    }
+
+    #[test]
+    fn events_of_any_shape_do_not_panic() {
+        for log in [
+            r#"{"type":"assistant"}"#,
+            r#"{"type":"assistant","message":{"content":"text"}}"#,
+            r#"{"type":"result"}"#,
+            r#"{"type":"user","message":{"content":[1,null,{"is_error":true}]}}"#,
+            r#"{"type":7}"#,
+            r#"{}"#,
+        ] {
+            let _ = shown(log);
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! `logs` and `run --watch` against a cluster whose state the test moves on.
+
+use std::sync::{Arc, Mutex};
+
+use super::fake::not_found;
+use super::*;
+
+const STREAM: &str = include_str!("../streams/claude-code.jsonl");
+
+/// What the fake cluster is like at the moment.
+#[derive(Clone)]
+struct World {
+    status: Value,
+    workspace: Value,
+    agent: Value,
+    /// Answers of the log endpoint, in turn; the last one for ever.
+    logs: Vec<(u16, String, bool)>,
+    pods: bool,
+    /// Whether the Task was created.
+    exists: bool,
+    calls: usize,
+}
+
+impl World {
+    fn new(phase: &str, agent: Value, log: &str) -> Self {
+        Self {
+            status: json!({"phase": phase}),
+            workspace: json!({"terminated": {"exitCode": 0}}),
+            agent,
+            logs: vec![(200, log.to_owned(), false)],
+            pods: true,
+            exists: true,
+            calls: 0,
+        }
+    }
+
+    fn task(&self) -> Value {
+        task("t", &self.status)
+    }
+
+    fn pod(&self) -> Value {
+        let container = |name: &str, state: &Value| json!({"name": name, "state": state, "image": "i", "imageID": "", "ready": false, "restartCount": 0});
+        json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "t-pod", "namespace": "default", "uid": "p1", "resourceVersion": "5",
+                "creationTimestamp": "2026-01-02T09:00:00Z", "labels": {"axon.io/task": "t"}},
+            "status": {"initContainerStatuses": [container("workspace", &self.workspace)],
+                "containerStatuses": [container("agent", &self.agent)]},
+        })
+    }
+}
+
+/// Serves a world. `moved` is told of each request of the log, and may move the world on.
+fn serve(world: World, moved: impl Fn(&mut World) + Send + Sync + 'static) -> Fake {
+    let world = Arc::new(Mutex::new(world));
+    Fake::start(move |request| {
+        let mut world = world.lock().unwrap();
+        if request.method == "POST" {
+            world.exists = true;
+            return accepted(request);
+        }
+        if request.query.contains("watch=true") {
+            // Watches tell what is there once and end soon, so that the program sees each change.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            let object = if request.path.ends_with("/pods") {
+                world.pod()
+            } else {
+                world.task()
+            };
+            return Reply::Stream(format!("{}\n", json!({"type": "MODIFIED", "object": object})));
+        }
+        match request.path.rsplit('/').next().unwrap() {
+            "pods" if world.pods => list(&[world.pod()]),
+            "pods" => list(&[]),
+            "tasks" => list(&[world.task()]),
+            "t" if !world.exists => not_found("t"),
+            "log" => {
+                let index = world.calls.min(world.logs.len() - 1);
+                let (status, text, broken) = world.logs[index].clone();
+                world.calls += 1;
+                moved(&mut world);
+                match (status, broken) {
+                    (200, false) => Reply::Stream(text),
+                    (200, true) => Reply::Broken(text),
+                    _ => Reply::Text(status, text),
+                }
+            }
+            _ => Reply::Json(200, world.task()),
+        }
+    })
+}
+
+/// Puts times before lines, as the kubelet does: one line each 100 ms.
+fn stamped(log: &str) -> String {
+    let lines = log.lines().enumerate();
+    lines
+        .map(|(i, line)| format!("2026-01-02T09:00:{:02}.{}00000000Z {line}\n", i / 10, i % 10))
+        .collect()
+}
+
+fn ended() -> Value {
+    json!({"terminated": {"exitCode": 0}})
+}
+
+#[test]
+fn a_log_is_rendered_text_to_stdout_and_the_rest_to_stderr() {
+    let marked = format!("{STREAM}---AXON_OUTPUTS_START---\nbranch: x\n---AXON_OUTPUTS_END---\n");
+    let fake = serve(World::new("Succeeded", ended(), &stamped(&marked)), |_| {});
+    let home = Home::new();
+    let done = home.against(&fake, &["logs", "t"]);
+    assert_eq!(
+        (done.code, done.out.as_str()),
+        (0, "Step 1.\nThe greeting is committed.\n"),
+        "{}",
+        done.err
+    );
+    insta::assert_snapshot!(done.err);
+    let raw = home.against(&fake, &["logs", "task/t", "--raw"]);
+    assert_eq!((raw.out, raw.err.as_str()), (marked, ""));
+    let request = fake
+        .requests()
+        .into_iter()
+        .rfind(|r| r.path.ends_with("/log"))
+        .unwrap();
+    assert!(
+        request.has("container=agent") && request.has("timestamps=true"),
+        "{request:?}"
+    );
+}
+
+#[test]
+fn options_of_the_log_reach_the_server() {
+    let fake = serve(World::new("Succeeded", ended(), &stamped("a\n")), |_| {});
+    let home = Home::new();
+    let done = home.against(
+        &fake,
+        &[
+            "logs",
+            "t",
+            "--tail",
+            "3",
+            "--since",
+            "2m",
+            "--timestamps",
+            "-c",
+            "workspace",
+        ],
+    );
+    assert_eq!(done.out, "2026-01-02T09:00:00.000000000Z a\n", "{}", done.err);
+    let request = fake
+        .requests()
+        .into_iter()
+        .rfind(|r| r.path.ends_with("/log"))
+        .unwrap();
+    for parameter in ["container=workspace", "tailLines=3", "sinceSeconds=120"] {
+        assert!(request.has(parameter), "{request:?}");
+    }
+}
+
+#[test]
+fn why_there_is_no_log_is_told() {
+    let mut world = World::new("Waiting", json!({}), "");
+    world.pods = false;
+    world.status =
+        json!({"phase": "Waiting", "reason": "WaitingForBranch", "message": "task a holds branch b"});
+    let done = Home::new().against(&serve(world.clone(), |_| {}), &["logs", "t"]);
+    assert_eq!(done.code, 1);
+    assert!(
+        done.err
+            .contains("has no log yet; it is Waiting: task a holds branch b (WaitingForBranch)"),
+        "{}",
+        done.err
+    );
+    world.status = json!({"phase": "Failed", "reason": "InvalidConfig", "message": "bad"});
+    let followed = Home::new().against(&serve(world, |_| {}), &["logs", "t", "-f"]);
+    assert_eq!(followed.code, 1);
+    assert!(
+        followed.err.contains("has Failed: bad (InvalidConfig)"),
+        "{}",
+        followed.err
+    );
+}
+
+#[test]
+fn a_failed_clone_shows_its_log() {
+    let mut world = World::new(
+        "Failed",
+        json!({"waiting": {"reason": "PodInitializing"}}),
+        &stamped("fatal: not found\n"),
+    );
+    world.workspace = json!({"terminated": {"exitCode": 128}});
+    world.status = json!({"phase": "Failed", "reason": "CloneFailed", "message": "fatal: not found"});
+    for words in [&["logs", "t"][..], &["logs", "t", "-f"]] {
+        let done = Home::new().against(&serve(world.clone(), |_| {}), words);
+        assert_eq!(
+            (done.code, done.out.as_str()),
+            (0, "fatal: not found\n"),
+            "{}",
+            done.err
+        );
+        assert!(
+            done.err.contains("the workspace could not be set up"),
+            "{}",
+            done.err
+        );
+    }
+}
+
+#[test]
+fn a_stream_that_breaks_is_taken_up_again_without_loss_or_repetition() {
+    let text: String = (0..40).map(|i| format!("line {i}\n")).collect();
+    let all = stamped(&text);
+    let upto = |lines: usize| -> String { all.lines().take(lines).map(|l| format!("{l}\n")).collect() };
+    let mut world = World::new("Running", json!({"running": {}}), "");
+    // Breaks after 15 lines and in the middle of the 26th; a refusal in between; then the whole.
+    world.logs = vec![
+        (200, upto(15), true),
+        (500, "no".into(), false),
+        (200, upto(25) + "2026-01-02T09:00:02.500000000Z li", true),
+        (200, all.clone(), false),
+    ];
+    let fake = serve(world, |world| {
+        if world.calls >= 4 {
+            world.agent = ended();
+        }
+    });
+    let done = Home::new().against(&fake, &["logs", "t", "-f"]);
+    assert_eq!((done.code, done.out), (0, text), "{}", done.err);
+    let requests: Vec<Request> = fake
+        .requests()
+        .into_iter()
+        .filter(|r| r.path.ends_with("/log"))
+        .collect();
+    assert!(
+        requests[0].has("follow=true") && !requests[0].query.contains("sinceTime"),
+        "{requests:?}"
+    );
+    assert!(requests[1].query.contains("sinceTime="), "{requests:?}");
+}
+
+#[test]
+fn watching_ends_with_a_summary_and_the_tasks_own_exit_code() {
+    let home = Home::with_config("apiKey: none\n");
+    for (phase, code) in [("Succeeded", 0), ("Failed", 3)] {
+        let mut world = World::new("Running", json!({"running": {}}), &stamped(STREAM));
+        world.exists = false;
+        let fake = serve(world, move |world| {
+            world.agent = ended();
+            world.status = json!({"phase": phase, "reason": "AgentError", "message": "it broke",
+                "results": {"commit": "abc"}, "usage": {"costUSD": "0.5"}});
+        });
+        let done = home.against(&fake, &["run", "-p", "x", "--name", "t", "-w"]);
+        assert_eq!(done.code, code, "{}", done.err);
+        assert_eq!(done.out, "task/t created\nStep 1.\nThe greeting is committed.\n");
+        let headline = if code == 0 {
+            "task/t Succeeded\n"
+        } else {
+            "task/t Failed (AgentError): it broke\n"
+        };
+        assert!(done.err.contains(headline), "{}", done.err);
+        assert!(
+            done.err.ends_with("  commit    abc\n  cost      $0.5000\n"),
+            "{}",
+            done.err
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_the_task_alone_and_says_how_to_come_back() {
+    let mut world = World::new("Pending", json!({}), "");
+    world.workspace = json!({"running": {}});
+    let fake = serve(world, |_| {});
+    let home = Home::new();
+    let child = std::process::Command::new(env!("CARGO_BIN_EXE_kubectl-axon"))
+        .args(["logs", "t", "-f", "--server", &fake.url()])
+        .env_clear()
+        .env("HOME", home.path())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    let pid = child.id().to_string();
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("[wait] cloning the repository")
+    );
+    assert!(fake.writes().is_empty());
+}

@@ -1,0 +1,285 @@
+//! `get`, `delete` and `version` against a cluster.
+
+use super::fake::not_found;
+use super::*;
+
+const TASKS: &str = "/apis/axon.io/v1alpha1/namespaces/default/tasks";
+
+fn two_tasks() -> Vec<Value> {
+    vec![
+        task(
+            "fix-login",
+            &json!({"phase": "Succeeded", "reason": "Completed",
+            "results": {"branch": "fix/login"}, "usage": {"costUSD": "0.012224", "inputTokens": 2001, "outputTokens": 101},
+            "startTime": "2026-01-02T09:00:00Z", "completionTime": "2026-01-02T09:04:12Z", "podName": "fix-login-x"}),
+        ),
+        task(
+            "nightly",
+            &json!({"phase": "Waiting", "reason": "WaitingForBranch"}),
+        ),
+    ]
+}
+
+/// The age at the end of each line changes from day to day.
+fn without_age(text: &str) -> String {
+    text.lines()
+        .map(|line| line.rsplit_once(' ').map_or(line, |(rest, _)| rest.trim_end()))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn tables_look_like_kubectls() {
+    let fake = Fake::start(|_| list(&two_tasks()));
+    let home = Home::new();
+    let narrow = home.against(&fake, &["get", "tasks"]);
+    assert_eq!(narrow.code, 0, "{}", narrow.err);
+    insta::assert_snapshot!(without_age(&narrow.out), @r"
+    NAME        TYPE          PHASE       REASON             BRANCH      COST
+    fix-login   claude-code   Succeeded   Completed          fix/login   $0.0122
+    nightly     claude-code   Waiting     WaitingForBranch   -           -
+    ");
+    let wide = home.against(&fake, &["get", "task", "-A", "-o", "wide", "--no-headers"]);
+    insta::assert_snapshot!(without_age(&wide.out), @r"
+    default   fix-login   claude-code   Succeeded   Completed          fix/login   $0.0122   -   -   2001   101   4m12s   fix-login-x
+    default   nightly     claude-code   Waiting     WaitingForBranch   -           -         -   -   -      -     -       -
+    ");
+    let names = home.against(&fake, &["get", "tasks", "-o", "name"]);
+    assert_eq!(names.out, "task.axon.io/fix-login\ntask.axon.io/nightly\n");
+}
+
+#[test]
+fn lists_come_in_pages_and_only_the_labelled() {
+    let fake = Fake::start(|request| {
+        let more = if request.query.contains("continue=next") {
+            ""
+        } else {
+            "next"
+        };
+        Reply::Json(
+            200,
+            json!({"metadata": {"continue": more, "resourceVersion": "1"}, "items": two_tasks()}),
+        )
+    });
+    let done = Home::new().against(&fake, &["get", "tasks", "-l", "a=b", "-o", "name"]);
+    assert_eq!(done.out.lines().count(), 4);
+    assert!(
+        fake.requests()
+            .iter()
+            .all(|r| r.has("limit=500") && r.has("labelSelector=a%3Db")),
+        "{:?}",
+        fake.requests()
+    );
+}
+
+#[test]
+fn nothing_is_said_to_be_nothing() {
+    let fake = Fake::start(|_| list(&[]));
+    let home = Home::new();
+    let here = home.against(&fake, &["get", "ws"]);
+    assert_eq!(
+        (here.code, here.out.as_str(), here.err.as_str()),
+        (0, "", "No resources found in default namespace.\n")
+    );
+    let everywhere = home.against(&fake, &["get", "ws", "-A"]);
+    assert_eq!(everywhere.err, "No resources found.\n");
+    let json = home.against(&fake, &["get", "ws", "-o", "json"]);
+    assert_eq!(
+        serde_json::from_str::<Value>(&json.out).unwrap()["items"],
+        json!([])
+    );
+}
+
+#[test]
+fn objects_are_printed_whole_and_without_bookkeeping() {
+    let fake = Fake::start(|request| {
+        if request.path == TASKS {
+            list(&two_tasks())
+        } else {
+            Reply::Json(200, two_tasks().remove(0))
+        }
+    });
+    let home = Home::new();
+    let one = home.against(&fake, &["get", "task/fix-login", "-o", "yaml"]);
+    let read: Value = axon_api::yaml::from_str(&one.out).unwrap();
+    assert_eq!(
+        (&read["kind"], &read["metadata"]["managedFields"]),
+        (&json!("Task"), &Value::Null)
+    );
+    let all = home.against(&fake, &["get", "tasks", "-o", "json"]);
+    let read: Value = serde_json::from_str(&all.out).unwrap();
+    assert_eq!(read["kind"], "List");
+    assert_eq!(read["items"][1]["kind"], "Task");
+    let detail = home.against(&fake, &["get", "task", "fix-login", "-d"]);
+    assert!(
+        detail.out.contains("Cost:               $0.0122\n"),
+        "{}",
+        detail.out
+    );
+}
+
+#[test]
+fn a_missing_object_is_exit_code_5() {
+    let fake = Fake::start(|request| match request.path.as_str() {
+        path if path.ends_with("/there") => Reply::Json(200, task("there", &json!({}))),
+        _ => not_found("nope"),
+    });
+    let home = Home::new();
+    for words in [
+        &["get", "task", "nope"][..],
+        &["logs", "nope"],
+        &["logs", "nope", "-f"],
+        &["delete", "task", "nope"],
+    ] {
+        let done = home.against(&fake, words);
+        assert_eq!(done.code, 5, "{words:?}: {}", done.err);
+        assert_eq!(
+            done.err, "error: task \"nope\" does not exist in namespace default\n",
+            "{words:?}"
+        );
+    }
+    let both = home.against(&fake, &["get", "tasks", "there", "nope", "-o", "name"]);
+    assert_eq!(
+        (both.code, both.out.as_str()),
+        (5, "task.axon.io/there\n"),
+        "{}",
+        both.err
+    );
+}
+
+#[test]
+fn changes_are_printed_below_the_table() {
+    let fake = Fake::start(|request| {
+        if !request.query.contains("watch=true") {
+            return list(&two_tasks());
+        }
+        let event = json!({"type": "MODIFIED", "object": task("nightly", &json!({"phase": "Running"}))});
+        Reply::Open(format!("{event}\n"))
+    });
+    let home = Home::new();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_kubectl-axon"))
+        .args(["get", "tasks", "-w", "--server", &fake.url()])
+        .env_clear()
+        .env("HOME", home.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let lines: Vec<String> = lines.take(4).map(Result::unwrap).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    insta::assert_snapshot!(without_age(&lines.join("\n")), @r"
+    NAME        TYPE          PHASE       REASON             BRANCH      COST
+    fix-login   claude-code   Succeeded   Completed          fix/login   $0.0122
+    nightly     claude-code   Waiting     WaitingForBranch   -           -
+    nightly     claude-code   Running     -                  -           -
+    ");
+}
+
+#[test]
+fn delete_waits_until_the_object_is_gone() {
+    let polls = std::sync::atomic::AtomicUsize::new(0);
+    let fake = Fake::start(move |request| {
+        if request.method == "DELETE" {
+            let details = json!({"name": "a", "kind": "tasks", "uid": "uid-a"});
+            return Reply::Json(
+                200,
+                json!({"kind": "Status", "status": "Success", "details": details}),
+            );
+        }
+        match polls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            0 | 1 => Reply::Json(200, task("a", &json!({}))),
+            _ => not_found("a"),
+        }
+    });
+    let done = Home::new().against(&fake, &["delete", "task/a"]);
+    assert_eq!(
+        (done.code, done.out.as_str()),
+        (0, "task/a deleted\n"),
+        "{}",
+        done.err
+    );
+    assert_eq!(fake.requests().len(), 4);
+}
+
+#[test]
+fn an_object_that_does_not_go_is_exit_code_4() {
+    let fake = Fake::start(|request| {
+        let mut object = task("a", &json!({}));
+        object["metadata"]["finalizers"] = json!(["example.com/hold"]);
+        let _ = request;
+        Reply::Json(200, object)
+    });
+    let done = Home::new().against(&fake, &["delete", "task", "a", "--timeout", "300ms"]);
+    assert_eq!(done.code, 4);
+    assert!(
+        done.err.contains("(finalizers: example.com/hold)"),
+        "{}",
+        done.err
+    );
+}
+
+#[test]
+fn deleting_all_needs_a_yes() {
+    let fake = Fake::start(|request| match (request.method.as_str(), request.path.as_str()) {
+        ("GET", TASKS) => list(&two_tasks()),
+        ("DELETE", _) => Reply::Json(200, json!({"kind": "Status", "status": "Success"})),
+        _ => not_found("x"),
+    });
+    let home = Home::new();
+    let refused = home.against(&fake, &["delete", "tasks", "--all"]);
+    assert_eq!(refused.code, 2);
+    assert!(
+        refused.err.contains("2 tasks in namespace default") && refused.err.contains("-y"),
+        "{}",
+        refused.err
+    );
+    assert!(fake.writes().is_empty());
+    let done = home.against(&fake, &["delete", "tasks", "--all", "-y"]);
+    assert_eq!(
+        (done.code, done.out.as_str()),
+        (0, "task/fix-login deleted\ntask/nightly deleted\n"),
+        "{}",
+        done.err
+    );
+}
+
+#[test]
+fn versions_of_the_cluster_are_shown_and_skew_is_warned_about() {
+    let fake = Fake::start(|request| {
+        if request.path.contains("deployments") {
+            let container = json!({"name": "operator", "image": "example.com/axon-operator:v9.0.0"});
+            return Reply::Json(
+                200,
+                json!({
+                    "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "axon-operator"},
+                    "spec": {"replicas": 2, "selector": {}, "template": {"spec": {"containers": [container]}}},
+                    "status": {"readyReplicas": 1},
+                }),
+            );
+        }
+        Reply::Json(
+            200,
+            json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": {"name": "x"}}),
+        )
+    });
+    let done = Home::new().against(&fake, &["version"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(
+        done.out
+            .contains("operator  v9.0.0 (1 of 2 ready, example.com/axon-operator:v9.0.0)\n"),
+        "{}",
+        done.out
+    );
+    assert!(
+        done.out
+            .contains("crds      agentconfigs, tasks, taskspawners, workspaces\n"),
+        "{}",
+        done.out
+    );
+    assert!(
+        done.err.contains("warning: ") && done.err.contains("one minor version apart"),
+        "{}",
+        done.err
+    );
+}

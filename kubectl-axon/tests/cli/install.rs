@@ -1,0 +1,113 @@
+//! `install` and `uninstall` against a cluster that stores what it is given.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use super::fake::not_found;
+use super::*;
+
+type Store = Arc<Mutex<BTreeMap<String, Value>>>;
+
+/// A cluster in which everything works at once.
+fn cluster(store: &Store) -> Fake {
+    let store = store.clone();
+    Fake::start(move |request| {
+        let mut store = store.lock().unwrap();
+        match request.method.as_str() {
+            "PATCH" => {
+                let known = store.contains_key(&request.path);
+                let object = store
+                    .entry(request.path.clone())
+                    .or_insert_with(|| request.body.clone());
+                object["metadata"]["resourceVersion"] = json!("1");
+                object["metadata"]["generation"] = json!(1);
+                object["status"] = match object["kind"].as_str().unwrap() {
+                    "CustomResourceDefinition" => {
+                        let established =
+                            json!({"type": "Established", "status": "True", "reason": "", "message": ""});
+                        json!({"conditions": [established], "acceptedNames": {"kind": "", "plural": ""}, "storedVersions": []})
+                    }
+                    "Deployment" => {
+                        json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2})
+                    }
+                    _ => Value::Null,
+                };
+                Reply::Json(if known { 200 } else { 201 }, object.clone())
+            }
+            "DELETE" if request.path.ends_with("/tasks") => {
+                store.retain(|path, _| !path.starts_with(&request.path));
+                Reply::Json(200, json!({"kind": "Status", "status": "Success"}))
+            }
+            "DELETE" => {
+                store.remove(&request.path);
+                Reply::Json(200, json!({"kind": "Status", "status": "Success"}))
+            }
+            _ if request.path.starts_with("/apis/axon.io/v1alpha1/") => {
+                let kind = request.path.rsplit('/').next().unwrap();
+                let of_kind = store.iter().filter(|(path, _)| {
+                    path.contains(&format!("/axon.io/v1alpha1/namespaces/default/{kind}/"))
+                });
+                list(&of_kind.map(|(_, object)| object.clone()).collect::<Vec<_>>())
+            }
+            _ => match store.get(&request.path) {
+                Some(object) => Reply::Json(200, object.clone()),
+                None => not_found(request.path.rsplit('/').next().unwrap()),
+            },
+        }
+    })
+}
+
+#[test]
+fn install_can_be_repeated_and_uninstall_undoes_it() {
+    let store = Store::default();
+    let fake = cluster(&store);
+    let home = Home::new();
+    let first = home.against(&fake, &["install"]);
+    assert_eq!(first.code, 0, "{}", first.err);
+    assert!(
+        first.out.lines().all(|line| line.ends_with(" created")),
+        "{}",
+        first.out
+    );
+    assert!(first.err.starts_with("axon is ready"), "{}", first.err);
+    assert!(
+        fake.requests()
+            .iter()
+            .filter(|r| r.method == "PATCH")
+            .all(|r| { r.has("fieldManager=kubectl-axon") && r.has("force=true") })
+    );
+    let again = home.against(&fake, &["install"]);
+    assert!(
+        again.out.lines().all(|line| line.ends_with(" unchanged")),
+        "{}",
+        again.out
+    );
+
+    let tasks = "/apis/axon.io/v1alpha1/namespaces/default/tasks/t1".to_owned();
+    store
+        .lock()
+        .unwrap()
+        .insert(tasks, task("t1", &json!({"phase": "Running"})));
+    let refused = home.against(&fake, &["uninstall"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.err.contains("1 task (1 running)"), "{}", refused.err);
+    let kept = home.against(&fake, &["uninstall", "--keep-crds", "-y"]);
+    assert_eq!(kept.code, 0, "{}", kept.err);
+    assert_eq!(
+        store.lock().unwrap().len(),
+        5,
+        "four definitions and a task are left"
+    );
+    let gone = home.against(&fake, &["uninstall", "-y"]);
+    assert_eq!(gone.code, 0, "{}", gone.err);
+    assert!(
+        store.lock().unwrap().is_empty(),
+        "{:?}",
+        store.lock().unwrap().keys()
+    );
+    let twice = home.against(&fake, &["uninstall", "-y"]);
+    assert_eq!(
+        (twice.code, twice.err.as_str()),
+        (0, "axon is not installed; there is nothing to remove\n")
+    );
+}
