@@ -62,10 +62,17 @@ GO_FLAGS := -trimpath -ldflags "-s -w \
 	-X k8s.io/component-base/version.gitMajor=1 \
 	-X k8s.io/component-base/version.gitMinor=34"
 
+# Files, not phony: linking the Kubernetes components takes seconds even if nothing has changed.
+CLUSTER_MODULE := hack/cluster/go.mod hack/cluster/go.sum
 .PHONY: cluster-binaries
-cluster-binaries: ## Builds the Kubernetes components (minutes when cold, then cached).
+cluster-binaries: $(BIN)/kube $(BIN)/axon-cluster ## Builds the Kubernetes components (minutes when cold, then cached).
+
+$(BIN)/kube: $(CLUSTER_MODULE) hack/cluster/cmd/kube/main.go
 	@mkdir -p $(BIN)
-	cd hack/cluster && CGO_ENABLED=0 go build $(GO_FLAGS) -o $(BIN)/kube ./cmd/kube
+	cd hack/cluster && CGO_ENABLED=0 go build $(GO_FLAGS) -o $@ ./cmd/kube
+
+$(BIN)/axon-cluster: $(CLUSTER_MODULE) $(shell find hack/cluster/internal hack/cluster/cmd/axon-cluster hack/cluster/cmd/pause -name '*.go')
+	@mkdir -p $(BIN)
 	cd hack/cluster && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $(BIN)/ ./cmd/axon-cluster ./cmd/pause
 
 .PHONY: cluster-up

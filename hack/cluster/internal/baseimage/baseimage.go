@@ -75,7 +75,7 @@ func Make(ctx context.Context, o Options) error {
 
 // key changes with everything that decides the image's content.
 func (o Options) key(h host) string {
-	parts := append([]string{"1", o.Suite, strings.Join(o.Include, ","), o.Name, h.sources, h.aptConfig}, h.authorities...)
+	parts := append([]string{"2", o.Suite, strings.Join(o.Include, ","), o.Name, h.sources, h.aptConfig}, h.authorities...)
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:])
 }

@@ -36,6 +36,8 @@ func WriteArchive(path, name string, config Config, layer string) error {
 		"os":           "linux",
 		"config":       config,
 		"rootfs":       map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + digest}},
+		// Builders that cache layers count on one entry for each.
+		"history": []map[string]any{{"created_by": "axon-cluster"}},
 	})
 	if err != nil {
 		return fmt.Errorf("encode configuration of %s: %w", name, err)

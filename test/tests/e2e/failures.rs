@@ -1,0 +1,179 @@
+//! Each failure has its reason, its evidence and the figures of what was spent.
+
+use axon_api::TaskReason;
+use axon_test::fixtures_client::repository_url;
+use axon_test::wait;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::DeleteParams;
+use serde_json::json;
+
+use crate::bench::{PATIENCE, bench};
+
+#[tokio::test]
+async fn an_agent_that_fails_half_way_tells_why_and_what_it_spent() {
+    let b = bench().await;
+    let script = "@bash printf x > x.txt && git add x.txt && git commit -q -m half\n@fail 400 the model is out of order";
+    b.task("t", script, json!({})).await;
+    let status = b.until_failed("t", TaskReason::AgentError).await;
+    assert!(
+        status
+            .message
+            .as_ref()
+            .unwrap()
+            .contains("the model is out of order"),
+        "{:?}",
+        status.message
+    );
+    assert_eq!(status.results["branch"], "main");
+    b.assert_usage_is_the_models("t", &status).await;
+}
+
+#[tokio::test]
+async fn a_refused_key_and_a_rate_limit_are_told_apart() {
+    let b = bench().await;
+    b.task("key", "@fail 401 invalid x-api-key", json!({})).await;
+    b.task("rate", "@fail 429 slow down", json!({})).await;
+    b.until_failed("key", TaskReason::AuthFailed).await;
+    b.until_failed("rate", TaskReason::RateLimited).await;
+}
+
+#[tokio::test]
+async fn a_killed_pod_loses_no_figure() {
+    let b = bench().await;
+    b.task(
+        "t",
+        "@bash echo one\n@bash echo two\n@sleep 120000\n@say never",
+        json!({}),
+    )
+    .await;
+    b.until_model_is_asked("t", 3).await;
+    let pod = b
+        .until("t", "has a pod", |s| s.pod_name.is_some())
+        .await
+        .pod_name
+        .unwrap();
+    b.namespace
+        .api::<Pod>()
+        .delete(&pod, &DeleteParams::default())
+        .await
+        .unwrap();
+    let status = b.until_failed("t", TaskReason::PodLost).await;
+    assert!(status.message.as_ref().unwrap().contains(&pod));
+    b.assert_usage_is_the_models("t", &status).await;
+    assert!(status.usage.unwrap().input_tokens > Some(1000));
+}
+
+#[tokio::test]
+async fn a_deadline_ends_the_run_and_loses_no_figure() {
+    let b = bench().await;
+    let overrides = json!({"podOverrides": {"activeDeadlineSeconds": 25}});
+    b.task("t", "@bash echo one\n@sleep 120000\n@say never", overrides)
+        .await;
+    let status = b.until_failed("t", TaskReason::DeadlineExceeded).await;
+    assert!(status.message.as_ref().unwrap().contains("activeDeadlineSeconds"));
+    b.assert_usage_is_the_models("t", &status).await;
+}
+
+#[tokio::test]
+async fn memory_over_the_limit_is_called_that() {
+    let b = bench().await;
+    let limits = json!({"podOverrides": {"resources": {"limits": {"memory": "700Mi"}}}});
+    let eat = "@bash tail -c 2G /dev/zero | tail\n@say never";
+    b.task("t", eat, limits).await;
+    let status = b.until_ended("t").await;
+    // The kernel may pick the agent or only its tool; either way the run tells of it.
+    let report = axon_test::report::of_task(&b.namespace, "t").await;
+    assert!(
+        status.reason == Some(TaskReason::OOMKilled) || status.results.contains_key("commit"),
+        "{report}"
+    );
+}
+
+#[tokio::test]
+async fn an_image_that_does_not_exist_is_named() {
+    let b = bench().await;
+    b.task("t", "hi", json!({"image": "localhost/axon/no-such-image:v0"}))
+        .await;
+    b.until("t", "tells of the image", |s| {
+        s.reason == Some(TaskReason::ImagePull)
+    })
+    .await;
+    let status = b.until_failed("t", TaskReason::ImagePull).await;
+    assert!(
+        status.message.as_ref().unwrap().contains("no-such-image"),
+        "{:?}",
+        status.message
+    );
+    assert_eq!(status.usage, None);
+    b.assert_usage_is_the_models("t", &status).await;
+    wait::until_gone(&b.namespace.api::<Job>(), "t", PATIENCE)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_repository_that_cannot_be_cloned_has_gits_words() {
+    let b = bench().await;
+    b.workspace(
+        "missing",
+        &repository_url("no-such-repository"),
+        "secretRef: {name: git}",
+    )
+    .await;
+    b.task("missing", "hi", json!({"workspaceRef": {"name": "missing"}}))
+        .await;
+    b.secret("wrong", "GITHUB_TOKEN", "not-the-token").await;
+    b.workspace(
+        "wrong",
+        &repository_url(&b.repository),
+        "secretRef: {name: wrong}",
+    )
+    .await;
+    b.task("wrong", "hi", json!({"workspaceRef": {"name": "wrong"}}))
+        .await;
+    b.workspace(
+        "ref",
+        &repository_url(&b.repository),
+        "ref: no-such-ref\n  secretRef: {name: git}",
+    )
+    .await;
+    b.task("ref", "hi", json!({"workspaceRef": {"name": "ref"}}))
+        .await;
+
+    let status = b.until_failed("missing", TaskReason::CloneFailed).await;
+    assert!(
+        status.message.as_ref().unwrap().contains("no-such-repository"),
+        "{:?}",
+        status.message
+    );
+    b.assert_usage_is_the_models("missing", &status).await;
+    let status = b.until_failed("wrong", TaskReason::AuthFailed).await;
+    assert!(!status.message.as_ref().unwrap().contains("not-the-token"));
+    b.assert_usage_is_the_models("wrong", &status).await;
+    let status = b.until_failed("ref", TaskReason::CloneFailed).await;
+    assert!(
+        status.message.as_ref().unwrap().contains("no-such-ref"),
+        "{:?}",
+        status.message
+    );
+}
+
+#[tokio::test]
+async fn a_missing_secret_is_named_and_its_appearance_starts_the_agent() {
+    let b = bench().await;
+    b.task(
+        "t",
+        "@say hello",
+        json!({"credentials": {"type": "api-key", "secretRef": {"name": "late"}}}),
+    )
+    .await;
+    let status = b
+        .until("t", "tells of the Secret", |s| {
+            s.reason == Some(TaskReason::SecretNotFound)
+        })
+        .await;
+    assert!(status.message.unwrap().contains("late"));
+    b.secret("late", "ANTHROPIC_API_KEY", "sk-now").await;
+    b.until_succeeded("t").await;
+}

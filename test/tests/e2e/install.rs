@@ -1,0 +1,65 @@
+//! Installing.
+
+use axon_test::cluster::Cluster;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+
+use crate::bench::bench;
+
+#[tokio::test]
+async fn every_pod_of_the_product_runs_in_a_restricted_namespace() {
+    let b = bench().await;
+    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(b.cluster.client().clone());
+    for name in ["axon-system", "axon-fixtures", b.namespace.name()] {
+        let namespace = namespaces.get(name).await.unwrap();
+        assert_eq!(
+            namespace.labels()["pod-security.kubernetes.io/enforce"],
+            "restricted",
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_dry_run_of_install_is_what_is_applied() {
+    let cluster = Cluster::connect().await.unwrap();
+    let printed = cluster.kubectl_axon(&["install", "--dry-run"]).await.unwrap();
+    let documents = axon_api::yaml::documents(printed.succeeded().unwrap()).unwrap();
+    assert!(documents.iter().any(|d| d["kind"] == "Deployment"));
+    assert_eq!(
+        documents
+            .iter()
+            .filter(|d| d["kind"] == "CustomResourceDefinition")
+            .count(),
+        4
+    );
+}
+
+#[tokio::test]
+async fn one_operator_leads_and_the_other_stands_by() {
+    let b = bench().await;
+    let leases: Api<k8s_openapi::api::coordination::v1::Lease> =
+        Api::namespaced(b.cluster.client().clone(), "axon-system");
+    let holder = axon_test::wait::until("a leader", crate::bench::PATIENCE, async || {
+        let lease = leases.get_opt("axon-operator-leader").await?;
+        Ok(lease
+            .and_then(|l| l.spec)
+            .and_then(|s| s.holder_identity)
+            .filter(|h| !h.is_empty()))
+    });
+    let holder = holder.await.unwrap();
+    let pods: Api<k8s_openapi::api::core::v1::Pod> =
+        Api::namespaced(b.cluster.client().clone(), "axon-system");
+    let names: Vec<String> = pods
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+        .iter()
+        .map(ResourceExt::name_any)
+        .collect();
+    assert!(
+        names.contains(&holder),
+        "{holder} leads, and the pods are {names:?}"
+    );
+    assert!(names.len() >= 2);
+}

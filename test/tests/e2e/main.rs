@@ -1,0 +1,10 @@
+//! The product on a real cluster: real pods, the real agent CLI, a real git host, a scripted model.
+
+#![cfg(test)]
+
+mod bench;
+mod failures;
+mod install;
+mod plugin;
+mod prompts;
+mod success;
