@@ -156,7 +156,9 @@ async fn round(lock: &LeaseLock, identity: &str, timing: &Timing) -> Round {
         Ok(Ok(LeaseLockResult::Acquired(lease))) if holder(&lease) == Some(identity) => Round::Mine,
         Ok(Ok(_)) => Round::Theirs,
         // Someone else was faster to create it.
-        Ok(Err(kube_leader_election::Error::CreateLease(kube::Error::Api(said)))) if said.is_already_exists() => {
+        Ok(Err(kube_leader_election::Error::CreateLease(kube::Error::Api(said))))
+            if said.is_already_exists() =>
+        {
             Round::Theirs
         }
         Ok(Err(error)) => {

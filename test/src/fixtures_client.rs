@@ -43,6 +43,15 @@ impl Fixtures {
         self.json("GET", "model", &format!("run/{run}/record")).await
     }
 
+    /// Returns the same with each request's whole body.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub async fn bodies(&self, run: &str) -> Result<Value> {
+        self.json("GET", "model", &format!("run/{run}/record?bodies=1"))
+            .await
+    }
+
     /// Returns what a run cost, by the model's own count.
     ///
     /// # Errors

@@ -169,7 +169,7 @@ fn with_job(observed: &Observed<'_>, status: &TaskStatus, job: &JobView) -> Deci
         let Some(ended) = pod.agent_ended().or_else(|| pod.workspace_failed()) else {
             continue;
         };
-        let reason = outcome::of_pod(pod).map(|failure| failure.reason);
+        let failure = outcome::of_pod(pod);
         let log_outputs: &[String] = if newest.is_some_and(|n| n.name == pod.name) {
             &observed.log_outputs
         } else {
@@ -180,7 +180,7 @@ fn with_job(observed: &Observed<'_>, status: &TaskStatus, job: &JobView) -> Deci
         if known.is_some() && ended.report.is_none() && log_outputs.is_empty() {
             continue;
         }
-        record_attempt(&mut status, pod, ended, reason, log_outputs);
+        record_attempt(&mut status, pod, ended, failure, log_outputs);
     }
     if let Some(pod) = newest {
         status.pod_name = Some(pod.name.clone());
@@ -194,7 +194,7 @@ fn with_job(observed: &Observed<'_>, status: &TaskStatus, job: &JobView) -> Deci
             move_to(observed, &status, phase, reason, "", None)
         }
         Some(end) => {
-            let failure = outcome::of_job(end, newest);
+            let failure = outcome::of_job(end, newest, status.attempts.last());
             fail(observed, &status, failure.reason, &failure.message)
         }
         None if job.deleting => fail(

@@ -5,6 +5,7 @@
 
 use axon_api::TaskReason;
 use axon_api::outputs::tail;
+use axon_api::v1alpha1::Attempt;
 
 use super::view::{Ended, JobEnd, PodView};
 
@@ -60,9 +61,9 @@ pub fn of_pod(pod: &PodView) -> Option<Failure> {
     }
 }
 
-/// Returns why a Job that failed did so.
+/// Returns why a Job that failed did so. `last` is what was recorded of the last pod, which may be gone by now.
 #[must_use]
-pub fn of_job(end: &JobEnd, pod: Option<&PodView>) -> Failure {
+pub fn of_job(end: &JobEnd, pod: Option<&PodView>, last: Option<&Attempt>) -> Failure {
     let of_pod = pod.and_then(of_pod);
     let JobEnd::Failed { reason, message } = end else {
         return of_pod.unwrap_or_else(|| Failure::new(TaskReason::Unknown, "the Job has not failed"));
@@ -73,7 +74,14 @@ pub fn of_job(end: &JobEnd, pod: Option<&PodView>) -> Failure {
             "the run took longer than podOverrides.activeDeadlineSeconds and was terminated",
         );
     }
-    of_pod.unwrap_or_else(|| {
+    let recorded = || {
+        let last = last?;
+        Some(Failure::new(
+            last.reason?,
+            last.message.clone().unwrap_or_default(),
+        ))
+    };
+    of_pod.or_else(recorded).unwrap_or_else(|| {
         Failure::new(
             TaskReason::PodLost,
             format!("the Job failed and its pod is gone: {message} ({reason})"),
@@ -301,7 +309,7 @@ mod tests {
             message: String::new(),
         };
         assert_eq!(
-            of_job(&end, Some(&pod(ended(143, "Error")))).reason,
+            of_job(&end, Some(&pod(ended(143, "Error"))), None).reason,
             TaskReason::DeadlineExceeded
         );
     }
@@ -312,6 +320,15 @@ mod tests {
             reason: "BackoffLimitExceeded".into(),
             message: "limit".into(),
         };
-        assert_eq!(of_job(&end, None).reason, TaskReason::PodLost);
+        assert_eq!(of_job(&end, None, None).reason, TaskReason::PodLost);
+        let known = Attempt {
+            reason: Some(TaskReason::AgentError),
+            message: Some("boom".into()),
+            ..Attempt::default()
+        };
+        assert_eq!(
+            of_job(&end, None, Some(&known)),
+            Failure::new(TaskReason::AgentError, "boom")
+        );
     }
 }

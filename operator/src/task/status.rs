@@ -8,6 +8,7 @@ use axon_api::{TaskPhase, TaskReason, TaskStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::outcome::Failure;
 use super::view::{Ended, PodView};
 
 /// Most attempts that a status keeps.
@@ -77,7 +78,7 @@ pub fn record_attempt(
     status: &mut TaskStatus,
     pod: &PodView,
     ended: &Ended,
-    reason: Option<TaskReason>,
+    failure: Option<Failure>,
     log_outputs: &[String],
 ) {
     let report = ended.report.as_ref();
@@ -90,10 +91,12 @@ pub fn record_attempt(
         Some(report) if !report.usage.is_empty() => report.usage.clone(),
         _ => usage_from_results(&map),
     };
+    let (reason, message) = failure.map(|f| (f.reason, f.message)).unzip();
     let attempt = Attempt {
         pod_name: pod.name.clone(),
         exit_code: Some(ended.exit_code),
         reason,
+        message,
         usage: (!usage.is_empty()).then_some(usage),
     };
     match status.attempts.iter_mut().find(|a| a.pod_name == pod.name) {
@@ -139,6 +142,13 @@ mod tests {
                 ..Report::new()
             }),
             ..Ended::default()
+        }
+    }
+
+    fn evicted() -> Failure {
+        Failure {
+            reason: TaskReason::Evicted,
+            message: "m".into(),
         }
     }
 
@@ -201,20 +211,8 @@ mod tests {
     #[test]
     fn attempts_add_up_and_the_same_pod_counts_once() {
         let mut status = TaskStatus::default();
-        record_attempt(
-            &mut status,
-            &pod("a"),
-            &ended(10, "0.10"),
-            Some(TaskReason::Evicted),
-            &[],
-        );
-        record_attempt(
-            &mut status,
-            &pod("a"),
-            &ended(12, "0.20"),
-            Some(TaskReason::Evicted),
-            &[],
-        );
+        record_attempt(&mut status, &pod("a"), &ended(10, "0.10"), Some(evicted()), &[]);
+        record_attempt(&mut status, &pod("a"), &ended(12, "0.20"), Some(evicted()), &[]);
         assert_eq!(status.usage.as_ref().unwrap().cost_usd.as_deref(), Some("0.20"));
         record_attempt(&mut status, &pod("b"), &ended(5, "0.05"), None, &[]);
         let usage = status.usage.unwrap();

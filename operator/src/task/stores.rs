@@ -95,7 +95,7 @@ impl Readiness {
         let fill = async move {
             stores.filled().await;
             sender.send_replace(true);
-            future::pending().await
+            future::pending::<()>().await;
         };
         (Self(receiver), fill)
     }

@@ -1,6 +1,6 @@
 //! Each failure has its reason, its evidence and the figures of what was spent.
 
-use axon_api::TaskReason;
+use axon_api::{TaskReason, TaskStatus};
 use axon_test::fixtures_client::repository_url;
 use axon_test::wait;
 use k8s_openapi::api::batch::v1::Job;
@@ -168,12 +168,13 @@ async fn a_missing_secret_is_named_and_its_appearance_starts_the_agent() {
         json!({"credentials": {"type": "api-key", "secretRef": {"name": "late"}}}),
     )
     .await;
-    let status = b
-        .until("t", "tells of the Secret", |s| {
-            s.reason == Some(TaskReason::SecretNotFound)
-        })
-        .await;
-    assert!(status.message.unwrap().contains("late"));
+    let named = |s: &TaskStatus| {
+        s.message
+            .as_ref()
+            .is_some_and(|m| m.contains("secret \"late\" not found"))
+    };
+    let status = b.until("t", "tells of the Secret", named).await;
+    assert_eq!(status.reason, Some(TaskReason::SecretNotFound));
     b.secret("late", "ANTHROPIC_API_KEY", "sk-now").await;
     b.until_succeeded("t").await;
 }

@@ -32,7 +32,7 @@ async fn run_watch_follows_to_the_end_and_exits_by_the_result() {
     );
     assert!(done.stderr.contains("Succeeded"), "{}", done.stderr);
 
-    let failed = run("bad", "@fail 400 out of order").await;
+    let failed = run("bad", "Try.\n@fail 400 out of order").await;
     assert_eq!(failed.code, Some(3), "{failed:?}");
     assert!(failed.stderr.contains("out of order"), "{}", failed.stderr);
 

@@ -94,11 +94,7 @@ async fn branches_tags_and_commits_are_checked_out() {
     let refs = b.fixtures.refs(&b.repository).await.unwrap();
     let (tag, head) = (refs["refs/tags/v1"].clone(), refs["refs/heads/main"].clone());
     let url = repository_url(&b.repository);
-    for (name, reference, commit) in [
-        ("tag", "v1", &tag),
-        ("sha", tag.as_str(), &tag),
-        ("head", "main", &head),
-    ] {
+    for (name, reference) in [("tag", "v1"), ("sha", tag.as_str()), ("head", "main")] {
         b.workspace(
             name,
             &url,
@@ -157,11 +153,7 @@ async fn an_agent_config_reaches_the_agent() {
     )
     .await;
     let status = b.until_succeeded("t").await;
-    let record = b.fixtures.record(&format!("{}?bodies=1", b.run_id("t"))).await;
-    let text = match record {
-        Ok(record) => record.to_string(),
-        Err(_) => b.fixtures.record(&b.run_id("t")).await.unwrap().to_string(),
-    };
+    let text = b.fixtures.bodies(&b.run_id("t")).await.unwrap().to_string();
     assert!(
         text.contains("zebrafish"),
         "the instructions are not in the request"

@@ -64,7 +64,8 @@ async fn one_task_at_a_time_works_on_a_branch_whatever_its_workspace_is_called()
         waiting.message.as_deref(),
         Some("waits for branch x, which Task one works on")
     );
-    b.create("other", "branch: other\nworkspaceRef: {name: ssh}").await;
+    b.create("other", "branch: other\nworkspaceRef: {name: ssh}")
+        .await;
     b.until_phase("other", TaskPhase::Pending).await;
     tokio::time::sleep(SILENCE).await;
     assert!(b.namespace.api::<Job>().get_opt("two").await.unwrap().is_none());
