@@ -80,7 +80,7 @@ cluster-up: cluster-up-$(CLUSTER) ## Brings the cluster up.
 
 .PHONY: cluster-up-local cluster-up-kind cluster-up-existing
 cluster-up-local: cluster-binaries
-	$(BIN)/axon-cluster up
+	$(BIN)/axon-cluster up $(if $(ANTHROPIC_API_KEY),--egress)
 cluster-up-kind:
 	kind get clusters | grep -qx axon || kind create cluster --name axon
 cluster-up-existing:
@@ -166,13 +166,14 @@ unit: ## Unit and property tests (seconds, no cluster).
 
 .PHONY: control-plane
 control-plane: cluster-binaries ## Tests against a real kube-apiserver and etcd.
-	$(CARGO) test --locked -p axon-test --test api --test operator
+	$(CARGO) test --locked -p axon-test --test api --test harness --test operator
 
 .PHONY: e2e
 e2e: ## Tests with real pods and the real agent CLIs.
 	@$(MAKE) --no-print-directory cluster-up release-binaries
 	@$(MAKE) --no-print-directory images
-	$(CARGO) test --locked -p axon-test --test e2e
+	$(CARGO) test --locked -p axon-test --test e2e -- --test-threads=4 --nocapture
+	$(CARGO) test --locked -p axon-test --test uninstall
 
 .PHONY: verify
 verify: ## Format, lints, generated files, dependencies.

@@ -42,10 +42,13 @@ func (f clusterFlags) cluster(args []string) (cluster.Cluster, error) {
 }
 
 func up(ctx context.Context, args []string) error {
-	c, err := newClusterFlags("up").cluster(args)
+	flags := newClusterFlags("up")
+	egress := flags.Bool("egress", false, "let pods reach beyond this machine, as agents of a real model provider must")
+	c, err := flags.cluster(args)
 	if err != nil {
 		return err
 	}
+	c.Egress = *egress
 	return c.Up(ctx)
 }
 

@@ -14,6 +14,7 @@ import (
 	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
+	_ "github.com/coredns/coredns/plugin/forward"
 	_ "github.com/coredns/coredns/plugin/kubernetes"
 	_ "github.com/coredns/coredns/plugin/ready"
 	_ "github.com/coredns/coredns/plugin/template"
@@ -48,7 +49,7 @@ func main() {
 		return
 	case "coredns":
 		// The order in which plugins see a query; template comes last, to refuse what is left.
-		dnsserver.Directives = []string{"bind", "ready", "errors", "cache", "kubernetes", "template"}
+		dnsserver.Directives = []string{"bind", "ready", "errors", "cache", "kubernetes", "template", "forward"}
 		coremain.Run()
 		return
 	}

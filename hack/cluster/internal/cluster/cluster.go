@@ -18,6 +18,8 @@ type Cluster struct {
 	Layout layout.Layout
 	// Progress gets messages for people.
 	Progress io.Writer
+	// Egress lets pods reach beyond this machine.
+	Egress bool
 }
 
 // apiPort is the API server's port on the node's bridge, where nobody else listens.

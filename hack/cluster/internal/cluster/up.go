@@ -43,6 +43,10 @@ func (c Cluster) Up(ctx context.Context) error {
 	s := steps.New(c.Progress)
 	state := c.Layout.Load()
 	alive := state.Complete && state.Boot == proc.Boot()
+	if alive && state.Egress != c.Egress {
+		return fmt.Errorf("the cluster in %s was brought up with other rules for traffic beyond this machine: "+
+			"`make cluster-down` first", c.Layout.Dir)
+	}
 	if alive && c.unhealthy(ctx, state) == nil {
 		s.Say("the cluster in %s is up already (%.1f s)", c.Layout.Dir, s.Total().Seconds())
 		return nil
@@ -54,7 +58,7 @@ func (c Cluster) Up(ctx context.Context) error {
 		if err := c.clear(s); err != nil {
 			return err
 		}
-		state = layout.State{Boot: proc.Boot(), Ports: map[string]int{}}
+		state = layout.State{Boot: proc.Boot(), Ports: map[string]int{}, Egress: c.Egress}
 	}
 	for try := 1; ; try++ {
 		err = c.start(ctx, s, &state)
@@ -65,7 +69,7 @@ func (c Cluster) Up(ctx context.Context) error {
 		if err := c.clean(); err != nil {
 			return err
 		}
-		state = layout.State{Boot: proc.Boot(), Ports: map[string]int{}}
+		state = layout.State{Boot: proc.Boot(), Ports: map[string]int{}, Egress: c.Egress}
 	}
 	if err != nil {
 		err = fmt.Errorf("start the cluster (logs are in %s): %w", c.Layout.Path("logs"), err)
@@ -154,7 +158,7 @@ func (c Cluster) prepare(state *layout.State) error {
 	if err := errors.Join(l.Save(*state), portsErr); err != nil {
 		return err
 	}
-	if err := errors.Join(network.Fence(), leftover.MakeCgroup(node.Cgroup(l)), node.MountShort(l)); err != nil {
+	if err := errors.Join(network.Fence(state.Egress), leftover.MakeCgroup(node.Cgroup(l)), node.MountShort(l)); err != nil {
 		return err
 	}
 	if state.Complete {
@@ -165,7 +169,7 @@ func (c Cluster) prepare(state *layout.State) error {
 		return err
 	}
 	config := c.config(*state)
-	return errors.Join(node.WriteConfig(config, ca), node.WriteContainerdConfig(l), config.WriteCredentials(ca))
+	return errors.Join(node.WriteConfig(config, ca, state.Egress), node.WriteContainerdConfig(l), config.WriteCredentials(ca))
 }
 
 func (c Cluster) startRuntime(ctx context.Context, s supervise.Supervisor) error {

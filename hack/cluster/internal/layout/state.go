@@ -20,6 +20,8 @@ type State struct {
 	Complete bool `json:"complete"`
 	// Ports are the ports picked for the components that listen.
 	Ports map[string]int `json:"ports"`
+	// Egress tells whether pods reach beyond this machine.
+	Egress bool `json:"egress"`
 }
 
 // Load reads the state; a missing or half-written file is an empty state.

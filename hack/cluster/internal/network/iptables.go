@@ -19,10 +19,30 @@ const fence = `*filter
 COMMIT
 `
 
-// Fence puts the rules in place unless they are.
-func Fence() error {
+// opening lets pods reach beyond this machine, under its address; nothing from
+// outside reaches them.
+const opening = `*filter
+:AXON-FORWARD - [0:0]
+-A AXON-FORWARD -i axon-pods -j ACCEPT
+-A AXON-FORWARD -o axon-pods -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A AXON-FORWARD -o axon-pods -j REJECT
+-I FORWARD -j AXON-FORWARD
+COMMIT
+*nat
+:AXON-MASQUERADE - [0:0]
+-A AXON-MASQUERADE -s ` + PodCIDR + ` ! -o axon-pods -j MASQUERADE
+-A POSTROUTING -j AXON-MASQUERADE
+COMMIT
+`
+
+// Fence puts the rules for pod traffic in place unless they are; with egress,
+// pods may reach beyond this machine.
+func Fence(egress bool) error {
 	if exec.Command("iptables", "-w", "-C", "FORWARD", "-j", "AXON-FORWARD").Run() == nil {
 		return nil
+	}
+	if egress {
+		return restore("iptables-restore", opening)
 	}
 	return restore("iptables-restore", fence)
 }

@@ -17,7 +17,7 @@ const dnsUser = "system:coredns"
 var Ports = []string{Scheduler, Kubelet, KubeProxy, KubeProxy + "-metrics", CoreDNS}
 
 // WriteConfig writes certificates, kubeconfigs and configuration files.
-func WriteConfig(c controlplane.Config, ca *pki.Authority) error {
+func WriteConfig(c controlplane.Config, ca *pki.Authority, egress bool) error {
 	l := c.Layout
 	if _, _, err := ca.Issue("kubelet-server", pki.Request{Name: "system:node:" + Name, Hosts: []string{network.NodeAddress, Name}}); err != nil {
 		return err
@@ -39,7 +39,7 @@ func WriteConfig(c controlplane.Config, ca *pki.Authority) error {
 	}
 	files := map[string]string{
 		"kubelet.yaml": kubeletConfig(l, c.Ports[Kubelet]),
-		"Corefile":     corefile(l, c.Ports[CoreDNS]),
+		"Corefile":     corefile(l, c.Ports[CoreDNS], egress),
 		"audit.yaml":   auditPolicy,
 	}
 	for name, content := range files {

@@ -41,9 +41,13 @@ func TestTheKubeletListensOnOurBridgeAndAsksForCredentials(t *testing.T) {
 }
 
 func TestTheNameServerAsksNobodyElse(t *testing.T) {
-	config := corefile(testLayout, 1234)
+	config := corefile(testLayout, 1234, false)
 	if strings.Contains(config, "forward") || !strings.Contains(config, "rcode NXDOMAIN") {
 		t.Fatalf("got:\n%s", config)
+	}
+	open := corefile(testLayout, 1234, true)
+	if !strings.Contains(open, "forward . /etc/resolv.conf") || strings.Contains(open, "NXDOMAIN") {
+		t.Fatalf("got with egress:\n%s", open)
 	}
 }
 

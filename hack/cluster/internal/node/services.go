@@ -54,9 +54,16 @@ func CoreDNSComponent(l layout.Layout, ports map[string]int) supervise.Component
 	}
 }
 
-// corefile renders the name server's configuration. Names outside the cluster
-// do not exist: nothing is asked elsewhere, and the answer comes at once.
-func corefile(l layout.Layout, readyPort int) string {
+// corefile renders the name server's configuration. Without egress, names outside
+// the cluster do not exist: nothing is asked elsewhere, and the answer comes at
+// once. With it, the machine's own name servers are asked.
+func corefile(l layout.Layout, readyPort int, egress bool) string {
+	outside := `template ANY ANY . {
+        rcode NXDOMAIN
+    }`
+	if egress {
+		outside = "forward . /etc/resolv.conf"
+	}
 	return fmt.Sprintf(`.:53 {
     bind %s
     ready %s
@@ -67,11 +74,9 @@ func corefile(l layout.Layout, readyPort int) string {
         pods insecure
         ttl 5
     }
-    template ANY ANY . {
-        rcode NXDOMAIN
-    }
+    %s
 }
-`, network.NodeAddress, loopback(readyPort), l.Config("coredns.kubeconfig"))
+`, network.NodeAddress, loopback(readyPort), l.Config("coredns.kubeconfig"), outside)
 }
 
 func loopback(port int) string {
