@@ -5,5 +5,6 @@ mod accepted;
 mod branches;
 mod changes;
 mod definitions;
+mod examples;
 mod manifest;
 mod refused;
