@@ -15,8 +15,15 @@ CARGO    ?= cargo
 STATE    := $(CURDIR)/.cluster
 BIN      := $(STATE)/bin
 STAGE    := .build/images
-RELEASE  := target/release
-AXON     := $(RELEASE)/kubectl-axon
+
+# What runs on a cluster of our own making is the development build, which the tests have anyway; another cluster gets
+# the release build.
+ifeq ($(CLUSTER),existing)
+PROFILE ?= release
+else
+PROFILE ?= dev
+endif
+BUILT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
 ifeq ($(CLUSTER),local)
 REGISTRY   ?= localhost/axon
@@ -31,7 +38,7 @@ REGISTRY   ?= $(error CLUSTER=$(CLUSTER) needs REGISTRY=..., a registry that the
 IMAGE_TOOL ?= docker
 endif
 
-export AXON_BIN := $(CURDIR)/$(AXON)
+export AXON_BIN := $(CURDIR)/$(BUILT)/kubectl-axon
 export AXON_CLUSTER_BIN := $(BIN)/axon-cluster
 export REGISTRY TAG
 
@@ -47,9 +54,9 @@ help: ## Lists the targets.
 build: ## Builds all crates for development.
 	$(CARGO) build --workspace --locked
 
-.PHONY: release-binaries
-release-binaries:
-	$(CARGO) build --release --locked -p kubectl-axon -p axon-operator -p axon-agent -p axon-test --bins
+.PHONY: binaries
+binaries:
+	$(CARGO) build --profile $(PROFILE) --locked -p kubectl-axon -p axon-operator -p axon-agent -p axon-test --bins
 
 .PHONY: generate
 generate: ## Writes the generated files.
@@ -100,12 +107,12 @@ dockerfile_operator := images/operator/Dockerfile
 dockerfile_workspace := images/workspace/Dockerfile
 dockerfile_claude-code := images/claude-code/Dockerfile
 dockerfile_fixtures := test/Dockerfile
-files_operator := $(RELEASE)/axon-operator
-files_workspace := $(RELEASE)/axon-agent
-files_claude-code := $(RELEASE)/axon-agent $(STAGE)/cli/claude-$(CLAUDE_CODE_VERSION)/claude
-files_fixtures := $(RELEASE)/axon-fixtures
+files_operator := $(BUILT)/axon-operator
+files_workspace := $(BUILT)/axon-agent
+files_claude-code := $(BUILT)/axon-agent $(STAGE)/cli/claude-$(CLAUDE_CODE_VERSION)/claude
+files_fixtures := $(BUILT)/axon-fixtures
 
-$(RELEASE)/axon-operator $(RELEASE)/axon-agent $(RELEASE)/axon-fixtures: release-binaries ;
+$(BUILT)/axon-operator $(BUILT)/axon-agent $(BUILT)/axon-fixtures: binaries ;
 
 $(STAGE)/cli/claude-$(CLAUDE_CODE_VERSION)/claude:
 	@mkdir -p $(@D)
@@ -121,10 +128,15 @@ images: $(IMAGES:%=image-$(CLUSTER)-%) ## Builds all images and brings them to t
 base-image: cluster-binaries
 	$(BIN)/axon-cluster base-image
 
+# Copies an image's files into its build context. Our own programs lose their symbols; the agents' must not be touched:
+# some carry their code behind the last section.
+stage = for file in $(files_$(1)); do case $$file in \
+	$(BUILT)/*) strip -o $(STAGE)/$(1)/$${file\#\#*/} $$file ;; *) cp --reflink=auto $$file $(STAGE)/$(1)/ ;; esac; done
+
 define image_rules
 $(ARCHIVES)/$(1).tar: $$(files_$(1)) $$(dockerfile_$(1)) | base-image
 	@rm -rf $(STAGE)/$(1) && mkdir -p $(STAGE)/$(1) $(ARCHIVES)
-	cp --reflink=auto $$(files_$(1)) $(STAGE)/$(1)/
+	$$(call stage,$(1))
 	buildah build --quiet --isolation chroot --layers --build-arg BASE_IMAGE=localhost/axon/base:bookworm \
 		--file $$(dockerfile_$(1)) --tag $(REGISTRY)/axon-$(1):$(TAG) $(STAGE)/$(1)
 	@rm -f $$@
@@ -139,7 +151,7 @@ $(LOADED)/$(1): $(ARCHIVES)/$(1).tar
 
 image-existing-$(1) image-kind-$(1): $$(files_$(1))
 	@rm -rf $(STAGE)/$(1) && mkdir -p $(STAGE)/$(1)
-	cp $$(files_$(1)) $(STAGE)/$(1)/
+	$$(call stage,$(1))
 	$(IMAGE_TOOL) build --file $$(dockerfile_$(1)) --tag $(REGISTRY)/axon-$(1):$(TAG) $(STAGE)/$(1)
 	$$(if $$(filter kind,$(CLUSTER)),kind load docker-image --name axon,$(IMAGE_TOOL) push) $(REGISTRY)/axon-$(1):$(TAG)
 endef
@@ -149,7 +161,7 @@ $(foreach image,$(IMAGES),$(eval $(call image_rules,$(image))))
 
 .PHONY: demo
 demo: ## The main job: a real agent in a real pod commits to a real repository.
-	@$(MAKE) --no-print-directory cluster-up release-binaries
+	@$(MAKE) --no-print-directory cluster-up binaries
 	@$(MAKE) --no-print-directory images
 	@hack/demo.sh
 
@@ -170,7 +182,7 @@ control-plane: cluster-binaries ## Tests against a real kube-apiserver and etcd.
 
 .PHONY: e2e
 e2e: ## Tests with real pods and the real agent CLIs.
-	@$(MAKE) --no-print-directory cluster-up release-binaries
+	@$(MAKE) --no-print-directory cluster-up binaries
 	@$(MAKE) --no-print-directory images
 	$(CARGO) test --locked -p axon-test --test e2e -- --test-threads=4 --nocapture
 	$(CARGO) test --locked -p axon-test --test uninstall
