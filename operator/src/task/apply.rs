@@ -21,7 +21,7 @@ use serde_json::json;
 
 use super::controller::{Context, Gathered};
 use super::job;
-use super::lifecycle::Decision;
+use super::lifecycle::{Decision, STARTING};
 use super::status::enter;
 
 /// Longest that one API call may take; the client itself would wait for ever on a dead connection.
@@ -168,8 +168,7 @@ async fn create_job(task: &Task, gathered: &Gathered, context: &Context) -> Resu
     };
     let (status, action) = match created {
         Created::Yes | Created::Before => {
-            let message = "the Job is created; its pod comes next";
-            let mut status = to(TaskPhase::Pending, TaskReason::Starting, message);
+            let mut status = to(TaskPhase::Pending, TaskReason::Starting, STARTING);
             status.job_name = task.metadata.name.clone();
             (status, Action::await_change())
         }

@@ -166,6 +166,12 @@ fn with_job(observed: &Observed<'_>, status: &TaskStatus, job: &JobView) -> Deci
     status.job_name = observed.task.metadata.name.clone();
     let newest = newest(&observed.pods);
     for pod in &observed.pods {
+        // A pod that stays is recorded with the Job's end, in one write. One that is on its way out is recorded now: its
+        // figures would go with it.
+        let stays = !pod.deleting && pod.disruption.is_none() && newest.is_some_and(|n| n.name == pod.name);
+        if stays && job.finished.is_none() {
+            continue;
+        }
         let Some(ended) = pod.agent_ended().or_else(|| pod.workspace_failed()) else {
             continue;
         };
@@ -237,7 +243,7 @@ fn on_the_way(
             .map_or(0, |created| observed.now.as_second() - created.as_second());
         if age < POD_EXPECTED_SECONDS {
             let wake = Duration::from_secs(u64::try_from(POD_EXPECTED_SECONDS - age).unwrap_or(1));
-            let message = "the Job is created; its pod comes next";
+            let message = STARTING;
             return move_to(
                 observed,
                 status,
@@ -290,10 +296,13 @@ fn on_the_way(
                 TaskReason::Unschedulable,
                 &format!("no node takes the pod: {why}"),
             ),
-            None => pending(TaskReason::Starting, "the pod is starting"),
+            None => pending(TaskReason::Starting, STARTING),
         },
     }
 }
+
+/// What is said from the Job's creation until the first container runs; one text, so that it is written once.
+pub(super) const STARTING: &str = "the pod is starting";
 
 /// Seconds after which a Job normally has a pod.
 const POD_EXPECTED_SECONDS: i64 = 5;

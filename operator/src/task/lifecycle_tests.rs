@@ -408,7 +408,8 @@ fn success_keeps_outputs_and_start() {
 #[test]
 fn what_a_pod_consumed_is_recorded_before_the_job_ends_and_survives_the_pod() {
     let t = with_phase(TaskPhase::Running);
-    let view = pod(ContainerView::Unknown, ContainerView::Terminated(ended(143, 9)));
+    let mut view = pod(ContainerView::Unknown, ContainerView::Terminated(ended(143, 9)));
+    view.deleting = true;
     let status = status_of(decide(&Observed {
         job: Some(job()),
         pods: vec![view],
@@ -436,10 +437,11 @@ fn what_a_pod_consumed_is_recorded_before_the_job_ends_and_survives_the_pod() {
 #[test]
 fn a_log_that_was_read_once_is_not_forgotten() {
     let t = with_phase(TaskPhase::Running);
-    let view = pod(
+    let mut view = pod(
         ContainerView::Unknown,
         ContainerView::Terminated(Ended::default()),
     );
+    view.deleting = true;
     let lines = vec!["commit: abc".to_owned()];
     let first = Observed {
         job: Some(job()),
