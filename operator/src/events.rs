@@ -1,8 +1,13 @@
 //! Events for people: few, and only after the status that they tell of is written.
 
+use std::time::Duration;
+
 use axon_api::{Task, TaskPhase, TaskStatus};
 use kube::{Client, Resource};
 use kube_runtime::events::{Event, EventType, Recorder, Reporter};
+
+/// Longest that publishing may take; the client itself would wait for ever.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// Publishes events about Tasks.
 #[derive(Clone)]
@@ -23,8 +28,11 @@ impl Events {
     /// status has it all.
     pub async fn phase(&self, task: &Task, status: &TaskStatus) {
         let Some(event) = event_of(status) else { return };
-        if let Err(error) = self.0.publish(&event, &task.object_ref(&())).await {
-            tracing::debug!(%error, "failed to publish an event");
+        let reference = task.object_ref(&());
+        match tokio::time::timeout(LIMIT, self.0.publish(&event, &reference)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "failed to publish an event"),
+            Err(_) => tracing::debug!("failed to publish an event in time"),
         }
     }
 }

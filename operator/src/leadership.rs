@@ -39,7 +39,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             ttl: Duration::from_secs(10),
-            period: Duration::from_secs(2),
+            period: Duration::from_millis(1500),
             call_limit: Duration::from_millis(1500),
             margin: Duration::from_secs(2),
         }
@@ -48,9 +48,10 @@ impl Default for Timing {
 
 impl Timing {
     /// Returns how long a fresh acquisition must stand before it counts: longer than a rival's round, which may have
-    /// read the old Lease just before and overwrite the new one.
+    /// read the old Lease just before and overwrite the new one, and longer than a former leader goes without a look,
+    /// which a replica with a fast clock may have robbed of a Lease that was still good.
     fn settle(&self) -> Duration {
-        self.call_limit + Duration::from_millis(100)
+        self.period + self.call_limit + Duration::from_millis(100)
     }
 }
 
@@ -85,6 +86,8 @@ fn next(role: Role, round: Round, sent: Instant, timing: &Timing) -> Role {
         (Role::Settling { since }, Round::Mine) if sent >= since + timing.settle() => Role::Leader {
             until: sent + timing.ttl - timing.margin,
         },
+        // A leader that comes back late may have been followed by another one meanwhile.
+        (Role::Leader { until }, Round::Mine) if sent >= until => Role::Settling { since: sent },
         (Role::Leader { .. }, Round::Mine) => Role::Leader {
             until: sent + timing.ttl - timing.margin,
         },
@@ -226,7 +229,7 @@ mod tests {
         let settling = next(Role::Follower, Round::Mine, start, &timing);
         assert_eq!(settling, Role::Settling { since: start });
         assert_eq!(next(settling, Round::Mine, at(start, 500), &timing), settling);
-        let later = at(start, 1600);
+        let later = at(start, 3100);
         assert_eq!(
             next(settling, Round::Mine, later, &timing),
             Role::Leader {
@@ -249,6 +252,11 @@ mod tests {
             Role::Follower
         );
         assert_eq!(next(leader, Round::Theirs, at(start, 1), &timing), Role::Follower);
+        let late = at(start, 9000);
+        assert_eq!(
+            next(leader, Round::Mine, late, &timing),
+            Role::Settling { since: late }
+        );
     }
 
     #[test]

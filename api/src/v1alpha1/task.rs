@@ -65,7 +65,13 @@ pub struct TaskSpec {
 
     /// Names of Tasks that must succeed before this one starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100))]
+    #[schemars(
+        length(max = 100),
+        inner(
+            length(min = 1, max = 63),
+            regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+        )
+    )]
     pub depends_on: Vec<String>,
 
     /// Git branch to work on. Tasks with the same branch of the same repository run one at a time.

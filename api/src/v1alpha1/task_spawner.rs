@@ -161,7 +161,13 @@ pub struct TaskTemplate {
     pub agent_config_ref: Option<NameRef>,
     /// Names of Tasks that must succeed before a spawned one starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100))]
+    #[schemars(
+        length(max = 100),
+        inner(
+            length(min = 1, max = 63),
+            regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+        )
+    )]
     pub depends_on: Vec<String>,
     /// Branch as a Go template, such as `axon-task-{{.Number}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

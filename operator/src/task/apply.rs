@@ -10,7 +10,9 @@ use std::time::Duration;
 use axon_api::contract::container;
 use axon_api::outputs::parse_marker_block;
 use axon_api::{API_VERSION, Task, TaskPhase, TaskReason, TaskStatus, labels};
+use futures::AsyncReadExt;
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, LogParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use kube::core::Status;
 use kube::{Api, Resource, ResourceExt};
@@ -19,17 +21,25 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::controller::{Context, Gathered};
+use super::controller::Context;
+use super::gather::Gathered;
 use super::job;
 use super::lifecycle::{Decision, STARTING};
 use super::status::enter;
+use super::view::PodView;
 
 /// Longest that one API call may take; the client itself would wait for ever on a dead connection.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
-/// Most of a log (bytes) that is read for a marker block.
-const LOG_LIMIT: i64 = 256 * 1024;
+/// Lines of a log that are read for a marker block.
+const LOG_LINES: i64 = 500;
+/// Bytes of them that are kept.
+const LOG_BYTES: usize = 64 * 1024;
+/// Seconds after an agent's end in which its log is tried again.
+const LOG_PATIENCE: i64 = 60;
 /// Pause before a Job that was refused is tried again.
 const REFUSED_PAUSE: Duration = Duration::from_secs(15);
+/// Pause before another look at what a former Task of the same name has left.
+const LEFTOVER_PAUSE: Duration = Duration::from_secs(2);
 
 /// A write or read that did not happen. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +97,26 @@ pub async fn timed<T>(
     }
 }
 
+/// What was done.
+pub struct Done {
+    /// When to look again.
+    pub action: Action,
+    /// True if the Task's Job is there as a result.
+    pub has_job: bool,
+    /// The status that was written, if it begins a phase.
+    pub entered: Option<TaskStatus>,
+}
+
+impl Done {
+    fn nothing(action: Action) -> Self {
+        Self {
+            action,
+            has_job: false,
+            entered: None,
+        }
+    }
+}
+
 /// Does what was decided.
 ///
 /// # Errors
@@ -96,39 +126,43 @@ pub async fn carry_out(
     decision: Decision,
     gathered: &Gathered,
     context: &Context,
-) -> Result<Action, ApplyError> {
+) -> Result<Done, ApplyError> {
     let namespace = task.namespace().unwrap_or_default();
     match decision {
-        Decision::Wait(None) => Ok(Action::await_change()),
-        Decision::Wait(Some(pause)) => Ok(Action::requeue(pause)),
+        Decision::Wait(None) => Ok(Done::nothing(Action::await_change())),
+        Decision::Wait(Some(pause)) => Ok(Done::nothing(Action::requeue(pause))),
         Decision::CreateJob => create_job(task, gathered, context).await,
         Decision::UpdateStatus(status) => {
-            write_status(task, &status, context).await?;
-            Ok(Action::await_change())
+            let entered = write_status(task, &status, context).await?.then_some(*status);
+            Ok(Done {
+                entered,
+                ..Done::nothing(Action::await_change())
+            })
         }
         Decision::DeleteJob => {
             let api = Api::<k8s_openapi::api::batch::v1::Job>::namespaced(context.client.clone(), &namespace);
-            let params = DeleteParams {
-                propagation_policy: Some(PropagationPolicy::Background),
-                ..DeleteParams::default()
-            };
+            let params = only(gathered.job.as_ref().and_then(|job| job.uid.clone()));
             ignore_missing(timed("delete job", api.delete(&task.name_any(), &params)).await)?;
-            Ok(Action::await_change())
+            Ok(Done::nothing(Action::await_change()))
         }
         Decision::Expire => {
             let api = Api::<Task>::namespaced(context.client.clone(), &namespace);
-            // Only this very Task: another one of the same name may have been created meanwhile.
-            let params = DeleteParams {
-                preconditions: Some(Preconditions {
-                    uid: task.uid(),
-                    resource_version: None,
-                }),
-                propagation_policy: Some(PropagationPolicy::Background),
-                ..DeleteParams::default()
-            };
+            let params = only(task.uid());
             ignore_missing(timed("delete expired task", api.delete(&task.name_any(), &params)).await)?;
-            Ok(Action::await_change())
+            Ok(Done::nothing(Action::await_change()))
         }
+    }
+}
+
+/// Deletes this very object: another one of the same name may have been created meanwhile.
+fn only(uid: Option<String>) -> DeleteParams {
+    DeleteParams {
+        preconditions: Some(Preconditions {
+            uid,
+            resource_version: None,
+        }),
+        propagation_policy: Some(PropagationPolicy::Background),
+        ..DeleteParams::default()
     }
 }
 
@@ -139,7 +173,7 @@ fn ignore_missing<T>(result: Result<T, ApplyError>) -> Result<(), ApplyError> {
     }
 }
 
-async fn create_job(task: &Task, gathered: &Gathered, context: &Context) -> Result<Action, ApplyError> {
+async fn create_job(task: &Task, gathered: &Gathered, context: &Context) -> Result<Done, ApplyError> {
     let old = task.status.clone().unwrap_or_default();
     let generation = task.metadata.generation;
     let to =
@@ -150,53 +184,53 @@ async fn create_job(task: &Task, gathered: &Gathered, context: &Context) -> Resu
         gathered.agent_config.as_deref(),
         &context.images,
     );
-    let plan = match plan {
-        Ok(plan) => plan,
-        Err(error) => {
-            let failed = to(TaskPhase::Failed, TaskReason::InvalidConfig, &error.to_string());
-            write_status(task, &failed, context).await?;
-            return Ok(Action::await_change());
-        }
+    let created = match &plan {
+        Err(error) => Created::Invalid(error.to_string()),
+        Ok(plan) => create_plan(task, plan, context).await?,
     };
-    let created = match &plan.config_map {
-        Some(config_map) => create_owned("create configmap", task, config_map, context).await?,
-        None => Created::Yes,
-    };
-    let created = match created {
-        Created::Yes | Created::Before => create_owned("create job", task, &plan.job, context).await?,
-        refused => refused,
-    };
+    let invalid = |message: &str| to(TaskPhase::Failed, TaskReason::InvalidConfig, message);
+    let refused = |message: &str| to(TaskPhase::Waiting, TaskReason::PodRefused, message);
+    let mut has_job = false;
     let (status, action) = match created {
         Created::Yes | Created::Before => {
+            has_job = true;
+            context.metrics.created(task);
             let mut status = to(TaskPhase::Pending, TaskReason::Starting, STARTING);
             status.job_name = task.metadata.name.clone();
             (status, Action::await_change())
+        }
+        Created::Leftover(kind) => {
+            let message = format!("waits for the {kind} of the former Task of this name to be gone");
+            (refused(&message), Action::requeue(LEFTOVER_PAUSE))
         }
         Created::Foreign(kind) => {
             let message = format!(
                 "a {kind} with this Task's name exists and does not belong to it: create the Task under another name"
             );
-            (
-                to(TaskPhase::Failed, TaskReason::InvalidConfig, &message),
-                Action::await_change(),
-            )
+            (invalid(&message), Action::await_change())
         }
-        Created::Invalid(message) => (
-            to(TaskPhase::Failed, TaskReason::InvalidConfig, &message),
-            Action::await_change(),
-        ),
-        Created::Refused(message) => (
-            to(TaskPhase::Waiting, TaskReason::PodRefused, &message),
-            Action::requeue(REFUSED_PAUSE),
-        ),
+        Created::Invalid(message) => (invalid(&message), Action::await_change()),
+        Created::Refused(message) => (refused(&message), Action::requeue(REFUSED_PAUSE)),
     };
+    let mut entered = None;
     if Some(&status) != task.status.as_ref() {
-        write_status(task, &status, context).await?;
+        entered = write_status(task, &status, context).await?.then_some(status);
     }
-    if status.phase == Some(TaskPhase::Pending) {
-        context.metrics.created(task);
+    Ok(Done {
+        action,
+        has_job,
+        entered,
+    })
+}
+
+async fn create_plan(task: &Task, plan: &job::Plan, context: &Context) -> Result<Created, ApplyError> {
+    if let Some(config_map) = &plan.config_map {
+        let created = create_owned("create configmap", task, config_map, context).await?;
+        if !matches!(created, Created::Yes | Created::Before) {
+            return Ok(created);
+        }
     }
-    Ok(action)
+    create_owned("create job", task, &plan.job, context).await
 }
 
 /// What became of a creation.
@@ -205,6 +239,8 @@ enum Created {
     Yes,
     /// An earlier attempt, or an earlier leader, had created it.
     Before,
+    /// A deleted Task of the same name has left it; its kind.
+    Leftover(String),
     /// Another object has the name; its kind.
     Foreign(String),
     /// The API server says that it can never be.
@@ -243,10 +279,13 @@ where
             .owner_references()
             .iter()
             .any(|o| Some(&o.uid) == task.metadata.uid.as_ref());
-        return Ok(if ours {
-            Created::Before
-        } else {
-            Created::Foreign(K::kind(&()).into_owned())
+        let made_by_us = existing.labels().get(labels::TASK) == task.metadata.name.as_ref()
+            && existing.labels().get(labels::MANAGED_BY).map(String::as_str) == Some(labels::MANAGER);
+        let kind = K::kind(&()).into_owned();
+        return Ok(match (ours, made_by_us) {
+            (true, _) => Created::Before,
+            (false, true) => Created::Leftover(kind),
+            (false, false) => Created::Foreign(kind),
         });
     }
     match said.code {
@@ -262,7 +301,8 @@ where
     }
 }
 
-async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Result<(), ApplyError> {
+/// Writes the status; returns true if it begins a phase.
+async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Result<bool, ApplyError> {
     let api = Api::<Task>::namespaced(context.client.clone(), &task.namespace().unwrap_or_default());
     let body = json!({
         "apiVersion": API_VERSION,
@@ -272,15 +312,16 @@ async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Re
         "status": status,
     });
     let params = PatchParams::apply(labels::MANAGER).force();
+    let name = task.name_any();
     timed(
         "write task status",
-        api.patch_status(&task.name_any(), &params, &Patch::Apply(&body)),
+        api.patch_status(&name, &params, &Patch::Apply(&body)),
     )
     .await?;
-    let before = task.status.as_ref().and_then(|s| s.phase);
-    if status.phase != before {
+    let begins = status.phase != task.status.as_ref().and_then(|s| s.phase);
+    if begins {
         tracing::info!(
-            task = %task.name_any(),
+            task = %name,
             namespace = %task.namespace().unwrap_or_default(),
             uid = %task.uid().unwrap_or_default(),
             phase = %status.phase.map(|p| p.to_string()).unwrap_or_default(),
@@ -288,26 +329,54 @@ async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Re
             message = status.message.as_deref().unwrap_or_default(),
             "task changed phase"
         );
-        context.metrics.entered(task, status);
-        context.events.phase(task, status).await;
     }
-    Ok(())
+    Ok(begins)
 }
 
-/// Reads the marker block from the end of the agent's log. A log that can't be read has none: its pod is gone.
-pub async fn read_outputs(context: &Context, namespace: &str, pod: &str) -> Vec<String> {
-    let api = Api::<k8s_openapi::api::core::v1::Pod>::namespaced(context.client.clone(), namespace);
+/// Reads the marker block from the end of the agent's log.
+///
+/// # Errors
+/// If the log can't be read now but may be later. A log that is gone, or that can't be read a minute after the agent's
+/// end, has no outputs.
+pub async fn read_outputs(
+    context: &Context,
+    namespace: &str,
+    pod: &PodView,
+) -> Result<Vec<String>, ApplyError> {
+    let api = Api::<Pod>::namespaced(context.client.clone(), namespace);
     let params = LogParams {
         container: Some(container::AGENT.into()),
-        tail_lines: Some(500),
-        limit_bytes: Some(LOG_LIMIT),
+        tail_lines: Some(LOG_LINES),
         ..LogParams::default()
     };
-    match timed("read log", api.logs(pod, &params)).await {
-        Ok(log) => parse_marker_block(&log),
-        Err(error) => {
-            tracing::warn!(%namespace, %pod, %error, "no outputs: the agent left no report and its log can't be read");
-            Vec::new()
+    let error = match timed("read log", read_end(&api, &pod.name, &params)).await {
+        Ok(end) => return Ok(parse_marker_block(&end)),
+        Err(error) => error,
+    };
+    let ended = pod.agent_ended().and_then(|ended| ended.finished);
+    let long_ago = ended.is_none_or(|at| context.clock.now().as_second() - at.as_second() > LOG_PATIENCE);
+    if long_ago
+        || error
+            .said()
+            .is_some_and(|status| matches!(status.code, 400 | 404))
+    {
+        tracing::warn!(%namespace, pod = %pod.name, %error, "no outputs: the agent left no report and its log can't be read");
+        return Ok(Vec::new());
+    }
+    Err(error)
+}
+
+/// Returns the last [`LOG_BYTES`] of a log. The API's own byte limit would keep the first ones.
+async fn read_end(api: &Api<Pod>, pod: &str, params: &LogParams) -> kube::Result<String> {
+    let mut stream = api.log_stream(pod, params).await?;
+    let (mut end, mut buffer) = (Vec::new(), vec![0; 16 * 1024]);
+    loop {
+        let read = stream.read(&mut buffer).await.map_err(kube::Error::ReadEvents)?;
+        if read == 0 {
+            return Ok(String::from_utf8_lossy(&end).into_owned());
         }
+        end.extend_from_slice(buffer.get(..read).unwrap_or_default());
+        let excess = end.len().saturating_sub(LOG_BYTES);
+        end.drain(..excess);
     }
 }

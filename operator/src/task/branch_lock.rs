@@ -33,9 +33,18 @@ pub struct Rival<'a> {
     pub has_job: bool,
 }
 
-/// Returns the name of the Task that `task` has to wait for, if any. `rivals` are the other Tasks with its key.
+/// Whom a Task has to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocker<'a> {
+    /// The Task of this name works on the branch.
+    Holder(&'a str),
+    /// Tasks that were created earlier wait for the branch too.
+    Queue,
+}
+
+/// Returns whom `task` has to wait for, if anyone. `rivals` are the other Tasks with its key.
 #[must_use]
-pub fn blocker<'a>(task: &Task, rivals: &[Rival<'a>]) -> Option<&'a str> {
+pub fn blocker<'a>(task: &Task, rivals: &[Rival<'a>]) -> Option<Blocker<'a>> {
     let live = |t: &Task| {
         !t.status
             .as_ref()
@@ -44,11 +53,15 @@ pub fn blocker<'a>(task: &Task, rivals: &[Rival<'a>]) -> Option<&'a str> {
     };
     let holder = rivals.iter().find(|r| live(r.task) && r.has_job);
     let queued = |t: &Task| t.status.as_ref().and_then(|s| s.reason) == Some(TaskReason::WaitingForBranch);
-    let first = rivals
+    if let Some(holder) = holder {
+        return Some(Blocker::Holder(
+            holder.task.metadata.name.as_deref().unwrap_or_default(),
+        ));
+    }
+    let older = rivals
         .iter()
-        .filter(|r| live(r.task) && queued(r.task) && order(r.task) < order(task))
-        .min_by_key(|r| order(r.task));
-    holder.or(first).and_then(|r| r.task.metadata.name.as_deref())
+        .any(|r| live(r.task) && queued(r.task) && order(r.task) < order(task));
+    older.then_some(Blocker::Queue)
 }
 
 fn order(task: &Task) -> (Option<Timestamp>, &str) {
@@ -104,7 +117,7 @@ mod tests {
                     has_job: true
                 }]
             ),
-            Some("r")
+            Some(Blocker::Holder("r"))
         );
         let done = on_branch("r", 9, TaskPhase::Succeeded, TaskReason::Completed);
         assert_eq!(
@@ -129,8 +142,11 @@ mod tests {
             task: t,
             has_job: false,
         };
-        assert_eq!(blocker(&me, &[of(&same), of(&older), of(&younger)]), Some("z"));
-        assert_eq!(blocker(&me, &[of(&same), of(&younger)]), Some("a"));
+        assert_eq!(
+            blocker(&me, &[of(&same), of(&older), of(&younger)]),
+            Some(Blocker::Queue)
+        );
+        assert_eq!(blocker(&me, &[of(&same), of(&younger)]), Some(Blocker::Queue));
         assert_eq!(blocker(&me, &[of(&younger)]), None);
     }
 

@@ -11,8 +11,13 @@ use super::outcome::Failure;
 pub enum Dependencies {
     /// All have succeeded, or there are none.
     Ready,
-    /// Some have not ended or do not exist; the text names them.
-    Waiting(String),
+    /// Some have not ended or do not exist.
+    Waiting {
+        /// Names them.
+        message: String,
+        /// Names of those that have succeeded.
+        satisfied: Vec<String>,
+    },
     /// The Task can't run any more.
     Failed(Failure),
 }
@@ -29,11 +34,21 @@ pub fn look<'a>(task: &'a Task, name: &'a str, find: &impl Fn(&str) -> Option<&'
             message: format!("circular dependency: {}", cycle.join(" -> ")),
         });
     }
+    let recorded = task
+        .status
+        .as_ref()
+        .map(|s| s.satisfied_dependencies.as_slice())
+        .unwrap_or_default();
     let mut waits = Vec::new();
+    let mut satisfied = Vec::new();
     for dependency in &task.spec.depends_on {
+        if recorded.contains(dependency) {
+            satisfied.push(dependency.clone());
+            continue;
+        }
         let phase = find(dependency).map(|t| t.status.as_ref().and_then(|s| s.phase));
         match phase {
-            Some(Some(TaskPhase::Succeeded)) => {}
+            Some(Some(TaskPhase::Succeeded)) => satisfied.push(dependency.clone()),
             Some(Some(TaskPhase::Failed)) => {
                 return Dependencies::Failed(Failure {
                     reason: TaskReason::DependencyFailed,
@@ -50,7 +65,10 @@ pub fn look<'a>(task: &'a Task, name: &'a str, find: &impl Fn(&str) -> Option<&'
     if waits.is_empty() {
         return Dependencies::Ready;
     }
-    Dependencies::Waiting(format!("waits for {}", waits.join(", ")))
+    Dependencies::Waiting {
+        message: format!("waits for {}", waits.join(", ")),
+        satisfied,
+    }
 }
 
 /// Returns the first cycle that leads from `name` back to `name`, spelled out.
@@ -118,9 +136,13 @@ mod tests {
             ("b", &[], Some(TaskPhase::Succeeded)),
             ("c", &[], Some(TaskPhase::Running)),
         ]);
+        let message = "waits for c (Running), d (does not exist yet)".to_owned();
         assert_eq!(
             of(&all, "a"),
-            Dependencies::Waiting("waits for c (Running), d (does not exist yet)".into())
+            Dependencies::Waiting {
+                message,
+                satisfied: vec!["b".into()]
+            }
         );
     }
 
@@ -130,6 +152,16 @@ mod tests {
         assert_eq!(of(&all, "a"), Dependencies::Ready);
         all.get_mut("b").unwrap().status.as_mut().unwrap().phase = Some(TaskPhase::Failed);
         assert!(matches!(of(&all, "a"), Dependencies::Failed(f) if f.message.contains("b failed")));
+    }
+
+    #[test]
+    fn a_recorded_success_counts_when_the_dependency_is_gone() {
+        let mut all = tasks(&[("a", &["b"], None)]);
+        all.get_mut("a").unwrap().status = Some(TaskStatus {
+            satisfied_dependencies: vec!["b".into()],
+            ..TaskStatus::default()
+        });
+        assert_eq!(of(&all, "a"), Dependencies::Ready);
     }
 
     #[test]
@@ -150,6 +182,6 @@ mod tests {
             ("c", &["d"], None),
             ("d", &[], None),
         ]);
-        assert!(matches!(of(&diamond, "a"), Dependencies::Waiting(_)));
+        assert!(matches!(of(&diamond, "a"), Dependencies::Waiting { .. }));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axon_api::{AgentConfig, Task, TaskPhase, TaskReason, TaskStatus, Workspace};
 use jiff::Timestamp;
 
-use super::branch_lock::Rival;
+use super::branch_lock::{Blocker, Rival};
 use super::dependencies::Dependencies;
 use super::outcome;
 use super::status::{enter, record_attempt};
@@ -52,6 +52,8 @@ pub struct Observed<'a> {
     pub dependencies: Dependencies,
     /// Other Tasks on the same branch of the same repository.
     pub rivals: Vec<Rival<'a>>,
+    /// True if a Task that has not started yet depends on this one and has not recorded its success.
+    pub awaited: bool,
     /// Lines of the marker block in the newest pod's log; read only for pods that left no report.
     pub log_outputs: Vec<String>,
     /// How long an image may fail to be pulled before the Task fails.
@@ -75,9 +77,26 @@ pub enum Decision {
     Expire,
 }
 
+/// Longest that a Task which has not ended goes without another look. Events lead on long before; this is the net under
+/// an event that a broken watch has lost.
+const NET: Duration = Duration::from_secs(300);
+
 /// Decides.
 #[must_use]
 pub fn decide(observed: &Observed<'_>) -> Decision {
+    let over = observed
+        .task
+        .status
+        .as_ref()
+        .and_then(|s| s.phase)
+        .is_some_and(TaskPhase::is_terminal);
+    match step(observed) {
+        Decision::Wait(None) if !over => Decision::Wait(Some(NET)),
+        decision => decision,
+    }
+}
+
+fn step(observed: &Observed<'_>) -> Decision {
     if observed.task.metadata.deletion_timestamp.is_some() {
         return Decision::Wait(None);
     }
@@ -86,6 +105,15 @@ pub fn decide(observed: &Observed<'_>) -> Decision {
         return after_the_end(observed, &status);
     }
     match &observed.job {
+        // A Task of this name was deleted and its Job is not gone yet.
+        Some(job) if !owned(observed.task, job) && job.made_by_us => move_to(
+            observed,
+            &status,
+            TaskPhase::Waiting,
+            TaskReason::PodRefused,
+            "waits for the Job of the former Task of this name to be gone",
+            Some(LEFTOVER_PAUSE),
+        ),
         Some(job) if !owned(observed.task, job) => fail(
             observed,
             &status,
@@ -93,15 +121,13 @@ pub fn decide(observed: &Observed<'_>) -> Decision {
             "a Job of this name exists and does not belong to this Task: create the Task under another name",
         ),
         Some(job) => with_job(observed, &status, job),
-        None if status.job_name.is_some() => fail(
-            observed,
-            &status,
-            TaskReason::PodLost,
-            "the Task's Job was deleted before the agent ended",
-        ),
+        None if status.job_name.is_some() => without_its_job(observed, &status),
         None => before_the_job(observed, &status),
     }
 }
+
+/// Pause before another look at a leftover, which nobody watches for this Task.
+const LEFTOVER_PAUSE: Duration = Duration::from_secs(2);
 
 fn owned(task: &Task, job: &JobView) -> bool {
     job.owner_uid.is_some() && job.owner_uid == task.metadata.uid
@@ -118,6 +144,10 @@ fn after_the_end(observed: &Observed<'_>, status: &TaskStatus) -> Decision {
     let Some(ttl) = observed.task.spec.ttl_seconds_after_finished else {
         return Decision::Wait(None);
     };
+    if observed.awaited {
+        // Whoever waits for this Task's success must see it first; its start or end leads on.
+        return Decision::Wait(Some(NET));
+    }
     let Some(ended) = status.completion_time.as_ref() else {
         return Decision::Expire;
     };
@@ -148,28 +178,75 @@ fn before_the_job(observed: &Observed<'_>, status: &TaskStatus) -> Decision {
     }
     match &observed.dependencies {
         Dependencies::Ready => {}
-        Dependencies::Waiting(message) => return wait(TaskReason::WaitingForDependencies, message),
+        Dependencies::Waiting { message, satisfied } => {
+            let status = TaskStatus {
+                satisfied_dependencies: satisfied.clone(),
+                ..status.clone()
+            };
+            let reason = TaskReason::WaitingForDependencies;
+            return move_to(observed, &status, TaskPhase::Waiting, reason, message, None);
+        }
         Dependencies::Failed(failure) => return fail(observed, status, failure.reason, &failure.message),
     }
     if let Some(holder) = super::branch_lock::blocker(observed.task, &observed.rivals) {
         let branch = observed.task.spec.branch().unwrap_or_default();
         return wait(
             TaskReason::WaitingForBranch,
-            &format!("waits for branch {branch}, which Task {holder} works on"),
+            &match holder {
+                Blocker::Holder(name) => format!("waits for branch {branch}, which Task {name} works on"),
+                // Not by name: every release would rewrite the message of the whole queue.
+                Blocker::Queue => format!("waits for branch {branch}, for which older Tasks wait too"),
+            },
         );
     }
     Decision::CreateJob
 }
 
-fn with_job(observed: &Observed<'_>, status: &TaskStatus, job: &JobView) -> Decision {
+/// The Job is gone or going. Its pod may still run, and spend: its last words are waited for.
+fn without_its_job(observed: &Observed<'_>, status: &TaskStatus) -> Decision {
     let mut status = status.clone();
-    status.job_name = observed.task.metadata.name.clone();
+    record(observed, &mut status, true);
+    if let Some(pause) = ending(observed, None) {
+        return stay(observed, &status, Some(pause));
+    }
+    let message = "the Task's Job was deleted before the agent ended";
+    fail(observed, &status, TaskReason::PodLost, message)
+}
+
+/// Returns how long to wait at most for a pod that has not ended though its Job has; `None` once there is nothing to
+/// wait for any more.
+fn ending(observed: &Observed<'_>, job_ended: Option<Timestamp>) -> Option<Duration> {
+    let pod = newest(&observed.pods).filter(|pod| !pod.is_over())?;
+    // A pod that never started its agent has nothing to tell.
+    if !matches!(pod.agent, ContainerView::Running { .. }) {
+        return None;
+    }
+    let by = pod.gone_by.or(job_ended)?.as_second() + ENDING_MARGIN;
+    let left = u64::try_from(by - observed.now.as_second())
+        .ok()
+        .filter(|left| *left > 0)?;
+    Some(Duration::from_secs(left))
+}
+
+/// Seconds after a pod's grace period after which nobody waits for its last words any more.
+const ENDING_MARGIN: i64 = 30;
+
+/// Keeps phase, reason and message.
+fn stay(observed: &Observed<'_>, status: &TaskStatus, wake: Option<Duration>) -> Decision {
+    let phase = status.phase.unwrap_or(TaskPhase::Pending);
+    let reason = status.reason.unwrap_or(TaskReason::Starting);
+    let message = status.message.clone().unwrap_or_default();
+    move_to(observed, status, phase, reason, &message, wake)
+}
+
+/// Records the pods that have ended. `final_look` says that the Job is over.
+fn record(observed: &Observed<'_>, status: &mut TaskStatus, final_look: bool) {
     let newest = newest(&observed.pods);
     for pod in &observed.pods {
         // A pod that stays is recorded with the Job's end, in one write. One that is on its way out is recorded now: its
         // figures would go with it.
         let stays = !pod.deleting && pod.disruption.is_none() && newest.is_some_and(|n| n.name == pod.name);
-        if stays && job.finished.is_none() {
+        if stays && !final_look {
             continue;
         }
         let Some(ended) = pod.agent_ended().or_else(|| pod.workspace_failed()) else {
@@ -186,8 +263,15 @@ fn with_job(observed: &Observed<'_>, status: &TaskStatus, job: &JobView) -> Deci
         if known.is_some() && ended.report.is_none() && log_outputs.is_empty() {
             continue;
         }
-        record_attempt(&mut status, pod, ended, failure, log_outputs);
+        record_attempt(status, pod, ended, failure, log_outputs);
     }
+}
+
+fn with_job(observed: &Observed<'_>, status: &TaskStatus, job: &JobView) -> Decision {
+    let mut status = status.clone();
+    status.job_name = observed.task.metadata.name.clone();
+    record(observed, &mut status, job.finished.is_some());
+    let newest = newest(&observed.pods);
     if let Some(pod) = newest {
         status.pod_name = Some(pod.name.clone());
         if let Some(since) = agent_started(pod) {
@@ -199,18 +283,39 @@ fn with_job(observed: &Observed<'_>, status: &TaskStatus, job: &JobView) -> Deci
             let (phase, reason) = (TaskPhase::Succeeded, TaskReason::Completed);
             move_to(observed, &status, phase, reason, "", None)
         }
+        Some(JobEnd::Failed { at, .. }) if ending(observed, *at).is_some() => {
+            stay(observed, &status, ending(observed, *at))
+        }
         Some(end) => {
             let failure = outcome::of_job(end, newest, status.attempts.last());
             fail(observed, &status, failure.reason, &failure.message)
         }
-        None if job.deleting => fail(
-            observed,
-            &status,
-            TaskReason::PodLost,
-            "the Task's Job was deleted before the agent ended",
-        ),
+        None if job.deleting => without_its_job(observed, &status),
+        None if disrupted_too_often(&status) => {
+            let message = format!(
+                "the pod was disrupted {MAX_DISRUPTIONS} times while its agent ran; the last time: {}",
+                status
+                    .attempts
+                    .last()
+                    .and_then(|a| a.message.as_deref())
+                    .unwrap_or_default()
+            );
+            fail(observed, &status, TaskReason::Evicted, &message)
+        }
         None => on_the_way(observed, &status, job, newest),
     }
+}
+
+/// Disrupted pods after which a Task fails. Each of them may have spent money from the start.
+const MAX_DISRUPTIONS: usize = 3;
+
+fn disrupted_too_often(status: &TaskStatus) -> bool {
+    status
+        .attempts
+        .iter()
+        .filter(|a| a.reason == Some(TaskReason::Evicted))
+        .count()
+        >= MAX_DISRUPTIONS
 }
 
 /// Returns the newest pod.
@@ -285,10 +390,7 @@ fn on_the_way(
         ),
         // The pod has ended and the Job has not taken note: what was recorded is kept, the phase stays.
         (ContainerView::Terminated(_), _) | (_, ContainerView::Terminated(_)) if pod.is_over() => {
-            let phase = status.phase.unwrap_or(TaskPhase::Pending);
-            let reason = status.reason.unwrap_or(TaskReason::Starting);
-            let message = status.message.clone().unwrap_or_default();
-            move_to(observed, status, phase, reason, &message, None)
+            stay(observed, status, None)
         }
         (_, ContainerView::Running { .. }) => pending(TaskReason::Cloning, "the workspace is being prepared"),
         _ => match &pod.unschedulable {
@@ -324,9 +426,13 @@ fn image_pull(
     reason: &str,
     message: &str,
 ) -> Decision {
-    let age = pod
-        .created
-        .map_or(0, |created| observed.now.as_second() - created.as_second());
+    // Not from the pod's creation: it may have waited for a node, and its workspace may have taken long.
+    let prepared = match &pod.workspace {
+        ContainerView::Terminated(ended) => ended.finished,
+        _ => None,
+    };
+    let since = prepared.max(pod.scheduled).or(pod.created);
+    let age = since.map_or(0, |since| observed.now.as_second() - since.as_second());
     let limit = i64::try_from(observed.image_pull_limit.as_secs()).unwrap_or(i64::MAX);
     // The back-off message says only that it backs off; the pull error before it has the cause.
     let told = status

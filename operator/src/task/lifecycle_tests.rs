@@ -25,6 +25,7 @@ fn observed(task: &Task) -> Observed<'_> {
         agent_config: Named::No,
         dependencies: Dependencies::Ready,
         rivals: Vec::new(),
+        awaited: false,
         log_outputs: Vec::new(),
         image_pull_limit: Duration::from_secs(300),
         now: at(NOW),
@@ -33,6 +34,8 @@ fn observed(task: &Task) -> Observed<'_> {
 
 fn job() -> JobView {
     JobView {
+        uid: Some("job-1".into()),
+        made_by_us: true,
         owner_uid: Some("uid-1".into()),
         finished: None,
         deleting: false,
@@ -45,6 +48,7 @@ fn job_failed(reason: &str) -> JobView {
         finished: Some(JobEnd::Failed {
             reason: reason.into(),
             message: "m".into(),
+            at: Some(at(NOW - 1)),
         }),
         ..job()
     }
@@ -148,7 +152,10 @@ fn missing_objects_are_waited_for_by_name() {
 fn dependencies_hold_and_fail_a_task() {
     let t = task("t");
     let hold = Observed {
-        dependencies: Dependencies::Waiting("waits for a (Running)".into()),
+        dependencies: Dependencies::Waiting {
+            message: "waits for a (Running)".into(),
+            satisfied: vec!["b".into()],
+        },
         ..observed(&t)
     };
     assert_eq!(outcome_of(&hold).1, TaskReason::WaitingForDependencies);
@@ -173,6 +180,7 @@ fn a_foreign_job_is_reported_and_never_adopted() {
     let t = task("t");
     let foreign = JobView {
         owner_uid: Some("other".into()),
+        made_by_us: false,
         ..job()
     };
     assert_eq!(
@@ -184,6 +192,7 @@ fn a_foreign_job_is_reported_and_never_adopted() {
         TaskReason::InvalidConfig
     );
     let orphan = JobView {
+        made_by_us: false,
         owner_uid: None,
         ..job()
     };
@@ -195,6 +204,145 @@ fn a_foreign_job_is_reported_and_never_adopted() {
         .1,
         TaskReason::InvalidConfig
     );
+}
+
+#[test]
+fn the_job_of_a_former_task_of_the_same_name_is_waited_for() {
+    let t = task("t");
+    let leftover = JobView {
+        owner_uid: Some("uid-0".into()),
+        ..job()
+    };
+    let status = status_of(decide(&Observed {
+        job: Some(leftover.clone()),
+        ..observed(&t)
+    }));
+    assert_eq!(status.phase, Some(TaskPhase::Waiting));
+    assert_eq!(status.job_name, None, "it is not this Task's");
+    let mut told = t.clone();
+    told.status = Some(status);
+    let again = decide(&Observed {
+        job: Some(leftover),
+        ..observed(&told)
+    });
+    assert_eq!(again, Decision::Wait(Some(Duration::from_secs(2))));
+}
+
+#[test]
+fn a_task_that_someone_waits_for_does_not_expire() {
+    let mut t = with_phase(TaskPhase::Succeeded);
+    t.spec.ttl_seconds_after_finished = Some(0);
+    assert!(matches!(
+        decide(&Observed {
+            awaited: true,
+            ..observed(&t)
+        }),
+        Decision::Wait(Some(_))
+    ));
+    assert_eq!(decide(&observed(&t)), Decision::Expire);
+}
+
+#[test]
+fn successes_of_dependencies_are_recorded_while_others_are_waited_for() {
+    let t = task("t");
+    let dependencies = Dependencies::Waiting {
+        message: "waits for a".into(),
+        satisfied: vec!["b".into()],
+    };
+    let status = status_of(decide(&Observed {
+        dependencies,
+        ..observed(&t)
+    }));
+    assert_eq!(status.satisfied_dependencies, ["b"]);
+}
+
+#[test]
+fn the_last_words_of_a_pod_that_outlives_its_job_are_waited_for() {
+    let t = with_phase(TaskPhase::Running);
+    let running = PodView {
+        deleting: true,
+        gone_by: Some(at(NOW + 40)),
+        ..pod(ContainerView::Unknown, ContainerView::Running { since: None })
+    };
+    let over = PodView {
+        agent: ContainerView::Terminated(ended(143, 9)),
+        ..running.clone()
+    };
+    for job in [
+        None,
+        Some(JobView {
+            deleting: true,
+            ..job()
+        }),
+        Some(job_failed("DeadlineExceeded")),
+    ] {
+        let waits = Observed {
+            job: job.clone(),
+            pods: vec![running.clone()],
+            ..observed(&t)
+        };
+        let status = match decide(&waits) {
+            Decision::UpdateStatus(status) => *status,
+            Decision::Wait(Some(pause)) => {
+                assert!(pause <= Duration::from_secs(70), "{pause:?}");
+                t.status.clone().unwrap()
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(status.phase, Some(TaskPhase::Running), "{job:?}");
+        let late = Observed {
+            now: at(NOW + 100),
+            ..waits
+        };
+        assert_eq!(outcome_of(&late).0, TaskPhase::Failed, "not for ever");
+        let told = status_of(decide(&Observed {
+            job: job.clone(),
+            pods: vec![over.clone()],
+            ..observed(&t)
+        }));
+        assert_eq!(told.phase, Some(TaskPhase::Failed), "{job:?}");
+        assert_eq!(told.usage.unwrap().input_tokens, Some(9), "{job:?}");
+    }
+}
+
+#[test]
+fn a_pod_that_is_disrupted_again_and_again_fails_the_task() {
+    let t = with_phase(TaskPhase::Running);
+    let evicted = |name: &str| PodView {
+        name: name.into(),
+        disruption: Some(("EvictionByEvictionAPI".into(), "drained".into())),
+        ..pod(ContainerView::Unknown, ContainerView::Terminated(ended(137, 1)))
+    };
+    let two = Observed {
+        job: Some(job()),
+        pods: vec![evicted("a"), evicted("b")],
+        ..observed(&t)
+    };
+    assert_eq!(status_of(decide(&two)).phase, Some(TaskPhase::Running));
+    let three = Observed {
+        pods: vec![evicted("a"), evicted("b"), evicted("c")],
+        ..two
+    };
+    let status = status_of(decide(&three));
+    assert_eq!(
+        (status.phase, status.reason),
+        (Some(TaskPhase::Failed), Some(TaskReason::Evicted))
+    );
+    assert_eq!(status.usage.unwrap().input_tokens, Some(3));
+}
+
+#[test]
+fn a_wait_that_is_no_end_has_a_net() {
+    let running = pod(ContainerView::Unknown, ContainerView::Running { since: None });
+    let t = with_phase(TaskPhase::Pending);
+    let o = Observed {
+        job: Some(job()),
+        pods: vec![running],
+        ..observed(&t)
+    };
+    let mut told = t.clone();
+    told.status = Some(status_of(decide(&o)));
+    assert_eq!(decide(&Observed { task: &told, ..o }), Decision::Wait(Some(NET)));
 }
 
 #[test]
@@ -506,7 +654,7 @@ fn any_pod() -> impl Strategy<Value = PodView> {
         any_container(),
         any::<bool>(),
         any::<bool>(),
-        "[ab]",
+        "[a-p]",
     )
         .prop_map(|(workspace, agent, deleting, evicted, name)| PodView {
             name,
@@ -554,7 +702,7 @@ proptest! {
 
     /// Writing what was decided leads to a state in which the same observation asks for no further write.
     #[test]
-    fn no_observation_loops_on_writes(job in any_job(), pods in prop::collection::vec(any_pod(), 0..3), phase in any_phase()) {
+    fn no_observation_loops_on_writes(job in any_job(), pods in prop::collection::vec(any_pod(), 0..15), phase in any_phase()) {
         let mut t = task("t");
         t.status = phase.map(|phase| with_phase(phase).status.unwrap());
         for _ in 0..3 {
@@ -569,7 +717,7 @@ proptest! {
 
     /// A terminal Task keeps its status, whatever is observed.
     #[test]
-    fn terminal_is_final(job in any_job(), pods in prop::collection::vec(any_pod(), 0..3), failed in any::<bool>()) {
+    fn terminal_is_final(job in any_job(), pods in prop::collection::vec(any_pod(), 0..15), failed in any::<bool>()) {
         let t = with_phase(if failed { TaskPhase::Failed } else { TaskPhase::Succeeded });
         let o = Observed { job, pods, ..observed(&t) };
         prop_assert!(!matches!(decide(&o), Decision::UpdateStatus(_) | Decision::CreateJob));
@@ -577,7 +725,7 @@ proptest! {
 
     /// With a Job, or after one, no second Job is created.
     #[test]
-    fn one_job_at_most(job in any_job(), pods in prop::collection::vec(any_pod(), 0..3), phase in any_phase()) {
+    fn one_job_at_most(job in any_job(), pods in prop::collection::vec(any_pod(), 0..15), phase in any_phase()) {
         let mut t = task("t");
         t.status = phase.map(|phase| with_phase(phase).status.unwrap());
         let had_job = t.status.as_ref().is_some_and(|s| s.job_name.is_some()) || job.is_some();
@@ -587,7 +735,7 @@ proptest! {
 
     /// A state that is no end says what it waits for, by an event or a time.
     #[test]
-    fn every_wait_has_words(job in any_job(), pods in prop::collection::vec(any_pod(), 0..3)) {
+    fn every_wait_has_words(job in any_job(), pods in prop::collection::vec(any_pod(), 0..15)) {
         let t = with_phase(TaskPhase::Pending);
         let o = Observed { job, pods, ..observed(&t) };
         if let Decision::UpdateStatus(status) = decide(&o) {

@@ -7,6 +7,7 @@ pub mod dependencies;
 mod env;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod gather;
 pub mod input;
 pub mod job;
 pub mod lifecycle;

@@ -57,7 +57,11 @@ pub fn of_pod(pod: &PodView) -> Option<Failure> {
             &on_node,
         )),
         // The pod ended before its agent started: only the kubelet can say why.
-        None => disrupted(pod, &on_node),
+        None => disrupted(pod, &on_node).or_else(|| {
+            let (reason, message) = pod.failure.as_ref()?;
+            let message = format!("pod {} could not run{on_node} ({reason}): {message}", pod.name);
+            Some(Failure::new(TaskReason::PodRefused, message))
+        }),
     }
 }
 
@@ -65,7 +69,7 @@ pub fn of_pod(pod: &PodView) -> Option<Failure> {
 #[must_use]
 pub fn of_job(end: &JobEnd, pod: Option<&PodView>, last: Option<&Attempt>) -> Failure {
     let of_pod = pod.and_then(of_pod);
-    let JobEnd::Failed { reason, message } = end else {
+    let JobEnd::Failed { reason, message, .. } = end else {
         return of_pod.unwrap_or_else(|| Failure::new(TaskReason::Unknown, "the Job has not failed"));
     };
     if reason == "DeadlineExceeded" {
@@ -307,6 +311,7 @@ mod tests {
         let end = JobEnd::Failed {
             reason: "DeadlineExceeded".into(),
             message: String::new(),
+            at: None,
         };
         assert_eq!(
             of_job(&end, Some(&pod(ended(143, "Error"))), None).reason,
@@ -319,6 +324,7 @@ mod tests {
         let end = JobEnd::Failed {
             reason: "BackoffLimitExceeded".into(),
             message: "limit".into(),
+            at: None,
         };
         assert_eq!(of_job(&end, None, None).reason, TaskReason::PodLost);
         let known = Attempt {

@@ -13,6 +13,10 @@ use super::view::{Ended, PodView};
 
 /// Most attempts that a status keeps.
 const MAX_ATTEMPTS: usize = 10;
+/// Most lines of output that a status keeps.
+const MAX_OUTPUTS: usize = 200;
+/// Most characters that it keeps of each.
+const MAX_OUTPUT_CHARS: usize = 1024;
 
 /// Returns `old` moved to `phase`. Times that are set stay as they are; a terminal phase sets the completion time.
 #[must_use]
@@ -82,10 +86,10 @@ pub fn record_attempt(
     log_outputs: &[String],
 ) {
     let report = ended.report.as_ref();
-    let outputs = match report {
-        Some(report) if !report.outputs.is_empty() => report.outputs.clone(),
-        _ => log_outputs.to_vec(),
-    };
+    let outputs = bounded(match report {
+        Some(report) if !report.outputs.is_empty() => &report.outputs,
+        _ => log_outputs,
+    });
     let map = results(&outputs);
     let usage = match report {
         Some(report) if !report.usage.is_empty() => report.usage.clone(),
@@ -99,17 +103,27 @@ pub fn record_attempt(
         message,
         usage: (!usage.is_empty()).then_some(usage),
     };
+    let full = status.attempts.len() >= MAX_ATTEMPTS;
     match status.attempts.iter_mut().find(|a| a.pod_name == pod.name) {
         Some(known) => *known = attempt,
+        // The lifecycle ends a Task long before; dropping older ones instead would lose what they consumed.
+        None if full => return,
         None => status.attempts.push(attempt),
     }
-    let excess = status.attempts.len().saturating_sub(MAX_ATTEMPTS);
-    status.attempts.drain(..excess);
     if !outputs.is_empty() {
         status.outputs = outputs;
         status.results = map;
     }
     status.usage = total(&status.attempts);
+}
+
+/// Returns the lines, as many and as much of them as fits a status.
+fn bounded(lines: &[String]) -> Vec<String> {
+    lines
+        .iter()
+        .take(MAX_OUTPUTS)
+        .map(|line| line.chars().take(MAX_OUTPUT_CHARS).collect())
+        .collect()
 }
 
 /// Returns what all attempts together consumed; a single attempt's figures are kept as the agent printed them.
@@ -239,5 +253,10 @@ mod tests {
             record_attempt(&mut status, &pod(&format!("p{i}")), &ended(1, "0"), None, &[]);
         }
         assert_eq!(status.attempts.len(), MAX_ATTEMPTS);
+        assert_eq!(
+            status.usage.unwrap().input_tokens,
+            Some(10),
+            "what is counted stays counted"
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use axon_api::{AgentConfig, Task, TaskReason, Workspace, labels};
+use axon_api::{AgentConfig, Task, Workspace, labels};
 use futures::{Stream, StreamExt, future};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
@@ -14,6 +14,8 @@ use kube_runtime::reflector::{ObjectRef, Store};
 use kube_runtime::{WatchStreamExt, reflector, watcher};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+
+use super::gather::{has_ended, is_queued};
 
 /// The stores.
 #[derive(Clone)]
@@ -62,16 +64,52 @@ impl Stores {
         self.refs(|task| task.namespace() == namespace && reference(task) == Some(&name))
     }
 
-    /// Returns the Tasks that may go on when `task` has changed: those that wait for it or for its branch.
+    /// Returns the Tasks that may go on after this event of another one: those that wait for it or for its branch, and
+    /// those that it waits for, which may be kept from expiring.
     #[must_use]
-    pub fn waiting_for(&self, task: &Task) -> Vec<ObjectRef<Task>> {
+    pub fn woken_by(&self, event: &watcher::Event<Task>) -> Vec<ObjectRef<Task>> {
+        let (task, gone) = match event {
+            watcher::Event::Delete(task) => (task, true),
+            watcher::Event::Apply(task) => (task, false),
+            _ => return Vec::new(),
+        };
+        let started = task.status.as_ref().is_some_and(|s| s.job_name.is_some());
+        let over = gone || has_ended(task);
+        let mut woken = Vec::new();
+        // Who holds a branch and who is queued for it changes nothing for the others; everyone else has let go of it.
+        if over || !started && !is_queued(task) && task.spec.branch().is_some() {
+            let namespace = task.namespace();
+            let branch = task.spec.branch();
+            woken.extend(
+                self.refs(|o| is_queued(o) && o.spec.branch() == branch && o.namespace() == namespace),
+            );
+        }
+        if over {
+            woken.extend(self.awaiting(task));
+        }
+        let namespace = task.namespace().unwrap_or_default();
+        woken.extend(
+            task.spec
+                .depends_on
+                .iter()
+                .map(|name| ObjectRef::new(name).within(&namespace)),
+        );
+        woken
+    }
+
+    /// Returns the Tasks that depend on `task` and have neither started nor recorded its success.
+    #[must_use]
+    pub fn awaiting(&self, task: &Task) -> Vec<ObjectRef<Task>> {
         let (namespace, name) = (task.namespace(), task.name_any());
         self.refs(|other| {
-            let reason = other.status.as_ref().and_then(|s| s.reason);
-            other.namespace() == namespace
-                && (reason == Some(TaskReason::WaitingForBranch) && task.spec.branch() == other.spec.branch()
-                    || reason == Some(TaskReason::WaitingForDependencies)
-                        && other.spec.depends_on.contains(&name))
+            let recorded = other
+                .status
+                .as_ref()
+                .is_some_and(|s| s.job_name.is_some() || s.satisfied_dependencies.contains(&name));
+            !recorded
+                && !has_ended(other)
+                && other.spec.depends_on.contains(&name)
+                && other.namespace() == namespace
         })
     }
 
@@ -112,7 +150,12 @@ impl<K, S: Stream<Item = Result<K, watcher::Error>> + Send + 'static> Watch<K> f
 
 /// Watches a kind of ours. An object that can't be read is left out and logged: one bad object must not blind the
 /// operator to all others.
-pub fn watch_custom<K>(client: Client, writer: Writer<K>) -> impl Watch<K>
+/// `told` sees each event after the store.
+pub fn watch_custom<K>(
+    client: Client,
+    writer: Writer<K>,
+    told: impl Fn(&watcher::Event<K>) + Send + 'static,
+) -> impl Watch<K>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -125,11 +168,20 @@ where
     let api = Api::<DeserializeGuard<K>>::all(client);
     let events = watcher(api, watcher::Config::default()).default_backoff();
     let readable = events.filter_map(|event| future::ready(readable(event)));
-    reflector(
-        writer,
-        readable.modify(|object: &mut K| object.managed_fields_mut().clear()),
-    )
-    .touched_objects()
+    let slim = readable.modify(|object: &mut K| {
+        object.managed_fields_mut().clear();
+        // A second copy of the whole object.
+        object
+            .annotations_mut()
+            .remove("kubectl.kubernetes.io/last-applied-configuration");
+    });
+    reflector(writer, slim)
+        .inspect(move |event| {
+            if let Ok(event) = event {
+                told(event);
+            }
+        })
+        .touched_objects()
 }
 
 type GuardedEvent<K> = Result<watcher::Event<DeserializeGuard<K>>, watcher::Error>;

@@ -1,6 +1,7 @@
 //! What matters of a Job and of a Pod, read once from the Kubernetes objects. No rules here.
 
 use axon_api::contract::container;
+use axon_api::labels;
 use axon_api::outputs::Report;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -10,8 +11,12 @@ use kube::ResourceExt;
 /// A Job, as far as a Task's life depends on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobView {
+    /// Its own UID.
+    pub uid: Option<String>,
     /// UID of the controlling owner.
     pub owner_uid: Option<String>,
+    /// True if its labels say that the operator made it for a Task of its name.
+    pub made_by_us: bool,
     /// How it ended, if it has.
     pub finished: Option<JobEnd>,
     /// True once deletion has begun.
@@ -31,6 +36,8 @@ pub enum JobEnd {
         reason: String,
         /// Message of the condition.
         message: String,
+        /// Since when.
+        at: Option<Timestamp>,
     },
 }
 
@@ -50,20 +57,29 @@ impl From<&Job> for JobView {
                     "Failed" => Some(JobEnd::Failed {
                         reason: c.reason.clone().unwrap_or_default(),
                         message: c.message.clone().unwrap_or_default(),
+                        at: c.last_transition_time.as_ref().map(|t| t.0),
                     }),
                     _ => None,
                 });
+        let label = |name: &str| job.labels().get(name).map(String::as_str);
         Self {
-            owner_uid: job
-                .owner_references()
-                .iter()
-                .find(|owner| owner.controller == Some(true))
-                .map(|owner| owner.uid.clone()),
+            uid: job.uid(),
+            owner_uid: controller_uid(job),
+            made_by_us: label(labels::MANAGED_BY) == Some(labels::MANAGER)
+                && label(labels::TASK) == job.metadata.name.as_deref(),
             finished,
             deleting: job.metadata.deletion_timestamp.is_some(),
             created: job.metadata.creation_timestamp.as_ref().map(|t| t.0),
         }
     }
+}
+
+fn controller_uid(object: &impl ResourceExt) -> Option<String> {
+    object
+        .owner_references()
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| owner.uid.clone())
 }
 
 /// A Pod, as far as a Task's life depends on it.
@@ -73,8 +89,14 @@ pub struct PodView {
     pub name: String,
     /// When it was created.
     pub created: Option<Timestamp>,
+    /// UID of the Job that it belongs to.
+    pub owner_uid: Option<String>,
     /// True once deletion has begun.
     pub deleting: bool,
+    /// When its grace period ends, once deletion has begun.
+    pub gone_by: Option<Timestamp>,
+    /// When it got its node.
+    pub scheduled: Option<Timestamp>,
     /// Node it runs on, if it has one.
     pub node: Option<String>,
     /// The scheduler's words, when it finds no node.
@@ -156,6 +178,13 @@ impl From<&Pod> for PodView {
             name: pod.name_any(),
             created: pod.metadata.creation_timestamp.as_ref().map(|t| t.0),
             deleting: pod.metadata.deletion_timestamp.is_some(),
+            owner_uid: controller_uid(pod),
+            gone_by: pod.metadata.deletion_timestamp.as_ref().map(|t| t.0),
+            scheduled: conditions
+                .iter()
+                .find(|c| c.type_ == "PodScheduled" && c.status == "True")
+                .and_then(|c| c.last_transition_time.as_ref())
+                .map(|t| t.0),
             node: pod.spec.as_ref().and_then(|s| s.node_name.clone()),
             unschedulable: condition("PodScheduled", "False")
                 .filter(|(reason, _)| reason == "Unschedulable")

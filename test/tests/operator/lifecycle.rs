@@ -210,6 +210,29 @@ async fn deleting_a_task_removes_what_it_owns() {
 }
 
 #[tokio::test]
+async fn a_task_that_is_created_again_starts_from_nothing() {
+    let b = bench().await;
+    for round in 0..3 {
+        b.create("t", "").await;
+        b.until_phase("t", TaskPhase::Pending).await;
+        let report = format!(r#"{{"axon":1,"final":true,"usage":{{"inputTokens":{round}}}}}"#);
+        b.succeed("t", &report).await;
+        let done = b.until_phase("t", TaskPhase::Succeeded).await;
+        assert_eq!(done.usage.unwrap().input_tokens, Some(round));
+        assert_eq!(done.attempts.len(), 1);
+        let params = if round == 0 {
+            DeleteParams::foreground()
+        } else {
+            DeleteParams::background()
+        };
+        b.namespace.api::<Task>().delete("t", &params).await.unwrap();
+        wait::until_gone(&b.namespace.api::<Task>(), "t", PATIENCE)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_quota_that_refuses_the_job_is_waited_for() {
     let b = bench().await;
     b.namespace

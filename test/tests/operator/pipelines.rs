@@ -1,9 +1,12 @@
 //! Tasks that wait for each other.
 
-use axon_api::{TaskPhase, TaskReason};
+use axon_api::{Task, TaskPhase, TaskReason};
+use axon_test::kubelet::PodState;
+use axon_test::wait;
 use k8s_openapi::api::batch::v1::Job;
+use kube::api::DeleteParams;
 
-use crate::harness::{SILENCE, bench};
+use crate::harness::{PATIENCE, SILENCE, bench};
 
 const WORKSPACES: &str = "apiVersion: axon.io/v1alpha1\nkind: Workspace\nmetadata: {name: https}\nspec: {repo: 'https://github.com/O/r.git'}\n---\napiVersion: axon.io/v1alpha1\nkind: Workspace\nmetadata: {name: ssh}\nspec: {repo: 'git@github.com:o/r'}";
 
@@ -74,6 +77,42 @@ async fn one_task_at_a_time_works_on_a_branch_whatever_its_workspace_is_called()
 }
 
 #[tokio::test]
+async fn a_holder_that_is_deleted_lets_its_branch_go() {
+    let b = bench().await;
+    b.create("hold", "branch: x").await;
+    b.kubelet
+        .report_job("hold", &PodState::AgentRunning)
+        .await
+        .unwrap();
+    b.until_phase("hold", TaskPhase::Running).await;
+    b.create("next", "branch: x").await;
+    b.until_reason("next", TaskReason::WaitingForBranch).await;
+    b.namespace
+        .api::<Task>()
+        .delete("hold", &DeleteParams::background())
+        .await
+        .unwrap();
+    b.until_phase("next", TaskPhase::Pending).await;
+}
+
+#[tokio::test]
+async fn a_dependency_that_is_gone_after_its_success_counts() {
+    let b = bench().await;
+    b.create("after", "dependsOn: [first, second]").await;
+    b.until_reason("after", TaskReason::WaitingForDependencies).await;
+    b.create("first", "ttlSecondsAfterFinished: 0").await;
+    b.create("second", "").await;
+    b.until_phase("first", TaskPhase::Pending).await;
+    b.succeed("first", "").await;
+    wait::until_gone(&b.namespace.api::<Task>(), "first", PATIENCE)
+        .await
+        .unwrap();
+    b.until_phase("second", TaskPhase::Pending).await;
+    b.succeed("second", "").await;
+    b.until_phase("after", TaskPhase::Pending).await;
+}
+
+#[tokio::test]
 async fn a_dependent_on_the_same_branch_does_not_block_what_it_waits_for() {
     let b = bench().await;
     b.create("late", "branch: x\ndependsOn: [early]").await;
@@ -92,7 +131,7 @@ async fn many_tasks_of_one_branch_never_run_two_at_a_time() {
         b.create(&format!("t{i}"), "branch: x").await;
     }
     for _ in 0..N {
-        let running = axon_test::wait::until("one task with a job", crate::harness::PATIENCE, async || {
+        let running = wait::until("one task with a job", PATIENCE, async || {
             let all = b
                 .namespace
                 .api::<axon_api::Task>()

@@ -1,0 +1,233 @@
+//! Reads what a decision about a Task depends on: from the stores where they are fresh enough, and from the API server
+//! where a decision that can't be taken back depends on it.
+
+use std::sync::Arc;
+
+use axon_api::v1alpha1::NameRef;
+use axon_api::{AgentConfig, Task, TaskPhase, TaskReason, TaskStatus, Workspace, labels};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, Resource, ResourceExt};
+use kube_runtime::reflector::{ObjectRef, Store};
+
+use super::apply::{self, ApplyError};
+use super::branch_lock::{self, Rival};
+use super::controller::Context;
+use super::dependencies;
+use super::lifecycle::{Named, Observed, newest};
+use super::view::{JobView, PodView};
+
+/// Everything about a Task that was read.
+pub struct Gathered {
+    /// The Job of its name.
+    pub job: Option<JobView>,
+    pods: Vec<PodView>,
+    log_outputs: Vec<String>,
+    /// The Workspace, if it is there.
+    pub workspace: Option<Arc<Workspace>>,
+    /// The AgentConfig, if it is there.
+    pub agent_config: Option<Arc<AgentConfig>>,
+    /// Tasks of the namespace, if the Task has dependencies.
+    siblings: Vec<Arc<Task>>,
+    /// Live Tasks on the same branch, and whether each has a Job.
+    rivals: Vec<(Arc<Task>, bool)>,
+    awaited: bool,
+}
+
+/// Reads what belongs to `task`. `key` is its branch's, if a Job of it would have to hold the branch.
+///
+/// # Errors
+/// If the API server has to be asked and does not answer.
+pub async fn gather(
+    task: &Task,
+    context: &Context,
+    workspace: Option<Arc<Workspace>>,
+    key: Option<&branch_lock::Key>,
+) -> Result<Gathered, ApplyError> {
+    let agent_config = referenced(
+        task,
+        &context.stores.agent_configs,
+        task.spec.agent_config_ref.as_ref(),
+    );
+    let mut gathered = Gathered {
+        job: None,
+        pods: Vec::new(),
+        log_outputs: Vec::new(),
+        workspace,
+        agent_config,
+        siblings: Vec::new(),
+        rivals: Vec::new(),
+        awaited: false,
+    };
+    let stored = context.stores.jobs.get(&of_name::<Job>(task));
+    gathered.job = stored.as_deref().map(JobView::from);
+    if has_ended(task) {
+        let has_ttl = task.spec.ttl_seconds_after_finished.is_some();
+        gathered.awaited = has_ttl && !context.stores.awaiting(task).is_empty();
+        return Ok(gathered);
+    }
+    read_job_and_pods(task, context, &mut gathered).await?;
+    if !task.spec.depends_on.is_empty() {
+        let namespace = task.namespace();
+        gathered.siblings = context.stores.tasks.state_filter(|t| t.namespace() == namespace);
+    }
+    if let Some(key) = key {
+        gathered.rivals = rivals(task, context, key);
+    }
+    Ok(gathered)
+}
+
+async fn read_job_and_pods(
+    task: &Task,
+    context: &Context,
+    gathered: &mut Gathered,
+) -> Result<(), ApplyError> {
+    let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
+    let status = task.status.clone().unwrap_or_default();
+    if gathered.job.is_none() && status.job_name.is_some() {
+        let api = Api::<Job>::namespaced(context.client.clone(), &namespace);
+        gathered.job = apply::timed("get job", api.get_opt(&name))
+            .await?
+            .as_ref()
+            .map(JobView::from);
+    }
+    if gathered.job.is_none() && status.job_name.is_none() {
+        return Ok(());
+    }
+    // A pod of a former Task of this name has the same label, and another Job.
+    let job_uid = gathered.job.as_ref().map(|job| job.uid.clone());
+    let belongs = |pod: &PodView| match &job_uid {
+        Some(uid) => pod.owner_uid == *uid,
+        None => status.pod_name.as_ref() == Some(&pod.name),
+    };
+    let stored = context.stores.pods_of(task);
+    gathered.pods = stored
+        .iter()
+        .map(|pod| PodView::from(pod.as_ref()))
+        .filter(belongs)
+        .collect();
+    let over = |pods: &[PodView]| newest(pods).is_some_and(PodView::is_over);
+    if gathered.job.as_ref().is_some_and(|j| j.finished.is_some()) && !over(&gathered.pods) {
+        // The Job's end was seen before its pod's; the pod holds the outputs.
+        let api = Api::<Pod>::namespaced(context.client.clone(), &namespace);
+        let selector = ListParams::default().labels(&format!("{}={name}", labels::TASK));
+        let live = apply::timed("list pods", api.list(&selector)).await?;
+        let live: Vec<PodView> = live.items.iter().map(PodView::from).filter(belongs).collect();
+        if !live.is_empty() {
+            gathered.pods = live;
+        }
+    }
+    if let Some(pod) = newest(&gathered.pods).filter(|pod| needs_log(pod, &status)) {
+        gathered.log_outputs = apply::read_outputs(context, &namespace, pod).await?;
+    }
+    Ok(())
+}
+
+/// Returns true for a pod whose image wrote no report and whose log was not read yet.
+fn needs_log(pod: &PodView, status: &TaskStatus) -> bool {
+    let known = status.attempts.iter().any(|a| a.pod_name == pod.name);
+    !known && pod.agent_ended().is_some_and(|ended| ended.report.is_none())
+}
+
+fn rivals(task: &Task, context: &Context, key: &branch_lock::Key) -> Vec<(Arc<Task>, bool)> {
+    let (namespace, name, branch) = (task.namespace(), task.name_any(), task.spec.branch());
+    let same_branch = |other: &Task| {
+        other.spec.branch() == branch
+            && !has_ended(other)
+            && other.namespace() == namespace
+            && other.name_any() != name
+    };
+    let others = context.stores.tasks.state_filter(same_branch);
+    let of_key = others.into_iter().filter(|other| {
+        let workspace = referenced(
+            other,
+            &context.stores.workspaces,
+            other.spec.workspace_ref.as_ref(),
+        );
+        branch_lock::key(other, workspace.as_deref()).as_ref() == Some(key)
+    });
+    of_key
+        .map(|other| (Arc::clone(&other), has_job(&other, context)))
+        .collect()
+}
+
+fn has_job(task: &Task, context: &Context) -> bool {
+    task.status.as_ref().is_some_and(|s| s.job_name.is_some())
+        || context.stores.jobs.get(&of_name::<Job>(task)).is_some()
+}
+
+fn of_name<K: Resource<DynamicType = ()>>(task: &Task) -> ObjectRef<K> {
+    ObjectRef::new(&task.name_any()).within(&task.namespace().unwrap_or_default())
+}
+
+impl Gathered {
+    /// Returns what was read in the form that the rules take. `claimed_by` is the UID of the Task whose Job was created
+    /// for the branch a moment ago.
+    pub fn observed<'a>(
+        &'a self,
+        task: &'a Task,
+        context: &Context,
+        claimed_by: Option<&str>,
+    ) -> Observed<'a> {
+        let name = task.metadata.name.as_deref().unwrap_or_default();
+        let find = |wanted: &str| {
+            self.siblings
+                .iter()
+                .map(Arc::as_ref)
+                .find(|t| t.metadata.name.as_deref() == Some(wanted))
+        };
+        let rivals = self.rivals.iter().map(|(rival, has_job)| {
+            let claimed = claimed_by.is_some() && rival.metadata.uid.as_deref() == claimed_by;
+            Rival {
+                task: rival,
+                has_job: *has_job || claimed,
+            }
+        });
+        Observed {
+            task,
+            job: self.job.clone(),
+            pods: self.pods.clone(),
+            workspace: named(task.spec.workspace_ref.as_ref(), self.workspace.as_deref()),
+            agent_config: named(task.spec.agent_config_ref.as_ref(), self.agent_config.as_deref()),
+            dependencies: dependencies::look(task, name, &find),
+            rivals: rivals.collect(),
+            awaited: self.awaited,
+            log_outputs: self.log_outputs.clone(),
+            image_pull_limit: context.image_pull_limit,
+            now: context.clock.now(),
+        }
+    }
+}
+
+fn named<'a, K>(reference: Option<&'a NameRef>, object: Option<&'a K>) -> Named<'a, K> {
+    match (reference, object) {
+        (None, _) => Named::No,
+        (Some(_), Some(object)) => Named::Found(object),
+        (Some(reference), None) => Named::Missing(&reference.name),
+    }
+}
+
+/// Returns the object that a Task refers to, if it is there.
+pub fn referenced<K>(task: &Task, store: &Store<K>, reference: Option<&NameRef>) -> Option<Arc<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let reference = reference?;
+    store.get(&ObjectRef::new(&reference.name).within(&task.namespace()?))
+}
+
+/// Returns true for a Task in a terminal phase.
+#[must_use]
+pub fn has_ended(task: &Task) -> bool {
+    task.status
+        .as_ref()
+        .and_then(|s| s.phase)
+        .is_some_and(TaskPhase::is_terminal)
+}
+
+/// Returns true for a Task that waits for its branch.
+#[must_use]
+pub fn is_queued(task: &Task) -> bool {
+    task.status.as_ref().and_then(|s| s.reason) == Some(TaskReason::WaitingForBranch)
+}
