@@ -103,6 +103,8 @@ IMAGES := operator workspace claude-code fixtures
 ARCHIVES := $(STATE)/cache/images
 LOADED := $(STATE)/loaded
 
+restart_operator := -n axon-system rollout restart deployment/axon-operator
+restart_fixtures := -n axon-fixtures rollout restart deployment/fixtures
 dockerfile_operator := images/operator/Dockerfile
 dockerfile_workspace := images/workspace/Dockerfile
 dockerfile_claude-code := images/claude-code/Dockerfile
@@ -147,6 +149,8 @@ image-local-$(1): $(LOADED)/$(1)
 $(LOADED)/$(1): $(ARCHIVES)/$(1).tar
 	@mkdir -p $(LOADED)
 	$(BIN)/axon-cluster load-image $$<
+	@# The tag stays the same, so what runs already would go on with the old image.
+	@kubectl $$(restart_$(1)) >/dev/null 2>&1 || true
 	@touch $$@
 
 image-existing-$(1) image-kind-$(1): $$(files_$(1))

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod bench;
+mod cut;
 mod failures;
 mod install;
 mod plugin;
