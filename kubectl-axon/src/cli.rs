@@ -6,29 +6,33 @@ use std::path::{Path, PathBuf};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{delete, get, init, install, logs, run, uninstall, version};
-use crate::connection::ConnectionArgs;
+use crate::connection::{self, ConnectionArgs};
+use crate::error::EXIT_CODES;
 
 /// How usage lines name the program when kubectl starts it.
 pub const PLUGIN: &str = "kubectl axon";
 /// How usage lines name the program when it is started as `axon`.
 pub const STANDALONE: &str = "axon";
 
-const EXIT_CODES: &str = "\
-Exit codes: 0 ok, 1 error, 2 wrong usage, 3 the watched task failed, 4 timed out, 5 not found,
-130 interrupted";
+/// Widest that help gets, however wide the terminal is.
+pub const WIDTH: usize = 100;
+
+/// Stands below the help of every command, which leaves out the options that all of them take.
+const OPTIONS: &str =
+    "Use \"kubectl axon options\" for the options of all commands, such as --namespace and --context.";
 
 /// Runs AI coding agents as Kubernetes Jobs
 #[derive(Parser, Debug)]
 #[command(
     name = "kubectl-axon",
     version,
-    disable_help_subcommand = true,
-    after_help = EXIT_CODES,
-    max_term_width = 100
+    after_help = exit_codes(),
+    args_override_self = true,
+    max_term_width = WIDTH
 )]
 pub struct Cli {
     /// Path of the configuration file [default: ~/.axon/config.yaml]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_parser = connection::path)]
     pub config: Option<PathBuf>,
     /// kubectl's flags.
     #[command(flatten)]
@@ -42,9 +46,6 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Create a task: one run of an agent
-    ///
-    /// Credentials and a workspace come from the configuration file (kubectl axon init writes one to fill in),
-    /// unless flags name others. Nothing is created before all input is known to be valid.
     Run(Box<run::Args>),
     /// Print what the agent of a task says and does
     Logs(logs::Args),
@@ -58,6 +59,8 @@ pub enum Command {
     Uninstall(uninstall::Args),
     /// Write a configuration file to fill in
     Init(init::Args),
+    /// List the options that all commands take
+    Options,
     /// Print the versions of this program and of the operator
     Version(version::Args),
 }
@@ -76,7 +79,15 @@ pub fn program_name(argv0: Option<&OsStr>) -> &'static str {
 /// Returns the commands as clap knows them.
 #[must_use]
 pub fn command(program: &'static str) -> clap::Command {
-    let command = Cli::command().bin_name(program);
+    // As in kubectl, the many options of all commands would bury a command's own.
+    let command = Cli::command()
+        .bin_name(program)
+        .mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg })
+        .mut_subcommands(|subcommand| match subcommand.get_name() {
+            "options" => subcommand,
+            _ => with_footer(subcommand, OPTIONS),
+        });
+    let command = with_footer(command, OPTIONS);
     if program == STANDALONE {
         addressed(command)
     } else {
@@ -84,20 +95,41 @@ pub fn command(program: &'static str) -> clap::Command {
     }
 }
 
+fn exit_codes() -> String {
+    let codes = EXIT_CODES.map(|(code, meaning)| format!("{code} {meaning}"));
+    format!("Exit codes: {}", codes.join(", "))
+}
+
+/// Returns the options that all commands take, as a command that has only these, and shows them.
+#[must_use]
+pub fn options() -> clap::Command {
+    let command = Cli::command();
+    let all = command.get_arguments().filter(|arg| arg.is_global_set()).cloned();
+    clap::Command::new("options")
+        .args(all.map(|arg| arg.global(false)))
+        .disable_help_flag(true)
+        .max_term_width(WIDTH)
+        .help_template("{all-args}")
+}
+
+fn with_footer(command: clap::Command, footer: &str) -> clap::Command {
+    let text = match command.get_after_help() {
+        Some(text) => format!("{text}\n\n{footer}"),
+        None => footer.to_owned(),
+    };
+    command.after_help(text)
+}
+
 /// Texts of help name commands as the program was called.
 fn addressed(command: clap::Command) -> clap::Command {
-    let own = |text: Option<&clap::builder::StyledStr>| {
-        text.map(|text| text.to_string().replace("kubectl axon ", "axon "))
-    };
-    let (after, about) = (own(command.get_after_help()), own(command.get_long_about()));
-    let mut command = command.mut_subcommands(addressed);
-    if let Some(text) = after {
-        command = command.after_help(text);
+    let after = command
+        .get_after_help()
+        .map(|text| text.to_string().replace("kubectl axon ", "axon "));
+    let command = command.mut_subcommands(addressed);
+    match after {
+        Some(text) => command.after_help(text),
+        None => command,
     }
-    if let Some(text) = about {
-        command = command.long_about(text);
-    }
-    command
 }
 
 /// Reads the command line.

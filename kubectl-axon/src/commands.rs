@@ -5,6 +5,7 @@ pub mod get;
 pub mod init;
 pub mod install;
 pub mod logs;
+pub mod options;
 pub mod run;
 pub mod uninstall;
 pub mod version;
@@ -55,8 +56,8 @@ impl Globals {
 /// Whatever the command could not do.
 pub async fn execute(ui: &Ui, cli: Cli) -> Result<()> {
     let globals = Globals {
-        connection: cli.connection,
-        config: cli.config,
+        connection: cli.connection.without_blanks(),
+        config: cli.config.filter(|path| !path.as_os_str().is_empty()),
     };
     match cli.command {
         Command::Run(args) => Box::pin(run::execute(ui, &globals, *args)).await,
@@ -66,6 +67,7 @@ pub async fn execute(ui: &Ui, cli: Cli) -> Result<()> {
         Command::Install(args) => Box::pin(install::execute(ui, &globals, args)).await,
         Command::Uninstall(args) => Box::pin(uninstall::execute(ui, &globals, args)).await,
         Command::Init(args) => init::execute(ui, &globals, &args),
+        Command::Options => options::execute(ui),
         Command::Version(args) => Box::pin(version::execute(ui, &globals, args)).await,
     }
 }

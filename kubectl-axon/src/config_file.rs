@@ -47,18 +47,49 @@ pub struct WorkspaceConfig {
     pub token: Option<String>,
 }
 
-const KEYS: [&str; 9] = [
-    "oauthToken",
-    "apiKey",
-    "secret",
-    "credentialType",
-    "type",
-    "model",
-    "namespace",
-    "agentConfig",
-    "workspace",
+/// A key of the file, and what it is for.
+pub type Key = (&'static str, &'static str);
+
+/// The keys of the file.
+pub const KEYS: [Key; 9] = [
+    (
+        "oauthToken",
+        "OAuth token of the agent's provider; a Secret is made from it. `none` if the agent needs no credential",
+    ),
+    (
+        "apiKey",
+        "API key of the agent's provider, instead of `oauthToken`; a Secret is made from it, or `none`",
+    ),
+    ("secret", "Name of a Secret that exists already, instead of both"),
+    (
+        "credentialType",
+        "What `secret` holds: `api-key` (the default), `oauth` or `none`",
+    ),
+    (
+        "type",
+        "Agent: `claude-code` (the default), `codex`, `gemini` or `opencode`",
+    ),
+    ("model", "Model, instead of the agent's default"),
+    ("namespace", "Namespace, instead of the context's"),
+    ("agentConfig", "Name of an AgentConfig"),
+    (
+        "workspace",
+        "The repository that agents work on; a map of the keys below",
+    ),
 ];
-const WORKSPACE_KEYS: [&str; 4] = ["name", "repo", "ref", "token"];
+/// The keys below `workspace`.
+pub const WORKSPACE_KEYS: [Key; 4] = [
+    (
+        "name",
+        "Name of a Workspace that exists already; wins over the others",
+    ),
+    ("repo", "URL of the repository; a Workspace is made from it"),
+    ("ref", "Branch, tag or commit to begin at"),
+    (
+        "token",
+        "GitHub token for private repositories, pushes and pull requests; a Secret is made from it",
+    ),
+];
 
 /// A file that was read, and what there is to warn about.
 #[derive(Default)]
@@ -148,8 +179,8 @@ fn parse(text: &str, shown: &str) -> Result<Loaded> {
 
 /// Names the key whose value is of the wrong type, without showing the value.
 fn not_text(value: &Value) -> Option<String> {
-    let fault = |keys: &[&str], map: &Value, prefix: &str| {
-        keys.iter().find_map(|key| match map.get(*key) {
+    let fault = |keys: &[Key], map: &Value, prefix: &str| {
+        keys.iter().find_map(|(key, _)| match map.get(*key) {
             None | Some(Value::Null) => None,
             Some(Value::String(_)) if *key != "workspace" => None,
             Some(Value::Object(_)) if *key == "workspace" => None,
@@ -165,16 +196,16 @@ fn not_text(value: &Value) -> Option<String> {
 
 fn unknown_keys<'a>(
     keys: impl Iterator<Item = &'a String>,
-    known: &[&str],
+    known: &[Key],
     prefix: &str,
     shown: &str,
 ) -> Vec<String> {
     let plain = |key: &str| key.to_ascii_lowercase().replace(['-', '_'], "");
-    keys.filter(|key| !known.contains(&key.as_str()))
+    keys.filter(|key| known.iter().all(|(k, _)| k != key))
         .map(|key| {
-            let meant = known.iter().find(|k| plain(k) == plain(key));
+            let meant = known.iter().find(|(k, _)| plain(k) == plain(key));
             let meant = meant
-                .map(|k| format!(" (did you mean {prefix}{k}?)"))
+                .map(|(k, _)| format!(" (did you mean {prefix}{k}?)"))
                 .unwrap_or_default();
             format!("config file {shown}: unknown key {prefix}{key} is ignored{meant}")
         })

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
 use http::{HeaderName, HeaderValue};
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError, NamedAuthInfo, NamedCluster};
 use kube::config::{Cluster as KubeCluster, Context, NamedContext};
@@ -12,100 +11,14 @@ use kube::{Client, Config};
 use crate::cluster::Cluster;
 use crate::error::{CliError, Kind, Result, Target};
 
+mod flags;
 mod proxy;
+
+pub use flags::ConnectionArgs;
+pub(crate) use flags::path;
 
 /// Longest wait for an answer when --request-timeout says nothing.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-const HEADING: &str = "Connection options (as in kubectl)";
-
-/// The flags that every kubectl command has; valid in any position.
-#[derive(Args, Debug, Clone, Default)]
-#[command(next_help_heading = HEADING)]
-pub struct ConnectionArgs {
-    /// Namespace to work in
-    #[arg(short, long, global = true, value_name = "NAMESPACE")]
-    pub namespace: Option<String>,
-    /// Context of the kubeconfig to use
-    #[arg(long, global = true, value_name = "NAME")]
-    pub context: Option<String>,
-    /// Path of the kubeconfig file
-    #[arg(long, global = true, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
-    /// Cluster of the kubeconfig to use
-    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
-    pub cluster: Option<String>,
-    /// User of the kubeconfig to use
-    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
-    pub user: Option<String>,
-    /// Address of the API server
-    #[arg(short, long, global = true, value_name = "URL", hide_short_help = true)]
-    pub server: Option<String>,
-    /// Bearer token for the API server
-    #[arg(long, global = true, value_name = "TOKEN", hide_short_help = true)]
-    pub token: Option<String>,
-    /// User to impersonate
-    #[arg(long = "as", global = true, value_name = "USER", hide_short_help = true)]
-    pub impersonate: Option<String>,
-    /// Group to impersonate (repeatable)
-    #[arg(
-        long = "as-group",
-        global = true,
-        value_name = "GROUP",
-        hide_short_help = true
-    )]
-    pub impersonate_group: Vec<String>,
-    /// UID to impersonate
-    #[arg(long = "as-uid", global = true, value_name = "UID", hide_short_help = true)]
-    pub impersonate_uid: Option<String>,
-    /// Certificate file of the authority that signed the server's certificate
-    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
-    pub certificate_authority: Option<String>,
-    /// Client certificate file
-    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
-    pub client_certificate: Option<String>,
-    /// Client key file
-    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
-    pub client_key: Option<String>,
-    /// Don't check the server's certificate (insecure)
-    #[arg(
-        long,
-        global = true,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        hide_short_help = true
-    )]
-    pub insecure_skip_tls_verify: Option<bool>,
-    /// Name that the server's certificate must have
-    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
-    pub tls_server_name: Option<String>,
-    /// Longest time to wait for an answer, such as 30s; 0 for no limit
-    #[arg(long, global = true, value_name = "DURATION", value_parser = request_timeout, hide_short_help = true)]
-    pub request_timeout: Option<Duration>,
-    /// Accepted for kubectl's sake; nothing is cached
-    #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
-    pub cache_dir: Option<String>,
-    /// Accepted for kubectl's sake; answers are not compressed
-    #[arg(
-        long,
-        global = true,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        hide_short_help = true
-    )]
-    pub disable_compression: Option<bool>,
-}
-
-/// Reads a duration, or a bare number of seconds as kubectl takes it.
-fn request_timeout(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    axon_api::godur::parse(text).map_err(|e| e.to_string())
-}
 
 impl ConnectionArgs {
     /// Connects. The namespace is the flag's, else `configured`, else the context's.
@@ -122,6 +35,7 @@ impl ConnectionArgs {
         let target = Target {
             server: config.cluster_url.to_string().trim_end_matches('/').to_owned(),
             context,
+            impersonated: self.impersonate.clone(),
         };
         let client = Client::try_from(config).map_err(|e| {
             CliError::new(format!("cannot set up the connection to {}: {e}", target.server))

@@ -5,6 +5,7 @@
 mod decide;
 mod observe;
 mod resume;
+mod sink;
 mod stream;
 mod summary;
 
@@ -13,10 +14,12 @@ use std::time::Duration;
 
 use axon_api::{Task, TaskPhase};
 use k8s_openapi::api::core::v1::Pod;
+use tokio::time::Instant;
 
 pub use decide::{container_state, explain_silence, pick};
 pub use observe::{newest, pods_of};
-pub use stream::{Sink, read_once};
+pub use sink::Sink;
+pub use stream::read_once;
 
 use self::decide::{Seen, Step};
 use self::observe::Observer;
@@ -26,6 +29,8 @@ use crate::output::{Style, Ui};
 
 /// After this long without any sign of an operator it is time to ask whether there is one.
 const OPERATOR_SILENCE: Duration = Duration::from_secs(10);
+/// What changes sooner than this is not said.
+const PASSING: Duration = Duration::from_millis(400);
 
 /// What of a log to show, and how.
 #[derive(Debug, Clone, Default)]
@@ -63,8 +68,9 @@ pub async fn run(ui: &Ui, cluster: &Cluster, name: &str, options: &Options) -> R
     tokio::select! {
         outcome = Box::pin(follow(ui, cluster, name, options)) => outcome,
         _ = tokio::signal::ctrl_c() => {
+            // Below the ^C that the terminal shows.
+            ui.tip("");
             if options.to_the_end {
-                ui.say("");
                 ui.say(&format!("task/{name} goes on without you; come back with: kubectl axon logs {name} -f{}", cluster.namespace_flag()));
             }
             Err(CliError::silent(Kind::Interrupted))
@@ -78,6 +84,10 @@ async fn follow(ui: &Ui, cluster: &Cluster, name: &str, options: &Options) -> Re
     let mut seen = Seen::default();
     loop {
         let Some(task) = observer.task() else {
+            // A Task that is deleted as soon as it ends, by its ttl, has ended all the same.
+            if let Some(task) = observer.deleted_task().filter(|task| has_ended(task)) {
+                return end(ui, name, task, &seen, options);
+            }
             return Err(CliError::of(
                 Kind::NotFound,
                 format!("task {name:?} in namespace {} was deleted", cluster.namespace),
@@ -85,10 +95,11 @@ async fn follow(ui: &Ui, cluster: &Cluster, name: &str, options: &Options) -> Re
         };
         match decide::next(task, observer.pod(), &seen, options) {
             Step::Wait(message) => {
-                teller.say(&message);
+                let due = teller.due(&message);
                 let silent = task.status.as_ref().is_none_or(|s| s.phase.is_none());
                 tokio::select! {
                     changed = observer.changed(&mut teller) => changed?,
+                    () = tokio::time::sleep_until(due), if !teller.has_said(&message) => teller.say(&message),
                     () = tokio::time::sleep(OPERATOR_SILENCE), if silent => {
                         teller.say("no operator has taken up the task yet; is one running? kubectl axon version");
                         observer.changed(&mut teller).await?;
@@ -97,7 +108,7 @@ async fn follow(ui: &Ui, cluster: &Cluster, name: &str, options: &Options) -> Re
             }
             Step::Stream { pod, container } => {
                 if let Some(introduction) = decide::introduction(container, &seen, options) {
-                    teller.say(introduction);
+                    ui.say_in(Style::Dim, introduction);
                 }
                 let agent = if container == axon_api::contract::container::AGENT {
                     Some(task.spec.agent)
@@ -153,10 +164,18 @@ fn uid(pod: &Pod) -> Option<String> {
     pod.metadata.uid.clone()
 }
 
+fn has_ended(task: &Task) -> bool {
+    let phase = task.status.as_ref().and_then(|s| s.phase);
+    phase.is_some_and(TaskPhase::is_terminal)
+}
+
 /// Says each thing once.
 pub(crate) struct Teller<'a> {
     ui: &'a Ui,
     said: HashSet<String>,
+    /// What is waited for, and since when.
+    current: Option<(String, Instant)>,
+    lost: bool,
 }
 
 impl<'a> Teller<'a> {
@@ -164,6 +183,39 @@ impl<'a> Teller<'a> {
         Self {
             ui,
             said: HashSet::new(),
+            current: None,
+            lost: false,
+        }
+    }
+
+    fn has_said(&self, message: &str) -> bool {
+        self.said.contains(message)
+    }
+
+    /// Returns when a message is to be said: what passes at once is not worth a line.
+    fn due(&mut self, message: &str) -> Instant {
+        let since = match &self.current {
+            Some((current, since)) if current == message => *since,
+            _ => Instant::now(),
+        };
+        self.current = Some((message.to_owned(), since));
+        since + PASSING
+    }
+
+    /// Says that the connection is lost, once for each loss.
+    fn lost(&mut self, why: &CliError) {
+        if !std::mem::replace(&mut self.lost, true) {
+            self.ui.say_in(
+                Style::Dim,
+                &format!("[wait] connection lost, trying again: {why}"),
+            );
+        }
+    }
+
+    /// Says that the connection is back, if it was said to be lost.
+    fn found(&mut self) {
+        if std::mem::take(&mut self.lost) {
+            self.ui.say_in(Style::Dim, "[wait] connected again");
         }
     }
 

@@ -82,6 +82,13 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
+/// Returns the lines of `text` as one, for the middle of a sentence.
+#[must_use]
+pub fn joined(text: &str) -> String {
+    let lines = text.lines().map(one_line).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("; ")
+}
+
 /// Returns `text` without characters that a terminal would obey, lines and tabs apart.
 #[must_use]
 pub fn printable(text: &str) -> String {
@@ -100,6 +107,21 @@ pub fn gist(text: &str, max: usize) -> String {
         Some((cut, _)) => format!("{}...", line.get(..cut).unwrap_or_default()),
         None => line,
     }
+}
+
+/// Returns `text` in at most `width` characters; what is left out is in the middle, as both ends tell things apart.
+#[must_use]
+pub fn shortened(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    if length <= width {
+        return text.to_owned();
+    }
+    let kept = width.saturating_sub(1);
+    let tail = kept / 2;
+    let head = text.chars().take(kept - tail);
+    head.chain(std::iter::once('…'))
+        .chain(text.chars().skip(length - tail))
+        .collect()
 }
 
 /// Returns `1 task`, `2 tasks`.
@@ -154,5 +176,9 @@ mod tests {
         assert_eq!(printable("a\r\n\tb\x1b]0;x\x07"), "a\n\tb\u{fffd}]0;x\u{fffd}");
         assert_eq!(gist("äöüß", 3), "äöü...");
         assert_eq!(gist("abc", 3), "abc");
+        assert_eq!(shortened("abcdefg", 7), "abcdefg");
+        assert_eq!(shortened("abcdefgh", 7), "abc…fgh");
+        assert_eq!(shortened("äbcdef", 4), "äb…f");
+        assert_eq!(joined("a\n\n b\x07\n"), "a; b\u{fffd}");
     }
 }

@@ -15,6 +15,8 @@ pub mod human;
 pub mod kinds;
 pub mod manifests;
 pub mod output;
+pub mod patience;
+pub mod reference;
 pub mod render;
 pub mod table;
 

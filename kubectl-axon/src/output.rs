@@ -73,6 +73,13 @@ impl Ui {
         }
     }
 
+    /// Returns the width of the terminal that stdout is; `None` if it is none.
+    #[must_use]
+    pub fn width(&self) -> Option<usize> {
+        let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
+        Some(usize::from(width.0)).filter(|width| *width > 0)
+    }
+
     /// Writes a line of data.
     ///
     /// # Errors
@@ -127,6 +134,13 @@ impl Ui {
         };
         // Talk that nobody can hear is no failure.
         io::stderr().write_all(line.as_bytes()).ok();
+    }
+
+    /// Writes a next step, for people: scripts that collect stderr do not get it.
+    pub fn tip(&self, text: &str) {
+        if io::stderr().is_terminal() {
+            self.say_in(Style::Dim, text);
+        }
     }
 
     /// Writes a warning.

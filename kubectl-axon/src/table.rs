@@ -6,8 +6,15 @@ use comfy_table::{ContentArrangement, Table as Grid, presets};
 #[derive(Debug, Clone)]
 pub struct Table {
     header: Vec<String>,
-    rows: Vec<Vec<String>>,
+    /// Each with the key it is sorted by.
+    rows: Vec<(String, Vec<String>)>,
+    gap: usize,
 }
+
+/// What an elastic column keeps at least.
+const LEAST: usize = 10;
+/// Spaces between columns, and where there is no room.
+const GAPS: [usize; 2] = [3, 2];
 
 impl Table {
     /// Returns a table without rows.
@@ -16,15 +23,57 @@ impl Table {
         Self {
             header,
             rows: Vec::new(),
+            gap: GAPS[0],
         }
     }
 
     /// Adds a row. An empty cell is shown as `-`, so that columns can be counted by programs.
-    pub fn row(&mut self, cells: Vec<String>) {
+    pub fn row(&mut self, key: &str, cells: Vec<String>) {
         let filled = cells
             .into_iter()
             .map(|cell| if cell.is_empty() { "-".to_owned() } else { cell });
-        self.rows.push(filled.collect());
+        self.rows.push((key.to_owned(), filled.collect()));
+    }
+
+    /// Sorts the rows by their keys; those with the same key stay as they are.
+    pub fn sort(&mut self) {
+        self.rows.sort_by(|(one, _), (other, _)| one.cmp(other));
+    }
+
+    /// Shortens the cells of elastic columns, the widest first, so that lines have `width` characters if possible.
+    pub fn fit(&mut self, width: usize, elastic: &[bool], widths: &mut Vec<usize>) {
+        widths.resize(self.header.len(), 0);
+        let all = std::iter::once(&self.header).chain(self.rows.iter().map(|(_, cells)| cells));
+        for cells in all {
+            for (width, cell) in widths.iter_mut().zip(cells) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let gaps = widths.len().saturating_sub(1);
+        for gap in GAPS {
+            self.gap = self.gap.min(gap);
+            let room = width.saturating_sub(gaps * self.gap);
+            while widths.iter().sum::<usize>() > room {
+                let soft = widths
+                    .iter_mut()
+                    .zip(elastic)
+                    .filter(|(w, soft)| **soft && **w > LEAST);
+                let Some((widest, _)) = soft.max_by_key(|(w, _)| **w) else {
+                    break;
+                };
+                *widest -= 1;
+            }
+            if widths.iter().sum::<usize>() <= room {
+                break;
+            }
+        }
+        for (_, cells) in &mut self.rows {
+            for ((cell, width), soft) in cells.iter_mut().zip(widths.iter()).zip(elastic) {
+                if *soft {
+                    *cell = crate::human::shortened(cell, *width);
+                }
+            }
+        }
     }
 
     /// Returns true when there are no rows.
@@ -48,12 +97,13 @@ impl Table {
         if with_header {
             grid.set_header(pad(&self.header));
         }
-        for row in self.rows.drain(..) {
+        for (_, row) in self.rows.drain(..) {
             grid.add_row(pad(&row));
         }
+        let padding = u16::try_from(self.gap).unwrap_or(1);
         let last = grid.column_count().saturating_sub(1);
         for (index, column) in grid.column_iter_mut().enumerate() {
-            column.set_padding((0, if index == last { 0 } else { 3 }));
+            column.set_padding((0, if index == last { 0 } else { padding }));
         }
         for (width, found) in widths.iter_mut().zip(grid.column_max_content_widths()) {
             *width = (*width).max(usize::from(found));
@@ -73,8 +123,8 @@ mod tests {
     #[test]
     fn columns_are_three_spaces_apart_and_lines_have_no_tail() {
         let mut table = Table::new(texts(&["NAME", "PHASE", "AGE"]));
-        table.row(texts(&["a-long-name", "", "3d4h"]));
-        table.row(texts(&["ü", "Running", "5s"]));
+        table.row("", texts(&["a-long-name", "", "3d4h"]));
+        table.row("", texts(&["ü", "Running", "5s"]));
         let lines = table.lines(true, &mut Vec::new());
         assert_eq!(
             lines,
@@ -91,9 +141,36 @@ mod tests {
     fn later_rows_keep_the_columns() {
         let mut widths = Vec::new();
         let mut table = Table::new(texts(&["NAME", "AGE"]));
-        table.row(texts(&["a-long-name", "1s"]));
+        table.row("", texts(&["a-long-name", "1s"]));
         table.lines(true, &mut widths);
-        table.row(texts(&["b", "2s"]));
+        table.row("", texts(&["b", "2s"]));
         assert_eq!(table.lines(false, &mut widths), ["b             2s"]);
+    }
+
+    #[test]
+    fn lines_fit_a_terminal_where_they_can() {
+        let mut table = Table::new(texts(&["NAME", "BRANCH", "AGE"]));
+        let mut widths = Vec::new();
+        table.row("2", texts(&["a", "feature/a-long-name-of-a-branch", "1s"]));
+        table.row("1", texts(&["b", "main", "2m"]));
+        table.sort();
+        table.fit(31, &[false, true, false], &mut widths);
+        let lines = table.lines(true, &mut widths);
+        assert_eq!(
+            lines,
+            [
+                "NAME   BRANCH               AGE",
+                "b      main                 2m",
+                "a      feature/a…a-branch   1s",
+            ]
+        );
+        // A name that is longer than all before takes its room from the branch.
+        table.row(
+            "",
+            texts(&["a-longer-name", "feature/a-long-name-of-a-branch", "1s"]),
+        );
+        table.fit(31, &[false, true, false], &mut widths);
+        let lines = table.lines(false, &mut widths);
+        assert_eq!(lines, ["a-longer-name  featu…anch  1s"]);
     }
 }

@@ -51,23 +51,35 @@ pub fn cluster_kubeconfig() -> Result<PathBuf> {
 /// # Errors
 /// If it has not been built.
 pub fn plugin_program() -> Result<PathBuf> {
-    const NAME: &str = "kubectl-axon";
-    if let Some(program) = std::env::var_os("AXON_BIN") {
+    built_program("kubectl-axon", "AXON_BIN")
+}
+
+/// Returns the program that runs agents: `AXON_TEST_AGENT`, or the one built beside the running test, or the newest
+/// in `target`.
+///
+/// # Errors
+/// If it has not been built.
+pub fn agent_program() -> Result<PathBuf> {
+    built_program("axon-agent", "AXON_TEST_AGENT")
+}
+
+fn built_program(name: &str, variable: &str) -> Result<PathBuf> {
+    if let Some(program) = std::env::var_os(variable) {
         return Ok(program.into());
     }
     // A test runs as target/PROFILE/deps/NAME-HASH.
     let running = std::env::current_exe()?;
-    let beside = running.ancestors().nth(2).map(|profile| profile.join(NAME));
+    let beside = running.ancestors().nth(2).map(|profile| profile.join(name));
     if let Some(beside) = beside.filter(|path| path.is_file()) {
         return Ok(beside);
     }
-    let built = ["debug", "release"].map(|profile| root().join("target").join(profile).join(NAME));
+    let built = ["debug", "release"].map(|profile| root().join("target").join(profile).join(name));
     let newest = built
         .into_iter()
         .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
         .max();
     match newest {
         Some((_, path)) => Ok(path),
-        None => anyhow::bail!("{NAME} has not been built: run `cargo build -p {NAME}` first"),
+        None => anyhow::bail!("{name} has not been built: run `cargo build -p {name}` first"),
     }
 }

@@ -1,6 +1,14 @@
 //! The agent CLIs: how each is started, and what its output stream says. One file per agent.
 
 pub mod claude_code;
+pub mod codex;
+pub mod gemini;
+pub mod journal;
+pub mod mcp;
+pub mod opencode;
+pub mod plugin;
+pub mod provider;
+pub mod tokens;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,17 +18,24 @@ use axon_api::agents::AgentType;
 use axon_api::contract::env as names;
 use axon_api::usage::Usage;
 
+use crate::agent::plugin::Plugin;
 use crate::env::Env;
 use crate::failure::Failure;
+
+pub use self::provider::{provider_reason, said};
+pub use self::tokens::Tokens;
 
 /// An agent CLI.
 pub trait Agent {
     /// Name of its program, for messages.
     fn program(&self) -> &'static str;
-    /// Returns how to start it. Pure: what must be on disk is in [`Launch::files`].
-    fn launch(&self, setup: &Setup<'_>) -> Launch;
-    /// Returns a reader of its standard output.
-    fn stream(&self) -> Box<dyn Stream + Send>;
+    /// Returns how to start it. Pure: what must be on disk is in [`Launch::files`] and [`Launch::programs`].
+    ///
+    /// # Errors
+    /// `InvalidConfig` for what this agent can't do.
+    fn launch(&self, setup: &Setup<'_>) -> Result<Launch, Failure>;
+    /// Returns a reader of its standard output, and of what else it tells in the environment `env`.
+    fn stream(&self, env: &Env) -> Box<dyn Stream + Send>;
 }
 
 /// What a run gives to the agent.
@@ -36,8 +51,8 @@ pub struct Setup<'a> {
     pub instructions: Option<String>,
     /// MCP servers, as `{"mcpServers": {...}}` with at least one.
     pub mcp_servers: Option<String>,
-    /// Directory of each plugin.
-    pub plugins: Vec<PathBuf>,
+    /// The plugins, by name.
+    pub plugins: Vec<Plugin>,
 }
 
 /// How to start an agent.
@@ -51,6 +66,8 @@ pub struct Launch {
     pub unset: Vec<&'static str>,
     /// Files to write first, readable for the user alone.
     pub files: Vec<(PathBuf, String)>,
+    /// Programs to write first, likewise.
+    pub programs: Vec<(PathBuf, String)>,
     /// Standard input.
     pub stdin: Vec<u8>,
 }
@@ -83,7 +100,7 @@ pub trait Stream {
     /// Takes one line, with or without its line end.
     fn line(&mut self, line: &[u8]) -> Line;
     /// Returns what was consumed up to here.
-    fn usage(&self) -> Usage;
+    fn usage(&mut self) -> Usage;
     /// Returns the last event's verdict, if there was such an event.
     fn verdict(&self) -> Option<Verdict>;
 }
@@ -98,48 +115,12 @@ pub fn of(env: &Env) -> Result<&'static dyn Agent, Failure> {
     };
     match name.parse() {
         Ok(AgentType::ClaudeCode) => Ok(&claude_code::ClaudeCode),
-        _ => Err(Failure::invalid(format!(
+        Ok(AgentType::Codex) => Ok(&codex::Codex),
+        Ok(AgentType::Gemini) => Ok(&gemini::Gemini),
+        Ok(AgentType::OpenCode) => Ok(&opencode::OpenCode),
+        Err(_) => Err(Failure::invalid(format!(
             "agent type {name} is not supported by this image"
         ))),
-    }
-}
-
-/// Returns the reason behind an error of a model provider, from its HTTP status or, without one, from its text.
-#[must_use]
-pub fn provider_reason(status: Option<u16>, text: &str) -> TaskReason {
-    const AUTH: [&str; 9] = [
-        "not logged in",
-        "please run /login",
-        "invalid api key",
-        "invalid x-api-key",
-        "invalid bearer token",
-        "failed to authenticate",
-        "authentication_error",
-        "permission_error",
-        "token has expired",
-    ];
-    const RATE: [&str; 6] = [
-        "(429)",
-        "error: 429",
-        "rate limit",
-        "rate_limit_error",
-        "usage limit reached",
-        "hit your limit",
-    ];
-    match status {
-        Some(401 | 403) => return TaskReason::AuthFailed,
-        Some(429) => return TaskReason::RateLimited,
-        Some(_) => return TaskReason::AgentError,
-        None => {}
-    }
-    let text = text.to_ascii_lowercase();
-    let any = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
-    if any(&AUTH) {
-        TaskReason::AuthFailed
-    } else if any(&RATE) {
-        TaskReason::RateLimited
-    } else {
-        TaskReason::AgentError
     }
 }
 
@@ -148,32 +129,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_agent_without_an_adapter_is_refused_by_name() {
+    fn every_type_has_an_agent_and_any_other_is_refused_by_name() {
         let of = |name: &str| super::of(&[(names::AGENT_TYPE, name)].into_iter().collect());
-        assert!(of("claude-code").is_ok());
-        for name in ["codex", "nonsense"] {
-            let failure = of(name).err().unwrap();
-            assert_eq!(
-                failure.message,
-                format!("agent type {name} is not supported by this image")
-            );
-            assert_eq!(failure.reason, TaskReason::InvalidConfig);
-        }
-        assert!(of("").is_err());
-    }
-
-    #[test]
-    fn a_status_says_more_than_words() {
-        for (status, text, reason) in [
-            (Some(401), "", TaskReason::AuthFailed),
-            (Some(403), "", TaskReason::AuthFailed),
-            (Some(429), "", TaskReason::RateLimited),
-            (Some(500), "rate limit", TaskReason::AgentError),
-            (None, "Not logged in · Please run /login", TaskReason::AuthFailed),
-            (None, "Claude usage limit reached", TaskReason::RateLimited),
-            (None, "it broke", TaskReason::AgentError),
+        for (name, program) in [
+            ("claude-code", "claude"),
+            ("codex", "codex"),
+            ("gemini", "gemini"),
+            ("opencode", "opencode"),
         ] {
-            assert_eq!(provider_reason(status, text), reason, "{status:?} {text}");
+            assert_eq!(of(name).unwrap_or_else(|e| panic!("{e}")).program(), program);
         }
+        let failure = of("nonsense").err().unwrap();
+        assert_eq!(
+            failure.message,
+            "agent type nonsense is not supported by this image"
+        );
+        assert_eq!(failure.reason, TaskReason::InvalidConfig);
+        assert!(of("").is_err());
     }
 }

@@ -47,11 +47,12 @@ impl Env {
             .map_or_else(|| axon_api::contract::HOME_DIR.into(), Path::to_owned)
     }
 
-    /// Returns true when `program` is a file in one of the directories of `PATH`.
+    /// Returns the file that `program` is in the directories of `PATH`.
     #[must_use]
-    pub fn has_program(&self, program: &str) -> bool {
-        self.get("PATH")
-            .is_some_and(|path| std::env::split_paths(path).any(|dir| dir.join(program).is_file()))
+    pub fn program(&self, program: &str) -> Option<PathBuf> {
+        let path = self.get("PATH")?;
+        let mut files = std::env::split_paths(path).map(|dir| dir.join(program));
+        files.find(|file| file.is_file())
     }
 
     fn get(&self, name: &str) -> Option<&OsStr> {

@@ -53,10 +53,11 @@ fn run(
 ) -> Result<(Report, u8), Failure> {
     let agent = agent::of(env)?;
     let setup = input::read(env, args)?;
-    let launch = agent.launch(&setup);
+    let launch = agent.launch(&setup)?;
     write_files(&launch)?;
 
-    let ended = Running::start(agent, launch, checkpoint)?.wait(process::grace(env));
+    let stream = agent.stream(env);
+    let ended = Running::start(agent, launch, stream, checkpoint)?.wait(process::grace(env));
     let outcome = conclude(agent.program(), &ended);
     let mut report = Report {
         reason: outcome.reason,
@@ -85,7 +86,7 @@ fn scrubbed(report: Report, secrets: &Secrets) -> Report {
 }
 
 fn write_files(launch: &Launch) -> Result<(), Failure> {
-    let write = |path: &Path, text: &str| -> io::Result<()> {
+    let write = |path: &Path, text: &str, mode: u32| -> io::Result<()> {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
@@ -93,12 +94,14 @@ fn write_files(launch: &Launch) -> Result<(), Failure> {
             .write(true)
             .create(true)
             .truncate(true)
-            .mode(0o600)
+            .mode(mode)
             .open(path)?;
         file.write_all(text.as_bytes())
     };
-    for (path, text) in &launch.files {
-        write(path, text)
+    let files = launch.files.iter().map(|file| (file, 0o600));
+    let programs = launch.programs.iter().map(|program| (program, 0o700));
+    for ((path, text), mode) in files.chain(programs) {
+        write(path, text, mode)
             .map_err(|error| Failure::invalid(format!("can't write {}: {error}", path.display())))?;
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use axon_api::agents::{AgentType, CredentialType};
 use axon_api::contract::env as names;
+use serde_json::Value;
 use url::Url;
 
 use crate::env::Env;
@@ -9,11 +10,17 @@ use crate::env::Env;
 /// Shorter values are no tokens, and hiding them would garble ordinary text.
 const SHORTEST: usize = 8;
 /// Credentials that a pod may carry besides those that Tasks inject.
-const OTHER_VARIABLES: [&str; 4] = [
+const OTHER_VARIABLES: [&str; 10] = [
     "ANTHROPIC_AUTH_TOKEN",
-    "OPENAI_API_KEY",
-    "GOOGLE_API_KEY",
     "AWS_BEARER_TOKEN_BEDROCK",
+    "DEEPSEEK_API_KEY",
+    "GOOGLE_API_KEY",
+    "GOOGLE_GENERATIVE_AI_API_KEY",
+    "GROQ_API_KEY",
+    "MISTRAL_API_KEY",
+    "OPENAI_API_KEY",
+    "OPENROUTER_API_KEY",
+    "XAI_API_KEY",
 ];
 
 /// Values that must not be seen.
@@ -43,7 +50,8 @@ impl Secrets {
         let values = injected
             .chain(git)
             .chain(OTHER_VARIABLES)
-            .filter_map(|name| env.text(name).map(str::to_owned))
+            .filter_map(|name| env.text(name))
+            .flat_map(with_parts)
             .chain(password);
         Self::new(values)
     }
@@ -69,6 +77,27 @@ impl Secrets {
             .fold(text.to_owned(), |text, secret| text.replace(secret, "***"));
         without_userinfo(&text)
     }
+}
+
+/// Returns a credential, and the texts in it if it is a JSON document, as what a log-in leaves is.
+fn with_parts(credential: &str) -> Vec<String> {
+    fn collect(value: Value, texts: &mut Vec<String>) {
+        match value {
+            Value::String(text) => texts.push(text),
+            Value::Array(values) => values.into_iter().for_each(|value| collect(value, texts)),
+            Value::Object(fields) => fields
+                .into_iter()
+                // The kind of log-in is no secret, and a word that messages use.
+                .filter(|(key, _)| key != "auth_mode")
+                .for_each(|(_, value)| collect(value, texts)),
+            _ => {}
+        }
+    }
+    let mut texts = vec![credential.to_owned()];
+    if let Ok(document @ Value::Object(_)) = serde_json::from_str(credential) {
+        collect(document, &mut texts);
+    }
+    texts
 }
 
 /// Returns `text` without `user:password@` in URLs, and without `user@` in http(s) ones, where the user may be a
@@ -130,6 +159,16 @@ mod tests {
         assert_eq!(
             Secrets::of(&env).scrub("a ghp_12345678-longer b ghp_12345678 c short d passpass1"),
             "a *** b *** c short d ***"
+        );
+    }
+
+    #[test]
+    fn the_tokens_of_a_log_in_are_hidden_one_by_one() {
+        let login = r#"{"auth_mode":"chatgptAuth","tokens":{"access_token":"access-1234","list":["refresh-1234"]},"n":1}"#;
+        let env: Env = [("CODEX_API_KEY", login)].into_iter().collect();
+        assert_eq!(
+            Secrets::of(&env).scrub(&format!("access-1234 refresh-1234 chatgptAuth {login}")),
+            "*** *** chatgptAuth ***"
         );
     }
 }

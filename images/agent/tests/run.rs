@@ -189,8 +189,11 @@ fn what_can_t_run_is_an_invalid_configuration() {
     command.args(["run"]);
     assert!(fault(command).starts_with("the prompt is empty"));
     let mut command = pod.command();
-    command.args(["run", "x"]).env("AXON_AGENT_TYPE", "gemini");
-    assert_eq!(fault(command), "agent type gemini is not supported by this image");
+    command.args(["run", "x"]).env("AXON_AGENT_TYPE", "nonsense");
+    assert_eq!(
+        fault(command),
+        "agent type nonsense is not supported by this image"
+    );
     let mut command = pod.command();
     command.args(["run", "x"]).env("PATH", "/nowhere");
     assert!(fault(command).starts_with("can't start claude"));

@@ -1,22 +1,25 @@
 //! `get`: shows objects of the four kinds.
 
-use std::time::Duration;
+mod rows;
+mod watch;
 
 use clap::Parser;
-use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
-use kube::api::{DynamicObject, ListParams, WatchEvent, WatchParams};
+use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
+use self::rows::Rows;
 use super::Globals;
 use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Kind as Failure, Result};
 use crate::kinds::{Column, Kind, columns, detail, parse_arguments};
 use crate::output::{Format, Notation, Ui};
-use crate::table::Table;
 
 const EXAMPLES: &str = "\
 Types: task, taskspawner (ts), workspace (ws), agentconfig (ac)
+
+Tasks come in the order of their age, the newest last. On a terminal that is too narrow, long
+branches and URLs are shortened; -o wide shows all of them.
 
 Examples:
   kubectl axon get tasks
@@ -34,8 +37,8 @@ pub struct Args {
     /// Names of the objects
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// What to print
-    #[arg(short, long, value_name = "FORMAT")]
+    /// What to print: json, yaml, name, or a table with more columns (wide)
+    #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
     pub output: Option<Format>,
     /// Look into all namespaces
     #[arg(short = 'A', long)]
@@ -177,10 +180,10 @@ impl View<'_> {
             })
             .await?;
         failure.map_or(Ok(()), Err)?;
-        if rows.count == 0 {
+        if rows.is_empty() {
             self.say_empty();
         }
-        rows.flush()
+        rows.flush_sorted()
     }
 
     fn say_empty(&self) {
@@ -209,129 +212,6 @@ impl View<'_> {
             "apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": objects,
         });
         self.ui.structured(&list, notation)
-    }
-
-    /// Lists what is watched; returns the version from which to watch on.
-    async fn start(&self, name: Option<&str>) -> Result<(Vec<DynamicObject>, String)> {
-        let mut params = ListParams::default();
-        params.label_selector.clone_from(&self.args.selector);
-        params.field_selector = name.map(|name| format!("metadata.name={name}"));
-        let api = self.api();
-        let list = self.cluster.call(&self.action("list"), api.list(&params)).await?;
-        if let (Some(name), true) = (name, list.items.is_empty()) {
-            self.cluster
-                .call(&self.action("get").named(name), api.get(name))
-                .await?;
-        }
-        Ok((list.items, list.metadata.resource_version.unwrap_or_default()))
-    }
-
-    async fn watch(&self, name: Option<&str>) -> Result<()> {
-        let api = self.api();
-        let mut rows = Rows::new(self);
-        let mut params = WatchParams::default();
-        params.label_selector.clone_from(&self.args.selector);
-        params.field_selector = name.map(|name| format!("metadata.name={name}"));
-        let action = self.action("watch");
-        let mut version = None;
-        loop {
-            let from = match version.take() {
-                Some(version) => version,
-                None => {
-                    let (objects, version) = self.start(name).await?;
-                    if objects.is_empty() && rows.count == 0 {
-                        self.say_empty();
-                    }
-                    for object in objects {
-                        rows.add(&value(object)?, Timestamp::now());
-                    }
-                    rows.flush()?;
-                    version
-                }
-            };
-            let mut events = self
-                .cluster
-                .call(&action, api.watch(&params, &from))
-                .await?
-                .boxed();
-            let mut newest = Some(from);
-            loop {
-                match events.try_next().await {
-                    Ok(Some(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
-                        newest = object.metadata.resource_version.clone().or(newest);
-                        rows.add(&value(object)?, Timestamp::now());
-                        rows.flush()?;
-                    }
-                    Ok(Some(WatchEvent::Deleted(object))) => {
-                        newest = object.metadata.resource_version.clone().or(newest);
-                        let name = object.metadata.name.unwrap_or_default();
-                        self.ui.say(&format!("{}/{name} deleted", self.kind.singular()));
-                    }
-                    Ok(Some(WatchEvent::Bookmark(mark))) => newest = Some(mark.metadata.resource_version),
-                    // The version is too old: start from what there is.
-                    Ok(Some(WatchEvent::Error(status))) if status.code == 410 => {
-                        newest = None;
-                        break;
-                    }
-                    Ok(Some(WatchEvent::Error(status))) => {
-                        return Err(self.cluster.explain(&kube::Error::Api(status), &action));
-                    }
-                    // Watches end all the time.
-                    Ok(None) | Err(_) => break,
-                }
-            }
-            version = newest;
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-    }
-}
-
-/// Rows on their way to stdout.
-struct Rows<'a> {
-    view: &'a View<'a>,
-    columns: Vec<Column>,
-    table: Table,
-    widths: Vec<usize>,
-    header: bool,
-    count: usize,
-}
-
-impl<'a> Rows<'a> {
-    fn new(view: &'a View<'a>) -> Self {
-        let columns = view.columns();
-        let header = columns.iter().map(|c| c.header.to_owned()).collect();
-        Self {
-            view,
-            columns,
-            table: Table::new(header),
-            widths: Vec::new(),
-            header: !view.args.no_headers && view.args.output != Some(Format::Name),
-            count: 0,
-        }
-    }
-
-    fn add(&mut self, object: &Value, now: Timestamp) {
-        self.count += 1;
-        if self.view.args.output == Some(Format::Name) {
-            let name = object
-                .pointer("/metadata/name")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            self.table
-                .row(vec![format!("{}.axon.io/{name}", self.view.kind.singular())]);
-        } else {
-            self.table
-                .row(self.columns.iter().map(|c| c.cell(object, now)).collect());
-        }
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        if self.table.is_empty() {
-            return Ok(());
-        }
-        let lines = self.table.lines(self.header, &mut self.widths);
-        self.header = false;
-        self.view.ui.raw((lines.join("\n") + "\n").as_bytes())
     }
 }
 

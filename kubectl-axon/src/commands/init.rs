@@ -11,8 +11,9 @@ use crate::error::{CliError, Result};
 use crate::output::Ui;
 
 const DETAILS: &str = "\
-Keys of the file: oauthToken, apiKey, secret, credentialType, type, model, namespace, agentConfig,
-workspace.name, workspace.repo, workspace.ref, workspace.token. Flags win over the file.";
+The file is ~/.axon/config.yaml, or the one of --config. Flags win over it. Its keys: oauthToken,
+apiKey, secret, credentialType, type, model, namespace, agentConfig, workspace.name,
+workspace.repo, workspace.ref, workspace.token.";
 
 const TEMPLATE: &str = r#"# Defaults of `kubectl axon`. Flags win over this file.
 

@@ -43,8 +43,14 @@ pub struct Args {
     /// Put its time before each line
     #[arg(long)]
     pub timestamps: bool,
-    /// Container to show: the agent, or the one that clones the repository
-    #[arg(short, long, value_name = "NAME", default_value = "agent")]
+    /// Container to show: agent, or workspace, which clones the repository
+    #[arg(
+        short,
+        long,
+        value_name = "NAME",
+        default_value = "agent",
+        hide_possible_values = true
+    )]
     pub container: Container,
 }
 

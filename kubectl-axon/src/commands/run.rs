@@ -24,20 +24,22 @@ use crate::output::{Notation, ObjectFormat, Ui, yaml};
 /// Name of the writer of our fields, and value of the label on what we make.
 pub const MANAGER: &str = "kubectl-axon";
 
-const EXAMPLES: &str = "\
+const DETAILS: &str = "\
+Credentials and a workspace come from the configuration file (kubectl axon init writes one to fill
+in), unless flags name others. Nothing is created before all input is known to be valid.
+
 Examples:
   kubectl axon run -p \"Add a hello world program in Python\"
   kubectl axon run -p @prompt.md --workspace my-repo --branch fix/login -w
   kubectl axon run -p \"Write tests\" --depends-on scaffold --timeout 30m
   kubectl axon run -p \"Fix the bug\" --dry-run > task.yaml";
 
-/// Creates a task: one run of an agent. Credentials and a workspace come from the configuration file
-/// (see `kubectl axon init`) unless flags name others.
+/// Creates a task: one run of an agent
 #[derive(Parser, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = DETAILS)]
 pub struct Args {
     /// What the agent is asked to do; @FILE reads a file, - reads stdin
-    #[arg(short, long, value_name = "TEXT")]
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prompt: String,
     /// Agent type [default: claude-code]
     #[arg(short = 't', long = "type", value_name = "TYPE",
@@ -86,15 +88,16 @@ pub struct Args {
     /// Follow the task to its end; exit code 3 if it fails
     #[arg(short, long)]
     pub watch: bool,
-    /// Print the objects instead of creating them (client), or let the server check them (server)
+    /// Print the objects instead of creating them; =server lets the server check them instead
     #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true,
-          default_missing_value = "client", default_value = "none", hide_default_value = true)]
+          default_missing_value = "client", default_value = "none", hide_default_value = true,
+          hide_possible_values = true)]
     pub dry_run: DryRun,
     /// Replace objects that an earlier run made, without asking
     #[arg(short, long)]
     pub yes: bool,
-    /// What to print
-    #[arg(short, long, value_name = "FORMAT")]
+    /// What to print: json, yaml or name
+    #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
     pub output: Option<ObjectFormat>,
 }
 
@@ -135,14 +138,21 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     references::check_name(&cluster, &name).await?;
     let changes = ensure::compare(&cluster, &plan).await?;
     ensure::ask(ui, &changes, args.yes, &cluster.namespace)?;
-    for warning in references::missing(&cluster, &plan).await {
-        ui.warn(&warning);
-    }
     let trial = args.dry_run == DryRun::Server;
     ensure::write(ui, &cluster, &changes, trial).await?;
     let task = create(&cluster, &plan.task, trial).await?;
     print_task(ui, &task, &name, args.output, trial)?;
+    for warning in references::missing(&cluster, &plan).await {
+        ui.warn(&warning);
+    }
+    if trial {
+        return Ok(());
+    }
     if !args.watch {
+        ui.tip(&format!(
+            "follow it: kubectl axon logs {name} -f{}",
+            cluster.namespace_flag()
+        ));
         return Ok(());
     }
     follow::run(ui, &cluster, &name, &Options::watch()).await

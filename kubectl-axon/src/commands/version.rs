@@ -2,12 +2,11 @@
 
 use clap::Parser;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde::Serialize;
 
 use super::Globals;
 use crate::cluster::Cluster;
-use crate::error::{Action, Result};
+use crate::error::{Action, Kind, Result};
 use crate::manifests;
 use crate::output::{Notation, Ui};
 
@@ -17,8 +16,8 @@ pub struct Args {
     /// Print the version of this program only; no cluster is needed
     #[arg(long)]
     pub client: bool,
-    /// What to print
-    #[arg(short, long, value_name = "FORMAT")]
+    /// What to print: json or yaml
+    #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
     pub output: Option<Notation>,
 }
 
@@ -57,19 +56,26 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         operator: None,
         crds: None,
     };
-    let mut failure = None;
+    let (mut failure, mut hidden) = (None, None);
     if !args.client {
         match in_cluster(globals).await {
             Ok((operator, crds)) => {
-                versions.operator = operator;
                 versions.crds = Some(crds);
+                match operator {
+                    Ok(operator) => versions.operator = operator,
+                    Err(error) => hidden = Some(error),
+                }
             }
             Err(error) => failure = Some(error),
         }
     }
     match args.output {
         Some(notation) => ui.structured(&versions, notation)?,
-        None => print(ui, &versions, args.client || failure.is_some())?,
+        None => print(ui, &versions, hidden.is_some())?,
+    }
+    // Who only uses axon need not see its operator.
+    if let Some(error) = hidden {
+        ui.warn(&error.to_string());
     }
     if let Some(warning) = versions
         .operator
@@ -81,35 +87,39 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     failure.map_or(Ok(()), Err)
 }
 
-fn print(ui: &Ui, versions: &Versions, client_only: bool) -> Result<()> {
+fn print(ui: &Ui, versions: &Versions, hidden: bool) -> Result<()> {
     ui.line(&format!("client    {}", versions.client))?;
-    if client_only {
+    let Some(crds) = &versions.crds else {
         return Ok(());
-    }
+    };
     match &versions.operator {
         Some(o) => ui.line(&format!(
             "operator  {} ({} of {} ready, {})",
             o.version, o.ready, o.replicas, o.image
         ))?,
+        None if hidden => ui.line("operator  unknown")?,
         None => ui.line("operator  not installed")?,
     }
-    let crds = versions.crds.as_deref().unwrap_or_default();
     let names = if crds.is_empty() {
         "none".to_owned()
     } else {
         crds.join(", ")
     };
     ui.line(&format!("crds      {names}"))?;
-    if versions.operator.is_none() || crds.is_empty() {
+    if (versions.operator.is_none() && !hidden) || crds.is_empty() {
         ui.say("hint: install it: kubectl axon install");
     }
     Ok(())
 }
 
-async fn in_cluster(globals: &Globals) -> Result<(Option<Operator>, Vec<String>)> {
+/// Returns the operator, unless it may not be seen, and the resources that are served.
+async fn in_cluster(globals: &Globals) -> Result<(Result<Option<Operator>>, Vec<String>)> {
     let cluster = globals.connection.connect(None).await?;
     let (operator, crds) = futures::join!(operator(&cluster), crds(&cluster));
-    Ok((operator?, crds?))
+    match operator {
+        Err(error) if error.kind != Kind::Denied => Err(error),
+        operator => Ok((operator, crds?)),
+    }
 }
 
 async fn operator(cluster: &Cluster) -> Result<Option<Operator>> {
@@ -135,21 +145,19 @@ async fn operator(cluster: &Cluster) -> Result<Option<Operator>> {
     }))
 }
 
+/// Returns the resources that the API server serves. Everybody may ask for these, unlike for the definitions.
 async fn crds(cluster: &Cluster) -> Result<Vec<String>> {
-    let api = cluster.cluster_api::<CustomResourceDefinition>();
-    let mut present = Vec::new();
-    for (_, crd) in axon_api::crds::all() {
-        let name = crd.metadata.name.unwrap_or_default();
-        let action = Action::new("get", "customresourcedefinitions").named(&name);
-        if cluster
-            .call(&action, api.get_metadata_opt(&name))
-            .await?
-            .is_some()
-        {
-            present.push(crd.spec.names.plural);
-        }
-    }
-    Ok(present)
+    let action = Action::new("get", "apiresources").named(axon_api::API_VERSION);
+    let request = cluster.client.list_api_group_resources(axon_api::API_VERSION);
+    let served = match cluster.call(&action, request).await {
+        Ok(list) => list.resources,
+        Err(error) if error.kind == Kind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let names = served.into_iter().map(|resource| resource.name);
+    let mut names: Vec<String> = names.filter(|name| !name.contains('/')).collect();
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Returns the tag of an image reference.

@@ -1,3 +1,4 @@
+use super::flags::request_timeout;
 use super::*;
 
 const TWO_CONTEXTS: &str = "

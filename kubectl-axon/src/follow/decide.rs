@@ -5,7 +5,7 @@ use axon_api::{Task, TaskPhase, TaskReason};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
 use super::Options;
-use crate::human::one_line;
+use crate::human::joined;
 
 /// The next thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,17 +131,30 @@ fn waiting_for(task: &Task, pod: Option<&Pod>, seen: &Seen) -> String {
         if seen.has(pod, AGENT) {
             return "the agent has ended; waiting for the operator to record the outcome".to_owned();
         }
-        if let Some(words) = pod_words(pod) {
+        if seen.has(pod, WORKSPACE) && pick(pod, false) == Some(WORKSPACE) {
+            return "waiting for the operator to record the outcome".to_owned();
+        }
+        // The pod knows first how far it is; what is wrong with it the operator says better.
+        if !knows_what_is_wrong(task)
+            && let Some(words) = pod_words(pod)
+        {
             return words;
         }
     }
     state_words(task).unwrap_or_else(|| format!("task is {phase}"))
 }
 
+fn knows_what_is_wrong(task: &Task) -> bool {
+    use TaskReason::{ImagePull, PodRefused, SecretNotFound, Unschedulable};
+    let status = task.status.as_ref();
+    let told = status.filter(|s| s.message.is_some()).and_then(|s| s.reason);
+    told.is_some_and(|r| matches!(r, ImagePull | PodRefused | SecretNotFound | Unschedulable))
+}
+
 /// Returns reason and message of a Task's status in one line.
 fn state_words(task: &Task) -> Option<String> {
     let status = task.status.as_ref()?;
-    let message = status.message.as_deref().map(one_line).filter(|m| !m.is_empty());
+    let message = status.message.as_deref().map(joined).filter(|m| !m.is_empty());
     let reason = status.reason.filter(|r| *r != TaskReason::Unknown);
     match (message, reason) {
         (Some(message), Some(reason)) => Some(format!("{message} ({reason})")),
@@ -159,7 +172,7 @@ fn pod_words(pod: &Pod) -> Option<String> {
         .flatten()
         .find(|c| c.type_ == "PodScheduled" && c.status == "False");
     if let Some(condition) = unscheduled {
-        let why = condition.message.as_deref().map(one_line).unwrap_or_default();
+        let why = condition.message.as_deref().map(joined).unwrap_or_default();
         return Some(format!("waiting for a node: {why}"));
     }
     for (container, preparing, running) in [
@@ -178,7 +191,7 @@ fn pod_words(pod: &Pod) -> Option<String> {
                 // An agent that waits for its init container says nothing about the pod yet.
                 return Some(preparing.to_owned());
             }
-            let message = waiting.message.as_deref().map(one_line).unwrap_or_default();
+            let message = waiting.message.as_deref().map(joined).unwrap_or_default();
             return Some(format!(
                 "container {container} does not start: {reason}: {message}"
             ));
@@ -202,7 +215,10 @@ pub fn explain_silence(name: &str, task: &Task, pod: Option<&Pod>) -> String {
             format!("task {name:?} has no log; it has {phase}{state}")
         }
         (Some(phase), Some(pod)) => {
-            let words = pod_words(pod).map_or(state, |words| format!(": {words}"));
+            let words = match pod_words(pod) {
+                Some(words) if !knows_what_is_wrong(task) => format!(": {words}"),
+                _ => state,
+            };
             format!("task {name:?} has no log yet; it is {phase}{words}")
         }
         (Some(phase), None) => format!("task {name:?} has no log yet; it is {phase}{state}"),

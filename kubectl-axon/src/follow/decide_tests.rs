@@ -86,6 +86,13 @@ fn it_says_what_keeps_a_pod_from_starting() {
             words
         );
     }
+    let told = task(&json!({"phase": "Pending", "reason": "SecretNotFound", "message": "no secret\n\"s\""}));
+    let stuck = pod(&ended(0), &waits("CreateContainerConfigError"));
+    assert_eq!(
+        wait(&next(&told, Some(&stuck), &seen, &options)),
+        "no secret; \"s\" (SecretNotFound)",
+        "the operator says it better"
+    );
     let unscheduled: Pod = serde_json::from_value(
         json!({"status": {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes"}]}}),
     )
@@ -118,6 +125,10 @@ fn a_failed_clone_shows_its_own_log_and_then_the_outcome() {
         stream(WORKSPACE)
     );
     seen.add("u1".into(), WORKSPACE);
+    assert_eq!(
+        wait(&next(&running, Some(&pod), &seen, &Options::default())),
+        "waiting for the operator to record the outcome"
+    );
     let failed = task(&json!({"phase": "Failed", "reason": "CloneFailed"}));
     assert_eq!(next(&failed, Some(&pod), &seen, &Options::default()), Step::End);
 }

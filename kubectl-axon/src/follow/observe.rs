@@ -15,9 +15,11 @@ use serde::de::DeserializeOwned;
 use super::Teller;
 use crate::cluster::Cluster;
 use crate::error::{Action, Result};
+use crate::patience::Patience;
 
-/// Failures in a row after which the connection is given up; with the pauses between them some minutes.
-const MAX_FAILURES: u32 = 12;
+/// Seconds after which the server ends a watch. The client takes one that is still silent then for dead, as it is
+/// when a laptop wakes up in another network.
+const WATCH_SECONDS: u32 = 90;
 
 /// The objects of a watch, by uid.
 struct Mirror<K> {
@@ -25,6 +27,8 @@ struct Mirror<K> {
     current: BTreeMap<String, K>,
     /// What a new list has brought so far; it takes the place of the old one when it is complete.
     incoming: BTreeMap<String, K>,
+    /// The last of what is gone.
+    gone: Option<K>,
 }
 
 impl<K> Mirror<K>
@@ -36,6 +40,7 @@ where
             events: watcher(api, config).default_backoff().boxed(),
             current: BTreeMap::new(),
             incoming: BTreeMap::new(),
+            gone: None,
         }
     }
 
@@ -51,7 +56,11 @@ where
                 self.incoming.insert(key(&object), object);
             }
             Event::InitDone => {
-                self.current = std::mem::take(&mut self.incoming);
+                let before = std::mem::replace(&mut self.current, std::mem::take(&mut self.incoming));
+                let gone = before
+                    .into_iter()
+                    .find(|(uid, _)| !self.current.contains_key(uid));
+                self.gone = gone.map(|(_, object)| object).or_else(|| self.gone.take());
                 return true;
             }
             Event::Apply(object) => {
@@ -60,6 +69,7 @@ where
             }
             Event::Delete(object) => {
                 self.current.remove(&key(&object));
+                self.gone = Some(object);
                 return true;
             }
         }
@@ -86,6 +96,7 @@ pub struct Observer<'a> {
     tasks: Mirror<Task>,
     pods: Mirror<Pod>,
     failures: u32,
+    patience: Patience,
 }
 
 impl<'a> Observer<'a> {
@@ -96,14 +107,19 @@ impl<'a> Observer<'a> {
     pub async fn start(cluster: &'a Cluster, name: &str) -> Result<Self> {
         let action = Action::new("get", "tasks").named(name).within(&cluster.namespace);
         let task = cluster.call(&action, cluster.api::<Task>().get(name)).await?;
-        let one = watcher::Config::default().fields(&format!("metadata.name={name}"));
-        let its_pods = watcher::Config::default().labels(&format!("{}={name}", labels::TASK));
+        let one = watcher::Config::default()
+            .timeout(WATCH_SECONDS)
+            .fields(&format!("metadata.name={name}"));
+        let its_pods = watcher::Config::default()
+            .timeout(WATCH_SECONDS)
+            .labels(&format!("{}={name}", labels::TASK));
         let mut observer = Self {
             cluster,
             name: name.to_owned(),
             tasks: Mirror::new(cluster.api(), one),
             pods: Mirror::new(cluster.api(), its_pods),
             failures: 0,
+            patience: Patience::default(),
         };
         observer.tasks.set([task]);
         observer.read_pods().await?;
@@ -124,6 +140,12 @@ impl<'a> Observer<'a> {
     #[must_use]
     pub fn task(&self) -> Option<&Task> {
         self.tasks.newest()
+    }
+
+    /// Returns the last state of a Task that was deleted.
+    #[must_use]
+    pub fn deleted_task(&self) -> Option<&Task> {
+        self.tasks.gone.as_ref()
     }
 
     /// Returns the newest pod.
@@ -156,6 +178,8 @@ impl<'a> Observer<'a> {
             match outcome {
                 Ok(changed) => {
                     self.failures = 0;
+                    self.patience.restore();
+                    teller.found();
                     if changed {
                         return Ok(());
                     }
@@ -175,14 +199,14 @@ impl<'a> Observer<'a> {
             // The watch was too slow or too old; the watcher lists again.
             _ => return Ok(()),
         };
+        let why = self.cluster.explain(cause, &action);
         let refused = matches!(cause, kube::Error::Api(s) if matches!(s.code, 401 | 403 | 404));
-        if refused || self.failures > MAX_FAILURES {
-            return Err(self.cluster.explain(cause, &action));
+        if refused || !self.patience.bears(&why) {
+            return Err(why);
         }
         // Watches end all the time; only one that can't be started again is worth a word.
         if self.failures > 2 {
-            let why = self.cluster.explain(cause, &action);
-            teller.say(&format!("connection lost, trying again: {why}"));
+            teller.lost(&why);
         }
         Ok(())
     }
@@ -223,6 +247,7 @@ mod tests {
             events: futures::stream::empty().boxed(),
             current: BTreeMap::new(),
             incoming: BTreeMap::new(),
+            gone: None,
         };
         mirror.set([pod("deleted meanwhile")]);
         assert!(mirror.apply(Event::Apply(pod("old"))));
@@ -232,6 +257,7 @@ mod tests {
         assert_eq!(mirror.current.len(), 2, "half a list does not count");
         assert!(mirror.apply(Event::InitDone));
         assert_eq!(mirror.current.keys().collect::<Vec<_>>(), ["new", "old"]);
+        assert_eq!(mirror.gone, Some(pod("deleted meanwhile")));
         assert!(mirror.apply(Event::Delete(pod("new"))));
         assert_eq!(mirror.current.len(), 1);
     }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axon_api::agents::AgentType;
 use futures::{AsyncBufRead, AsyncBufReadExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -11,68 +10,18 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::observe::Observer;
 use super::resume::Resume;
+use super::sink::Sink;
 use super::{Options, Teller, decide};
 use crate::cluster::Cluster;
-use crate::error::{Action, Kind, Result};
-use crate::output::{Style, Ui};
-use crate::render::{Piece, Renderer};
+use crate::error::{Action, CliError, Kind, Result};
+use crate::patience::Patience;
 
 /// Pause before a broken stream is opened again.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long a stream may go on being open after its container ended; then it is taken for dead.
 const LINGER: Duration = Duration::from_secs(5);
-/// Failures in a row after which the log is given up.
-const MAX_FAILURES: u32 = 20;
-
-/// Where the lines of a log go.
-pub struct Sink<'a> {
-    ui: &'a Ui,
-    renderer: Option<Renderer>,
-    timestamps: bool,
-}
-
-impl<'a> Sink<'a> {
-    /// Returns a sink that renders an agent's log; lines pass unchanged without an agent or with `raw`.
-    #[must_use]
-    pub fn new(ui: &'a Ui, agent: Option<AgentType>, options: &Options) -> Self {
-        Self {
-            ui,
-            renderer: agent.filter(|_| !options.raw).map(Renderer::new),
-            timestamps: options.timestamps,
-        }
-    }
-
-    fn line(&mut self, time: &str, text: &str) -> Result<()> {
-        let pieces = match &mut self.renderer {
-            Some(renderer) => renderer.render(text),
-            None => vec![Piece::Text(text.to_owned())],
-        };
-        self.write(&pieces, time)
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        let held = self.renderer.as_mut().map(Renderer::finish).unwrap_or_default();
-        self.write(&held, "")
-    }
-
-    fn write(&self, pieces: &[Piece], time: &str) -> Result<()> {
-        let stamped = |text: &str| {
-            if self.timestamps && !time.is_empty() {
-                format!("{time} {text}")
-            } else {
-                text.to_owned()
-            }
-        };
-        for piece in pieces {
-            match piece {
-                Piece::Text(text) => self.ui.line(&stamped(text))?,
-                Piece::Note(note) => self.ui.say_in(Style::Dim, &stamped(note)),
-                Piece::Fault(fault) => self.ui.say_in(Style::Bad, &stamped(fault)),
-            }
-        }
-        Ok(())
-    }
-}
+/// A stream that is silent for this long is opened again: nothing else tells whether its connection still lives.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// Reads what there is of a log.
 ///
@@ -85,11 +34,12 @@ pub async fn read_once(
     options: &Options,
     sink: &mut Sink<'_>,
 ) -> Result<()> {
-    let mut reader = Reader::new(cluster, pod, container, options);
-    reader.open(false).await?;
-    while let Some(line) = reader.line(true).await? {
-        reader.emit(&line, sink)?;
+    let mut reader = Reader::new(cluster, pod, container, options, sink.renders());
+    if let Some(most) = reader.shown_tail {
+        sink.hold(most);
     }
+    reader.open(false).await?;
+    reader.read_all(true, sink).await?;
     sink.finish()
 }
 
@@ -106,47 +56,47 @@ pub(super) async fn follow(
     options: &Options,
     sink: &mut Sink<'_>,
 ) -> Result<()> {
-    let mut reader = Reader::new(cluster, pod, container, options);
-    let mut failures = 0;
+    let mut reader = Reader::new(cluster, pod, container, options, sink.renders());
+    let mut patience = Patience::default();
+    // What there is already is read first when only the end of it is to be shown.
+    let mut before = reader.shown_tail.inspect(|most| sink.hold(*most));
     loop {
-        match reader.open(true).await {
+        match reader.open(before.is_none()).await {
+            Ok(()) if before.is_some() => {
+                reader.read_all(false, sink).await?;
+                sink.release()?;
+                before = None;
+                continue;
+            }
             Ok(()) => {
-                if reader.drain(observer, teller, sink).await? {
-                    failures = 0;
-                }
+                patience.restore();
+                teller.found();
+                reader.drain(observer, teller, sink).await?;
             }
             Err(error) if error.kind == Kind::NotFound => break,
-            Err(error) => {
-                failures += 1;
-                if failures > MAX_FAILURES {
-                    return Err(error);
-                }
-                teller.say(&format!("the log can't be read, trying again: {error}"));
-            }
+            Err(error) => again(error, &mut patience, teller).await?,
         }
         // The stream is over: because the container is, or because the connection broke.
         match observer.read_pods().await {
             Ok(()) if !is_running(observer.pod_named(pod), container) => {
                 // What came between a break and the end.
                 if reader.open(false).await.is_ok() {
-                    while let Ok(Some(line)) = reader.line(true).await {
-                        reader.emit(&line, sink)?;
-                    }
+                    reader.read_all(true, sink).await?;
                 }
                 break;
             }
-            Ok(()) => {}
-            Err(error) => {
-                failures += 1;
-                if failures > MAX_FAILURES {
-                    return Err(error);
-                }
-                teller.say(&format!("connection lost, trying again: {error}"));
-            }
+            Ok(()) => sleep(PAUSE).await,
+            Err(error) => again(error, &mut patience, teller).await?,
         }
-        sleep(PAUSE).await;
     }
     sink.finish()
+}
+
+async fn again(error: CliError, patience: &mut Patience, teller: &mut Teller<'_>) -> Result<()> {
+    if patience.bears(&error) {
+        teller.lost(&error);
+    }
+    patience.pause(error).await
 }
 
 fn is_running(pod: Option<&Pod>, container: &str) -> bool {
@@ -162,6 +112,10 @@ struct Reader<'a> {
     pod: &'a str,
     container: &'a str,
     options: &'a Options,
+    /// How many lines the server is to begin before the end; the rest of `--tail` is ours, as it counts lines that
+    /// are shown.
+    server_tail: Option<i64>,
+    shown_tail: Option<i64>,
     source: Option<Source>,
     /// The line that is being read. It lives here so that a read can be given up in the middle.
     buffer: Vec<u8>,
@@ -169,12 +123,20 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(cluster: &'a Cluster, pod: &'a str, container: &'a str, options: &'a Options) -> Self {
+    fn new(
+        cluster: &'a Cluster,
+        pod: &'a str,
+        container: &'a str,
+        options: &'a Options,
+        rendered: bool,
+    ) -> Self {
         Self {
             cluster,
             pod,
             container,
             options,
+            server_tail: options.tail.filter(|_| !rendered),
+            shown_tail: options.tail.filter(|_| rendered),
             source: None,
             buffer: Vec::new(),
             resume: Resume::default(),
@@ -189,7 +151,7 @@ impl<'a> Reader<'a> {
             follow,
             since_time,
             since_seconds: self.options.since_seconds.filter(|_| first),
-            tail_lines: self.options.tail.filter(|_| first),
+            tail_lines: self.server_tail.filter(|_| first),
             timestamps: true,
             ..LogParams::default()
         };
@@ -231,30 +193,40 @@ impl<'a> Reader<'a> {
             Ok(stamp) if self.resume.accept(stamp, text) => sink.line(time, text),
             Ok(_) => Ok(()),
             // Not a log line but a word of the kubelet's, such as that the log is gone.
-            Err(_) => sink.line("", line),
+            Err(_) => {
+                sink.aside(line);
+                Ok(())
+            }
         }
     }
 
-    /// Reads the open stream to its end, or until it lingers. Returns true if a line came.
+    /// Reads the open stream to its end.
+    async fn read_all(&mut self, whole: bool, sink: &mut Sink<'_>) -> Result<()> {
+        while let Some(line) = self.line(whole).await? {
+            self.emit(&line, sink)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the open stream to its end, or until it lingers or is silent.
     async fn drain(
         &mut self,
         observer: &mut Observer<'_>,
         teller: &mut Teller<'_>,
         sink: &mut Sink<'_>,
-    ) -> Result<bool> {
-        let mut any = false;
+    ) -> Result<()> {
         let mut deadline: Option<Instant> = None;
+        let mut silent = Instant::now() + SILENCE;
         loop {
-            let give_up = deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
             tokio::select! {
                 biased;
                 line = self.line(false) => match line? {
                     Some(line) => {
-                        any = true;
+                        silent = Instant::now() + SILENCE;
                         deadline = deadline.map(|_| Instant::now() + LINGER);
                         self.emit(&line, sink)?;
                     }
-                    None => return Ok(any),
+                    None => return Ok(()),
                 },
                 changed = observer.changed(teller) => {
                     changed?;
@@ -262,7 +234,7 @@ impl<'a> Reader<'a> {
                         deadline = Some(Instant::now() + LINGER);
                     }
                 }
-                () = sleep_until(give_up), if deadline.is_some() => return Ok(any),
+                () = sleep_until(deadline.unwrap_or(silent)) => return Ok(()),
             }
         }
     }

@@ -5,7 +5,7 @@ use axon_api::{Task, TaskPhase};
 
 use crate::human;
 
-/// Returns the Task's end in a line: `task/x Failed (AgentError): message`.
+/// Returns the Task's end: `task/x Failed (AgentError): message`. Further lines of the message stand below, indented.
 #[must_use]
 pub fn headline(name: &str, task: &Task) -> String {
     let Some(status) = &task.status else {
@@ -18,7 +18,7 @@ pub fn headline(name: &str, task: &Task) -> String {
             line += &format!(" ({reason})");
         }
         if let Some(message) = status.message.as_deref().filter(|m| !m.trim().is_empty()) {
-            line += &format!(": {}", human::one_line(message));
+            line += &format!(": {}", human::printable(message.trim()).replace('\n', "\n  "));
         }
     }
     line
@@ -104,7 +104,7 @@ mod tests {
             task(json!({"phase": "Failed", "reason": "CloneFailed", "message": "repository\nnot found"}));
         assert_eq!(
             headline("t", &failed),
-            "task/t Failed (CloneFailed): repository\\nnot found"
+            "task/t Failed (CloneFailed): repository\n  not found"
         );
     }
 }

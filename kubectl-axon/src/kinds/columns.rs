@@ -19,6 +19,26 @@ impl Column {
     pub fn cell(&self, object: &Value, now: Timestamp) -> String {
         human::one_line(&(self.read)(object, now))
     }
+
+    /// Returns true if a cell may be shortened where there is no room; names are never, they are typed again.
+    #[must_use]
+    pub fn is_elastic(&self) -> bool {
+        matches!(
+            self.header,
+            "BRANCH" | "SOURCE" | "REPO" | "REF" | "PLUGINS" | "MCP SERVERS"
+        )
+    }
+
+    /// Returns the width that the cells of an object's life need.
+    #[must_use]
+    pub fn least(&self) -> usize {
+        match self.header {
+            "PHASE" => "Succeeded".len(),
+            "REASON" => "AgentRunning".len(),
+            "COST" => "$0.0000".len(),
+            _ => 0,
+        }
+    }
 }
 
 /// Returns the columns of a kind.

@@ -81,6 +81,11 @@ fn task(block: &mut Block, object: &Value, now: Timestamp) {
         "Depends On",
         &joined(object, "/spec/dependsOn", |d| text(d, ""), ", "),
     );
+    block.field(
+        "Timeout",
+        &seconds(object, "/spec/podOverrides/activeDeadlineSeconds"),
+    );
+    block.field("TTL", &seconds(object, "/spec/ttlSecondsAfterFinished"));
     block.field("Job", &text(object, "/status/jobName"));
     block.field("Pod", &text(object, "/status/podName"));
     block.field("Start Time", &text(object, "/status/startTime"));
@@ -98,6 +103,14 @@ fn task(block: &mut Block, object: &Value, now: Timestamp) {
         "Outputs",
         &joined(object, "/status/outputs", |o| text(o, ""), "\n"),
     );
+}
+
+/// Returns a number of seconds as a duration; empty if there is none.
+fn seconds(object: &Value, pointer: &str) -> String {
+    let seconds = object.pointer(pointer).and_then(Value::as_u64);
+    seconds
+        .map(|s| human::duration(std::time::Duration::from_secs(s)))
+        .unwrap_or_default()
 }
 
 fn spawner(block: &mut Block, object: &Value, now: Timestamp) {
@@ -166,7 +179,8 @@ mod tests {
     fn a_task_is_shown_field_by_field() {
         let task = json!({
             "metadata": {"name": "fix", "namespace": "x", "creationTimestamp": "2026-01-02T09:00:00Z"},
-            "spec": {"type": "codex", "prompt": "one\ntwo", "credentials": {"type": "none"}, "dependsOn": ["a", "b"]},
+            "spec": {"type": "codex", "prompt": "one\ntwo", "credentials": {"type": "none"}, "dependsOn": ["a", "b"],
+                "ttlSecondsAfterFinished": 0, "podOverrides": {"activeDeadlineSeconds": 1800}},
             "status": {"phase": "Failed", "outputs": ["branch: b", "commit: c"]},
         });
         insta::assert_snapshot!(detail(Kind::Task, &task, "2026-01-02T10:00:00Z".parse().unwrap()), @r"
@@ -178,6 +192,8 @@ mod tests {
                             two
         Credential Type:    none
         Depends On:         a, b
+        Timeout:            30m
+        TTL:                0s
         Outputs:            branch: b
                             commit: c
         Age:                60m

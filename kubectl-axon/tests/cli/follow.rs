@@ -1,106 +1,9 @@
 //! `logs` and `run --watch` against a cluster whose state the test moves on.
 
-use std::sync::{Arc, Mutex};
-
-use super::fake::not_found;
+use super::world::{World, ended, serve, stamped};
 use super::*;
 
 const STREAM: &str = include_str!("../streams/claude-code.jsonl");
-
-/// What the fake cluster is like at the moment.
-#[derive(Clone)]
-struct World {
-    status: Value,
-    workspace: Value,
-    agent: Value,
-    /// Answers of the log endpoint, in turn; the last one for ever.
-    logs: Vec<(u16, String, bool)>,
-    pods: bool,
-    /// Whether the Task was created.
-    exists: bool,
-    calls: usize,
-}
-
-impl World {
-    fn new(phase: &str, agent: Value, log: &str) -> Self {
-        Self {
-            status: json!({"phase": phase}),
-            workspace: json!({"terminated": {"exitCode": 0}}),
-            agent,
-            logs: vec![(200, log.to_owned(), false)],
-            pods: true,
-            exists: true,
-            calls: 0,
-        }
-    }
-
-    fn task(&self) -> Value {
-        task("t", &self.status)
-    }
-
-    fn pod(&self) -> Value {
-        let container = |name: &str, state: &Value| json!({"name": name, "state": state, "image": "i", "imageID": "", "ready": false, "restartCount": 0});
-        json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": "t-pod", "namespace": "default", "uid": "p1", "resourceVersion": "5",
-                "creationTimestamp": "2026-01-02T09:00:00Z", "labels": {"axon.io/task": "t"}},
-            "status": {"initContainerStatuses": [container("workspace", &self.workspace)],
-                "containerStatuses": [container("agent", &self.agent)]},
-        })
-    }
-}
-
-/// Serves a world. `moved` is told of each request of the log, and may move the world on.
-fn serve(world: World, moved: impl Fn(&mut World) + Send + Sync + 'static) -> Fake {
-    let world = Arc::new(Mutex::new(world));
-    Fake::start(move |request| {
-        let mut world = world.lock().unwrap();
-        if request.method == "POST" {
-            world.exists = true;
-            return accepted(request);
-        }
-        if request.query.contains("watch=true") {
-            // Watches tell what is there once and end soon, so that the program sees each change.
-            std::thread::sleep(std::time::Duration::from_millis(20));
-            let object = if request.path.ends_with("/pods") {
-                world.pod()
-            } else {
-                world.task()
-            };
-            return Reply::Stream(format!("{}\n", json!({"type": "MODIFIED", "object": object})));
-        }
-        match request.path.rsplit('/').next().unwrap() {
-            "pods" if world.pods => list(&[world.pod()]),
-            "pods" => list(&[]),
-            "tasks" => list(&[world.task()]),
-            "t" if !world.exists => not_found("t"),
-            "log" => {
-                let index = world.calls.min(world.logs.len() - 1);
-                let (status, text, broken) = world.logs[index].clone();
-                world.calls += 1;
-                moved(&mut world);
-                match (status, broken) {
-                    (200, false) => Reply::Stream(text),
-                    (200, true) => Reply::Broken(text),
-                    _ => Reply::Text(status, text),
-                }
-            }
-            _ => Reply::Json(200, world.task()),
-        }
-    })
-}
-
-/// Puts times before lines, as the kubelet does: one line each 100 ms.
-fn stamped(log: &str) -> String {
-    let lines = log.lines().enumerate();
-    lines
-        .map(|(i, line)| format!("2026-01-02T09:00:{:02}.{}00000000Z {line}\n", i / 10, i % 10))
-        .collect()
-}
-
-fn ended() -> Value {
-    json!({"terminated": {"exitCode": 0}})
-}
 
 #[test]
 fn a_log_is_rendered_text_to_stdout_and_the_rest_to_stderr() {
@@ -199,11 +102,105 @@ fn a_failed_clone_shows_its_log() {
             done.err
         );
         assert!(
-            done.err.contains("the workspace could not be set up"),
+            done.err
+                .starts_with("the workspace could not be set up; its log:\n"),
             "{}",
             done.err
         );
+        assert!(!done.err.contains("starting the agent"), "{}", done.err);
     }
+}
+
+#[test]
+fn the_tail_counts_lines_that_are_shown() {
+    let marked = format!("{STREAM}---AXON_OUTPUTS_START---\nbranch: x\n---AXON_OUTPUTS_END---\n");
+    let fake = serve(World::new("Succeeded", ended(), &stamped(&marked)), |_| {});
+    let home = Home::new();
+    let whole = home.against(&fake, &["logs", "t"]).err;
+    let last = whole.lines().last().unwrap();
+    for words in [
+        &["logs", "t", "--tail", "2"][..],
+        &["logs", "t", "-f", "--tail", "2"],
+    ] {
+        let done = home.against(&fake, words);
+        assert_eq!(done.out, "The greeting is committed.\n", "{words:?}");
+        assert_eq!(done.err, format!("{last}\n"), "{words:?}");
+    }
+    let nothing = home.against(&fake, &["logs", "t", "--tail", "0"]);
+    assert_eq!((nothing.out.as_str(), nothing.err.as_str()), ("", ""));
+    let raw = home.against(&fake, &["logs", "t", "--raw", "--tail", "2"]);
+    assert_eq!(raw.code, 0, "{}", raw.err);
+    let asked: Vec<bool> = fake
+        .requests()
+        .iter()
+        .filter(|r| r.path.ends_with("/log"))
+        .map(|r| r.query.contains("tailLines"))
+        .collect();
+    assert_eq!(asked.last(), Some(&true), "raw lines are counted by the server");
+    assert_eq!(asked.iter().filter(|tail| **tail).count(), 1);
+}
+
+#[test]
+fn every_line_has_its_time() {
+    let fake = serve(World::new("Succeeded", ended(), &stamped(STREAM)), |_| {});
+    let done = Home::new().against(&fake, &["logs", "t", "--timestamps"]);
+    for line in done.out.lines().chain(done.err.lines()) {
+        assert!(
+            line.starts_with("2026-01-02T09:00:0") && line.len() > 31,
+            "{line:?}"
+        );
+    }
+}
+
+#[test]
+fn words_of_the_kubelet_are_no_log() {
+    let log = "unable to retrieve container logs for containerd://1234";
+    let fake = serve(World::new("Succeeded", ended(), log), |_| {});
+    let done = Home::new().against(&fake, &["logs", "t"]);
+    assert_eq!((done.out.as_str(), done.err), ("", format!("{log}\n")));
+}
+
+#[test]
+fn a_task_that_is_deleted_at_its_end_has_ended_all_the_same() {
+    let home = Home::with_config("apiKey: none\n");
+    for (phase, code, said) in [
+        ("Succeeded", 0, "task/t Succeeded\n"),
+        ("Failed", 3, "task/t Failed\n"),
+        ("Running", 5, "task \"t\" in namespace default was deleted\n"),
+    ] {
+        let mut world = World::new("Running", json!({"running": {}}), &stamped(STREAM));
+        world.exists = false;
+        let fake = serve(world, move |world| {
+            world.agent = ended();
+            world.status = json!({"phase": phase});
+            world.deleted = true;
+        });
+        let done = home.against(&fake, &["run", "-p", "x", "--name", "t", "-w"]);
+        assert_eq!(done.code, code, "{}", done.err);
+        assert!(done.err.contains(said), "{}", done.err);
+    }
+}
+
+#[test]
+fn a_log_that_may_not_be_read_is_not_asked_for_again() {
+    let mut world = World::new("Running", json!({"running": {}}), "");
+    let message = "pods \"t-pod\" is forbidden: User \"u\" cannot get resource \"pods/log\"";
+    let status = json!({"kind": "Status", "status": "Failure", "reason": "Forbidden", "code": 403, "message": message});
+    world.logs = vec![(403, status.to_string(), false)];
+    let fake = serve(world, |_| {});
+    let done = Home::new().against(&fake, &["logs", "t", "-f"]);
+    assert_eq!(done.code, 1);
+    assert!(
+        done.err.contains("user \"u\" is not allowed to get pod"),
+        "{}",
+        done.err
+    );
+    let tries = fake
+        .requests()
+        .iter()
+        .filter(|r| r.path.ends_with("/log"))
+        .count();
+    assert_eq!(tries, 1, "{}", done.err);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `get`, `delete` and `version` against a cluster.
+//! `get` and `delete` against a cluster.
 
 use super::fake::not_found;
 use super::*;
@@ -177,6 +177,48 @@ fn changes_are_printed_below_the_table() {
 }
 
 #[test]
+fn tasks_are_sorted_by_age() {
+    let mut tasks = two_tasks();
+    tasks[0]["metadata"]["creationTimestamp"] = json!("2026-01-03T09:00:00Z");
+    let fake = Fake::start(move |_| list(&tasks));
+    let done = Home::new().against(&fake, &["get", "tasks", "-o", "name"]);
+    assert_eq!(done.out, "task.axon.io/nightly\ntask.axon.io/fix-login\n");
+}
+
+#[test]
+fn a_watch_outlives_a_server_that_is_away_for_a_moment() {
+    let watches = std::sync::atomic::AtomicUsize::new(0);
+    let fake = Fake::start(move |request| {
+        if !request.query.contains("watch=true") {
+            return list(&two_tasks());
+        }
+        match watches.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            0 => Reply::Broken(String::new()),
+            1 => Reply::Text(500, "away".to_owned()),
+            _ => {
+                let event = json!({"type": "MODIFIED", "object": task("back", &json!({}))});
+                Reply::Open(format!("{event}\n"))
+            }
+        }
+    });
+    let home = Home::new();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_kubectl-axon"))
+        .args(["get", "tasks", "-w", "-o", "name", "--server", &fake.url()])
+        .env_clear()
+        .env("HOME", home.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let last = lines.map(Result::unwrap).nth(2);
+    child.kill().unwrap();
+    assert_eq!(last.as_deref(), Some("task.axon.io/back"));
+    let said = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+    assert_eq!(said.matches("connection lost, trying again").count(), 1, "{said}");
+}
+
+#[test]
 fn delete_waits_until_the_object_is_gone() {
     let polls = std::sync::atomic::AtomicUsize::new(0);
     let fake = Fake::start(move |request| {
@@ -239,46 +281,6 @@ fn deleting_all_needs_a_yes() {
     assert_eq!(
         (done.code, done.out.as_str()),
         (0, "task/fix-login deleted\ntask/nightly deleted\n"),
-        "{}",
-        done.err
-    );
-}
-
-#[test]
-fn versions_of_the_cluster_are_shown_and_skew_is_warned_about() {
-    let fake = Fake::start(|request| {
-        if request.path.contains("deployments") {
-            let container = json!({"name": "operator", "image": "example.com/axon-operator:v9.0.0"});
-            return Reply::Json(
-                200,
-                json!({
-                    "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "axon-operator"},
-                    "spec": {"replicas": 2, "selector": {}, "template": {"spec": {"containers": [container]}}},
-                    "status": {"readyReplicas": 1},
-                }),
-            );
-        }
-        Reply::Json(
-            200,
-            json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": {"name": "x"}}),
-        )
-    });
-    let done = Home::new().against(&fake, &["version"]);
-    assert_eq!(done.code, 0, "{}", done.err);
-    assert!(
-        done.out
-            .contains("operator  v9.0.0 (1 of 2 ready, example.com/axon-operator:v9.0.0)\n"),
-        "{}",
-        done.out
-    );
-    assert!(
-        done.out
-            .contains("crds      agentconfigs, tasks, taskspawners, workspaces\n"),
-        "{}",
-        done.out
-    );
-    assert!(
-        done.err.contains("warning: ") && done.err.contains("one minor version apart"),
         "{}",
         done.err
     );

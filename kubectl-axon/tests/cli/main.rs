@@ -12,7 +12,10 @@ mod follow;
 mod get;
 mod install;
 mod offline;
+mod refusals;
 mod run;
+mod version;
+mod world;
 
 use std::path::Path;
 

@@ -15,6 +15,7 @@ fn help_of_every_command() {
         "install",
         "uninstall",
         "init",
+        "options",
         "version",
     ] {
         let words: Vec<&str> = [command, "-h"].into_iter().filter(|w| !w.is_empty()).collect();
@@ -23,14 +24,60 @@ fn help_of_every_command() {
         for line in done.out.lines() {
             assert!(line.chars().count() <= 100, "{command}: {line}");
         }
+        let long: Vec<&str> = words
+            .iter()
+            .map(|w| if *w == "-h" { "--help" } else { w })
+            .collect();
+        assert_eq!(
+            home.run(&long).out,
+            done.out,
+            "{command}: -h and --help are the same"
+        );
         all += &format!("$ kubectl axon {}\n{}\n", words.join(" "), done.out);
     }
     insta::assert_snapshot!(all);
 }
 
 #[test]
-fn connection_flags_are_in_the_long_help() {
-    insta::assert_snapshot!(Home::new().run(&["version", "--help"]).out);
+fn the_options_of_all_commands_are_listed() {
+    let done = Home::new().run(&["options"]);
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
+    insta::assert_snapshot!(done.out);
+}
+
+#[test]
+fn the_reference_is_what_the_program_says() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cli.md");
+    assert!(
+        std::fs::read_to_string(file).unwrap_or_default() == kubectl_axon::reference::markdown(),
+        "docs/cli.md is old: run `make generate`"
+    );
+}
+
+#[test]
+fn the_last_of_a_repeated_flag_counts_and_an_empty_one_does_not() {
+    let words = [
+        "run",
+        "-p",
+        "x",
+        "--dry-run",
+        "--credential-type",
+        "none",
+        "-o",
+        "yaml",
+    ];
+    let home = Home::new();
+    let done = home.run(
+        &[
+            &words[..],
+            &["-n", "a", "-n", "b", "--context", "", "--kubeconfig="],
+        ]
+        .concat(),
+    );
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(done.out.contains("namespace: b\n"), "{}", done.out);
+    let done = home.run(&[&words[..], &["--env", "A=1", "--env", "B=2"]].concat());
+    assert_eq!(done.out.matches("- name: ").count(), 2, "{}", done.out);
 }
 
 #[test]
@@ -39,6 +86,7 @@ fn wrong_usage_is_exit_code_2_and_creates_nothing() {
     for (words, said) in [
         (&["run"][..], "--prompt"),
         (&["run", "-p", ""], "--prompt is empty"),
+        (&["run", "-p", "--watch"], "looks like a flag"),
         (&["run", "-p", "x", "-t", "cursor"], "claude-code"),
         (&["run", "-p", "x", "--name", "A_b"], "--name"),
         (&["run", "-p", "x", "--branch", "a..b"], "--branch"),

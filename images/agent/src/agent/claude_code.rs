@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use axon_api::agents::{AgentType, CredentialType};
 
 use super::{Agent, Launch, Setup, Stream};
+use crate::env::Env;
+use crate::failure::Failure;
 
 /// Anthropic's `claude`.
 pub struct ClaudeCode;
@@ -22,7 +24,7 @@ impl Agent for ClaudeCode {
         "claude"
     }
 
-    fn launch(&self, setup: &Setup<'_>) -> Launch {
+    fn launch(&self, setup: &Setup<'_>) -> Result<Launch, Failure> {
         let config = setup
             .env
             .path(CONFIG_DIR)
@@ -42,7 +44,7 @@ impl Agent for ClaudeCode {
             args.extend(["--model".into(), model.into()]);
         }
         for plugin in &setup.plugins {
-            args.extend(["--plugin-dir".into(), plugin.into()]);
+            args.extend(["--plugin-dir".into(), plugin.dir.clone().into()]);
         }
         if let Some(servers) = &setup.mcp_servers {
             let file = config.join("axon-mcp.json");
@@ -63,7 +65,7 @@ impl Agent for ClaudeCode {
             .filter_map(|credential| AgentType::ClaudeCode.credential_variable(credential))
             // Set but empty, it hides a credential that claude has by other means.
             .filter(|name| setup.env.is_set(name) && setup.env.text(name).is_none());
-        Launch {
+        Ok(Launch {
             args,
             set: DEFAULTS
                 .into_iter()
@@ -72,21 +74,28 @@ impl Agent for ClaudeCode {
                 .collect(),
             unset: unset.collect(),
             files,
+            programs: Vec::new(),
             // Standard input takes any size, and a leading dash is no option there.
             stdin: setup.prompt.clone(),
-        }
+        })
     }
 
-    fn stream(&self) -> Box<dyn Stream + Send> {
+    fn stream(&self, _: &Env) -> Box<dyn Stream + Send> {
         Box::<stream::ClaudeStream>::default()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::env::Env;
-
     use super::*;
+    use crate::agent::plugin::Plugin;
+
+    fn plugin(dir: &str) -> Plugin {
+        Plugin {
+            dir: dir.into(),
+            ..Plugin::default()
+        }
+    }
 
     fn setup(env: &Env) -> Setup<'_> {
         Setup {
@@ -102,7 +111,7 @@ mod tests {
     #[test]
     fn the_least_there_is() {
         let env: Env = [("HOME", "/h")].into_iter().collect();
-        let launch = ClaudeCode.launch(&setup(&env));
+        let launch = ClaudeCode.launch(&setup(&env)).unwrap();
         assert_eq!(
             launch.args,
             [
@@ -135,13 +144,15 @@ mod tests {
         ]
         .into_iter()
         .collect();
-        let launch = ClaudeCode.launch(&Setup {
-            model: Some("opus".into()),
-            instructions: Some("be kind".into()),
-            mcp_servers: Some("{}".into()),
-            plugins: vec!["/p/a".into(), "/p/b".into()],
-            ..setup(&env)
-        });
+        let launch = ClaudeCode
+            .launch(&Setup {
+                model: Some("opus".into()),
+                instructions: Some("be kind".into()),
+                mcp_servers: Some("{}".into()),
+                plugins: vec![plugin("/p/a"), plugin("/p/b")],
+                ..setup(&env)
+            })
+            .unwrap();
         assert_eq!(
             launch.args[5..],
             [
@@ -172,10 +183,12 @@ mod tests {
     #[test]
     fn another_config_directory_holds_the_files() {
         let env: Env = [("CLAUDE_CONFIG_DIR", "/c")].into_iter().collect();
-        let launch = ClaudeCode.launch(&Setup {
-            instructions: Some("x".into()),
-            ..setup(&env)
-        });
+        let launch = ClaudeCode
+            .launch(&Setup {
+                instructions: Some("x".into()),
+                ..setup(&env)
+            })
+            .unwrap();
         assert_eq!(launch.files, [("/c/CLAUDE.md".into(), "x".into())]);
     }
 }

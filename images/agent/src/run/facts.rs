@@ -100,7 +100,7 @@ pub fn branch_of(dir: &Path) -> Option<String> {
 
 fn may_ask_gh(env: &Env) -> bool {
     let tokens = [names::GH_TOKEN, names::GITHUB_TOKEN, names::GH_ENTERPRISE_TOKEN];
-    tokens.iter().any(|name| env.text(name).is_some()) && env.has_program("gh")
+    tokens.iter().any(|name| env.text(name).is_some()) && env.program("gh").is_some()
 }
 
 fn pull_requests(branch: &str, limit: Duration, cancel: &AtomicBool) -> Vec<String> {

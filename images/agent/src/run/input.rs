@@ -4,12 +4,12 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
-use std::path::PathBuf;
 
 use axon_api::contract::env as names;
 use serde_json::Value;
 
 use crate::agent::Setup;
+use crate::agent::plugin::Plugin;
 use crate::env::Env;
 use crate::failure::Failure;
 
@@ -82,22 +82,22 @@ fn mcp_servers(text: &str) -> Result<Option<String>, Failure> {
     }
 }
 
-fn plugins(env: &Env) -> Result<Vec<PathBuf>, Failure> {
+fn plugins(env: &Env) -> Result<Vec<Plugin>, Failure> {
     let Some(root) = env.path(names::PLUGIN_DIR) else {
         return Ok(Vec::new());
     };
     let unreadable = |error: io::Error| {
         Failure::invalid(format!("can't read plugin directory {}: {error}", root.display()))
     };
-    let mut plugins = Vec::new();
+    let mut dirs = Vec::new();
     for entry in fs::read_dir(root).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         if path.is_dir() {
-            plugins.push(path);
+            dirs.push(path);
         }
     }
-    plugins.sort();
-    Ok(plugins)
+    dirs.sort();
+    dirs.into_iter().map(Plugin::read).collect()
 }
 
 #[cfg(test)]
@@ -147,7 +147,8 @@ mod tests {
             .into_iter()
             .collect();
         let setup = read(&env, &["p".into()]).unwrap();
-        assert_eq!(setup.plugins, [dir.path().join("a"), dir.path().join("b")]);
+        let dirs: Vec<_> = setup.plugins.iter().map(|plugin| plugin.dir.clone()).collect();
+        assert_eq!(dirs, [dir.path().join("a"), dir.path().join("b")]);
         assert_eq!((setup.mcp_servers, setup.instructions), (None, None));
     }
 

@@ -46,6 +46,7 @@ pub struct Running {
     pid: Pid,
     messages: Receiver<Message>,
     stream: Arc<Mutex<Box<dyn Stream + Send>>>,
+    checkpoint: Arc<Mutex<Checkpoint>>,
     stop_requested: Arc<AtomicBool>,
 }
 
@@ -66,6 +67,7 @@ impl Running {
     pub fn start(
         agent: &dyn Agent,
         launch: Launch,
+        stream: Box<dyn Stream + Send>,
         checkpoint: &Arc<Mutex<Checkpoint>>,
     ) -> Result<Self, Failure> {
         let program = agent.program();
@@ -102,7 +104,7 @@ impl Running {
             let sender = sender.clone();
             thread::spawn(move || sender.send(Message::Errors(pass_errors(stderr, io::stderr()))));
         }
-        let stream = Arc::new(Mutex::new(agent.stream()));
+        let stream = Arc::new(Mutex::new(stream));
         if let Some(stdout) = child.stdout.take() {
             let (stream, checkpoint) = (Arc::clone(&stream), Arc::clone(checkpoint));
             thread::spawn(move || follow(stdout, &stream, &checkpoint, &sender));
@@ -112,6 +114,7 @@ impl Running {
             pid,
             messages,
             stream,
+            checkpoint: Arc::clone(checkpoint),
             stop_requested,
         })
     }
@@ -126,7 +129,9 @@ impl Running {
         while !self.reap_until_agent() {
             let pause = deadline.map_or(LOOK, |at: Instant| at.saturating_duration_since(Instant::now()));
             match self.messages.recv_timeout(pause.min(LOOK)) {
-                Ok(Message::Signal(Signal::SIGCHLD)) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Message::Signal(Signal::SIGCHLD)) => {}
+                // What an agent notes elsewhere than in its output may have grown in silence.
+                Err(RecvTimeoutError::Timeout) => note(&self.stream, &self.checkpoint, true),
                 Ok(Message::Signal(signal)) => {
                     stopped.get_or_insert(signal);
                     deadline.get_or_insert_with(|| Instant::now() + grace);
@@ -152,7 +157,7 @@ impl Running {
         self.drain(&mut tail);
         reap_orphans();
 
-        let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         Ended {
             exit,
             stopped,
@@ -241,15 +246,18 @@ fn follow(
         let _ = sender.send(Message::Alive);
         stream.lock().unwrap_or_else(PoisonError::into_inner).line(line)
     };
-    let after = |waiting| {
-        let usage = stream.lock().unwrap_or_else(PoisonError::into_inner).usage();
-        let mut checkpoint = checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
-        checkpoint.note(&usage, waiting, || facts::branch_of(Path::new(".")));
-    };
+    let after = |waiting| note(stream, checkpoint, waiting);
     if let Err(error) = pass_lines(stdout, &mut sink, on_line, after) {
         eprintln!("can't read the agent's output: {error}");
     }
     let _ = sender.send(Message::Drained(sink.at_line_start()));
+}
+
+/// Notes what was consumed up to here.
+fn note(stream: &Mutex<Box<dyn Stream + Send>>, checkpoint: &Mutex<Checkpoint>, waiting: bool) {
+    let usage = stream.lock().unwrap_or_else(PoisonError::into_inner).usage();
+    let mut checkpoint = checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
+    checkpoint.note(&usage, waiting, || facts::branch_of(Path::new(".")));
 }
 
 fn reap_orphans() {

@@ -13,18 +13,25 @@ use tempfile::TempDir;
 /// Directories, a termination message, and programs that come first in `PATH`.
 pub struct Pod {
     root: TempDir,
+    kind: &'static str,
 }
 
 impl Pod {
     /// Returns a pod whose `claude` is a shell script; it runs in the directory `work`.
     pub fn new(claude: &str) -> Self {
+        Self::of("claude-code", "claude", claude)
+    }
+
+    /// Returns a pod of any type of agent, whose program is a shell script.
+    pub fn of(kind: &'static str, program: &str, script: &str) -> Self {
         let pod = Self {
             root: tempfile::tempdir().unwrap(),
+            kind,
         };
         for dir in ["bin", "home", "work"] {
             fs::create_dir(pod.dir(dir)).unwrap();
         }
-        pod.program("claude", claude);
+        pod.program(program, script);
         pod
     }
 
@@ -56,7 +63,7 @@ impl Pod {
             .env_clear()
             .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display()))
             .env("HOME", self.root.path().join("home"))
-            .env("AXON_AGENT_TYPE", "claude-code")
+            .env("AXON_AGENT_TYPE", self.kind)
             .env("AXON_TERMINATION_LOG", self.root.path().join("termination-log"))
             .env("AXON_REPO_DIR", self.root.path().join("repo"))
             .env("AXON_PLUGIN_DIR", self.plugin_dir())
@@ -104,8 +111,10 @@ pub fn git(dir: &Path, args: &[&str]) -> String {
 
 /// Returns the path of a recorded stream, such as `.killed`.
 pub fn stream(name: &str) -> String {
-    format!(
-        "{}/tests/streams/claude-code{name}.jsonl",
-        env!("CARGO_MANIFEST_DIR")
-    )
+    recorded(&format!("claude-code{name}.jsonl"))
+}
+
+/// Returns the path of a recorded file.
+pub fn recorded(name: &str) -> String {
+    format!("{}/tests/streams/{name}", env!("CARGO_MANIFEST_DIR"))
 }

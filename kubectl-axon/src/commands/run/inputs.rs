@@ -13,6 +13,14 @@ const MAX_PROMPT_BYTES: usize = 900_000;
 
 /// Returns the prompt: the text itself, the file after `@`, or stdin for `-`.
 pub(super) fn prompt(text: &str) -> Result<String> {
+    // Whoever forgets the text would hand the next flag to the agent.
+    if text.len() > 1 && text.starts_with('-') && !text.contains(char::is_whitespace) {
+        return Err(
+            CliError::usage(format!("--prompt {text:?} looks like a flag")).hint(
+                "write the text after --prompt; one that looks like this can be passed on stdin: --prompt -",
+            ),
+        );
+    }
     let prompt = if text == "-" {
         let mut read = String::new();
         std::io::stdin()
@@ -174,7 +182,8 @@ mod tests {
             prompt(&format!("@{}", file.path().display())).unwrap(),
             "from\na file\n"
         );
-        for bad in ["", " \n", "@/does/not/exist"] {
+        assert_eq!(prompt("- fix\n- it").unwrap(), "- fix\n- it");
+        for bad in ["", " \n", "@/does/not/exist", "--watch", "-w"] {
             assert!(prompt(bad).is_err(), "{bad:?}");
         }
         assert!(prompt(&"x".repeat(MAX_PROMPT_BYTES + 1)).is_err());

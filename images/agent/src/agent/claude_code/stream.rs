@@ -15,52 +15,32 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::agent::{Line, Stream, Verdict, provider_reason};
+use crate::agent::{Line, Stream, Tokens, Verdict, provider_reason};
 
-/// The four counts of tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tokens {
-    input: i64,
-    output: i64,
-    cache_read: i64,
-    cache_write: i64,
+/// Reads the `usage` of a message or of a result; what is missing counts as zero.
+fn of_usage(usage: &Value) -> Tokens {
+    let count = |name: &str| usage.get(name).and_then(Value::as_i64).unwrap_or_default().max(0);
+    Tokens {
+        input: count("input_tokens"),
+        output: count("output_tokens"),
+        cache_read: count("cache_read_input_tokens"),
+        cache_write: count("cache_creation_input_tokens"),
+    }
 }
 
-impl Tokens {
-    fn zip(self, other: Self, f: impl Fn(i64, i64) -> i64) -> Self {
-        Self {
-            input: f(self.input, other.input),
-            output: f(self.output, other.output),
-            cache_read: f(self.cache_read, other.cache_read),
-            cache_write: f(self.cache_write, other.cache_write),
+/// Reads `modelUsage`: the sum over all models.
+fn of_models(models: &Value) -> Tokens {
+    let models = models.as_object().into_iter().flat_map(|models| models.values());
+    let tokens = models.map(|model| {
+        let count = |name: &str| model.get(name).and_then(Value::as_i64).unwrap_or_default().max(0);
+        Tokens {
+            input: count("inputTokens"),
+            output: count("outputTokens"),
+            cache_read: count("cacheReadInputTokens"),
+            cache_write: count("cacheCreationInputTokens"),
         }
-    }
-
-    /// Reads the `usage` of a message or of a result; what is missing counts as zero.
-    fn of_usage(usage: &Value) -> Self {
-        let count = |name: &str| usage.get(name).and_then(Value::as_i64).unwrap_or_default().max(0);
-        Self {
-            input: count("input_tokens"),
-            output: count("output_tokens"),
-            cache_read: count("cache_read_input_tokens"),
-            cache_write: count("cache_creation_input_tokens"),
-        }
-    }
-
-    /// Reads `modelUsage`: the sum over all models.
-    fn of_models(models: &Value) -> Self {
-        let models = models.as_object().into_iter().flat_map(|models| models.values());
-        models.fold(Self::default(), |sum, model| {
-            let count = |name: &str| model.get(name).and_then(Value::as_i64).unwrap_or_default().max(0);
-            let tokens = Self {
-                input: count("inputTokens"),
-                output: count("outputTokens"),
-                cache_read: count("cacheReadInputTokens"),
-                cache_write: count("cacheCreationInputTokens"),
-            };
-            sum.zip(tokens, i64::saturating_add)
-        })
-    }
+    });
+    tokens.sum()
 }
 
 /// What all lines share, borrowed: only the few that matter are read further.
@@ -127,7 +107,7 @@ impl ClaudeStream {
     fn count(&mut self, id: &str, tokens: Tokens) {
         let message = self.messages.entry(id.to_owned()).or_default();
         // Counts of one message only grow; a line that lacks one says nothing about it.
-        let grown = message.zip(tokens, i64::max);
+        let grown = message.max(tokens);
         let added = grown.zip(*message, |new, old| new - old);
         *message = grown;
         self.streamed = self.streamed.zip(added, i64::saturating_add);
@@ -144,14 +124,14 @@ impl ClaudeStream {
         match event.kind.as_str() {
             "message_start" => {
                 if let Some(Message { id: Some(id), usage }) = event.message {
-                    self.count(&id, Tokens::of_usage(&usage));
+                    self.count(&id, of_usage(&usage));
                     self.current.insert(agent, id);
                 }
             }
             "message_delta" => {
                 let id = envelope.api_message_id.and_then(parse::<String>);
                 if let Some(id) = id.or_else(|| self.current.get(&agent).cloned()) {
-                    self.count(&id, Tokens::of_usage(&event.usage));
+                    self.count(&id, of_usage(&event.usage));
                 }
             }
             _ => {}
@@ -166,7 +146,7 @@ impl ClaudeStream {
         let cost = envelope.total_cost_usd.map(|raw| raw.get().to_owned());
         self.outcome = Some(Outcome {
             cost: cost.filter(|cost| is_decimal(cost)),
-            tokens: Tokens::of_models(field("modelUsage")).zip(Tokens::of_usage(field("usage")), i64::max),
+            tokens: of_models(field("modelUsage")).max(of_usage(field("usage"))),
             streamed: self.streamed,
             verdict: verdict(&result),
         });
@@ -189,7 +169,7 @@ impl Stream for ClaudeStream {
             }
             "assistant" => {
                 if let Some(Message { id: Some(id), usage }) = envelope.message.and_then(parse) {
-                    self.count(&id, Tokens::of_usage(&usage));
+                    self.count(&id, of_usage(&usage));
                 }
             }
             "result" => self.result(line, &envelope),
@@ -198,7 +178,7 @@ impl Stream for ClaudeStream {
         Line::Forward
     }
 
-    fn usage(&self) -> Usage {
+    fn usage(&mut self) -> Usage {
         if self.outcome.is_none() && self.messages.is_empty() {
             return Usage::default();
         }
@@ -209,13 +189,7 @@ impl Stream for ClaudeStream {
             }
             None => self.streamed,
         };
-        Usage {
-            cost_usd: self.outcome.as_ref().and_then(|outcome| outcome.cost.clone()),
-            input_tokens: Some(tokens.input),
-            output_tokens: Some(tokens.output),
-            cache_read_tokens: Some(tokens.cache_read),
-            cache_write_tokens: Some(tokens.cache_write),
-        }
+        tokens.usage(self.outcome.as_ref().and_then(|outcome| outcome.cost.clone()))
     }
 
     fn verdict(&self) -> Option<Verdict> {

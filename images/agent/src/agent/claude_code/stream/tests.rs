@@ -43,7 +43,7 @@ fn failed(name: &str) -> (TaskReason, String) {
 #[test]
 fn a_finished_run_has_the_result_s_figures() {
     let text = recorded("");
-    let (stream, forwarded) = fold(lines(&text));
+    let (mut stream, forwarded) = fold(lines(&text));
     assert_eq!(stream.verdict(), Some(Verdict::Done));
     assert_eq!(
         counts(&stream.usage()),
@@ -56,8 +56,8 @@ fn a_finished_run_has_the_result_s_figures() {
 #[test]
 fn partial_messages_add_up_to_the_result_and_stay_out_of_the_log() {
     let text = recorded(".partial");
-    let (stream, forwarded) = fold(lines(&text));
-    let (killed, _) = fold(lines(&text).filter(|line| !is_result(line)));
+    let (mut stream, forwarded) = fold(lines(&text));
+    let (mut killed, _) = fold(lines(&text).filter(|line| !is_result(line)));
     assert_eq!(
         counts(&stream.usage()),
         [Some(3003), Some(153), Some(1500), Some(600)]
@@ -91,7 +91,7 @@ fn partial_messages_add_up_to_the_result_and_stay_out_of_the_log() {
 
 #[test]
 fn a_killed_run_keeps_what_it_spent() {
-    let (stream, _) = fold(lines(&recorded(".killed")));
+    let (mut stream, _) = fold(lines(&recorded(".killed")));
     assert_eq!(stream.verdict(), None);
     assert_eq!(
         counts(&stream.usage()),
@@ -110,9 +110,9 @@ fn sub_agents_are_in_the_figures_that_the_cost_is_of() {
         ),
     ] {
         let text = recorded(name);
-        let (stream, _) = fold(lines(&text));
+        let (mut stream, _) = fold(lines(&text));
         assert_eq!(counts(&stream.usage()), all.map(Some), "{name}");
-        let (stream, _) = fold(lines(&text).filter(|line| !is_result(line)));
+        let (mut stream, _) = fold(lines(&text).filter(|line| !is_result(line)));
         assert_eq!(counts(&stream.usage()), killed.map(Some), "{name}");
     }
 }
@@ -124,7 +124,7 @@ fn messages_after_a_result_are_added_to_it() {
         .unwrap()
         .replace("\"msg_", "\"msg_later_");
     let again = renamed.into_bytes();
-    let (stream, _) = fold(lines(&text).chain(lines(&again).filter(|line| !is_result(line))));
+    let (mut stream, _) = fold(lines(&text).chain(lines(&again).filter(|line| !is_result(line))));
     assert_eq!(
         counts(&stream.usage()),
         [Some(6006), Some(306), Some(3000), Some(1200)]
@@ -206,7 +206,7 @@ fn other_lines_go_through_and_change_nothing() {
         b"{\"type\":\"assistant\",\"message\":\"x\"}",
         b"{\"type\":\"system\",\"subtype\":\"status\",\"status\":\"compacting\"}",
     ];
-    let (stream, forwarded) = fold(odd);
+    let (mut stream, forwarded) = fold(odd);
     assert_eq!(forwarded.len(), odd.len());
     assert!(stream.usage().is_empty());
 }

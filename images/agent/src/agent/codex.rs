@@ -1,0 +1,128 @@
+//! OpenAI's Codex CLI.
+//!
+//! All that we configure is in a profile, a file of our own that Codex lays over whatever configuration there is.
+
+mod config;
+mod stream;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use axon_api::agents::{AgentType, CredentialType};
+use serde_json::Value;
+
+use super::plugin::{Document, Plugin, named};
+use super::{Agent, Launch, Setup, Stream, mcp};
+use crate::env::Env;
+use crate::failure::Failure;
+
+/// OpenAI's `codex`.
+pub struct Codex;
+
+/// Moves all of Codex's files away from `~/.codex`.
+const HOME: &str = "CODEX_HOME";
+/// Codex does not read this variable, but people set it.
+const BASE_URL: &str = "OPENAI_BASE_URL";
+/// Name of our profile.
+const PROFILE: &str = "axon";
+/// Codex leaves out skills with a longer name, with nothing but a line in its log.
+const LONGEST_NAME: usize = 64;
+
+impl Agent for Codex {
+    fn program(&self) -> &'static str {
+        "codex"
+    }
+
+    fn launch(&self, setup: &Setup<'_>) -> Result<Launch, Failure> {
+        let home = home(setup.env);
+        let mut args: Vec<OsString> = [
+            "exec",
+            "--dangerously-bypass-approvals-and-sandbox",
+            // Outside a repository, too.
+            "--skip-git-repo-check",
+            "--json",
+            "--profile",
+            PROFILE,
+        ]
+        .map(Into::into)
+        .into();
+        if let Some(model) = &setup.model {
+            args.extend(["--model".into(), model.into()]);
+        }
+        // The prompt is all of standard input.
+        args.push("-".into());
+
+        let servers = mcp::servers(setup.mcp_servers.as_deref())?;
+        let profile = config::profile(setup.env.text(BASE_URL), &servers)?;
+        let mut files = vec![(home.join(format!("{PROFILE}.config.toml")), profile)];
+        if let Some(instructions) = &setup.instructions {
+            files.push((home.join("AGENTS.md"), instructions.clone()));
+        }
+        files.extend(skills(&home, &setup.plugins)?);
+        files.extend(agents(&home, &setup.plugins)?);
+
+        let mut unset = Vec::new();
+        if let Some(name) = AgentType::Codex.credential_variable(CredentialType::ApiKey)
+            && setup.env.is_set(name)
+        {
+            let login = setup.env.text(name).filter(|value| is_login(value));
+            if let Some(login) = login {
+                files.push((home.join("auth.json"), login.to_owned()));
+            }
+            if login.is_some() || setup.env.text(name).is_none() {
+                unset.push(name);
+            }
+        }
+        Ok(Launch {
+            args,
+            unset,
+            files,
+            stdin: setup.prompt.clone(),
+            ..Launch::default()
+        })
+    }
+
+    fn stream(&self, env: &Env) -> Box<dyn Stream + Send> {
+        Box::new(stream::CodexStream::new(home(env).join("sessions")))
+    }
+}
+
+fn home(env: &Env) -> PathBuf {
+    env.path(HOME)
+        .map_or_else(|| env.home().join(".codex"), Path::to_owned)
+}
+
+/// Returns true for the content of an `auth.json`, which is what a log-in leaves; a key is no JSON object.
+fn is_login(credential: &str) -> bool {
+    serde_json::from_str::<Value>(credential).is_ok_and(|value| value.is_object())
+}
+
+fn skills(home: &Path, plugins: &[Plugin]) -> Result<Vec<(PathBuf, String)>, Failure> {
+    let all = plugins.iter().flat_map(|plugin| &plugin.skills);
+    let all = named("skills", all, str::to_owned)?;
+    let file = |(name, skill): (String, &Document)| {
+        if name.chars().count() > LONGEST_NAME {
+            return Err(Failure::invalid(format!(
+                "skill {name:?}: codex takes no name of more than {LONGEST_NAME} characters"
+            )));
+        }
+        let path = home.join("skills").join(&name).join("SKILL.md");
+        Ok((path, skill.skill(&name)))
+    };
+    all.into_iter().map(file).collect()
+}
+
+fn agents(home: &Path, plugins: &[Plugin]) -> Result<Vec<(PathBuf, String)>, Failure> {
+    let all = plugins.iter().flat_map(|plugin| &plugin.agents);
+    let file = |(name, agent): (String, &Document)| {
+        let path = home.join("agents").join(format!("{name}.toml"));
+        (path, config::agent(&name, agent))
+    };
+    Ok(named("sub-agents", all, str::to_owned)?
+        .into_iter()
+        .map(file)
+        .collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! Codex's `--json` output, and the journal that it keeps of each thread.
+//!
+//! The output tells figures once, in `turn.completed`: what the main thread has used since it began, without its
+//! sub-agents. The journal (`sessions/**/rollout-*.jsonl`) has a `token_usage_record` for each answer of the model,
+//! sub-agents' too, written when the answer came. So the journal is what survives a kill, and what is complete; the
+//! output's figure is a lower bound, for a Codex that keeps no journal.
+//!
+//! Input counts include what was read from and written to the cache, output counts the reasoning. There is no cost.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use axon_api::TaskReason;
+use axon_api::usage::Usage;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::agent::journal::Journal;
+use crate::agent::{Line, Stream, Tokens, Verdict, provider_reason, said};
+
+/// An event of the output. Its other fields are not for us.
+#[derive(Deserialize)]
+struct Event {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    thread_id: Option<String>,
+    #[serde(default)]
+    usage: Option<Counts>,
+    #[serde(default)]
+    error: Option<Value>,
+}
+
+/// A line of the journal.
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(rename = "type")]
+    kind: String,
+    payload: Record,
+}
+
+#[derive(Deserialize)]
+struct Record {
+    #[serde(default)]
+    session_id: String,
+    #[serde(default)]
+    response_id: String,
+    #[serde(default)]
+    usage: Counts,
+}
+
+/// Figures as Codex writes them.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+struct Counts {
+    input_tokens: i64,
+    cached_input_tokens: i64,
+    cache_write_input_tokens: i64,
+    output_tokens: i64,
+}
+
+impl From<Counts> for Tokens {
+    fn from(counts: Counts) -> Self {
+        Self {
+            input: (counts.input_tokens - counts.cached_input_tokens - counts.cache_write_input_tokens)
+                .max(0),
+            output: counts.output_tokens.max(0),
+            cache_read: counts.cached_input_tokens.max(0),
+            cache_write: counts.cache_write_input_tokens.max(0),
+        }
+    }
+}
+
+/// Reads the stream.
+#[derive(Default)]
+pub(super) struct CodexStream {
+    journal: Journal,
+    /// Name of the main thread, which is that of the session.
+    thread: Option<String>,
+    /// Figures of each answer, by its id: a sub-agent's journal may repeat what came before it.
+    answers: BTreeMap<String, Tokens>,
+    reported: Option<Tokens>,
+    verdict: Option<Verdict>,
+}
+
+impl CodexStream {
+    /// Returns a reader that also follows the journal below `sessions`.
+    pub(super) fn new(sessions: PathBuf) -> Self {
+        Self {
+            journal: Journal::new(sessions),
+            ..Self::default()
+        }
+    }
+
+    fn record(answers: &mut BTreeMap<String, Tokens>, thread: &str, line: &[u8]) {
+        // Cheaper than to read each line, of which some hold whole files.
+        const KIND: &[u8] = b"\"token_usage_record\"";
+        if !line.windows(KIND.len()).take(200).any(|part| part == KIND) {
+            return;
+        }
+        if let Ok(Entry { kind, payload }) = serde_json::from_slice(line)
+            && kind == "token_usage_record"
+            && payload.session_id == thread
+        {
+            answers.insert(payload.response_id, payload.usage.into());
+        }
+    }
+}
+
+impl Stream for CodexStream {
+    fn line(&mut self, line: &[u8]) -> Line {
+        let Ok(event) = serde_json::from_slice::<Event>(line) else {
+            return Line::Forward;
+        };
+        match event.kind.as_str() {
+            "thread.started" => self.thread = self.thread.take().or(event.thread_id),
+            "turn.completed" => {
+                // Of the whole thread up to here, so a later one replaces it.
+                self.reported = event.usage.map(Tokens::from).or(self.reported);
+                self.verdict = Some(Verdict::Done);
+            }
+            "turn.failed" => self.verdict = Some(failed(event.error.as_ref())),
+            _ => {}
+        }
+        Line::Forward
+    }
+
+    fn usage(&mut self) -> Usage {
+        if let Some(thread) = &self.thread {
+            let answers = &mut self.answers;
+            self.journal.news(|_, line| Self::record(answers, thread, line));
+        }
+        if self.answers.is_empty() && self.reported.is_none() {
+            return Usage::default();
+        }
+        let noted = self.answers.values().copied().sum::<Tokens>();
+        noted.max(self.reported.unwrap_or_default()).usage(None)
+    }
+
+    fn verdict(&self) -> Option<Verdict> {
+        self.verdict.clone()
+    }
+}
+
+fn failed(error: Option<&Value>) -> Verdict {
+    let text = error
+        .and_then(|error| error.get("message"))
+        .and_then(Value::as_str);
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
+        return Verdict::Failed {
+            reason: TaskReason::AgentError,
+            message: "codex ended with an error that it does not name".to_owned(),
+        };
+    };
+    let said = said(text);
+    Verdict::Failed {
+        reason: provider_reason(said.status, &said.message),
+        message: said.message,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! Gemini's `stream-json` output, and the journal that it keeps of each session.
+//!
+//! The output tells figures once, in the `result` at the end, over all models and sub-agents. Until then there is the
+//! journal (`tmp/*/chats/**/*.jsonl`), with the counts of each message of the model; it lacks the requests by which
+//! gemini picks a model, and a session may note one message twice. So the result's figures count where there are
+//! any, and the journal's are what survives a kill: a lower bound, exact when the Task names a model.
+//!
+//! Input counts include what was read from the cache; writes to it are not counted by this API. Output counts do not
+//! include the thoughts, which are charged as output and counted so here. There is no cost.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use axon_api::TaskReason;
+use axon_api::usage::Usage;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::agent::journal::Journal;
+use crate::agent::{Line, Stream, Tokens, Verdict, provider_reason, said};
+
+/// Characters of a session's id in the name of its journal.
+const ID_CHARS: usize = 8;
+
+/// An event of the output. Its other fields are not for us.
+#[derive(Deserialize)]
+struct Event {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    session_id: Option<String>,
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    error: Option<Value>,
+    #[serde(default)]
+    stats: Option<Stats>,
+}
+
+/// Figures of a result: `input_tokens` with the cache, `total_tokens` with the thoughts.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+struct Stats {
+    total_tokens: i64,
+    input_tokens: i64,
+    cached: i64,
+}
+
+impl From<Stats> for Tokens {
+    fn from(stats: Stats) -> Self {
+        Self {
+            input: (stats.input_tokens - stats.cached).max(0),
+            output: (stats.total_tokens - stats.input_tokens).max(0),
+            cache_read: stats.cached.max(0),
+            cache_write: 0,
+        }
+    }
+}
+
+/// A line of the journal.
+#[derive(Deserialize)]
+struct Entry {
+    tokens: Counts,
+}
+
+/// Figures of a message.
+#[derive(Clone, Copy, Default, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(default)]
+struct Counts {
+    input: i64,
+    output: i64,
+    cached: i64,
+    thoughts: i64,
+    tool: i64,
+}
+
+impl From<Counts> for Tokens {
+    fn from(counts: Counts) -> Self {
+        Self {
+            input: (counts.input - counts.cached + counts.tool).max(0),
+            output: (counts.output + counts.thoughts).max(0),
+            cache_read: counts.cached.max(0),
+            cache_write: 0,
+        }
+    }
+}
+
+/// Reads the stream.
+#[derive(Default)]
+pub(super) struct GeminiStream {
+    journal: Journal,
+    /// Begin of the session's id.
+    session: Option<String>,
+    /// Counts of each message by its journal: a message is noted again as its tools answer, and at a sub-agent's end
+    /// under another id. The next one has other counts, since its input holds more.
+    messages: BTreeSet<(PathBuf, Counts)>,
+    result: Option<Tokens>,
+    verdict: Option<Verdict>,
+}
+
+impl GeminiStream {
+    /// Returns a reader that also follows the journal below `dir`.
+    pub(super) fn new(dir: PathBuf) -> Self {
+        Self {
+            journal: Journal::new(dir),
+            ..Self::default()
+        }
+    }
+
+    fn note(messages: &mut BTreeSet<(PathBuf, Counts)>, session: &str, path: &Path, line: &[u8]) {
+        // A sub-agent's journal is in a directory that has the session's id.
+        if path.to_string_lossy().contains(session)
+            && let Ok(entry) = serde_json::from_slice::<Entry>(line)
+        {
+            messages.insert((path.to_owned(), entry.tokens));
+        }
+    }
+}
+
+impl Stream for GeminiStream {
+    fn line(&mut self, line: &[u8]) -> Line {
+        let Ok(event) = serde_json::from_slice::<Event>(line) else {
+            return Line::Forward;
+        };
+        match event.kind.as_str() {
+            "init" => {
+                let begin = |id: String| id.get(..ID_CHARS).map(str::to_owned);
+                self.session = self.session.take().or(event.session_id.and_then(begin));
+            }
+            "result" => {
+                self.result = event.stats.map(Tokens::from);
+                self.verdict = Some(match event.status.as_deref() {
+                    Some("success") => Verdict::Done,
+                    _ => failed(event.error.as_ref()),
+                });
+            }
+            _ => {}
+        }
+        Line::Forward
+    }
+
+    fn usage(&mut self) -> Usage {
+        let usage = |tokens: Tokens| Usage {
+            cache_write_tokens: None,
+            ..tokens.usage(None)
+        };
+        if let Some(tokens) = self.result {
+            return usage(tokens);
+        }
+        if let Some(session) = &self.session {
+            let messages = &mut self.messages;
+            self.journal
+                .news(|path, line| Self::note(messages, session, path, line));
+        }
+        if self.messages.is_empty() {
+            return Usage::default();
+        }
+        let noted: Tokens = self
+            .messages
+            .iter()
+            .map(|(_, counts)| Tokens::from(*counts))
+            .sum();
+        usage(noted)
+    }
+
+    fn verdict(&self) -> Option<Verdict> {
+        self.verdict.clone()
+    }
+}
+
+fn failed(error: Option<&Value>) -> Verdict {
+    let text = error
+        .and_then(|error| error.get("message"))
+        .and_then(Value::as_str);
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
+        return Verdict::Failed {
+            reason: TaskReason::AgentError,
+            message: "gemini ended with an error that it does not name".to_owned(),
+        };
+    };
+    let said = said(text);
+    Verdict::Failed {
+        reason: provider_reason(said.status, &said.message),
+        message: said.message,
+    }
+}
+
+#[cfg(test)]
+mod tests;

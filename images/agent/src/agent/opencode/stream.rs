@@ -1,0 +1,159 @@
+//! OpenCode's `--format json` output.
+//!
+//! Each answer of the model ends in a `step_finish` with its tokens and its cost, so a run that is killed keeps all
+//! but the answer under way. The output is that of the main session: what its sub-agents use is told nowhere.
+//!
+//! Input counts do not include the cache. Output counts do not include the reasoning, which is charged as output and
+//! counted so here. The cost is OpenCode's own, from its list of prices; models without a price have none.
+
+use std::collections::BTreeSet;
+
+use axon_api::TaskReason;
+use axon_api::outputs::is_decimal;
+use axon_api::usage::Usage;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::agent::{Line, Stream, Tokens, Verdict, provider_reason, said};
+
+/// An event of the output. Its other fields are not for us.
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(borrow, default)]
+    part: Option<&'a RawValue>,
+    #[serde(default)]
+    error: Option<Value>,
+}
+
+/// The end of a step.
+#[derive(Deserialize)]
+struct Step<'a> {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    tokens: Counts,
+    #[serde(borrow, default)]
+    cost: Option<&'a RawValue>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+struct Counts {
+    input: i64,
+    output: i64,
+    reasoning: i64,
+    cache: Cache,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+struct Cache {
+    read: i64,
+    write: i64,
+}
+
+impl From<Counts> for Tokens {
+    fn from(counts: Counts) -> Self {
+        Self {
+            input: counts.input.max(0),
+            output: (counts.output + counts.reasoning).max(0),
+            cache_read: counts.cache.read.max(0),
+            cache_write: counts.cache.write.max(0),
+        }
+    }
+}
+
+/// Reads the stream.
+#[derive(Default)]
+pub(super) struct OpenCodeStream {
+    steps: BTreeSet<String>,
+    usage: Usage,
+    /// How the last step ended.
+    ended: Option<String>,
+    error: Option<Verdict>,
+}
+
+impl OpenCodeStream {
+    fn step(&mut self, step: Step<'_>) {
+        self.ended = Some(step.reason);
+        if self.steps.insert(step.id) {
+            let cost = step.cost.map(|raw| raw.get().to_owned());
+            let used = Tokens::from(step.tokens).usage(cost.filter(|cost| is_decimal(cost)));
+            self.usage = self.usage.plus(&used);
+        }
+    }
+}
+
+impl Stream for OpenCodeStream {
+    fn line(&mut self, line: &[u8]) -> Line {
+        let Ok(event) = serde_json::from_slice::<Event<'_>>(line) else {
+            return Line::Forward;
+        };
+        match event.kind.as_str() {
+            "step_finish" => {
+                if let Some(Ok(step)) = event.part.map(|part| serde_json::from_str(part.get())) {
+                    self.step(step);
+                }
+            }
+            "error" => self.error = failed(event.error.as_ref()).or(self.error.take()),
+            _ => {}
+        }
+        Line::Forward
+    }
+
+    fn usage(&mut self) -> Usage {
+        let is_zero = |cost: &String| cost.parse::<f64>().is_ok_and(|cost| cost <= 0.0);
+        Usage {
+            // Nothing is what a model without a price costs.
+            cost_usd: self.usage.cost_usd.clone().filter(|cost| !is_zero(cost)),
+            ..self.usage.clone()
+        }
+    }
+
+    fn verdict(&self) -> Option<Verdict> {
+        if self.error.is_some() {
+            return self.error.clone();
+        }
+        match self.ended.as_deref()? {
+            "stop" => Some(Verdict::Done),
+            // More was to come.
+            "tool-calls" | "unknown" | "" => None,
+            reason => Some(Verdict::Failed {
+                reason: TaskReason::AgentError,
+                message: format!("the model's last answer ended with {reason:?}"),
+            }),
+        }
+    }
+}
+
+/// Returns what an error says; nothing if that is only that the log says more.
+fn failed(error: Option<&Value>) -> Option<Verdict> {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    let name = text(error.and_then(|error| error.get("name"))).unwrap_or_default();
+    let data = error.and_then(|error| error.get("data"));
+    let message = text(data.and_then(|data| data.get("message"))).filter(|text| !text.trim().is_empty());
+    if name == "UnknownError" && message.as_ref().is_some_and(|text| text.contains("server logs")) {
+        return None;
+    }
+    let said = said(&message.unwrap_or_else(|| format!("opencode ended with {name}")));
+    let status = data
+        .and_then(|data| data.get("statusCode"))
+        .and_then(Value::as_u64)
+        .and_then(|status| u16::try_from(status).ok());
+    let reason = match name.as_str() {
+        "ProviderAuthError" => TaskReason::AuthFailed,
+        _ => provider_reason(status.or(said.status), &said.message),
+    };
+    Some(Verdict::Failed {
+        reason,
+        message: said.message,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! Where the lines of a log go: rendered to stdout and stderr, or held back until it is known which are the last.
+
+use std::collections::VecDeque;
+
+use axon_api::agents::AgentType;
+
+use super::Options;
+use crate::error::Result;
+use crate::output::{Style, Ui};
+use crate::render::{Piece, Renderer};
+
+/// Writes the lines of a log.
+pub struct Sink<'a> {
+    ui: &'a Ui,
+    renderer: Option<Renderer>,
+    timestamps: bool,
+    held: Option<Held>,
+}
+
+/// The last lines of what was written so far.
+struct Held {
+    most: usize,
+    lines: VecDeque<Piece>,
+}
+
+impl<'a> Sink<'a> {
+    /// Returns a sink that renders an agent's log; lines pass unchanged without an agent or with `raw`.
+    #[must_use]
+    pub fn new(ui: &'a Ui, agent: Option<AgentType>, options: &Options) -> Self {
+        Self {
+            ui,
+            renderer: agent.filter(|_| !options.raw).map(Renderer::new),
+            timestamps: options.timestamps,
+            held: None,
+        }
+    }
+
+    /// Returns true if lines of the log are not the lines that are shown.
+    #[must_use]
+    pub fn renders(&self) -> bool {
+        self.renderer.is_some()
+    }
+
+    /// Keeps only the last `most` lines from now on, until they are released.
+    pub(super) fn hold(&mut self, most: i64) {
+        self.held = Some(Held {
+            most: usize::try_from(most).unwrap_or_default(),
+            lines: VecDeque::new(),
+        });
+    }
+
+    /// Writes what was held, and holds no longer.
+    pub(super) fn release(&mut self) -> Result<()> {
+        let held = self.held.take().map(|held| held.lines).unwrap_or_default();
+        held.into_iter().try_for_each(|line| self.print(line))
+    }
+
+    pub(super) fn line(&mut self, time: &str, text: &str) -> Result<()> {
+        let pieces = match &mut self.renderer {
+            Some(renderer) => renderer.render(text),
+            None => vec![Piece::Text(text.to_owned())],
+        };
+        self.write(pieces, time)
+    }
+
+    /// Writes what the kubelet says in place of a log.
+    pub(super) fn aside(&mut self, text: &str) {
+        self.ui.say_in(Style::Dim, text);
+    }
+
+    pub(super) fn finish(&mut self) -> Result<()> {
+        let held = self.renderer.as_mut().map(Renderer::finish).unwrap_or_default();
+        self.write(held, "")?;
+        self.release()
+    }
+
+    fn write(&mut self, pieces: Vec<Piece>, time: &str) -> Result<()> {
+        for piece in pieces {
+            for line in lines(piece, if self.timestamps { time } else { "" }) {
+                match &mut self.held {
+                    Some(held) => held.keep(line),
+                    None => self.print(line)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn print(&self, line: Piece) -> Result<()> {
+        match line {
+            Piece::Text(text) => return self.ui.line(&text),
+            Piece::Note(note) => self.ui.say_in(Style::Dim, &note),
+            Piece::Fault(fault) => self.ui.say_in(Style::Bad, &fault),
+        }
+        Ok(())
+    }
+}
+
+impl Held {
+    fn keep(&mut self, line: Piece) {
+        self.lines.push_back(line);
+        if self.lines.len() > self.most {
+            self.lines.pop_front();
+        }
+    }
+}
+
+/// Returns the lines of a piece, each with its time. Empty notes only set things apart, which times do as well.
+fn lines(piece: Piece, time: &str) -> Vec<Piece> {
+    let (text, kind): (_, fn(String) -> Piece) = match piece {
+        Piece::Text(text) => (text, Piece::Text),
+        Piece::Note(note) => (note, Piece::Note),
+        Piece::Fault(fault) => (fault, Piece::Fault),
+    };
+    if !time.is_empty() && text.is_empty() {
+        return Vec::new();
+    }
+    let stamped = |line: &str| match (time, line) {
+        ("", line) => line.to_owned(),
+        (time, "") => time.to_owned(),
+        (time, line) => format!("{time} {line}"),
+    };
+    text.split('\n').map(|line| kind(stamped(line))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_has_its_time_and_nothing_else_has() {
+        let text = |text: &str| Piece::Text(text.to_owned());
+        assert_eq!(
+            lines(text("a\n\nb"), "1s"),
+            [text("1s a"), text("1s"), text("1s b")]
+        );
+        assert_eq!(lines(text("a\nb"), ""), [text("a"), text("b")]);
+        let apart = Piece::Note(String::new());
+        assert_eq!(lines(apart.clone(), "1s"), []);
+        assert_eq!(lines(apart.clone(), ""), [apart]);
+    }
+}
