@@ -210,14 +210,7 @@ impl<'t> Machine<'t> {
             ));
         }
         if matches!(builtin, Builtin::And | Builtin::Or) {
-            for operand in operands {
-                let slot = self.argument(operand)?;
-                let ends = slot.is_true() == (builtin == Builtin::Or);
-                if ends || (last.is_none() && std::ptr::eq(operand, operands.last().unwrap_or(operand))) {
-                    return Ok(slot);
-                }
-            }
-            return Ok(last.unwrap_or(Slot::Missing));
+            return self.and_or(builtin, operands, last);
         }
         let mut arguments = Vec::with_capacity(count);
         for operand in operands {
@@ -247,6 +240,23 @@ impl<'t> Machine<'t> {
                 self.fail(format_args!("error calling {}: {message}", builtin.name()))
             }
         }
+    }
+
+    /// Evaluates operands until one decides; the value from the command before comes last.
+    fn and_or(
+        &mut self,
+        builtin: Builtin,
+        operands: &'t [Operand],
+        last: Option<Slot>,
+    ) -> Result<Slot, TemplateError> {
+        let mut result = Slot::Missing;
+        for operand in operands {
+            result = self.argument(operand)?;
+            if result.is_true() == (builtin == Builtin::Or) {
+                return Ok(result);
+            }
+        }
+        Ok(last.unwrap_or(result))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-/// A value as Go would hold it. Cloning is cheap.
+/// A value as Go would hold it. Cloning is cheap. Printing and dropping recurse by the nesting of the data, which
+/// JSON limits to 128.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// An `interface{}` that holds nothing; JSON's `null`.
