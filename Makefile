@@ -139,7 +139,7 @@ $(STAGE)/cli/codex-$(CODEX_VERSION)/codex:
 
 $(STAGE)/cli/gemini-$(GEMINI_VERSION)/gemini:
 	$(call unpack,@google/gemini-cli@$(GEMINI_VERSION))
-	mv $(@D)/package $@
+	mv $(@D)/package $@ && chmod 0755 $@/bundle/gemini.js
 	@touch $@
 
 $(STAGE)/cli/node-$(NODE_VERSION)/node:
@@ -238,6 +238,16 @@ e2e: ## Tests with real pods and the real agent CLIs.
 	@$(MAKE) --no-print-directory images IMAGES="$(USED_IMAGES)"
 	$(CARGO) test --locked -p axon-test --test e2e -- --test-threads=4 --nocapture
 	$(CARGO) test --locked -p axon-test --test uninstall
+
+CLIS := $(CURDIR)/$(STAGE)/cli
+.PHONY: genuine
+genuine: $(files_claude-code) $(files_codex) $(files_gemini) $(files_opencode) ## Tests with the real agent CLIs, without a cluster.
+	PATH=$(CLIS)/node-$(NODE_VERSION):$$PATH AXON_TEST_AGENT=$(abspath $(BUILT)/axon-agent) \
+	AXON_TEST_CLAUDE=$(CLIS)/claude-$(CLAUDE_CODE_VERSION)/claude \
+	AXON_TEST_CODEX=$(CLIS)/codex-$(CODEX_VERSION)/codex/bin/codex \
+	AXON_TEST_GEMINI=$(CLIS)/gemini-$(GEMINI_VERSION)/gemini/bundle/gemini.js \
+	AXON_TEST_OPENCODE=$(CLIS)/opencode-$(OPENCODE_VERSION)/opencode \
+	$(CARGO) test --locked -p axon-test --test fixtures -- --test-threads 2
 
 .PHONY: verify
 verify: ## Format, lints, generated files, dependencies.

@@ -20,7 +20,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve a scripted model that speaks Anthropic's Messages API.
+    /// Serve a scripted model that speaks the APIs of Anthropic, OpenAI and Google.
     Model {
         /// Address to listen on.
         #[arg(long)]

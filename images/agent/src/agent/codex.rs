@@ -23,6 +23,8 @@ pub struct Codex;
 const HOME: &str = "CODEX_HOME";
 /// Codex does not read this variable, but people set it.
 const BASE_URL: &str = "OPENAI_BASE_URL";
+/// Nor does it send this one's key to its built-in provider.
+const OTHER_KEY: &str = "OPENAI_API_KEY";
 /// Name of our profile.
 const PROFILE: &str = "axon";
 /// Codex leaves out skills with a longer name, with nothing but a line in its log.
@@ -61,20 +63,21 @@ impl Agent for Codex {
         files.extend(skills(&home, &setup.plugins)?);
         files.extend(agents(&home, &setup.plugins)?);
 
-        let mut unset = Vec::new();
-        if let Some(name) = AgentType::Codex.credential_variable(CredentialType::ApiKey)
-            && setup.env.is_set(name)
-        {
-            let login = setup.env.text(name).filter(|value| is_login(value));
-            if let Some(login) = login {
-                files.push((home.join("auth.json"), login.to_owned()));
-            }
-            if login.is_some() || setup.env.text(name).is_none() {
-                unset.push(name);
+        let (mut set, mut unset) = (Vec::new(), Vec::new());
+        if let Some(name) = AgentType::Codex.credential_variable(CredentialType::ApiKey) {
+            match (setup.env.text(name), setup.env.text(OTHER_KEY)) {
+                (Some(login), _) if is_login(login) => {
+                    files.push((home.join("auth.json"), login.to_owned()));
+                    unset.push(name);
+                }
+                (Some(_), _) => {}
+                (None, Some(key)) => set.push((name, key.into())),
+                (None, None) => unset.extend(setup.env.is_set(name).then_some(name)),
             }
         }
         Ok(Launch {
             args,
+            set,
             unset,
             files,
             stdin: setup.prompt.clone(),

@@ -113,6 +113,19 @@ fn a_credential_is_a_key_or_a_log_in_or_nothing() {
 }
 
 #[test]
+fn another_variable_s_key_is_used_where_there_is_none() {
+    for (pairs, set) in [
+        (&[("OPENAI_API_KEY", "k")][..], true),
+        (&[("OPENAI_API_KEY", "k"), ("CODEX_API_KEY", "")], true),
+        (&[("OPENAI_API_KEY", "k"), ("CODEX_API_KEY", "c")], false),
+    ] {
+        let launch = Codex.launch(&setup(&env(pairs))).unwrap();
+        assert_eq!(launch.set == [("CODEX_API_KEY", "k".into())], set, "{pairs:?}");
+        assert!(launch.unset.is_empty());
+    }
+}
+
+#[test]
 fn what_codex_would_leave_out_in_silence_is_refused() {
     let env = env(&[]);
     let fault = |skills: &[&str]| {
