@@ -131,7 +131,7 @@ fn a_killed_run_keeps_what_the_agent_noted() {
         ),
         (
             "gemini",
-            "mkdir -p ~/.gemini/tmp/work && cp -r 'PATH/gemini.killed.chats' ~/.gemini/tmp/work/chats",
+            "mkdir -p ~/.gemini/tmp/project && cp -r 'PATH/gemini.killed.chats' ~/.gemini/tmp/project/chats",
             [Some(1503), Some(174), Some(1500), None],
         ),
         ("opencode", "true", [Some(2001), Some(101), Some(1000), Some(400)]),
