@@ -9,6 +9,7 @@ pub mod godur;
 pub mod labels;
 pub mod naming;
 pub mod outputs;
+pub mod packed;
 pub mod schedule;
 pub mod template;
 pub mod usage;

@@ -9,9 +9,11 @@ mod task_spawner;
 mod task_status;
 mod workspace;
 
-pub use agent_config::{AgentConfig, AgentConfigSpec, McpServer, McpTransport, Plugin, PluginFile};
+pub use agent_config::{
+    AgentConfig, AgentConfigSpec, McpServer, McpTransport, Plugin, PluginFile, ValuesFrom,
+};
 pub use common::{Credentials, NameRef};
-pub use pod_overrides::{PodOverrides, Quantity, Resources};
+pub use pod_overrides::{PodOverrides, Quantity, Resources, SafeVolume};
 pub use task::{Task, TaskSpec};
 pub use task_spawner::{
     Cron, GithubIssues, ItemState, ItemType, TaskSpawner, TaskSpawnerPhase, TaskSpawnerSpec,
