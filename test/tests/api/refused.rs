@@ -42,6 +42,30 @@ async fn tasks_that_can_never_run() {
         ),
         ("R2 spec", task().without("/spec"), &["spec: Required value"]),
         (
+            "the node's own files",
+            task().with(
+                "/spec/podOverrides/volumes",
+                json!([{"name": "v", "hostPath": {"path": "/"}}]),
+            ),
+            &["exactly one of configMap, secret"],
+        ),
+        (
+            "a volume of two kinds",
+            task().with(
+                "/spec/podOverrides/volumes",
+                json!([{"name": "v", "emptyDir": {}, "secret": {"secretName": "x"}}]),
+            ),
+            &["exactly one of configMap, secret"],
+        ),
+        (
+            "a volume of the pod's own name",
+            task().with(
+                "/spec/podOverrides/volumes",
+                json!([{"name": "axon-input", "emptyDir": {}}]),
+            ),
+            &["spec.podOverrides.volumes[0].name", "can't be used"],
+        ),
+        (
             "R3",
             task().with("/spec/credentials/type", "token"),
             &["spec.credentials.type: Unsupported value", "\"oauth\""],
