@@ -42,10 +42,10 @@ async fn tasks_that_can_never_run() {
         ),
         ("R2 spec", task().without("/spec"), &["spec: Required value"]),
         (
-            "the node's own files",
+            "a volume of no kind",
             task().with(
                 "/spec/podOverrides/volumes",
-                json!([{"name": "v", "hostPath": {"path": "/"}}]),
+                json!([{"name": "v"}]),
             ),
             &["exactly one of configMap, secret"],
         ),
