@@ -2,6 +2,7 @@
 //! contract, and how an agent's outcome travels. No network, no clock, no environment.
 
 pub mod agents;
+pub mod branch_lock;
 pub mod contract;
 pub mod crds;
 pub mod git;

@@ -1,7 +1,6 @@
 //! The Task controller: pure rules in one file each, and the thin shell around them.
 
 pub mod apply;
-pub mod branch_lock;
 pub mod controller;
 pub mod dependencies;
 mod env;
@@ -17,3 +16,5 @@ mod overrides;
 pub mod status;
 pub mod stores;
 pub mod view;
+
+pub use axon_api::branch_lock;
