@@ -4,6 +4,8 @@
 pub const TASK: &str = "axon.io/task";
 /// Name of the TaskSpawner that created a Task.
 pub const TASK_SPAWNER: &str = "axon.io/taskspawner";
+/// Name of the Task that a Task repeats; the same as `spec.retryOf`, for selectors.
+pub const RETRY_OF: &str = "axon.io/retry-of";
 /// Standard application name label; the value is [`APP_NAME`].
 pub const NAME: &str = "app.kubernetes.io/name";
 /// Standard component label.

@@ -3,7 +3,9 @@
 
 mod agent_config;
 mod common;
+mod immutable;
 mod pod_overrides;
+mod retry;
 mod task;
 mod task_spawner;
 mod task_status;
@@ -14,10 +16,11 @@ pub use agent_config::{
 };
 pub use common::{Credentials, NameRef};
 pub use pod_overrides::{PodOverrides, Quantity, Resources, SafeVolume};
+pub use retry::{MAX_BACKOFF, MAX_RETRIES, RetryPolicy, RetryReason};
 pub use task::{Task, TaskSpec};
 pub use task_spawner::{
     Cron, GithubIssues, ItemState, ItemType, TaskSpawner, TaskSpawnerPhase, TaskSpawnerSpec,
     TaskSpawnerStatus, TaskTemplate, When,
 };
-pub use task_status::{Attempt, TaskPhase, TaskReason, TaskStatus, condition};
+pub use task_status::{Attempt, NextRun, TaskPhase, TaskReason, TaskStatus, condition};
 pub use workspace::{Workspace, WorkspaceFile, WorkspaceSpec};

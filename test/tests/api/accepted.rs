@@ -97,6 +97,20 @@ async fn tasks_of_all_shapes() {
             task().with("/spec/prompt", "-x $(A) `b` \u{1F600} \u{7} \n\t"),
         ),
         ("empty branch", task().with("/spec/branch", "")),
+        ("stopped from the start", task().with("/spec/stop", true)),
+        ("run again", task().with("/spec/retryOf", "a.b-1")),
+        (
+            "retry policy",
+            task().with(
+                "/spec/retryPolicy",
+                json!({"limit": 10, "backoff": "1m30s", "on": ["AgentError", "OOMKilled", "Stalled"]}),
+            ),
+        ),
+        (
+            "retry policy, short",
+            task().with("/spec/retryPolicy", json!({"limit": 1, "on": ["RateLimited"]})),
+        ),
+        ("stall timeout", task().with("/spec/stallTimeout", "1.5h")),
     ])
     .await;
 }
