@@ -43,10 +43,7 @@ async fn tasks_that_can_never_run() {
         ("R2 spec", task().without("/spec"), &["spec: Required value"]),
         (
             "a volume of no kind",
-            task().with(
-                "/spec/podOverrides/volumes",
-                json!([{"name": "v"}]),
-            ),
+            task().with("/spec/podOverrides/volumes", json!([{"name": "v"}])),
             &["exactly one of configMap, secret"],
         ),
         (
