@@ -1,10 +1,11 @@
-//! The four kinds of `axon.io/v1alpha1`, one file each. Fields are additive only; manifests written for axon apply
+//! The kinds of `axon.io/v1alpha1`, one file each. Fields are additive only; manifests written for axon apply
 //! unchanged.
 
 mod agent_config;
 mod common;
 mod pod_overrides;
 mod task;
+mod task_record;
 mod task_spawner;
 mod task_status;
 mod workspace;
@@ -15,6 +16,7 @@ pub use agent_config::{
 pub use common::{Credentials, NameRef};
 pub use pod_overrides::{PodOverrides, Quantity, Resources, SafeVolume};
 pub use task::{Task, TaskSpec};
+pub use task_record::{TaskRecord, TaskRecordSpec};
 pub use task_spawner::{
     Cron, GithubIssues, ItemState, ItemType, TaskSpawner, TaskSpawnerPhase, TaskSpawnerSpec,
     TaskSpawnerStatus, TaskTemplate, When,
