@@ -31,6 +31,12 @@ pub fn task_input(task: &str) -> String {
     child(task, "input", 253)
 }
 
+/// Returns the name of the record of the Task with this name and UID.
+#[must_use]
+pub fn task_record(task: &str, uid: &str) -> String {
+    child(task, uid, 253)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,6 +19,7 @@ macro_rules! files {
 
 files![
     "crd/agentconfigs.yaml",
+    "crd/taskrecords.yaml",
     "crd/tasks.yaml",
     "crd/taskspawners.yaml",
     "crd/workspaces.yaml",

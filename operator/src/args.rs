@@ -27,6 +27,9 @@ pub struct Args {
     /// How long an image may fail to be pulled before its Task fails, such as 5m.
     #[arg(long, env = "AXON_IMAGE_PULL_LIMIT", default_value = "5m", value_parser = axon_api::godur::parse)]
     pub image_pull_limit: Duration,
+    /// How long records of finished Tasks are kept, such as 2160h (90 days); 0 for ever.
+    #[arg(long, env = "AXON_RECORD_RETENTION", default_value = "2160h", value_parser = axon_api::godur::parse)]
+    pub record_retention: Duration,
     /// What to log: error, warn, info, debug, trace, or a filter such as axon_operator=debug.
     #[arg(long, env = "AXON_LOG", default_value = "info")]
     pub log: String,

@@ -71,8 +71,10 @@ async fn lead(args: Args, client: Client, metrics: Metrics, mut leads: watch::Re
             metrics.clone(),
             events.clone(),
         );
+        let housekeeping = task::retention::run(client.clone(), args.record_retention, Clock::system());
         // Dropping the work stops it at once, also between two calls: every write is safe to repeat.
         tokio::select! {
+            () = housekeeping => {}
             () = work => tracing::error!("the Task controller ended by itself; it is started again"),
             () = leadership::wait_to_lose(&mut leads) => tracing::warn!("no longer leading"),
         }

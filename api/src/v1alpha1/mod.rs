@@ -1,4 +1,4 @@
-//! The four kinds of `axon.io/v1alpha1`, one file each. Fields are additive only; manifests written for axon apply
+//! The kinds of `axon.io/v1alpha1`, one file each. Fields are additive only; manifests written for axon apply
 //! unchanged.
 
 mod agent_config;
@@ -7,6 +7,7 @@ mod immutable;
 mod pod_overrides;
 mod retry;
 mod task;
+mod task_record;
 mod task_spawner;
 mod task_status;
 mod workspace;
@@ -18,6 +19,7 @@ pub use common::{Credentials, NameRef};
 pub use pod_overrides::{PodOverrides, Quantity, Resources, SafeVolume};
 pub use retry::{MAX_BACKOFF, MAX_RETRIES, RetryPolicy, RetryReason};
 pub use task::{Task, TaskSpec};
+pub use task_record::{TaskRecord, TaskRecordSpec};
 pub use task_spawner::{
     Cron, GithubIssues, ItemState, ItemType, TaskSpawner, TaskSpawnerPhase, TaskSpawnerSpec,
     TaskSpawnerStatus, TaskTemplate, When,

@@ -13,6 +13,8 @@ pub mod lifecycle;
 pub mod mcp_secrets;
 pub mod outcome;
 mod overrides;
+pub mod record;
+pub mod retention;
 pub mod status;
 pub mod stores;
 pub mod view;

@@ -41,15 +41,21 @@ pub async fn config(control_plane: &ControlPlane) -> Config {
         .unwrap()
 }
 
-async fn start(control_plane: &ControlPlane) {
-    let client = control_plane.client().await.unwrap();
-    install_rights(&client).await;
+/// Returns how the operator connects: with the rights of its ServiceAccount.
+pub async fn operators_config(control_plane: &ControlPlane) -> Config {
     let mut config = config(control_plane).await;
     config.auth_info.impersonate = Some("system:serviceaccount:axon-system:axon-operator".into());
     config.auth_info.impersonate_groups = Some(vec![
         "system:serviceaccounts".into(),
         "system:authenticated".into(),
     ]);
+    config
+}
+
+async fn start(control_plane: &ControlPlane) {
+    let client = control_plane.client().await.unwrap();
+    install_rights(&client).await;
+    let config = operators_config(control_plane).await;
     if let Ok(level) = std::env::var("AXON_TEST_LOG") {
         axon_operator::telemetry::start(&level).unwrap();
     }
