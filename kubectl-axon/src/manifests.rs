@@ -26,6 +26,7 @@ files![
     "rbac/service_account.yaml",
     "rbac/operator_role.yaml",
     "rbac/operator_binding.yaml",
+    "rbac/spawner_role.yaml",
     "rbac/leases.yaml",
     "rbac/user_roles.yaml",
     "operator/namespace.yaml",

@@ -4,6 +4,8 @@ pub mod admin;
 pub mod args;
 pub mod clock;
 pub mod events;
+pub mod github;
+pub mod identity;
 pub mod images;
 pub mod leadership;
 pub mod metrics;

@@ -11,6 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::github;
+
 /// Labels of a started Task.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Kind {
@@ -41,6 +43,8 @@ pub struct Metrics {
     pub reconcile_errors: Counter,
     /// 1 while this replica leads.
     pub leader: Gauge,
+    /// The talk with GitHub.
+    pub github: github::Figures,
 }
 
 impl Default for Metrics {
@@ -96,6 +100,8 @@ impl Metrics {
             reconcile_errors.clone(),
         );
         registry.register("leader", "1 while this replica leads", leader.clone());
+        let github = github::Figures::default();
+        github.register(&mut registry);
         let registry = std::sync::Arc::new(registry);
         Self {
             registry,
@@ -107,6 +113,7 @@ impl Metrics {
             output_tokens,
             reconcile_errors,
             leader,
+            github,
         }
     }
 

@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 use crate::args::Args;
 use crate::clock::Clock;
 use crate::events::Events;
+use crate::github::{self, Github};
+use crate::identity::Identity;
 use crate::images::Images;
 use crate::leadership::{self, Timing};
 use crate::metrics::Metrics;
@@ -43,7 +45,15 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         stop_election.clone(),
     );
     let elected = tokio::spawn(elect);
-    let work = lead(args, client, metrics, leads);
+    let shared = Shared {
+        identity: Identity::new(client.clone()),
+        github: Github::new(
+            Clock::system(),
+            metrics.github.clone(),
+            &github::Options::default(),
+        ),
+    };
+    let work = lead(args, client, shared, metrics, leads);
     tokio::select! {
         () = work => {}
         result = async { serve.await } => result.context("the HTTP port failed")?,
@@ -53,8 +63,23 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
     elected.await.context("the election ended badly")
 }
 
+/// What all parts of a replica share.
+#[derive(Clone)]
+pub struct Shared {
+    /// Acts in namespaces.
+    pub identity: Identity,
+    /// Talks to GitHub.
+    pub github: Github,
+}
+
 /// Does the leader's work whenever this replica leads.
-async fn lead(args: Args, client: Client, metrics: Metrics, mut leads: watch::Receiver<Option<Instant>>) {
+async fn lead(
+    args: Args,
+    client: Client,
+    shared: Shared,
+    metrics: Metrics,
+    mut leads: watch::Receiver<Option<Instant>>,
+) {
     let images = Images {
         registry: args.image_registry,
         tag: args.image_tag,
@@ -65,6 +90,7 @@ async fn lead(args: Args, client: Client, metrics: Metrics, mut leads: watch::Re
         tracing::info!("leading");
         let work = task::controller::run(
             client.clone(),
+            shared.clone(),
             images.clone(),
             args.image_pull_limit,
             Clock::system(),
