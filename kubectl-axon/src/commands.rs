@@ -7,6 +7,7 @@ pub mod install;
 pub mod logs;
 pub mod options;
 pub mod run;
+pub mod tree;
 pub mod uninstall;
 pub mod version;
 
@@ -63,6 +64,7 @@ pub async fn execute(ui: &Ui, cli: Cli) -> Result<()> {
         Command::Run(args) => Box::pin(run::execute(ui, &globals, *args)).await,
         Command::Logs(args) => Box::pin(logs::execute(ui, &globals, args)).await,
         Command::Get(args) => Box::pin(get::execute(ui, &globals, args)).await,
+        Command::Tree(args) => Box::pin(tree::execute(ui, &globals, args)).await,
         Command::Delete(args) => Box::pin(delete::execute(ui, &globals, args)).await,
         Command::Install(args) => Box::pin(install::execute(ui, &globals, args)).await,
         Command::Uninstall(args) => Box::pin(uninstall::execute(ui, &globals, args)).await,

@@ -11,6 +11,7 @@ pub mod config_file;
 pub mod connection;
 pub mod error;
 pub mod follow;
+pub mod graph;
 pub mod human;
 pub mod kinds;
 pub mod manifests;
@@ -19,6 +20,7 @@ pub mod patience;
 pub mod reference;
 pub mod render;
 pub mod table;
+pub mod tasks;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -14,6 +14,7 @@ mod install;
 mod offline;
 mod refusals;
 mod run;
+mod tree;
 mod version;
 mod world;
 

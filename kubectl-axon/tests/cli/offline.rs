@@ -11,6 +11,7 @@ fn help_of_every_command() {
         "run",
         "logs",
         "get",
+        "tree",
         "delete",
         "install",
         "uninstall",
