@@ -12,6 +12,7 @@ fn help_of_every_command() {
         "logs",
         "get",
         "tree",
+        "cost",
         "delete",
         "install",
         "uninstall",

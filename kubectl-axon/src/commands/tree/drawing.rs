@@ -2,20 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axon_api::usage::Usage;
 use jiff::Timestamp;
 
 use crate::graph::{Graph, Line, Mark, Node, Path};
-use crate::human;
 use crate::table::Table;
 use crate::tasks::Brief;
+use crate::{human, money};
 
 /// Chains that are spelled out below the tree; of more the stars alone have to tell.
 const MAX_LEGENDS: usize = 3;
 /// Tasks of a chain that are spelled out.
 const MAX_CHAIN: usize = 6;
-/// Dollars as they are counted here: billionths, so that sums are exact.
-const BILLION: f64 = 1e9;
 
 /// What to draw, and how.
 pub(super) struct Drawing<'a> {
@@ -233,20 +230,11 @@ impl Drawing<'_> {
         };
         let tasks = self.graph.nodes.iter().filter_map(Node::task);
         let own = tasks.filter(|t| t.spawner() == Some(name) && t.metadata.namespace == *namespace);
-        let dollars = own.filter_map(|t| {
-            let usage: &Usage = t.status.usage.as_ref()?;
-            usage.cost_usd.as_ref()?.parse::<f64>().ok()
+        let known = own.filter_map(|t| money::parse(t.status.usage.as_ref()?.cost_usd.as_ref()?));
+        let total = known.fold(None, |sum: Option<i64>, cost| {
+            Some(sum.unwrap_or_default().saturating_add(cost))
         });
-        let (mut total, mut any) = (0.0, false);
-        for amount in dollars.filter(|amount| amount.is_finite()) {
-            total += (amount * BILLION).round();
-            any = true;
-        }
-        if any {
-            human::cost(&format!("{:.9}", total / BILLION))
-        } else {
-            String::new()
-        }
+        total.map(money::short).unwrap_or_default()
     }
 
     /// Returns the critical path of each pipeline that is more than one Task.
@@ -352,6 +340,8 @@ fn paint(line: &str, place: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axon_api::usage::Usage;
+
     use super::*;
     use crate::graph::Spawner;
     use crate::graph::tests::{spawned, task};
