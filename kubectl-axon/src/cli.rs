@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::commands::{cost, delete, get, init, install, logs, run, tree, uninstall, version};
+use crate::commands::{cost, delete, get, init, install, logs, run, tree, uninstall, version, why};
 use crate::connection::{self, ConnectionArgs};
 use crate::error::EXIT_CODES;
 
@@ -53,6 +53,8 @@ pub enum Command {
     Get(get::Args),
     /// Show tasks as trees: what waits for what
     Tree(tree::Args),
+    /// Explain why a task waits, failed or goes on, and what to do
+    Why(why::Args),
     /// Show what tasks have cost: money and tokens
     Cost(cost::Args),
     /// Delete tasks, taskspawners, workspaces or agentconfigs
@@ -212,6 +214,7 @@ mod tests {
             &["logs", "x"],
             &["get", "tasks"],
             &["tree"],
+            &["why", "x"],
             &["cost"],
             &["delete", "task", "x"],
             &["install"],

@@ -11,6 +11,7 @@ pub mod run;
 pub mod tree;
 pub mod uninstall;
 pub mod version;
+pub mod why;
 
 use std::path::PathBuf;
 
@@ -66,6 +67,7 @@ pub async fn execute(ui: &Ui, cli: Cli) -> Result<()> {
         Command::Logs(args) => Box::pin(logs::execute(ui, &globals, args)).await,
         Command::Get(args) => Box::pin(get::execute(ui, &globals, args)).await,
         Command::Tree(args) => Box::pin(tree::execute(ui, &globals, args)).await,
+        Command::Why(args) => Box::pin(why::execute(ui, &globals, args)).await,
         Command::Cost(args) => Box::pin(cost::execute(ui, &globals, args)).await,
         Command::Delete(args) => Box::pin(delete::execute(ui, &globals, args)).await,
         Command::Install(args) => Box::pin(install::execute(ui, &globals, args)).await,

@@ -23,6 +23,7 @@ pub mod reference;
 pub mod render;
 pub mod table;
 pub mod tasks;
+pub mod why;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -212,7 +212,8 @@ impl Ui {
     }
 
     /// Commands in texts read as the program was called.
-    fn addressed(&self, text: &str) -> String {
+    #[must_use]
+    pub fn addressed(&self, text: &str) -> String {
         if self.program == crate::cli::STANDALONE {
             text.replace("kubectl axon ", "axon ")
         } else {

@@ -14,7 +14,7 @@ use super::Globals;
 use crate::cluster::Cluster;
 use crate::error::{CliError, Kind as Failure, Result};
 use crate::graph::{Graph, Node, Spawner};
-use crate::kinds::Kind;
+use crate::kinds::{Kind, parse_named};
 use crate::output::{Notation, Ui};
 use crate::tasks::{self, Brief};
 
@@ -79,7 +79,9 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     if args.watch && !matches!(args.output, None | Some(TreeFormat::Wide)) {
         return Err(CliError::usage("--watch draws trees only"));
     }
-    let wanted = args.names.iter().map(|n| wanted(n)).collect::<Result<Vec<_>>>()?;
+    let possible = [Kind::Task, Kind::TaskSpawner];
+    let wanted = args.names.iter().map(|name| parse_named(name, &possible));
+    let wanted = wanted.collect::<Result<Vec<_>, _>>().map_err(CliError::usage)?;
     let cluster = globals.cluster(ui).await?;
     let view = View {
         ui,
@@ -92,20 +94,6 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     }
     let (tasks, spawners, _) = view.read().await?;
     view.print(&tasks, &spawners, Timestamp::now())
-}
-
-/// A name that was typed.
-fn wanted(text: &str) -> Result<(Kind, String)> {
-    let (kind, name) = match text.split_once('/') {
-        None => (Kind::Task, text),
-        Some((kind, name)) => (kind.parse().map_err(CliError::usage)?, name),
-    };
-    if !matches!(kind, Kind::Task | Kind::TaskSpawner) || name.is_empty() || name.contains('/') {
-        return Err(CliError::usage(format!(
-            "{text:?} is neither a task nor a taskspawner: write NAME, task/NAME or taskspawner/NAME"
-        )));
-    }
-    Ok((kind, name.to_owned()))
 }
 
 struct View<'a> {
@@ -268,24 +256,4 @@ fn has_after(graph: &Graph<'_>, node: usize, now: Timestamp) -> bool {
     let after = graph.after.get(node).into_iter().flatten();
     let mut tasks = after.filter_map(|n| graph.nodes.get(*n));
     tasks.any(|n| is_recent(n, now))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_say_what_they_are_of() {
-        for (text, kind) in [
-            ("a", Kind::Task),
-            ("task/a", Kind::Task),
-            ("ts/a", Kind::TaskSpawner),
-            ("taskspawners.axon.io/a", Kind::TaskSpawner),
-        ] {
-            assert_eq!(wanted(text).unwrap(), (kind, "a".to_owned()), "{text}");
-        }
-        for bad in ["ws/a", "pod/a", "task/", "task/a/b"] {
-            assert!(wanted(bad).is_err(), "{bad}");
-        }
-    }
 }

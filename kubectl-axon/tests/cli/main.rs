@@ -17,6 +17,7 @@ mod refusals;
 mod run;
 mod tree;
 mod version;
+mod why;
 mod world;
 
 use std::path::Path;

@@ -12,6 +12,7 @@ fn help_of_every_command() {
         "logs",
         "get",
         "tree",
+        "why",
         "cost",
         "delete",
         "install",
