@@ -253,6 +253,8 @@ genuine: $(files_claude-code) $(files_codex) $(files_gemini) $(files_opencode) #
 verify: ## Format, lints, generated files, dependencies.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@# The licences of every platform's dependencies are looked at, not only of those that are built here.
+	$(CARGO) fetch --locked --quiet
 	$(CARGO) test --locked -p axon-test --test repository
 	cd hack/cluster && test -z "$$(gofmt -l .)" && go vet ./cmd/axon-cluster/... ./cmd/pause ./internal/...
 
