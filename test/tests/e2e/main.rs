@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod agents;
 mod bench;
 mod cut;
 mod failures;
