@@ -101,6 +101,8 @@ cluster-down: ## Takes the local cluster down and leaves nothing but caches.
 # ---- images
 
 IMAGES := operator workspace claude-code codex gemini opencode fixtures
+# What the tests run besides.
+TEST_IMAGES := $(IMAGES) example
 # What the demo runs.
 DEMO_IMAGES := operator workspace claude-code fixtures
 ARCHIVES := $(STATE)/cache/images
@@ -115,6 +117,7 @@ dockerfile_codex := images/codex/Dockerfile
 dockerfile_gemini := images/gemini/Dockerfile
 dockerfile_opencode := images/opencode/Dockerfile
 dockerfile_fixtures := test/Dockerfile
+dockerfile_example := examples/13-custom-image/Dockerfile
 files_operator := $(BUILT)/axon-operator
 files_workspace := $(BUILT)/axon-agent
 files_claude-code := $(BUILT)/axon-agent $(STAGE)/cli/claude-$(CLAUDE_CODE_VERSION)/claude
@@ -122,6 +125,7 @@ files_codex := $(BUILT)/axon-agent $(STAGE)/cli/codex-$(CODEX_VERSION)/codex
 files_gemini := $(BUILT)/axon-agent $(STAGE)/cli/gemini-$(GEMINI_VERSION)/gemini $(STAGE)/cli/node-$(NODE_VERSION)/node
 files_opencode := $(BUILT)/axon-agent $(STAGE)/cli/opencode-$(OPENCODE_VERSION)/opencode
 files_fixtures := $(BUILT)/axon-fixtures
+files_example := examples/13-custom-image/axon_entrypoint.sh examples/13-custom-image/my-agent
 
 $(BUILT)/axon-operator $(BUILT)/axon-agent $(BUILT)/axon-fixtures: binaries ;
 
@@ -207,7 +211,7 @@ image-existing-$(1) image-kind-$(1): $$(files_$(1)) $$(base_built_$(1))
 		--file $$(dockerfile_$(1)) --tag $(REGISTRY)/axon-$(1):$(TAG) $(STAGE)/$(1)
 	$$(if $$(filter kind,$(CLUSTER)),kind load docker-image --name axon,$(IMAGE_TOOL) push) $(REGISTRY)/axon-$(1):$(TAG)
 endef
-$(foreach image,$(IMAGES),$(eval $(call image_rules,$(image))))
+$(foreach image,$(TEST_IMAGES),$(eval $(call image_rules,$(image))))
 
 # ---- demo
 
@@ -235,7 +239,7 @@ control-plane: cluster-binaries ## Tests against a real kube-apiserver and etcd.
 .PHONY: e2e
 e2e: ## Tests with real pods and the real agent CLIs.
 	@$(MAKE) --no-print-directory cluster-up binaries
-	@$(MAKE) --no-print-directory images
+	@$(MAKE) --no-print-directory images IMAGES="$(TEST_IMAGES)"
 	$(CARGO) test --locked -p axon-test --test e2e -- --test-threads=4 --nocapture
 	$(CARGO) test --locked -p axon-test --test uninstall
 
