@@ -101,8 +101,10 @@ cluster-down: ## Takes the local cluster down and leaves nothing but caches.
 # ---- images
 
 IMAGES := operator workspace claude-code codex gemini opencode fixtures
-# What the demo and the tests run.
-USED_IMAGES := operator workspace claude-code fixtures
+# What the tests run besides.
+TEST_IMAGES := $(IMAGES) example
+# What the demo runs.
+DEMO_IMAGES := operator workspace claude-code fixtures
 ARCHIVES := $(STATE)/cache/images
 LOADED := $(STATE)/loaded
 
@@ -115,6 +117,7 @@ dockerfile_codex := images/codex/Dockerfile
 dockerfile_gemini := images/gemini/Dockerfile
 dockerfile_opencode := images/opencode/Dockerfile
 dockerfile_fixtures := test/Dockerfile
+dockerfile_example := examples/13-custom-image/Dockerfile
 files_operator := $(BUILT)/axon-operator
 files_workspace := $(BUILT)/axon-agent
 files_claude-code := $(BUILT)/axon-agent $(STAGE)/cli/claude-$(CLAUDE_CODE_VERSION)/claude
@@ -122,6 +125,7 @@ files_codex := $(BUILT)/axon-agent $(STAGE)/cli/codex-$(CODEX_VERSION)/codex
 files_gemini := $(BUILT)/axon-agent $(STAGE)/cli/gemini-$(GEMINI_VERSION)/gemini $(STAGE)/cli/node-$(NODE_VERSION)/node
 files_opencode := $(BUILT)/axon-agent $(STAGE)/cli/opencode-$(OPENCODE_VERSION)/opencode
 files_fixtures := $(BUILT)/axon-fixtures
+files_example := examples/13-custom-image/axon_entrypoint.sh examples/13-custom-image/my-agent
 
 $(BUILT)/axon-operator $(BUILT)/axon-agent $(BUILT)/axon-fixtures: binaries ;
 
@@ -207,14 +211,14 @@ image-existing-$(1) image-kind-$(1): $$(files_$(1)) $$(base_built_$(1))
 		--file $$(dockerfile_$(1)) --tag $(REGISTRY)/axon-$(1):$(TAG) $(STAGE)/$(1)
 	$$(if $$(filter kind,$(CLUSTER)),kind load docker-image --name axon,$(IMAGE_TOOL) push) $(REGISTRY)/axon-$(1):$(TAG)
 endef
-$(foreach image,$(IMAGES),$(eval $(call image_rules,$(image))))
+$(foreach image,$(TEST_IMAGES),$(eval $(call image_rules,$(image))))
 
 # ---- demo
 
 .PHONY: demo
 demo: ## The main job: a real agent in a real pod commits to a real repository.
 	@$(MAKE) --no-print-directory cluster-up binaries
-	@$(MAKE) --no-print-directory images IMAGES="$(USED_IMAGES)"
+	@$(MAKE) --no-print-directory images IMAGES="$(DEMO_IMAGES)"
 	@hack/demo.sh
 
 # ---- tests
@@ -235,19 +239,25 @@ control-plane: cluster-binaries ## Tests against a real kube-apiserver and etcd.
 .PHONY: e2e
 e2e: ## Tests with real pods and the real agent CLIs.
 	@$(MAKE) --no-print-directory cluster-up binaries
-	@$(MAKE) --no-print-directory images IMAGES="$(USED_IMAGES)"
+	@$(MAKE) --no-print-directory images IMAGES="$(TEST_IMAGES)"
 	$(CARGO) test --locked -p axon-test --test e2e -- --test-threads=4 --nocapture
 	$(CARGO) test --locked -p axon-test --test uninstall
 
 CLIS := $(CURDIR)/$(STAGE)/cli
-.PHONY: genuine
-genuine: $(files_claude-code) $(files_codex) $(files_gemini) $(files_opencode) ## Tests with the real agent CLIs, without a cluster.
-	PATH=$(CLIS)/node-$(NODE_VERSION):$$PATH AXON_TEST_AGENT=$(abspath $(BUILT)/axon-agent) \
+genuine_files := $(foreach agent,claude-code codex gemini opencode,$(files_$(agent)))
+genuine_env := PATH=$(CLIS)/node-$(NODE_VERSION):$$PATH AXON_TEST_AGENT=$(abspath $(BUILT)/axon-agent) \
 	AXON_TEST_CLAUDE=$(CLIS)/claude-$(CLAUDE_CODE_VERSION)/claude \
 	AXON_TEST_CODEX=$(CLIS)/codex-$(CODEX_VERSION)/codex/bin/codex \
 	AXON_TEST_GEMINI=$(CLIS)/gemini-$(GEMINI_VERSION)/gemini/bundle/gemini.js \
-	AXON_TEST_OPENCODE=$(CLIS)/opencode-$(OPENCODE_VERSION)/opencode \
-	$(CARGO) test --locked -p axon-test --test fixtures -- --test-threads 2
+	AXON_TEST_OPENCODE=$(CLIS)/opencode-$(OPENCODE_VERSION)/opencode
+
+.PHONY: genuine
+genuine: $(genuine_files) ## Tests with the real agent CLIs, without a cluster.
+	$(genuine_env) $(CARGO) test --locked -p axon-test --test fixtures -- --test-threads 2
+
+.PHONY: batch
+batch: $(genuine_files) ## Some 50 runs of each real agent CLI; BATCH=text picks some by their name.
+	$(genuine_env) BATCH=$(BATCH) $(CARGO) test --locked -p axon-test --test fixtures batch -- --ignored --nocapture
 
 .PHONY: verify
 verify: ## Format, lints, generated files, dependencies.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::commands::{cost, delete, get, init, install, logs, run, tree, uninstall, version, why};
+use crate::commands::{cost, delete, get, init, install, logs, run, tree, uninstall, verify_image, version, why};
 use crate::connection::{self, ConnectionArgs};
 use crate::error::EXIT_CODES;
 
@@ -67,6 +67,8 @@ pub enum Command {
     Init(init::Args),
     /// List the options that all commands take
     Options,
+    /// Try out whether an image can run tasks
+    VerifyImage(verify_image::Args),
     /// Print the versions of this program and of the operator
     Version(version::Args),
 }

@@ -10,6 +10,7 @@ pub mod options;
 pub mod run;
 pub mod tree;
 pub mod uninstall;
+pub mod verify_image;
 pub mod version;
 pub mod why;
 
@@ -74,6 +75,7 @@ pub async fn execute(ui: &Ui, cli: Cli) -> Result<()> {
         Command::Uninstall(args) => Box::pin(uninstall::execute(ui, &globals, args)).await,
         Command::Init(args) => init::execute(ui, &globals, &args),
         Command::Options => options::execute(ui),
+        Command::VerifyImage(args) => Box::pin(verify_image::execute(ui, &globals, args)).await,
         Command::Version(args) => Box::pin(version::execute(ui, &globals, args)).await,
     }
 }

@@ -19,6 +19,7 @@ fn help_of_every_command() {
         "uninstall",
         "init",
         "options",
+        "verify-image",
         "version",
     ] {
         let words: Vec<&str> = [command, "-h"].into_iter().filter(|w| !w.is_empty()).collect();

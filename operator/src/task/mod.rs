@@ -15,6 +15,7 @@ pub mod outcome;
 mod overrides;
 pub mod record;
 pub mod retention;
+mod ssh;
 pub mod status;
 pub mod stores;
 pub mod view;

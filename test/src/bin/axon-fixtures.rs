@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use axon_test::fixtures::git::GitHost;
+use axon_test::fixtures::git::{GitHost, ssh};
 use axon_test::fixtures::github::GithubHost;
 use axon_test::fixtures::model::Model;
 use axon_test::fixtures::server;
@@ -58,8 +58,18 @@ enum Command {
         /// Address of the GitHub.
         #[arg(long)]
         github_listen: SocketAddr,
+        /// Address of the git host for SSH, with the machine's sshd.
+        #[arg(long)]
+        ssh_listen: Option<SocketAddr>,
         #[command(flatten)]
         keys: Keys,
+    },
+    /// Answer an SSH client of the git host; sshd starts it.
+    #[command(hide = true)]
+    SshSession {
+        /// Folder of the repositories.
+        #[arg(long)]
+        root: PathBuf,
     },
 }
 
@@ -85,13 +95,23 @@ async fn main() -> Result<()> {
             git_listen,
             git_root,
             github_listen,
+            ssh_listen,
             keys,
-        } => tokio::try_join!(
-            model(model_listen, keys),
-            git(git_listen, git_root),
-            github(github_listen)
-        )
-        .map(|_| ()),
+        } => {
+            let _sshd = match ssh_listen {
+                Some(listen) => Some(ssh::start(&git_root, listen).await?),
+                None => None,
+            };
+            tokio::try_join!(
+                model(model_listen, keys),
+                git(git_listen, git_root),
+                github(github_listen)
+            )
+            .map(|_| ())
+        }
+        Command::SshSession { root } => {
+            ssh::session(&root, &std::env::var("SSH_ORIGINAL_COMMAND").unwrap_or_default())
+        }
     }
 }
 
