@@ -20,6 +20,7 @@ use super::remote::Remote;
 use crate::env::Env;
 use crate::failure::Failure;
 use crate::program::{Call, End, Output};
+use crate::renewed;
 use crate::secrets::Secrets;
 use crate::signals;
 
@@ -94,7 +95,7 @@ impl<'a> Clone<'a> {
         }
         Ok(Self {
             secrets,
-            remote: Remote::parse(url, env.text(names::GITHUB_TOKEN).is_some())?,
+            remote: Remote::parse(url, renewed::token(env).is_some())?,
             reference,
             branch,
             dir,
