@@ -20,6 +20,8 @@ pub const INPUT_DIR: &str = "/axon/input";
 pub const MCP_SECRETS_DIR: &str = "/axon/mcp";
 /// Where key and known hosts are mounted, when the repository is reached by SSH with a Secret.
 pub const SSH_DIR: &str = "/axon/ssh";
+/// Where the token of a GitHub App is mounted, when the Workspace has one. The kubelet brings renewed tokens there.
+pub const GITHUB_DIR: &str = "/axon/github";
 /// Home directory, an emptyDir: the root file system is read-only.
 pub const HOME_DIR: &str = "/home/agent";
 /// Kubernetes' default path of the termination message.
@@ -97,6 +99,8 @@ pub mod env {
     pub const INPUT_DIR: &str = "AXON_INPUT_DIR";
     /// Token for git and for GitHub's API.
     pub const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
+    /// File with the token that is good now, set when the token is renewed while the Task runs. It wins over the others.
+    pub const GITHUB_TOKEN_FILE: &str = "AXON_GITHUB_TOKEN_FILE";
     /// The same token, as `gh` reads it for github.com.
     pub const GH_TOKEN: &str = "GH_TOKEN";
     /// The same token, as `gh` reads it for any other host.

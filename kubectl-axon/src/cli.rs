@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::commands::{cost, delete, get, init, install, logs, run, tree, uninstall, verify_image, version, why};
+use crate::commands::{
+    cost, delete, get, init, install, logs, run, tree, uninstall, verify_image, version, why,
+};
 use crate::connection::{self, ConnectionArgs};
 use crate::error::EXIT_CODES;
 

@@ -28,8 +28,24 @@ impl Events {
     /// status has it all.
     pub async fn phase(&self, task: &Task, status: &TaskStatus) {
         let Some(event) = event_of(status) else { return };
+        self.publish(task, &event).await;
+    }
+
+    /// Warns about a Task that goes on all the same.
+    pub async fn warn(&self, task: &Task, reason: &str, note: &str) {
+        let event = Event {
+            type_: EventType::Warning,
+            reason: reason.to_owned(),
+            note: Some(note.chars().take(900).collect()),
+            action: "Run".to_owned(),
+            secondary: None,
+        };
+        self.publish(task, &event).await;
+    }
+
+    async fn publish(&self, task: &Task, event: &Event) {
         let reference = task.object_ref(&());
-        match tokio::time::timeout(LIMIT, self.0.publish(&event, &reference)).await {
+        match tokio::time::timeout(LIMIT, self.0.publish(event, &reference)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "failed to publish an event"),
             Err(_) => tracing::debug!("failed to publish an event in time"),

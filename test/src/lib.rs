@@ -2,6 +2,7 @@
 //! around a bare control plane and around a full cluster.
 
 pub mod agents;
+pub mod audit;
 pub mod cluster;
 pub mod control_plane;
 pub mod fixtures;

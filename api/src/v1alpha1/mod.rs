@@ -24,5 +24,5 @@ pub use task_spawner::{
     Cron, GithubIssues, ItemState, ItemType, TaskSpawner, TaskSpawnerPhase, TaskSpawnerSpec,
     TaskSpawnerStatus, TaskTemplate, When,
 };
-pub use task_status::{Attempt, NextRun, TaskPhase, TaskReason, TaskStatus, condition};
+pub use task_status::{Attempt, GithubToken, NextRun, TaskPhase, TaskReason, TaskStatus, condition};
 pub use workspace::{Workspace, WorkspaceFile, WorkspaceSpec};

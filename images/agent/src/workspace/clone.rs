@@ -22,6 +22,7 @@ use super::ssh::Access;
 use crate::env::Env;
 use crate::failure::Failure;
 use crate::program::{Call, End, Output};
+use crate::renewed;
 use crate::secrets::Secrets;
 use crate::signals;
 
@@ -96,7 +97,7 @@ impl<'a> Clone<'a> {
         if let Err(error) = listening {
             eprintln!("can't listen to signals: {error}");
         }
-        let remote = Remote::parse(url, env.text(names::GITHUB_TOKEN).is_some())?;
+        let remote = Remote::parse(url, renewed::token(env).is_some())?;
         Ok(Self {
             secrets,
             env,

@@ -1,6 +1,6 @@
 //! The repository's URL: what git gets, what people see, and who may have the token.
 
-use axon_api::contract::env as names;
+use axon_api::contract::{GITHUB_DIR, env as names};
 use axon_api::git::{PASSWORD_ADVICE, Repository, has_password};
 use url::Url;
 
@@ -66,7 +66,10 @@ fn credential_config(scheme: &str, host: &str, has_user: bool) -> Result<Vec<(St
     // Images written for axon have no axon-agent; there git itself is all that limits the helper to its host.
     let helper = format!(
         "!axon_credential() {{ if command -v axon-agent >/dev/null 2>&1; then axon-agent git-credential '{scope}' \"$1\"; \
-         elif test \"$1\" = get && test -n \"${token}\"; then printf 'password=%s\\n' \"${token}\"; fi; }}; axon_credential",
+         elif test \"$1\" = get; then t=$(cat \"${{{file}:-{dir}/{token}}}\" 2>/dev/null); t=${{t:-${token}}}; \
+         test -z \"$t\" || printf 'password=%s\\n' \"$t\"; fi; }}; axon_credential",
+        file = names::GITHUB_TOKEN_FILE,
+        dir = GITHUB_DIR,
         token = names::GITHUB_TOKEN
     );
     let key = |name: &str| format!("credential.{scope}.{name}");
