@@ -1,19 +1,20 @@
 //! `run`: creates a Task, and what it needs of the configuration file.
 
-mod credentials;
-mod ensure;
-mod inputs;
-mod plan;
-mod references;
+pub(crate) mod credentials;
+pub(crate) mod ensure;
+pub(crate) mod inputs;
+pub(crate) mod plan;
+pub(crate) mod references;
 
 use axon_api::Task;
-use axon_api::agents::{AgentType, CredentialType};
+use axon_api::agents::AgentType;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Parser, ValueEnum};
 use kube::api::PostParams;
 use rand::Rng as _;
 use serde_json::json;
 
+use self::credentials::CredentialFlags;
 use self::plan::{Plan, plan};
 use super::Globals;
 use crate::cluster::Cluster;
@@ -78,13 +79,9 @@ pub struct Args {
     /// Label of the task (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
-    /// Secret with the agent's credential, instead of the configuration file's
-    #[arg(long, value_name = "NAME")]
-    pub secret: Option<String>,
-    /// What the secret holds [default: api-key]; none if the agent needs no credential
-    #[arg(long, value_name = "TYPE",
-          value_parser = PossibleValuesParser::new(["api-key", "oauth", "none"]).try_map(|t| t.parse::<CredentialType>()))]
-    pub credential_type: Option<CredentialType>,
+    /// Credential of the agent.
+    #[command(flatten)]
+    pub credential: CredentialFlags,
     /// Follow the task to its end; exit code 3 if it fails
     #[arg(short, long)]
     pub watch: bool,
@@ -136,7 +133,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let cluster = globals.connection.connect(config.namespace.as_deref()).await?;
     plan.set_namespace(&cluster.namespace);
     references::check_name(&cluster, &name).await?;
-    let changes = ensure::compare(&cluster, &plan).await?;
+    let changes = ensure::compare(&cluster, &plan.secrets, plan.workspace.as_ref()).await?;
     ensure::ask(ui, &changes, args.yes, &cluster.namespace)?;
     let trial = args.dry_run == DryRun::Server;
     ensure::write(ui, &cluster, &changes, trial).await?;
@@ -158,7 +155,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     follow::run(ui, &cluster, &name, &Options::watch()).await
 }
 
-async fn create(cluster: &Cluster, task: &Task, trial: bool) -> Result<Task> {
+pub(crate) async fn create(cluster: &Cluster, task: &Task, trial: bool) -> Result<Task> {
     let name = task.metadata.name.clone().unwrap_or_default();
     let action = Action::new("create", "tasks")
         .named(&name)
@@ -174,7 +171,13 @@ async fn create(cluster: &Cluster, task: &Task, trial: bool) -> Result<Task> {
     Ok(created)
 }
 
-fn print_task(ui: &Ui, task: &Task, name: &str, output: Option<ObjectFormat>, trial: bool) -> Result<()> {
+pub(crate) fn print_task(
+    ui: &Ui,
+    task: &Task,
+    name: &str,
+    output: Option<ObjectFormat>,
+    trial: bool,
+) -> Result<()> {
     match output {
         Some(ObjectFormat::Json) => ui.structured(task, Notation::Json),
         Some(ObjectFormat::Yaml) => ui.structured(task, Notation::Yaml),

@@ -12,6 +12,7 @@ mod fake;
 mod follow;
 mod get;
 mod install;
+mod manage;
 mod offline;
 mod refusals;
 mod run;
