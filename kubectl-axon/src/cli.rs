@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    config, cost, create, delete, describe, get, init, install, logs, retry, run, stop, tree, uninstall, verify_image, version, why,
+    completion, config, cost, create, delete, describe, get, init, install, logs, retry, run, stop, tree, uninstall, verify_image, version, why,
 };
 use crate::connection::{self, ConnectionArgs};
 use crate::error::EXIT_CODES;
@@ -77,6 +77,8 @@ pub enum Command {
     Init(init::Args),
     /// Show the configuration file
     Config(config::Args),
+    /// Set up completion of command lines, with the names of what is in the cluster
+    Completion(completion::Args),
     /// List the options that all commands take
     Options,
     /// Try out whether an image can run tasks
@@ -233,6 +235,7 @@ mod tests {
             &["retry", "x"],
             &["create", "workspace", "x", "--repo=r"],
             &["config", "view"],
+            &["completion", "bash"],
             &["why", "x"],
             &["cost"],
             &["delete", "task", "x"],

@@ -1,5 +1,6 @@
 //! The commands, one file each: `Args` is what can be typed, `execute` does it.
 
+pub mod completion;
 pub mod config;
 pub mod cost;
 pub mod create;
@@ -78,6 +79,7 @@ pub async fn execute(ui: &Ui, cli: Cli) -> Result<()> {
         Command::Stop(args) => Box::pin(stop::execute(ui, &globals, args)).await,
         Command::Retry(args) => Box::pin(retry::execute(ui, &globals, args)).await,
         Command::Create(args) => Box::pin(create::execute(ui, &globals, args)).await,
+        Command::Completion(args) => completion::execute(ui, &args),
         Command::Config(args) => config::execute(ui, &globals, &args),
         Command::Cost(args) => Box::pin(cost::execute(ui, &globals, args)).await,
         Command::Delete(args) => Box::pin(delete::execute(ui, &globals, args)).await,

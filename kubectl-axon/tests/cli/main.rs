@@ -7,6 +7,7 @@
     reason = "a test that can't go on panics"
 )]
 
+mod completion;
 mod cost;
 mod fake;
 mod follow;

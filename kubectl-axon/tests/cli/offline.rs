@@ -19,6 +19,7 @@ fn help_of_every_command() {
         "create agentconfig",
         "create taskspawner",
         "config",
+        "completion",
         "tree",
         "why",
         "cost",
