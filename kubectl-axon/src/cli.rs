@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    completion, config, cost, create, delete, describe, get, init, install, logs, retry, run, stop, tree, uninstall, verify_image, version, why,
+    completion, config, cost, create, delete, describe, doctor, get, init, install, logs, retry, run, stop, tree, uninstall, verify_image, version, why,
 };
 use crate::connection::{self, ConnectionArgs};
 use crate::error::EXIT_CODES;
@@ -73,6 +73,8 @@ pub enum Command {
     Install(install::Args),
     /// Remove everything that install made, and all tasks
     Uninstall(uninstall::Args),
+    /// Check cluster, operator, rights, quota, images, secrets and GitHub token
+    Doctor(doctor::Args),
     /// Write a configuration file to fill in
     Init(init::Args),
     /// Show the configuration file
@@ -236,6 +238,7 @@ mod tests {
             &["create", "workspace", "x", "--repo=r"],
             &["config", "view"],
             &["completion", "bash"],
+            &["doctor"],
             &["why", "x"],
             &["cost"],
             &["delete", "task", "x"],

@@ -6,6 +6,7 @@ pub mod cost;
 pub mod create;
 pub mod delete;
 pub mod describe;
+pub mod doctor;
 pub mod get;
 pub mod init;
 pub mod install;
@@ -79,6 +80,7 @@ pub async fn execute(ui: &Ui, cli: Cli) -> Result<()> {
         Command::Stop(args) => Box::pin(stop::execute(ui, &globals, args)).await,
         Command::Retry(args) => Box::pin(retry::execute(ui, &globals, args)).await,
         Command::Create(args) => Box::pin(create::execute(ui, &globals, args)).await,
+        Command::Doctor(args) => Box::pin(doctor::execute(ui, &globals, args)).await,
         Command::Completion(args) => completion::execute(ui, &args),
         Command::Config(args) => config::execute(ui, &globals, &args),
         Command::Cost(args) => Box::pin(cost::execute(ui, &globals, args)).await,

@@ -11,6 +11,7 @@ pub mod complete;
 pub mod config_file;
 pub mod connection;
 pub mod cost;
+pub mod doctor;
 pub mod error;
 pub mod follow;
 pub mod graph;

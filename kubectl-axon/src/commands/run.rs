@@ -1,10 +1,13 @@
 //! `run`: creates a Task, and what it needs of the configuration file.
 
+mod base;
 pub(crate) mod credentials;
 pub(crate) mod ensure;
 pub(crate) mod inputs;
 pub(crate) mod plan;
 pub(crate) mod references;
+
+use std::path::PathBuf;
 
 use axon_api::Task;
 use axon_api::agents::AgentType;
@@ -27,12 +30,14 @@ pub const MANAGER: &str = "kubectl-axon";
 
 const DETAILS: &str = "\
 Credentials and a workspace come from the configuration file (kubectl axon init writes one to fill
-in), unless flags name others. Nothing is created before all input is known to be valid.
+in), unless flags name others. Nothing is created before all input is known to be valid. A dry run shows
+the Secret, Workspace and Task; the Job is made of them by the operator and is not shown.
 
 Examples:
   kubectl axon run -p \"Add a hello world program in Python\"
   kubectl axon run -p @prompt.md --workspace my-repo --branch fix/login -w
   kubectl axon run -p \"Write tests\" --depends-on scaffold --timeout 30m
+  kubectl axon run --from-task fix-login -t codex -p \"Now with tests\"
   kubectl axon run -p \"Fix the bug\" --dry-run > task.yaml";
 
 /// Creates a task: one run of an agent
@@ -40,8 +45,14 @@ Examples:
 #[command(after_help = DETAILS)]
 pub struct Args {
     /// What the agent is asked to do; @FILE reads a file, - reads stdin
-    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
-    pub prompt: String,
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, required_unless_present_any = ["from_task", "filename"])]
+    pub prompt: Option<String>,
+    /// Vary a task that is there: take all from it that flags do not say
+    #[arg(long, value_name = "TASK", conflicts_with = "filename")]
+    pub from_task: Option<String>,
+    /// Take all that flags do not say from the manifest of a task; - reads stdin
+    #[arg(short, long, value_name = "FILE")]
+    pub filename: Option<PathBuf>,
     /// Agent type [default: claude-code]
     #[arg(short = 't', long = "type", value_name = "TYPE",
           value_parser = PossibleValuesParser::new(["claude-code", "codex", "gemini", "opencode"]).try_map(|t| t.parse::<AgentType>()))]
@@ -120,9 +131,18 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         ));
     }
     let config = globals.configuration(ui)?;
-    let prompt = inputs::prompt(&args.prompt)?;
-    let name = args.name.clone().unwrap_or_else(random_name);
-    let mut plan = plan(&args, &config, prompt, &name)?;
+    let prompt = args.prompt.as_deref().map(inputs::prompt).transpose()?;
+    let mut base = base::from_file(&args)?;
+    if let Some(given) = &args.from_task {
+        let cluster = globals.connection.connect(config.namespace.as_deref()).await?;
+        base = Some(base::from_task(&cluster, given).await?);
+    }
+    let named = base.as_ref().and_then(|base| base.name.clone());
+    let name = args.name.clone().or(named).unwrap_or_else(random_name);
+    let mut plan = match (&base, prompt) {
+        (Some(base), prompt) => base::vary(&args, &config, &base.spec, prompt, &name)?,
+        (None, prompt) => plan(&args, &config, prompt.unwrap_or_default(), &name)?,
+    };
     if args.dry_run == DryRun::Client {
         let namespace = globals
             .connection

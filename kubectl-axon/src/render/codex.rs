@@ -24,7 +24,7 @@ impl Codex {
             ("item.started", Some(item)) => pieces.extend(started(item)),
             ("item.completed", Some(item)) => completed(item, pieces),
             ("turn.completed", _) => {
-                pieces.push(Piece::Note(format!("[result] completed ({})", usage(event))))
+                pieces.push(Piece::Note(format!("[result] completed ({})", usage(event))));
             }
             ("turn.failed", _) => {
                 let error = event.get("error").and_then(Value::as_object);

@@ -9,6 +9,7 @@
 
 mod completion;
 mod cost;
+mod doctor;
 mod fake;
 mod follow;
 mod get;

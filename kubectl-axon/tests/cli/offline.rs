@@ -20,6 +20,7 @@ fn help_of_every_command() {
         "create taskspawner",
         "config",
         "completion",
+        "doctor",
         "tree",
         "why",
         "cost",

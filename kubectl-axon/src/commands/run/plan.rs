@@ -60,23 +60,8 @@ pub(crate) fn plan(args: &Args, config: &Config, prompt: String, name: &str) -> 
         (None, Some(key)) => Some(inputs::reference("agentConfig of the config file", key)?),
         (None, None) => None,
     };
-    if let Some(branch) = &args.branch
-        && let Some(fault) = axon_api::git::branch_fault(branch)
-    {
-        return Err(CliError::usage(format!("--branch {branch:?} {fault}")));
-    }
-    let mut depends_on = Vec::new();
-    for dependency in &args.depends_on {
-        let dependency = inputs::reference("--depends-on", dependency.trim())?;
-        if dependency == name {
-            return Err(CliError::usage(format!(
-                "--depends-on {name:?} is the task itself"
-            )));
-        }
-        if !depends_on.contains(&dependency) {
-            depends_on.push(dependency);
-        }
-    }
+    check_branch(args)?;
+    let depends_on = depends_on(args, name)?;
     let overrides = PodOverrides {
         active_deadline_seconds: args.timeout.as_deref().map(inputs::timeout).transpose()?,
         env: inputs::env(&args.env)?,
@@ -112,6 +97,34 @@ pub(crate) fn plan(args: &Args, config: &Config, prompt: String, name: &str) -> 
         workspace,
         task,
     })
+}
+
+pub(crate) fn check_branch(args: &Args) -> Result<()> {
+    match args
+        .branch
+        .as_deref()
+        .map(|b| (b, axon_api::git::branch_fault(b)))
+    {
+        Some((branch, Some(fault))) => Err(CliError::usage(format!("--branch {branch:?} {fault}"))),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the dependencies that flags name, each once.
+pub(crate) fn depends_on(args: &Args, name: &str) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for dependency in &args.depends_on {
+        let dependency = inputs::reference("--depends-on", dependency.trim())?;
+        if dependency == name {
+            return Err(CliError::usage(format!(
+                "--depends-on {name:?} is the task itself"
+            )));
+        }
+        if !all.contains(&dependency) {
+            all.push(dependency);
+        }
+    }
+    Ok(all)
 }
 
 pub(crate) fn agent(flag: Option<AgentType>, config: &Config) -> Result<AgentType> {
