@@ -166,9 +166,9 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
         return findings;
     }
     findings.extend([resources(facts), operator(facts), leader(facts)]);
-    findings.push(rights("your rights", &facts.user, |missing| {
+    findings.push(rights("your rights", &facts.user, |_| {
         let namespace = &facts.namespace;
-        format!("you may not {missing} in namespace {namespace}; ask for the role edit there: kubectl create rolebinding NAME --clusterrole=edit --user=YOU -n {namespace}")
+        format!("ask an administrator: kubectl create rolebinding NAME --clusterrole=edit --user=YOU -n {namespace}")
     }));
     findings.push(rights("operator's rights", &facts.operator_rights, |_| {
         "kubectl axon install".to_owned()
