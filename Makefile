@@ -63,6 +63,24 @@ generate: ## Writes the generated files.
 	$(CARGO) run --quiet --locked -p axon-api --bin crdgen config/crd
 	$(CARGO) run --quiet --locked -p kubectl-axon --example cli_reference docs/cli.md
 
+# ---- release
+
+VERSION := v$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+RELEASE := .build/release
+
+.PHONY: release
+release: ## Packs the plugin for this machine's platform and fills in the krew manifest, in .build/release.
+	$(CARGO) build --profile dist --locked -p kubectl-axon
+	rm -rf $(RELEASE)
+	hack/release.sh pack $(RELEASE) $(VERSION) $$(go env GOOS) $$(go env GOARCH) target/dist/kubectl-axon
+	hack/release.sh manifest $(RELEASE) $(VERSION)
+	@ls -l target/dist/kubectl-axon $(RELEASE)/* | awk '{printf "%6.2f MB  %s\n", $$5 / 1048576, $$NF}'
+
+# The module proxy has krew, the checksum database has not.
+$(BIN)/krew: hack/krew/go.mod hack/krew/go.sum hack/krew/main.go
+	@mkdir -p $(BIN)
+	cd hack/krew && CGO_ENABLED=0 GONOSUMDB=sigs.k8s.io/krew go build -trimpath -ldflags "-s -w" -o $@ .
+
 # ---- cluster
 
 GO_FLAGS := -trimpath -ldflags "-s -w \
@@ -233,8 +251,9 @@ unit: ## Unit and property tests (seconds, no cluster).
 	cd hack/cluster && go test ./cmd/axon-cluster/... ./internal/...
 
 .PHONY: control-plane
-control-plane: cluster-binaries ## Tests against a real kube-apiserver and etcd.
-	$(CARGO) test --locked -p axon-test --test api --test harness --test operator
+control-plane: cluster-binaries $(BIN)/krew ## Tests against a real kube-apiserver and etcd, and with a real krew.
+	$(CARGO) build --locked -p kubectl-axon
+	$(CARGO) test --locked -p axon-test --test api --test harness --test operator --test krew
 
 .PHONY: e2e
 e2e: ## Tests with real pods and the real agent CLIs.
