@@ -11,6 +11,8 @@ pub struct Sample {
     pub model: Option<&'static str>,
     /// Variables that make it ask the model at a base URL.
     pub endpoint: fn(&str) -> Vec<(&'static str, String)>,
+    /// Whether it tells what an answer cost only when the answer's tools are done.
+    pub tells_after_tools: bool,
     /// Kinds of MCP servers that it can use.
     pub mcp: &'static [&'static str],
 }
@@ -22,6 +24,7 @@ pub const SAMPLES: &[Sample] = &[
         key: "ANTHROPIC_API_KEY",
         model: None,
         endpoint: |base| vec![("ANTHROPIC_BASE_URL", base.to_owned())],
+        tells_after_tools: false,
         mcp: &["stdio", "http", "sse"],
     },
     Sample {
@@ -29,6 +32,7 @@ pub const SAMPLES: &[Sample] = &[
         key: "CODEX_API_KEY",
         model: None,
         endpoint: |base| vec![("OPENAI_BASE_URL", format!("{base}/v1"))],
+        tells_after_tools: false,
         mcp: &["stdio", "http"],
     },
     Sample {
@@ -36,6 +40,7 @@ pub const SAMPLES: &[Sample] = &[
         key: "GEMINI_API_KEY",
         model: Some("gemini-2.5-pro"),
         endpoint: |base| vec![("GOOGLE_GEMINI_BASE_URL", base.to_owned())],
+        tells_after_tools: false,
         mcp: &["stdio", "http", "sse"],
     },
     Sample {
@@ -43,6 +48,7 @@ pub const SAMPLES: &[Sample] = &[
         key: "OPENCODE_API_KEY",
         model: Some("anthropic/claude-sonnet-4-5"),
         endpoint: |base| vec![("ANTHROPIC_BASE_URL", format!("{base}/v1"))],
+        tells_after_tools: true,
         mcp: &["stdio", "http", "sse"],
     },
 ];

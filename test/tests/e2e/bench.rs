@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 /// Two cores run everything: pods may have to wait for each other.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Stands in every credential, so that a leak can be searched for.
 pub const CANARY: &str = "canary-5up3r-s3cr3t";

@@ -90,12 +90,18 @@ fn entry_point(success: &Seen) -> Check {
 }
 
 fn surroundings(look: &Seen) -> Vec<Check> {
-    let Seen::Ended { log, .. } = look else {
-        return vec![Check {
-            rule: "file system",
-            verdict: Verdict::Info,
-            details: "not looked at: the image has no /bin/sh".to_owned(),
-        }];
+    let log = match look {
+        Seen::Ended { log, .. } => log,
+        Seen::NotStarted(why) => {
+            return vec![Check {
+                rule: "file system",
+                verdict: Verdict::Info,
+                details: format!("not looked at, which takes /bin/sh: {why}"),
+            }];
+        }
+        Seen::Endless => {
+            return vec![check("file system", false, "", "the look at it did not end in time")];
+        }
     };
     let has = |line: &str| log.lines().any(|other| other == line);
     let closed: Vec<&str> = [HOME_DIR, "/tmp", "/workspace"]
