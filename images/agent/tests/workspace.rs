@@ -376,5 +376,6 @@ fn the_clone_s_helper_answers_git_for_its_host_only_with_and_without_us() {
             let answer = fill(url);
             assert!(answer.contains(&format!("password={renewed}\n")), "{answer}");
         }
+        fs::remove_file(pod.work().join("token")).unwrap();
     }
 }
