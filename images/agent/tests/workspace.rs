@@ -348,6 +348,7 @@ fn the_clone_s_helper_answers_git_for_its_host_only_with_and_without_us() {
         let fill = |url: &str| {
             let mut git = pod.dress(Command::new("git"));
             git.env("GITHUB_TOKEN", "tok\\n %s")
+                .env("AXON_GITHUB_TOKEN_FILE", pod.work().join("token"))
                 .env("GIT_TERMINAL_PROMPT", "0");
             git.args(["-c", "credential.helper=!echo password=stored; true"]);
             for (key, value) in &remote.credential {
@@ -369,5 +370,12 @@ fn the_clone_s_helper_answers_git_for_its_host_only_with_and_without_us() {
         for other in ["https://h/o/r", "http://h:8443/o/r", "https://evil.example/o/r"] {
             assert!(!fill(other).contains("tok"), "{other}");
         }
+        // The token of a GitHub App is renewed while the agent works.
+        for renewed in ["ghs_second", "ghs_third"] {
+            fs::write(pod.work().join("token"), format!("{renewed}\n")).unwrap();
+            let answer = fill(url);
+            assert!(answer.contains(&format!("password={renewed}\n")), "{answer}");
+        }
+        fs::remove_file(pod.work().join("token")).unwrap();
     }
 }

@@ -321,3 +321,25 @@ async fn a_workspace_that_names_no_repository_of_a_github_says_so() {
     assert_eq!(failed.reason, Some(TaskReason::InvalidConfig));
     assert!(failed.message.unwrap().contains("OWNER/NAME"));
 }
+
+#[tokio::test]
+async fn a_host_whose_certificate_nobody_knows_is_told_as_such() {
+    use axon_operator::github::{Credential, Figures, Github, GithubError, ListQuery, Options, Repository};
+
+    // An HTTPS server that is at hand, with a certificate of its own making.
+    let control_plane = axon_test::control_plane::ControlPlane::shared().await.unwrap();
+    let server = crate::harness::config(control_plane).await.cluster_url;
+    let repository = Repository::of(&format!("https://{}/o/r", server.authority().unwrap())).unwrap();
+    let github = Github::new(
+        axon_operator::clock::Clock::system(),
+        Figures::default(),
+        &Options::default(),
+    );
+    let query = ListQuery::default();
+    let error = github
+        .items(&repository, &Credential::anonymous(), &query)
+        .await
+        .unwrap_err();
+    assert!(matches!(&error, GithubError::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("certificate"), "{error}");
+}
