@@ -87,7 +87,7 @@ impl Shared {
     pub(super) fn answer(&self, query: &ListQuery, now: Instant) -> Option<Result<Listing, GithubError>> {
         let last = self.last.as_ref()?;
         let good_for = if last.by == query.caller {
-            query.max_age / 2
+            query.max_age * 3 / 4
         } else {
             query.max_age
         };
