@@ -165,13 +165,17 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     if facts.cluster.is_err() {
         return findings;
     }
-    findings.extend([resources(facts), operator(facts), leader(facts)]);
+    findings.extend([resources(facts), operator(facts)]);
+    let installed = !matches!(facts.operator, Ok(None));
+    findings.extend(installed.then(|| leader(facts)));
     findings.push(rights("your rights", &facts.user, |_| {
         let namespace = &facts.namespace;
         format!("ask an administrator: kubectl create rolebinding NAME --clusterrole=edit --user=YOU -n {namespace}")
     }));
-    findings.push(rights("operator's rights", &facts.operator_rights, |_| {
-        "kubectl axon install".to_owned()
+    findings.extend(installed.then(|| {
+        rights("operator's rights", &facts.operator_rights, |_| {
+            "kubectl axon install".to_owned()
+        })
     }));
     findings.extend([pod_security(facts), quota(facts), images(facts)]);
     findings.extend(

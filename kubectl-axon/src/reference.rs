@@ -18,7 +18,7 @@ kubeconfig.
 ";
 
 const EXIT_CODE_NOTES: &str = "
-3 comes from `run --watch` only: `logs` and `get` succeed when they could show what there is. 4 is for `--timeout` of
+3 comes from `run --watch` and `retry --watch` only: `logs` and `get` succeed when they could show what there is. 4 is for `--timeout` of
 `install`, `uninstall` and `delete`, and for `--request-timeout`. A reader that goes away, as in `| head`, is no
 failure.
 ";

@@ -40,24 +40,26 @@ fn arch() -> &'static str {
 }
 
 impl Release {
-    fn new() -> Self {
+    /// Packs `plugin`, which may be any file, as the release does.
+    fn new(plugin: &[u8]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let script = paths::root().join("hack/release.sh");
-        let plugin = paths::plugin_program().unwrap();
-        // The development build, and without symbols: what is tested is the packing.
-        let stripped = folder.path().join("kubectl-axon");
-        run(Command::new("strip").arg("-o").arg(&stripped).arg(&plugin));
         let release = Self { folder };
-        let out = release.folder.path().join("out");
-        run(Command::new(&script)
-            .args(["pack", out.to_str().unwrap(), VERSION, "linux", arch()])
-            .arg(&stripped));
-        // Platforms that can't be built here: the manifest does not care what is inside.
-        std::fs::write(release.folder.path().join("other"), "x").unwrap();
-        for (os, arch) in [("darwin", "arm64"), ("windows", "amd64")] {
+        let (out, file) = (
+            release.folder.path().join("out"),
+            release.folder.path().join("plugin"),
+        );
+        std::fs::write(&file, plugin).unwrap();
+        let script = paths::root().join("hack/release.sh");
+        for (os, arch) in [("linux", arch()), ("darwin", "arm64"), ("windows", "amd64")] {
+            // What is inside matters for the platform of this machine only.
+            let file = if os == "linux" {
+                file.clone()
+            } else {
+                paths::root().join("LICENSE")
+            };
             run(Command::new(&script)
                 .args(["pack", out.to_str().unwrap(), VERSION, os, arch])
-                .arg(release.folder.path().join("other")));
+                .arg(file));
         }
         run(Command::new(&script).args(["manifest", out.to_str().unwrap(), VERSION]));
         release
@@ -79,8 +81,7 @@ impl Release {
 /// The rules of krew's index (internal/index/validation) and of its developer guide.
 #[test]
 fn the_manifest_is_what_the_index_asks_for() {
-    let release = Release::new();
-    let manifest = release.manifest();
+    let manifest = Release::new(b"x").manifest();
     assert_eq!(
         manifest["apiVersion"],
         "krew.googlecontainertools.github.com/v1alpha2"
@@ -129,14 +130,12 @@ fn the_manifest_is_what_the_index_asks_for() {
 
 #[test]
 fn an_archive_holds_the_plugin_and_its_licence_and_is_the_same_each_time() {
-    let release = Release::new();
+    let release = Release::new(b"x");
     let listed = run(Command::new("tar").arg("-tzf").arg(release.archive()));
     assert_eq!(text(&listed.stdout), "kubectl-axon\nLICENSE\n");
-    let again = Release::new();
-    assert_eq!(
-        std::fs::read(release.archive()).unwrap(),
-        std::fs::read(again.archive()).unwrap()
-    );
+    let bytes = |release: &Release| std::fs::read(release.archive()).unwrap();
+    assert_eq!(bytes(&release), bytes(&Release::new(b"x")));
+    assert_ne!(bytes(&release), bytes(&Release::new(b"y")));
 }
 
 fn tool(name: &str) -> PathBuf {
@@ -179,7 +178,14 @@ impl Machine {
 
 #[test]
 fn a_real_krew_installs_it_and_a_real_kubectl_runs_it() {
-    let release = Release::new();
+    // The development build, without symbols: what is tested is the packing.
+    let folder = tempfile::tempdir().unwrap();
+    let stripped = folder.path().join("kubectl-axon");
+    run(Command::new("strip")
+        .arg("-o")
+        .arg(&stripped)
+        .arg(paths::plugin_program().unwrap()));
+    let release = Release::new(&std::fs::read(&stripped).unwrap());
     let machine = Machine {
         home: tempfile::tempdir().unwrap(),
     };

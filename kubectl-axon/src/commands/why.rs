@@ -8,7 +8,6 @@ use super::Globals;
 use crate::error::{Action, CliError, Kind as Failure, Result};
 use crate::kinds::{Kind, parse_named};
 use crate::output::{Notation, Ui};
-use crate::table::Table;
 use crate::why::{Answer, World, explain_spawner};
 
 const EXAMPLES: &str = "\
@@ -18,6 +17,9 @@ Examples:
   kubectl axon why merge
   kubectl axon why taskspawner/fix-bugs
   kubectl axon why merge -o json | jq -r .summary";
+
+/// Spaces before evidence.
+const INDENT: usize = 4;
 
 /// Explains why a task waits, failed or goes on, and what to do
 #[derive(Parser, Debug)]
@@ -78,23 +80,18 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
 }
 
 fn text(answer: &Answer, width: Option<usize>) -> String {
-    let mut table = Table::new(Vec::from(["", "", "", ""].map(str::to_owned)));
-    for link in &answer.links {
-        let cells = [&link.object, &link.phase, &link.reason, &link.evidence];
-        table.row("", cells.map(Clone::clone).to_vec());
-    }
-    let mut widths = Vec::new();
-    if let Some(width) = width {
-        table.fit(width.saturating_sub(2), &[false, false, false, true], &mut widths);
-    }
     let mut lines = wrapped(&answer.summary, width);
     lines.push(String::new());
-    lines.extend(
-        table
-            .lines(false, &mut widths)
-            .iter()
-            .map(|line| format!("  {line}")),
-    );
+    for link in &answer.links {
+        let reason = match link.reason.as_str() {
+            "" => String::new(),
+            reason => format!(" ({reason})"),
+        };
+        lines.push(format!("  {}: {}{reason}", link.object, link.phase));
+        let evidence = wrapped(&link.evidence, width.map(|width| width.saturating_sub(INDENT)));
+        let evidence = evidence.iter().filter(|line| !line.is_empty());
+        lines.extend(evidence.map(|line| format!("{:INDENT$}{line}", "")));
+    }
     lines.push(String::new());
     lines.extend(answer.next.iter().map(|command| format!("next: {command}")));
     let text = lines.join("\n");

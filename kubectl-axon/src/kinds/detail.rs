@@ -97,9 +97,10 @@ fn task(block: &mut Block, object: &Value, now: Timestamp) {
         text(object, "/status/usage/inputTokens"),
         text(object, "/status/usage/outputTokens"),
     );
-    if !input.is_empty() || !output.is_empty() {
-        block.field("Tokens", &format!("{input} in, {output} out"));
-    }
+    let told = [(input, "in"), (output, "out")].into_iter();
+    let told = told.filter(|(count, _)| !count.is_empty());
+    let told: Vec<String> = told.map(|(count, word)| format!("{count} {word}")).collect();
+    block.field("Tokens", &told.join(", "));
     block.field(
         "Outputs",
         &joined(object, "/status/outputs", |o| text(o, ""), "\n"),

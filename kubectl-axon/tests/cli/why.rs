@@ -25,7 +25,7 @@ fn the_answer_comes_first_and_the_next_command_last() {
         Some(&"second waits for first, which does not exist.")
     );
     assert!(
-        lines[2].starts_with("  task/second   Waiting   WaitingForDependencies"),
+        lines[2].starts_with("  task/second: Waiting (WaitingForDependencies)"),
         "{}",
         done.out
     );
