@@ -100,7 +100,12 @@ fn surroundings(look: &Seen) -> Vec<Check> {
             }];
         }
         Seen::Endless => {
-            return vec![check("file system", false, "", "the look at it did not end in time")];
+            return vec![check(
+                "file system",
+                false,
+                "",
+                "the look at it did not end in time",
+            )];
         }
     };
     let has = |line: &str| log.lines().any(|other| other == line);
