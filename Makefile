@@ -254,6 +254,8 @@ unit: ## Unit and property tests (seconds, no cluster).
 control-plane: cluster-binaries $(BIN)/krew ## Tests against a real kube-apiserver and etcd, and with a real krew.
 	$(CARGO) build --locked -p kubectl-axon
 	$(CARGO) test --locked -p axon-test --test api --test harness --test operator --test krew
+	$(CARGO) build --locked -p axon-operator
+	$(CARGO) test --locked -p axon-test --test faults
 
 .PHONY: e2e
 e2e: ## Tests with real pods and the real agent CLIs.
@@ -277,6 +279,11 @@ genuine: $(genuine_files) ## Tests with the real agent CLIs, without a cluster.
 .PHONY: batch
 batch: $(genuine_files) ## Some 50 runs of each real agent CLI; BATCH=text picks some by their name.
 	$(genuine_env) BATCH=$(BATCH) $(CARGO) test --locked -p axon-test --test fixtures batch -- --ignored --nocapture
+
+.PHONY: bench
+bench: cluster-binaries ## Measures the operator's release build against a real API server (minutes; not part of test).
+	$(CARGO) build --release --locked -p axon-operator
+	AXON_TEST_OPERATOR=$(CURDIR)/target/release/axon-operator $(CARGO) run --locked -p axon-test --example bench
 
 .PHONY: verify
 verify: ## Format, lints, generated files, dependencies.

@@ -73,6 +73,8 @@ pub mod env {
     pub const BRANCH: &str = "AXON_BRANCH";
     /// `spec.ref` of the Workspace, when it names one.
     pub const BASE_BRANCH: &str = "AXON_BASE_BRANCH";
+    /// Go duration after which an agent that prints nothing is to be ended, when the Task names one.
+    pub const STALL_TIMEOUT: &str = "AXON_STALL_TIMEOUT";
     /// File with the prompt, set when the prompt is too long for an argument.
     pub const PROMPT_FILE: &str = "AXON_PROMPT_FILE";
     /// Agent instructions, when they fit an environment variable.

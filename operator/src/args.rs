@@ -30,6 +30,10 @@ pub struct Args {
     /// How long records of finished Tasks are kept, such as 2160h (90 days); 0 for ever.
     #[arg(long, env = "AXON_RECORD_RETENTION", default_value = "2160h", value_parser = axon_api::godur::parse)]
     pub record_retention: Duration,
+    /// Pause between rounds of the election, and the longest that one may take. Shorter ones elect sooner, with more
+    /// calls.
+    #[arg(long, env = "AXON_ELECTION_ROUND", default_value = "1500ms", hide = true, value_parser = axon_api::godur::parse)]
+    pub election_round: Duration,
     /// What to log: error, warn, info, debug, trace, or a filter such as axon_operator=debug.
     #[arg(long, env = "AXON_LOG", default_value = "info")]
     pub log: String,

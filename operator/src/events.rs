@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axon_api::{Task, TaskPhase, TaskStatus};
+use axon_api::{Task, TaskPhase, TaskReason, TaskStatus};
 use kube::{Client, Resource};
 use kube_runtime::events::{Event, EventType, Recorder, Reporter};
 
@@ -56,6 +56,11 @@ impl Events {
 fn event_of(status: &TaskStatus) -> Option<Event> {
     let (type_, reason, note) = match status.phase? {
         TaskPhase::Waiting => return None,
+        TaskPhase::Pending if status.reason == Some(TaskReason::Retrying) => (
+            EventType::Warning,
+            "TaskRetrying",
+            status.message.clone().unwrap_or_default(),
+        ),
         TaskPhase::Pending => (
             EventType::Normal,
             "TaskCreated",
@@ -96,8 +101,6 @@ fn event_of(status: &TaskStatus) -> Option<Event> {
 
 #[cfg(test)]
 mod tests {
-    use axon_api::TaskReason;
-
     use super::*;
 
     #[test]

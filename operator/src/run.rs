@@ -21,7 +21,11 @@ use crate::{admin, task};
 /// # Errors
 /// If the cluster's configuration can't be used or the port is taken.
 pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow::Result<()> {
-    let timing = Timing::default();
+    let timing = Timing {
+        period: args.election_round,
+        call_limit: args.election_round,
+        ..Timing::default()
+    };
     let client = Client::try_from(config.clone()).context("failed to build the Kubernetes client")?;
     let election = leadership::client(config, &timing).context("failed to build the election's client")?;
     let metrics = Metrics::new();

@@ -140,6 +140,9 @@ pub enum TaskReason {
 pub struct Attempt {
     /// Name of the pod.
     pub pod_name: String,
+    /// UID of the Job that the pod belonged to.
+    #[serde(default, rename = "jobUID", skip_serializing_if = "Option::is_none")]
+    pub job_uid: Option<String>,
     /// Exit code of the agent container, when it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,

@@ -6,6 +6,7 @@ pub mod input;
 pub mod outcome;
 pub mod process;
 pub mod pump;
+pub mod push;
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
@@ -15,6 +16,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axon_api::TaskReason;
 use axon_api::contract::env as names;
 use axon_api::outputs::{Report, marker_block};
 
@@ -59,8 +61,9 @@ fn run(
     write_files(&launch)?;
 
     let stream = agent.stream(env);
-    let ended = Running::start(agent, launch, stream, checkpoint)?.wait(process::grace(env));
-    let outcome = conclude(agent.program(), &ended);
+    let ended = Running::start(agent, launch, stream, checkpoint)?
+        .wait(process::grace(env), process::stall_limit(env)?);
+    let mut outcome = conclude(agent.program(), &ended);
     let mut report = Report {
         reason: outcome.reason,
         message: outcome.message.clone(),
@@ -70,6 +73,13 @@ fn run(
     if let Ok(mut checkpoint) = checkpoint.lock() {
         // Looking around takes time, in which we may be killed.
         checkpoint.interim(&scrubbed(report.clone(), secrets));
+    }
+    if matches!(outcome.reason, Some(TaskReason::Stopped | TaskReason::Stalled))
+        && let Some(saved) = push::save_work(env)
+    {
+        let said = outcome.message.unwrap_or_default();
+        outcome.message = Some(format!("{said}; {saved}"));
+        report.message.clone_from(&outcome.message);
     }
     let facts = Facts::gather(env, ended.stopped.is_some(), &ended.stop_requested);
     report.outputs = facts.outputs(env.text(names::BASE_BRANCH), &ended.usage);

@@ -334,3 +334,82 @@ fn a_closed_log_does_not_end_the_run() {
     assert!(pod.dir("work/done").exists());
     assert_eq!(pod.report().reason, None);
 }
+
+#[test]
+fn an_agent_that_prints_nothing_for_too_long_is_ended() {
+    let pod =
+        Pod::new("cat >/dev/null; for n in 1 2 3 4; do echo $n >&2; sleep 0.5; done; echo > ready; sleep 60");
+    let started = Instant::now();
+    let output = pod
+        .command()
+        .args(["run", "x"])
+        .env("AXON_STALL_TIMEOUT", "1s500ms")
+        .output()
+        .unwrap();
+    assert!(pod.dir("ready").exists(), "words on standard error count");
+    assert!(started.elapsed() < Duration::from_secs(30));
+    assert_eq!(output.status.code(), Some(143));
+    let report = pod.report();
+    assert_eq!(
+        (report.reason, report.is_final),
+        (Some(TaskReason::Stalled), true)
+    );
+    assert!(report.message.unwrap().contains("printed nothing for 1.5s"));
+    let output = pod
+        .command()
+        .args(["run", "x"])
+        .env("AXON_STALL_TIMEOUT", "soon")
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert_eq!(pod.report().reason, Some(TaskReason::InvalidConfig));
+}
+
+#[test]
+fn a_stopped_run_saves_its_commits_on_the_task_s_branch_and_on_no_other() {
+    for (branch, saved) in [("feature/x", true), ("elsewhere", false)] {
+        let pod = Pod::new(
+            "cat >/dev/null; echo work > file; git add file; git commit -qm work; echo > ready; sleep 60",
+        );
+        let remote = pod.dir("remote.git");
+        fs::create_dir(&remote).unwrap();
+        git(&remote, &["init", "-q", "--bare", "-b", "main"]);
+        git(&pod.work(), &["init", "-q", "-b", "main"]);
+        git(&pod.work(), &["commit", "-q", "--allow-empty", "-m", "first"]);
+        git(
+            &pod.work(),
+            &["remote", "add", "origin", remote.to_str().unwrap()],
+        );
+        git(&pod.work(), &["push", "-q", "origin", "main"]);
+        git(&pod.work(), &["checkout", "-q", "-b", branch]);
+        let child = pod
+            .command()
+            .args(["run", "x"])
+            .env("AXON_BRANCH", "feature/x")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        until("commit", || pod.dir("ready").exists());
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+        child.wait_with_output().unwrap();
+        let report = pod.report();
+        let message = report.message.unwrap();
+        assert_eq!(report.reason, Some(TaskReason::Stopped), "{message}");
+        let branches = git(&remote, &["branch", "--format=%(refname:short)"]);
+        assert_eq!(branches.contains("feature/x"), saved, "{branches}");
+        assert_eq!(
+            message.contains("; new commits pushed to feature/x: 1"),
+            saved,
+            "{message}"
+        );
+        if saved {
+            let there = git(&remote, &["rev-parse", "feature/x"]);
+            assert_eq!(there, git(&pod.work(), &["rev-parse", "HEAD"]));
+            assert!(
+                report.outputs.contains(&format!("commit: {there}")),
+                "{:?}",
+                report.outputs
+            );
+        }
+    }
+}

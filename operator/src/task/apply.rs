@@ -3,6 +3,8 @@
 //! Every write is safe to repeat: names are deterministic, "already exists" is success after a look at the owner, and
 //! status writes carry the resourceVersion that the decision was made on.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
@@ -22,10 +24,12 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::controller::Context;
+use super::dependencies::Dependencies;
 use super::gather::Gathered;
 use super::github_token;
 use super::job;
 use super::lifecycle::{Decision, STARTING};
+use super::prompt;
 use super::record;
 use super::status::enter;
 use super::view::PodView;
@@ -158,7 +162,7 @@ pub async fn carry_out(
     match decision {
         Decision::Wait(None) => Ok(Done::nothing(Action::await_change())),
         Decision::Wait(Some(pause)) => Ok(Done::nothing(Action::requeue(pause))),
-        Decision::CreateJob => create_job(task, gathered, context).await,
+        Decision::CreateJob(known) => create_job(task, &known, gathered, context).await,
         Decision::UpdateStatus(status) => {
             let entered = write_status(task, &status, context).await?.then_some(*status);
             Ok(Done {
@@ -168,7 +172,11 @@ pub async fn carry_out(
         }
         Decision::DeleteJob => {
             let api = Api::<k8s_openapi::api::batch::v1::Job>::namespaced(context.client.clone(), &namespace);
-            let params = only(gathered.job.as_ref().and_then(|job| job.uid.clone()));
+            let params = DeleteParams {
+                // The Job stays until its pod is gone: until then no other one can have its name.
+                propagation_policy: Some(PropagationPolicy::Foreground),
+                ..only(gathered.job.as_ref().and_then(|job| job.uid.clone()))
+            };
             ignore_missing(timed("delete job", api.delete(&task.name_any(), &params)).await)?;
             Ok(Done::nothing(Action::await_change()))
         }
@@ -200,24 +208,19 @@ fn ignore_missing<T>(result: Result<T, ApplyError>) -> Result<(), ApplyError> {
     }
 }
 
-async fn create_job(task: &Task, gathered: &Gathered, context: &Context) -> Result<Done, ApplyError> {
+async fn create_job(
+    task: &Task,
+    known: &TaskStatus,
+    gathered: &Gathered,
+    context: &Context,
+) -> Result<Done, ApplyError> {
     let old = task.status.clone().unwrap_or_default();
     let generation = task.metadata.generation;
     let to =
         |phase, reason, message: &str| enter(&old, phase, reason, message, generation, context.clock.now());
-    let token = gathered.github_token.as_ref();
-    let workspace = github_token::seen_by_pod(gathered.workspace.as_deref(), token);
-    let mut plan = job::build(
-        task,
-        workspace.as_ref(),
-        gathered.agent_config.as_deref(),
-        &context.images,
-    );
-    if let (Ok(plan), Some(token)) = (&mut plan, token) {
-        github_token::mount(&mut plan.job, token);
-    }
+    let plan = plan(task, gathered, context);
     let created = match &plan {
-        Err(error) => Created::Invalid(error.to_string()),
+        Err(message) => Created::Invalid(message.clone()),
         Ok(plan) => create_plan(task, plan, context).await?,
     };
     let invalid = |message: &str| to(TaskPhase::Failed, TaskReason::InvalidConfig, message);
@@ -227,7 +230,8 @@ async fn create_job(task: &Task, gathered: &Gathered, context: &Context) -> Resu
         Created::Yes | Created::Before => {
             has_job = true;
             context.metrics.created(task);
-            let mut status = to(TaskPhase::Pending, TaskReason::Starting, STARTING);
+            let (phase, reason) = (TaskPhase::Pending, TaskReason::Starting);
+            let mut status = enter(known, phase, reason, STARTING, generation, context.clock.now());
             status.job_name = task.metadata.name.clone();
             status.github_token = gathered.github_token.clone();
             (status, Action::await_change())
@@ -254,6 +258,34 @@ async fn create_job(task: &Task, gathered: &Gathered, context: &Context) -> Resu
         has_job,
         entered,
     })
+}
+
+/// Returns what to create, or why nothing ever can be.
+fn plan(task: &Task, gathered: &Gathered, context: &Context) -> Result<job::Plan, String> {
+    let none = BTreeMap::new();
+    let outputs = match &gathered.dependencies {
+        Dependencies::Ready(satisfied) => &satisfied.outputs,
+        _ => &none,
+    };
+    let rendered;
+    let task = match prompt::render(task, outputs).map_err(|error| error.to_string())? {
+        Cow::Borrowed(_) => task,
+        Cow::Owned(text) => {
+            let mut with_prompt = task.clone();
+            with_prompt.spec.prompt = text;
+            rendered = with_prompt;
+            &rendered
+        }
+    };
+    let token = gathered.github_token.as_ref();
+    let workspace = github_token::seen_by_pod(gathered.workspace.as_deref(), token);
+    let config = gathered.agent_config.as_deref();
+    let mut plan =
+        job::build(task, workspace.as_ref(), config, &context.images).map_err(|error| error.to_string())?;
+    if let Some(token) = token {
+        github_token::mount(&mut plan.job, token);
+    }
+    Ok(plan)
 }
 
 async fn create_plan(task: &Task, plan: &job::Plan, context: &Context) -> Result<Created, ApplyError> {
@@ -315,7 +347,13 @@ where
         let made_by_us = existing.labels().get(labels::TASK) == task.metadata.name.as_ref()
             && existing.labels().get(labels::MANAGED_BY).map(String::as_str) == Some(labels::MANAGER);
         let kind = K::kind(&()).into_owned();
-        return Ok(match (ours, made_by_us) {
+        // The Job of the last run, which is on its way out.
+        let replaced = task
+            .status
+            .as_ref()
+            .and_then(|s| s.next_run.as_ref()?.replaces.as_deref());
+        let is_replaced = replaced.is_some() && existing.metadata.uid.as_deref() == replaced;
+        return Ok(match (ours && !is_replaced, made_by_us) {
             (true, _) => Created::Before,
             (false, true) => Created::Leftover(kind),
             (false, false) => Created::Foreign(kind),

@@ -1,10 +1,10 @@
 //! The shell of the Task controller: gathers what the rules need, asks them, and carries out what they say.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axon_api::{Task, Workspace};
+use axon_api::{AgentConfig, Task, Workspace};
 use futures::StreamExt;
 use futures::channel::mpsc;
 use kube::{Client, ResourceExt};
@@ -17,8 +17,11 @@ use super::branch_lock;
 use super::gather::{gather, has_ended, referenced};
 use super::github_secret;
 use super::github_token::{self, Step, Token};
+use super::index::{Interests, Key, Runs, place};
 use super::lifecycle::decide;
-use super::stores::{Readiness, Stores, task_of, watch_custom, watch_jobs, watch_pods};
+use super::stores::{
+    Readiness, Stores, slim_task, task_of, watch_custom, watch_jobs, watch_named, watch_pods,
+};
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::images::Images;
@@ -50,9 +53,12 @@ pub struct Context {
     pub events: Events,
     /// Jobs that were just created and may not be in the store yet, by branch key, so that two Tasks decided at the
     /// same moment do not both take a branch. The Jobs themselves are the truth; this only bridges the watch's delay.
-    branch_claims: tokio::sync::Mutex<HashMap<branch_lock::Key, String>>,
+    branch_claims: Mutex<HashMap<branch_lock::Key, Claim>>,
     failures: Failures,
 }
+
+/// UID of the Task whose Job was last created for a branch. Held while one decides about that branch.
+type Claim = Arc<tokio::sync::Mutex<Option<String>>>;
 
 /// Failures in a row, by Task.
 type Failures = Arc<Mutex<HashMap<ObjectRef<Task>, u32>>>;
@@ -71,22 +77,22 @@ pub async fn run(
     events: Events,
 ) {
     let (tasks, task_writer) = store::store();
-    let (jobs, job_writer) = store::store();
-    let (pods, pod_writer) = store::store();
     let (workspaces, workspace_writer) = store::store();
     let (agent_configs, agent_config_writer) = store::store();
     let stores = Stores {
         tasks,
-        jobs,
-        pods,
+        runs: Runs::default(),
+        interests: Interests::default(),
         workspaces,
         agent_configs,
     };
+    let (readiness, filled) = Readiness::of(4);
     let (wake, woken) = mpsc::unbounded();
 
     let failures: Failures = Arc::default();
     let (waking, forgetting) = (stores.clone(), Arc::clone(&failures));
-    let task_stream = watch_custom(client.clone(), task_writer, move |event| {
+    let task_stream = watch_custom(client.clone(), task_writer, slim_task, move |event| {
+        waking.interests.apply(event);
         if let Event::Delete(task) = event
             && let Ok(mut failures) = forgetting.lock()
         {
@@ -96,9 +102,7 @@ pub async fn run(
             let _ = wake.unbounded_send(waiting);
         }
     });
-    let of_workspace = stores.clone();
-    let of_config = stores.clone();
-    let (readiness, filling) = Readiness::of(stores.clone());
+    let (of_workspace, of_config) = (stores.interests.clone(), stores.interests.clone());
     let context = Arc::new(Context {
         client: client.clone(),
         shared,
@@ -109,26 +113,32 @@ pub async fn run(
         clock,
         metrics,
         events,
-        branch_claims: tokio::sync::Mutex::default(),
+        branch_claims: Mutex::default(),
         failures,
     });
     let controller = Controller::for_stream(task_stream, stores.tasks.clone())
         .with_config(Config::default().concurrency(CONCURRENCY))
-        .watches_stream(watch_jobs(client.clone(), job_writer), |job| task_of(&job))
-        .watches_stream(watch_pods(client.clone(), pod_writer), |pod| task_of(&pod))
         .watches_stream(
-            watch_custom(client.clone(), workspace_writer, |_| {}),
-            move |workspace| {
-                of_workspace.tasks_naming(&workspace, |t| {
-                    t.spec.workspace_ref.as_ref().map(|r| r.name.as_str())
-                })
-            },
+            watch_jobs(client.clone(), stores.runs.clone(), filled.clone()),
+            |job| task_of(&job),
         )
-        .watches_stream(watch_custom(client, agent_config_writer, |_| {}), move |config| {
-            of_config.tasks_naming(&config, |t| {
-                t.spec.agent_config_ref.as_ref().map(|r| r.name.as_str())
-            })
-        })
+        .watches_stream(
+            watch_pods(
+                client.clone(),
+                stores.runs.clone(),
+                stores.tasks.clone(),
+                filled.clone(),
+            ),
+            |pod| task_of(&pod),
+        )
+        .watches_stream(
+            watch_named(client.clone(), workspace_writer, filled.clone()),
+            move |workspace: Workspace| of_workspace.of(&Key::Workspace(place(&workspace))),
+        )
+        .watches_stream(
+            watch_named(client, agent_config_writer, filled),
+            move |config: AgentConfig| of_config.of(&Key::AgentConfig(place(&config))),
+        )
         .reconcile_on(woken)
         .run(reconcile, on_error, context)
         .for_each(|result| async {
@@ -139,7 +149,7 @@ pub async fn run(
                 Err(error) => tracing::warn!(%error, "a watch is broken and is set up again"),
             }
         });
-    tokio::select! { () = controller => {}, () = filling => {} }
+    controller.await;
 }
 
 async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, ApplyError> {
@@ -183,14 +193,12 @@ async fn attempt(
     let competes = !has_ended(task) && task.status.as_ref().is_none_or(|s| s.job_name.is_none());
     let key = branch_lock::key(task, workspace.as_deref()).filter(|_| competes);
     // Held until the Job is created and claimed, so that no other Task decides in between.
-    let mut claims = match &key {
-        Some(_) => Some(context.branch_claims.lock().await),
+    let claim = key.as_ref().map(|key| context.claim(key));
+    let mut held = match &claim {
+        Some(claim) => Some(claim.lock().await),
         None => None,
     };
-    let claimed_by = key
-        .as_ref()
-        .zip(claims.as_ref())
-        .and_then(|(key, held)| held.get(key).cloned());
+    let claimed_by = held.as_ref().and_then(|held| held.as_ref().cloned());
     let mut gathered = gather(task, context, workspace, key.as_ref()).await?;
     let decision = decide(&gathered.observed(task, context, claimed_by.as_deref()));
     let workspace = gathered.workspace.as_deref();
@@ -202,12 +210,8 @@ async fn attempt(
     }
     tracing::debug!(task = %task.name_any(), namespace = %task.namespace().unwrap_or_default(), ?decision, "decided");
     let done = apply::carry_out(task, decision, &gathered, context).await?;
-    if let (true, Some(held), Some(key), Some(uid)) = (done.has_job, claims.as_mut(), key, task.uid()) {
-        held.insert(key, uid);
-        if held.len() > MAX_CLAIMS {
-            // All but the newest are in the store of Jobs by now.
-            held.clear();
-        }
+    if let (true, Some(held)) = (done.has_job, held.as_mut()) {
+        **held = task.uid();
     }
     Ok(Some(done))
 }
@@ -217,6 +221,17 @@ async fn warn_of_renewal(task: &Task, token: &Token, context: &Context) {
     let runs = task.status.as_ref().is_some_and(|s| s.job_name.is_some());
     if let (true, Token::Wait { message, .. } | Token::Refused { message, .. }) = (runs, token) {
         context.events.warn(task, "TokenNotRenewed", message).await;
+    }
+}
+
+impl Context {
+    fn claim(&self, key: &branch_lock::Key) -> Claim {
+        let mut claims = self.branch_claims.lock().unwrap_or_else(PoisonError::into_inner);
+        if claims.len() > MAX_CLAIMS {
+            // All but the newest are in the index of Jobs by now; those that are held are of this moment.
+            claims.retain(|_, claim| Arc::strong_count(claim) > 1);
+        }
+        Arc::clone(claims.entry(key.clone()).or_default())
     }
 }
 

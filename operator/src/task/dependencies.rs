@@ -1,32 +1,90 @@
 //! `dependsOn`: whether a Task may start, what it waits for, or why it never will.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 
-use axon_api::{Task, TaskPhase, TaskReason};
+use axon_api::{Task, TaskPhase, TaskReason, TaskStatus};
 
 use super::outcome::Failure;
+use super::prompt;
 
 /// What a Task's dependencies say.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Dependencies {
     /// All have succeeded, or there are none.
-    Ready,
+    Ready(Satisfied),
     /// Some have not ended or do not exist.
     Waiting {
         /// Names them.
         message: String,
-        /// Names of those that have succeeded.
-        satisfied: Vec<String>,
+        /// Those that have succeeded.
+        satisfied: Satisfied,
     },
     /// The Task can't run any more.
     Failed(Failure),
 }
 
+/// Dependencies that have succeeded, and what a prompt may ask of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Satisfied {
+    /// Their names, those that are recorded first.
+    pub names: Vec<String>,
+    /// Their outputs by name, if the prompt is a template; see [`MAX_KEPT`].
+    pub outputs: BTreeMap<String, Vec<String>>,
+}
+
+/// Bytes of outputs of dependencies that a status keeps. A dependency whose outputs do not fit any more is not recorded:
+/// it is kept from expiring, and asked when the Task starts.
+pub const MAX_KEPT: usize = 256 * 1024;
+
+impl Satisfied {
+    /// Writes it down.
+    pub fn record(&self, status: &mut TaskStatus) {
+        let mut kept = 0;
+        for name in &self.names {
+            let outputs = self.outputs.get(name);
+            kept += outputs
+                .iter()
+                .flat_map(|lines| lines.iter())
+                .map(String::len)
+                .sum::<usize>();
+            if status.satisfied_dependencies.contains(name) || kept > MAX_KEPT {
+                continue;
+            }
+            status.satisfied_dependencies.push(name.clone());
+            if let Some(outputs) = outputs {
+                status.dependency_outputs.insert(name.clone(), outputs.clone());
+            }
+        }
+    }
+}
+
 /// Looks at the dependencies of `task`. `find` returns a Task of the same namespace by name.
 #[must_use]
-pub fn look<'a>(task: &'a Task, name: &'a str, find: &impl Fn(&str) -> Option<&'a Task>) -> Dependencies {
-    if task.spec.depends_on.is_empty() {
-        return Dependencies::Ready;
+pub fn look<T: Deref<Target = Task>>(
+    task: &Task,
+    name: &str,
+    find: &impl Fn(&str) -> Option<T>,
+) -> Dependencies {
+    let recorded = task.status.clone().unwrap_or_default();
+    let mut satisfied = Satisfied::default();
+    let needs_outputs = prompt::is_template(task);
+    let mut open = Vec::new();
+    for dependency in &task.spec.depends_on {
+        if satisfied.names.contains(dependency) {
+            continue;
+        }
+        if !recorded.satisfied_dependencies.contains(dependency) {
+            open.push(dependency);
+            continue;
+        }
+        if let Some(outputs) = recorded.dependency_outputs.get(dependency) {
+            satisfied.outputs.insert(dependency.clone(), outputs.clone());
+        }
+        satisfied.names.push(dependency.clone());
+    }
+    if open.is_empty() {
+        return Dependencies::Ready(satisfied);
     }
     if let Some(cycle) = cycle_through(name, task, find) {
         return Dependencies::Failed(Failure {
@@ -34,36 +92,31 @@ pub fn look<'a>(task: &'a Task, name: &'a str, find: &impl Fn(&str) -> Option<&'
             message: format!("circular dependency: {}", cycle.join(" -> ")),
         });
     }
-    let recorded = task
-        .status
-        .as_ref()
-        .map(|s| s.satisfied_dependencies.as_slice())
-        .unwrap_or_default();
     let mut waits = Vec::new();
-    let mut satisfied = Vec::new();
-    for dependency in &task.spec.depends_on {
-        if recorded.contains(dependency) {
-            satisfied.push(dependency.clone());
-            continue;
-        }
-        let phase = find(dependency).map(|t| t.status.as_ref().and_then(|s| s.phase));
-        match phase {
-            Some(Some(TaskPhase::Succeeded)) => satisfied.push(dependency.clone()),
+    for dependency in open {
+        let found = find(dependency);
+        let status = found.as_ref().map(|t| t.status.as_ref());
+        match status.map(|s| s.and_then(|s| s.phase)) {
+            Some(Some(TaskPhase::Succeeded)) => {
+                let outputs = status.flatten().map(|s| s.outputs.clone());
+                if let Some(outputs) = outputs.filter(|_| needs_outputs) {
+                    satisfied.outputs.insert(dependency.clone(), outputs);
+                }
+                satisfied.names.push(dependency.clone());
+            }
             Some(Some(TaskPhase::Failed)) => {
                 return Dependencies::Failed(Failure {
                     reason: TaskReason::DependencyFailed,
                     message: format!("dependency {dependency} failed"),
                 });
             }
-            Some(phase) => {
-                let phase = phase.map_or("new".to_owned(), |p| p.to_string());
-                waits.push(format!("{dependency} ({phase})"));
-            }
+            // Not its phase: whoever waits is not woken by each of them.
+            Some(_) => waits.push(dependency.clone()),
             None => waits.push(format!("{dependency} (does not exist yet)")),
         }
     }
     if waits.is_empty() {
-        return Dependencies::Ready;
+        return Dependencies::Ready(satisfied);
     }
     Dependencies::Waiting {
         message: format!("waits for {}", waits.join(", ")),
@@ -72,41 +125,54 @@ pub fn look<'a>(task: &'a Task, name: &'a str, find: &impl Fn(&str) -> Option<&'
 }
 
 /// Returns the first cycle that leads from `name` back to `name`, spelled out.
-fn cycle_through<'a>(
+fn cycle_through<T: Deref<Target = Task>>(
     name: &str,
-    task: &'a Task,
-    find: &impl Fn(&str) -> Option<&'a Task>,
+    task: &Task,
+    find: &impl Fn(&str) -> Option<T>,
 ) -> Option<Vec<String>> {
+    // By whom each Task was reached; iterative, because a chain may be as long as the namespace is large.
+    let mut reached_by: BTreeMap<String, String> = BTreeMap::new();
     let mut seen = BTreeSet::new();
-    // Each entry is a way from `name`; iterative, because a chain may be as long as the namespace is large.
-    let mut ways: Vec<Vec<&'a str>> = task.spec.depends_on.iter().map(|d| vec![d.as_str()]).collect();
-    while let Some(way) = ways.pop() {
-        let last = *way.last()?;
-        if last == name {
-            let names = std::iter::once(name).chain(way).map(str::to_owned);
-            return Some(names.collect());
+    let mut to_see: Vec<String> = Vec::new();
+    let reach = |from: &str, task: &Task, to_see: &mut Vec<String>, by: &mut BTreeMap<String, String>| {
+        for next in &task.spec.depends_on {
+            if !by.contains_key(next) {
+                by.insert(next.clone(), from.to_owned());
+                to_see.push(next.clone());
+            }
         }
-        if !seen.insert(last) {
-            continue;
+    };
+    reach(name, task, &mut to_see, &mut reached_by);
+    while let Some(next) = to_see.pop() {
+        if next == name {
+            return Some(way(name, &reached_by));
         }
-        for next in find(last).into_iter().flat_map(|t| &t.spec.depends_on) {
-            ways.push(
-                way.iter()
-                    .copied()
-                    .chain(std::iter::once(next.as_str()))
-                    .collect(),
-            );
+        if seen.insert(next.clone())
+            && let Some(found) = find(&next)
+        {
+            reach(&next, &found, &mut to_see, &mut reached_by);
         }
     }
     None
 }
 
+/// Returns the way from `name` to itself.
+fn way(name: &str, reached_by: &BTreeMap<String, String>) -> Vec<String> {
+    let mut way = vec![name.to_owned()];
+    let mut at = name;
+    while let Some(by) = reached_by.get(at) {
+        way.push(by.clone());
+        at = by;
+        if at == name {
+            break;
+        }
+    }
+    way.reverse();
+    way
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use axon_api::TaskStatus;
-
     use super::*;
     use crate::task::fixtures::task;
 
@@ -125,6 +191,13 @@ mod tests {
             .collect()
     }
 
+    fn named(name: &str) -> Satisfied {
+        Satisfied {
+            names: vec![name.to_owned()],
+            ..Satisfied::default()
+        }
+    }
+
     fn of(all: &BTreeMap<String, Task>, name: &str) -> Dependencies {
         look(&all[name], name, &|n: &str| all.get(n))
     }
@@ -136,12 +209,12 @@ mod tests {
             ("b", &[], Some(TaskPhase::Succeeded)),
             ("c", &[], Some(TaskPhase::Running)),
         ]);
-        let message = "waits for c (Running), d (does not exist yet)".to_owned();
+        let message = "waits for c, d (does not exist yet)".to_owned();
         assert_eq!(
             of(&all, "a"),
             Dependencies::Waiting {
                 message,
-                satisfied: vec!["b".into()]
+                satisfied: named("b")
             }
         );
     }
@@ -149,7 +222,7 @@ mod tests {
     #[test]
     fn success_of_all_is_ready_and_one_failure_is_final() {
         let mut all = tasks(&[("a", &["b"], None), ("b", &[], Some(TaskPhase::Succeeded))]);
-        assert_eq!(of(&all, "a"), Dependencies::Ready);
+        assert_eq!(of(&all, "a"), Dependencies::Ready(named("b")));
         all.get_mut("b").unwrap().status.as_mut().unwrap().phase = Some(TaskPhase::Failed);
         assert!(matches!(of(&all, "a"), Dependencies::Failed(f) if f.message.contains("b failed")));
     }
@@ -161,7 +234,69 @@ mod tests {
             satisfied_dependencies: vec!["b".into()],
             ..TaskStatus::default()
         });
-        assert_eq!(of(&all, "a"), Dependencies::Ready);
+        assert_eq!(of(&all, "a"), Dependencies::Ready(named("b")));
+    }
+
+    #[test]
+    fn outputs_are_kept_for_a_prompt_that_is_a_template_and_only_as_many_as_fit() {
+        let mut all = tasks(&[
+            ("a", &["b", "c", "d", "e"], None),
+            ("b", &[], Some(TaskPhase::Succeeded)),
+            ("c", &[], Some(TaskPhase::Succeeded)),
+            ("d", &[], Some(TaskPhase::Succeeded)),
+        ]);
+        for (name, bytes) in [("b", 10), ("c", MAX_KEPT), ("d", 10)] {
+            all.get_mut(name).unwrap().status.as_mut().unwrap().outputs = vec!["x".repeat(bytes)];
+        }
+        let kept = |all: &BTreeMap<String, Task>| {
+            let Dependencies::Waiting { satisfied, .. } = of(all, "a") else {
+                panic!("e is not there");
+            };
+            let mut status = TaskStatus::default();
+            satisfied.record(&mut status);
+            status
+        };
+        let plain = kept(&all);
+        assert_eq!(plain.satisfied_dependencies, ["b", "c", "d"]);
+        assert!(plain.dependency_outputs.is_empty(), "nothing asks for them");
+        all.get_mut("a").unwrap().spec.prompt = "{{.Deps}}".into();
+        let status = kept(&all);
+        assert_eq!(status.satisfied_dependencies, ["b"], "the others stay awaited");
+        assert_eq!(status.dependency_outputs.len(), 1);
+        all.get_mut("a").unwrap().status = Some(status);
+        all.remove("b");
+        let Dependencies::Waiting { satisfied, .. } = of(&all, "a") else {
+            panic!("e is not there");
+        };
+        assert_eq!(satisfied.names, ["b", "c", "d"]);
+        assert_eq!(satisfied.outputs["b"], ["x".repeat(10)]);
+        assert_eq!(
+            satisfied.outputs["c"][0].len(),
+            MAX_KEPT,
+            "all of it is there for the prompt"
+        );
+    }
+
+    #[test]
+    fn a_long_chain_is_walked_in_no_time() {
+        let names: Vec<String> = (0..3000).map(|n| format!("t{n}")).collect();
+        let mut all = BTreeMap::new();
+        for (n, name) in names.iter().enumerate() {
+            let mut t = task(name);
+            t.spec.depends_on = names.get(n + 1).cloned().into_iter().collect();
+            all.insert(name.clone(), t);
+        }
+        assert!(matches!(of(&all, "t0"), Dependencies::Waiting { .. }));
+        all.get_mut("t2999").unwrap().spec.depends_on = vec!["t0".into()];
+        let Dependencies::Failed(failure) = of(&all, "t0") else {
+            panic!("it is a cycle");
+        };
+        assert!(
+            failure
+                .message
+                .starts_with("circular dependency: t0 -> t1 -> t2 -> ")
+        );
+        assert!(failure.message.ends_with(" -> t2999 -> t0"));
     }
 
     #[test]

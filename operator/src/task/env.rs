@@ -22,6 +22,9 @@ pub(super) fn agent(task: &Task, workspace: Option<&Workspace>, inputs: &Inputs)
         all.push(literal(env::BRANCH, branch));
     }
     all.push(literal(env::AGENT_TYPE, &spec.agent.to_string()));
+    if let Some(limit) = &spec.stall_timeout {
+        all.push(literal(env::STALL_TIMEOUT, limit));
+    }
     if let (Some(variable), Some(secret)) = (
         spec.agent.credential_variable(spec.credentials.kind),
         &spec.credentials.secret_ref,

@@ -14,7 +14,8 @@ use kube_runtime::reflector::{ObjectRef, Store};
 use super::apply::{self, ApplyError};
 use super::branch_lock::{self, Rival};
 use super::controller::Context;
-use super::dependencies;
+use super::dependencies::{self, Dependencies, Satisfied};
+use super::index::Key;
 use super::lifecycle::{Named, Observed, newest};
 use super::view::{JobView, PodView};
 
@@ -30,8 +31,8 @@ pub struct Gathered {
     pub agent_config: Option<Arc<AgentConfig>>,
     /// The token that was made for the Workspace's GitHub App.
     pub github_token: Option<GithubToken>,
-    /// Tasks of the namespace, if the Task has dependencies.
-    siblings: Vec<Arc<Task>>,
+    /// What the dependencies say.
+    pub dependencies: Dependencies,
     /// Live Tasks on the same branch, and whether each has a Job.
     rivals: Vec<(Arc<Task>, bool)>,
     awaited: bool,
@@ -59,22 +60,22 @@ pub async fn gather(
         workspace,
         agent_config,
         github_token: None,
-        siblings: Vec::new(),
+        dependencies: Dependencies::Ready(Satisfied::default()),
         rivals: Vec::new(),
         awaited: false,
     };
-    let stored = context.stores.jobs.get(&of_name::<Job>(task));
-    gathered.job = stored.as_deref().map(JobView::from);
+    let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
+    gathered.job = context.stores.runs.job(&namespace, &name);
     if has_ended(task) {
+        context.stores.runs.forget_pods(&namespace, &name);
         let has_ttl = task.spec.ttl_seconds_after_finished.is_some();
         gathered.awaited = has_ttl && !context.stores.awaiting(task).is_empty();
         return Ok(gathered);
     }
     read_job_and_pods(task, context, &mut gathered).await?;
-    if !task.spec.depends_on.is_empty() {
-        let namespace = task.namespace();
-        gathered.siblings = context.stores.tasks.state_filter(|t| t.namespace() == namespace);
-    }
+    let tasks = &context.stores.tasks;
+    let find = |wanted: &str| tasks.get(&ObjectRef::new(wanted).within(&namespace));
+    gathered.dependencies = dependencies::look(task, &name, &find);
     if let Some(key) = key {
         gathered.rivals = rivals(task, context, key);
     }
@@ -104,13 +105,9 @@ async fn read_job_and_pods(
         Some(uid) => pod.owner_uid == *uid,
         None => status.pod_name.as_ref() == Some(&pod.name),
     };
-    let stored = context.stores.pods_of(task);
-    gathered.pods = stored
-        .iter()
-        .map(|pod| PodView::from(pod.as_ref()))
-        .filter(belongs)
-        .collect();
-    let over = |pods: &[PodView]| newest(pods).is_some_and(PodView::is_over);
+    gathered.pods = context.stores.runs.pods(&namespace, &name);
+    gathered.pods.retain(belongs);
+    let over = |pods: &[PodView]| newest(pods).is_some_and(|pod| pod.is_over() || pod.gone);
     if gathered.job.as_ref().is_some_and(|j| j.finished.is_some()) && !over(&gathered.pods) {
         // The Job's end was seen before its pod's; the pod holds the outputs.
         let api = Api::<Pod>::namespaced(context.client.clone(), &namespace);
@@ -130,19 +127,18 @@ async fn read_job_and_pods(
 /// Returns true for a pod whose image wrote no report and whose log was not read yet.
 fn needs_log(pod: &PodView, status: &TaskStatus) -> bool {
     let known = status.attempts.iter().any(|a| a.pod_name == pod.name);
-    !known && pod.agent_ended().is_some_and(|ended| ended.report.is_none())
+    !known && !pod.gone && pod.agent_ended().is_some_and(|ended| ended.report.is_none())
 }
 
 fn rivals(task: &Task, context: &Context, key: &branch_lock::Key) -> Vec<(Arc<Task>, bool)> {
-    let (namespace, name, branch) = (task.namespace(), task.name_any(), task.spec.branch());
-    let same_branch = |other: &Task| {
-        other.spec.branch() == branch
-            && !has_ended(other)
-            && other.namespace() == namespace
-            && other.name_any() != name
-    };
-    let others = context.stores.tasks.state_filter(same_branch);
-    let of_key = others.into_iter().filter(|other| {
+    let (namespace, branch) = (task.namespace().unwrap_or_default(), task.spec.branch());
+    let on_branch = Key::Branch((namespace, branch.unwrap_or_default().to_owned()));
+    let others = context.stores.interests.of(&on_branch).into_iter();
+    let others = others.filter_map(|other| context.stores.tasks.get(&other));
+    let of_key = others.filter(|other| {
+        if has_ended(other) || other.metadata.name == task.metadata.name {
+            return false;
+        }
         let workspace = referenced(
             other,
             &context.stores.workspaces,
@@ -156,12 +152,10 @@ fn rivals(task: &Task, context: &Context, key: &branch_lock::Key) -> Vec<(Arc<Ta
 }
 
 fn has_job(task: &Task, context: &Context) -> bool {
-    task.status.as_ref().is_some_and(|s| s.job_name.is_some())
-        || context.stores.jobs.get(&of_name::<Job>(task)).is_some()
-}
-
-fn of_name<K: Resource<DynamicType = ()>>(task: &Task) -> ObjectRef<K> {
-    ObjectRef::new(&task.name_any()).within(&task.namespace().unwrap_or_default())
+    task.status.as_ref().is_some_and(|s| s.job_name.is_some()) || {
+        let namespace = task.namespace().unwrap_or_default();
+        context.stores.runs.job(&namespace, &task.name_any()).is_some()
+    }
 }
 
 impl Gathered {
@@ -173,13 +167,6 @@ impl Gathered {
         context: &Context,
         claimed_by: Option<&str>,
     ) -> Observed<'a> {
-        let name = task.metadata.name.as_deref().unwrap_or_default();
-        let find = |wanted: &str| {
-            self.siblings
-                .iter()
-                .map(Arc::as_ref)
-                .find(|t| t.metadata.name.as_deref() == Some(wanted))
-        };
         let rivals = self.rivals.iter().map(|(rival, has_job)| {
             let claimed = claimed_by.is_some() && rival.metadata.uid.as_deref() == claimed_by;
             Rival {
@@ -193,7 +180,7 @@ impl Gathered {
             pods: self.pods.clone(),
             workspace: named(task.spec.workspace_ref.as_ref(), self.workspace.as_deref()),
             agent_config: named(task.spec.agent_config_ref.as_ref(), self.agent_config.as_deref()),
-            dependencies: dependencies::look(task, name, &find),
+            dependencies: self.dependencies.clone(),
             rivals: rivals.collect(),
             awaited: self.awaited,
             log_outputs: self.log_outputs.clone(),

@@ -76,19 +76,19 @@ pub fn step(
     now: Timestamp,
 ) -> Step {
     match decision {
-        Decision::CreateJob if needs_look(workspace) => before_the_job(task, token, now),
+        Decision::CreateJob(known) if needs_look(workspace) => before_the_job(task, known, token, now),
         Decision::Wait(pause) => with_job(task, pause, token, now),
         other => Step::Do(other),
     }
 }
 
-fn before_the_job(task: &Task, token: &Token, now: Timestamp) -> Step {
+fn before_the_job(task: &Task, known: Box<TaskStatus>, token: &Token, now: Timestamp) -> Step {
     let old = task.status.clone().unwrap_or_default();
     let to =
         |phase, reason, message: &str| enter(&old, phase, reason, message, task.metadata.generation, now);
     match token {
         Token::Unasked => Step::Fetch,
-        Token::Plain | Token::Minted(_) => Step::Do(Decision::CreateJob),
+        Token::Plain | Token::Minted(_) => Step::Do(Decision::CreateJob(known)),
         Token::Refused { reason, message } => {
             let status = to(TaskPhase::Failed, *reason, message);
             Step::Do(Decision::UpdateStatus(Box::new(status)))

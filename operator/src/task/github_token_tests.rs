@@ -40,6 +40,10 @@ fn wait(seconds: u64) -> Step {
     Step::Do(Decision::Wait(Some(Duration::from_secs(seconds))))
 }
 
+fn create() -> Decision {
+    Decision::CreateJob(Box::default())
+}
+
 #[test]
 fn only_a_secret_for_http_is_looked_at() {
     assert!(needs_look(Some(&with_secret())));
@@ -52,13 +56,13 @@ fn only_a_secret_for_http_is_looked_at() {
 #[test]
 fn no_job_before_the_look_and_one_after_it() {
     let (t, w) = (task("t"), with_secret());
-    let step = |token: &Token| step(&t, Some(&w), Decision::CreateJob, token, at(5));
+    let step = |token: &Token| step(&t, Some(&w), create(), token, at(5));
     assert_eq!(step(&Token::Unasked), Step::Fetch);
     for token in [Token::Plain, Token::Minted(minted(100))] {
-        assert_eq!(step(&token), Step::Do(Decision::CreateJob));
+        assert_eq!(step(&token), Step::Do(create()));
     }
-    let other = super::step(&t, None, Decision::CreateJob, &Token::Unasked, at(5));
-    assert_eq!(other, Step::Do(Decision::CreateJob));
+    let other = super::step(&t, None, create(), &Token::Unasked, at(5));
+    assert_eq!(other, Step::Do(create()));
 }
 
 #[test]
@@ -70,8 +74,7 @@ fn a_task_waits_for_what_heals_and_fails_of_what_does_not() {
         message: "m".into(),
         pause,
     };
-    let Step::Do(Decision::UpdateStatus(status)) = step(&t, Some(&w), Decision::CreateJob, &token, at(5))
-    else {
+    let Step::Do(Decision::UpdateStatus(status)) = step(&t, Some(&w), create(), &token, at(5)) else {
         panic!()
     };
     assert_eq!(
@@ -83,17 +86,12 @@ fn a_task_waits_for_what_heals_and_fails_of_what_does_not() {
         )
     );
     t.status = Some(*status);
-    assert_eq!(
-        step(&t, Some(&w), Decision::CreateJob, &token, at(9)),
-        wait(7),
-        "told once"
-    );
+    assert_eq!(step(&t, Some(&w), create(), &token, at(9)), wait(7), "told once");
     let refused = Token::Refused {
         reason: TaskReason::AuthFailed,
         message: "no".into(),
     };
-    let Step::Do(Decision::UpdateStatus(status)) = step(&t, Some(&w), Decision::CreateJob, &refused, at(9))
-    else {
+    let Step::Do(Decision::UpdateStatus(status)) = step(&t, Some(&w), create(), &refused, at(9)) else {
         panic!()
     };
     assert_eq!(

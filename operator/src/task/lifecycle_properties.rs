@@ -95,7 +95,7 @@ proptest! {
     fn terminal_is_final(job in any_job(), pods in prop::collection::vec(any_pod(), 0..15), failed in any::<bool>()) {
         let t = with_phase(if failed { TaskPhase::Failed } else { TaskPhase::Succeeded });
         let o = Observed { job, pods, ..observed(&t) };
-        prop_assert!(!matches!(decide(&o), Decision::UpdateStatus(_) | Decision::CreateJob));
+        prop_assert!(!matches!(decide(&o), Decision::UpdateStatus(_) | Decision::CreateJob(_)));
     }
 
     /// With a Job, or after one, no second Job is created.
@@ -105,7 +105,7 @@ proptest! {
         t.status = phase.map(|phase| with_phase(phase).status.unwrap());
         let had_job = t.status.as_ref().is_some_and(|s| s.job_name.is_some()) || job.is_some();
         let o = Observed { job, pods, ..observed(&t) };
-        prop_assert!(!had_job || decide(&o) != Decision::CreateJob);
+        prop_assert!(!had_job || !matches!(decide(&o), Decision::CreateJob(_)));
     }
 
     /// A state that is no end says what it waits for, by an event or a time.

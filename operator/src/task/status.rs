@@ -11,8 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::outcome::Failure;
 use super::view::{Ended, PodView};
 
-/// Most attempts that a status keeps.
-const MAX_ATTEMPTS: usize = 10;
+/// Most attempts that a status keeps: those of the longest retry policy, and of the disruptions besides.
+pub(super) const MAX_ATTEMPTS: usize = 16;
 /// Most lines of output that a status keeps.
 const MAX_OUTPUTS: usize = 200;
 /// Most characters that it keeps of each.
@@ -35,6 +35,10 @@ pub fn enter(
     status.observed_generation = generation;
     if phase.is_terminal() && status.completion_time.is_none() {
         status.completion_time = Some(Time(whole_second(now)));
+    }
+    if phase.is_terminal() {
+        status.next_run = None;
+        status.dependency_outputs.clear();
     }
     let kinds = [
         (condition::READY, phase == TaskPhase::Succeeded),
@@ -98,6 +102,7 @@ pub fn record_attempt(
     let (reason, message) = failure.map(|f| (f.reason, f.message)).unzip();
     let attempt = Attempt {
         pod_name: pod.name.clone(),
+        job_uid: pod.owner_uid.clone(),
         exit_code: Some(ended.exit_code),
         reason,
         message,
@@ -249,13 +254,13 @@ mod tests {
     #[test]
     fn the_list_of_attempts_is_bounded() {
         let mut status = TaskStatus::default();
-        for i in 0..15 {
+        for i in 0..20 {
             record_attempt(&mut status, &pod(&format!("p{i}")), &ended(1, "0"), None, &[]);
         }
         assert_eq!(status.attempts.len(), MAX_ATTEMPTS);
         assert_eq!(
             status.usage.unwrap().input_tokens,
-            Some(10),
+            Some(16),
             "what is counted stays counted"
         );
     }

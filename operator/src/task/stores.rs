@@ -1,12 +1,14 @@
 //! What the Task controller sees of the cluster: one watch a kind, kept in memory without what no rule looks at.
 
 use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axon_api::{AgentConfig, Task, Workspace, labels};
 use futures::{Stream, StreamExt, future};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::api::core::v1::Pod;
 use kube::core::DeserializeGuard;
 use kube::{Api, Client, Resource, ResourceExt};
 use kube_runtime::reflector::store::Writer;
@@ -16,16 +18,17 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::gather::{has_ended, is_queued};
+use super::index::{Interests, Key, Runs};
 
 /// The stores.
 #[derive(Clone)]
 pub struct Stores {
     /// All Tasks.
     pub tasks: Store<Task>,
-    /// Jobs that this operator made.
-    pub jobs: Store<Job>,
-    /// Pods of those Jobs.
-    pub pods: Store<Pod>,
+    /// Jobs that this operator made, and their pods.
+    pub runs: Runs,
+    /// Who waits for what.
+    pub interests: Interests,
     /// All Workspaces.
     pub workspaces: Store<Workspace>,
     /// All AgentConfigs.
@@ -33,37 +36,6 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Waits until the stores around the Tasks have seen their first complete list. For **one** caller: a store wakes
-    /// only the last of several waiters, so that everyone else waits on [`Readiness`]. The store of Tasks is not among
-    /// them: the Controller is its one waiter.
-    async fn filled(&self) {
-        // An error means that the writer is gone, so that the controller is ending anyway.
-        let _ = tokio::join!(
-            self.jobs.wait_until_ready(),
-            self.pods.wait_until_ready(),
-            self.workspaces.wait_until_ready(),
-            self.agent_configs.wait_until_ready(),
-        );
-    }
-
-    /// Returns the pods of a Task.
-    #[must_use]
-    pub fn pods_of(&self, task: &Task) -> Vec<std::sync::Arc<Pod>> {
-        let (namespace, name) = (task.namespace(), task.name_any());
-        self.pods
-            .state_filter(|pod| pod.namespace() == namespace && pod.labels().get(labels::TASK) == Some(&name))
-    }
-
-    /// Returns the Tasks that name this object in `reference`.
-    pub fn tasks_naming(
-        &self,
-        object: &impl ResourceExt,
-        reference: impl Fn(&Task) -> Option<&str>,
-    ) -> Vec<ObjectRef<Task>> {
-        let (namespace, name) = (object.namespace(), object.name_any());
-        self.refs(|task| task.namespace() == namespace && reference(task) == Some(&name))
-    }
-
     /// Returns the Tasks that may go on after this event of another one: those that wait for it or for its branch, and
     /// those that it waits for, which may be kept from expiring.
     #[must_use]
@@ -73,74 +45,76 @@ impl Stores {
             watcher::Event::Apply(task) => (task, false),
             _ => return Vec::new(),
         };
+        let namespace = task.namespace().unwrap_or_default();
+        let within = |name: &str| (namespace.clone(), name.to_owned());
         let started = task.status.as_ref().is_some_and(|s| s.job_name.is_some());
         let over = gone || has_ended(task);
         let mut woken = Vec::new();
         // Who holds a branch and who is queued for it changes nothing for the others; everyone else has let go of it.
-        if over || !started && !is_queued(task) && task.spec.branch().is_some() {
-            let namespace = task.namespace();
-            let branch = task.spec.branch();
-            woken.extend(
-                self.refs(|o| is_queued(o) && o.spec.branch() == branch && o.namespace() == namespace),
-            );
+        if let Some(branch) = task.spec.branch()
+            && (over || !started && !is_queued(task))
+        {
+            let on_branch = self.interests.of(&Key::Branch(within(branch)));
+            let queued = |r: &ObjectRef<Task>| self.tasks.get(r).is_some_and(|other| is_queued(&other));
+            woken.extend(on_branch.into_iter().filter(queued));
         }
-        if over {
+        // A new one may be what someone waits for, or close a cycle.
+        if over || task.status.is_none() {
             woken.extend(self.awaiting(task));
         }
-        let namespace = task.namespace().unwrap_or_default();
-        woken.extend(
-            task.spec
-                .depends_on
-                .iter()
-                .map(|name| ObjectRef::new(name).within(&namespace)),
-        );
+        // Only one that has ended may wait to expire.
+        let dependencies = task.spec.depends_on.iter();
+        let refs = dependencies.map(|name| ObjectRef::new(name).within(&namespace));
+        woken.extend(refs.filter(|r| self.tasks.get(r).is_some_and(|other| has_ended(&other))));
         woken
     }
 
     /// Returns the Tasks that depend on `task` and have neither started nor recorded its success.
     #[must_use]
     pub fn awaiting(&self, task: &Task) -> Vec<ObjectRef<Task>> {
-        let (namespace, name) = (task.namespace(), task.name_any());
-        self.refs(|other| {
-            let recorded = other
-                .status
-                .as_ref()
-                .is_some_and(|s| s.job_name.is_some() || s.satisfied_dependencies.contains(&name));
-            !recorded
-                && !has_ended(other)
-                && other.spec.depends_on.contains(&name)
-                && other.namespace() == namespace
-        })
-    }
-
-    fn refs(&self, keep: impl Fn(&Task) -> bool) -> Vec<ObjectRef<Task>> {
-        self.tasks
-            .state_filter(|task| keep(task))
-            .iter()
-            .map(|task| ObjectRef::from_obj(task.as_ref()))
-            .collect()
+        let name = task.name_any();
+        let place = (task.namespace().unwrap_or_default(), name.clone());
+        let mut dependents = self.interests.of(&Key::Dependency(place));
+        dependents.retain(|dependent| {
+            let dependent = self.tasks.get(dependent);
+            let status = dependent.as_ref().and_then(|other| other.status.as_ref());
+            !status.is_some_and(|s| s.job_name.is_some() || s.satisfied_dependencies.contains(&name))
+        });
+        dependents
     }
 }
 
 /// Whether the stores are filled; for any number of waiters.
 #[derive(Clone)]
-pub struct Readiness(watch::Receiver<bool>);
+pub struct Readiness(watch::Receiver<usize>, usize);
 
 impl Readiness {
-    /// Returns the readiness of `stores`, and what has to be polled for it to come about. That never ends.
-    pub fn of(stores: Stores) -> (Self, impl Future<Output = ()>) {
-        let (sender, receiver) = watch::channel(false);
-        let fill = async move {
-            stores.filled().await;
-            sender.send_replace(true);
-            future::pending::<()>().await;
-        };
-        (Self(receiver), fill)
+    /// Returns a readiness that comes about once each of the counted watches has [`Filled::done`].
+    #[must_use]
+    pub fn of(watches: usize) -> (Self, Filled) {
+        let (sender, receiver) = watch::channel(0);
+        (Self(receiver, watches), Filled(Arc::new(sender)))
     }
 
     /// Waits until the stores are filled.
     pub async fn wait(&self) {
-        let _ = self.0.clone().wait_for(|filled| *filled).await;
+        let _ = self.0.clone().wait_for(|filled| *filled >= self.1).await;
+    }
+}
+
+/// What each watch says when it has seen its first complete list.
+#[derive(Clone)]
+pub struct Filled(Arc<watch::Sender<usize>>);
+
+impl Filled {
+    /// Returns what tells, once, that the list is complete.
+    fn on_first_list<K>(self) -> impl Fn(&watcher::Event<K>) + Send + 'static {
+        let told = AtomicBool::new(false);
+        move |event| {
+            if matches!(event, watcher::Event::InitDone) && !told.swap(true, Ordering::Relaxed) {
+                self.0.send_modify(|filled| *filled += 1);
+            }
+        }
     }
 }
 
@@ -149,11 +123,11 @@ pub trait Watch<K>: Stream<Item = Result<K, watcher::Error>> + Send + 'static {}
 impl<K, S: Stream<Item = Result<K, watcher::Error>> + Send + 'static> Watch<K> for S {}
 
 /// Watches a kind of ours. An object that can't be read is left out and logged: one bad object must not blind the
-/// operator to all others.
-/// `told` sees each event after the store.
+/// operator to all others. `slim` drops what no rule looks at; `told` sees each event after the store.
 pub fn watch_custom<K>(
     client: Client,
     writer: Writer<K>,
+    slim: impl Fn(&mut K) + Send + 'static,
     told: impl Fn(&watcher::Event<K>) + Send + 'static,
 ) -> impl Watch<K>
 where
@@ -168,7 +142,8 @@ where
     let api = Api::<DeserializeGuard<K>>::all(client);
     let events = watcher(api, watcher::Config::default()).default_backoff();
     let readable = events.filter_map(|event| future::ready(readable(event)));
-    let slim = readable.modify(|object: &mut K| {
+    let slim = readable.modify(move |object: &mut K| {
+        slim(object);
         object.managed_fields_mut().clear();
         // A second copy of the whole object.
         object
@@ -208,29 +183,71 @@ fn readable<K: Resource<DynamicType = ()>>(
     }
 }
 
+/// Drops what no rule looks at any more once a Task has ended: a prompt may be large, and finished Tasks many.
+pub fn slim_task(task: &mut Task) {
+    if has_ended(task) {
+        task.spec.prompt = String::new();
+        task.spec.pod_overrides = None;
+    }
+}
+
+/// Watches a kind that Tasks refer to.
+pub fn watch_named<K>(client: Client, writer: Writer<K>, filled: Filled) -> impl Watch<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    watch_custom(client, writer, |_| {}, filled.on_first_list())
+}
+
 /// Watches the Jobs that this operator made.
-pub fn watch_jobs(client: Client, writer: Writer<Job>) -> impl Watch<Job> {
+pub fn watch_jobs(client: Client, runs: Runs, filled: Filled) -> impl Watch<Job> {
     let events = watcher(Api::<Job>::all(client), ours()).default_backoff();
+    let first = filled.on_first_list();
     let slim = events.modify(|job| {
         job.managed_fields_mut().clear();
         job.spec = None;
     });
-    reflector(writer, slim).touched_objects()
+    noted(slim, move |event| {
+        runs.apply_job(event);
+        first(event);
+    })
 }
 
 /// Watches the pods of those Jobs.
-pub fn watch_pods(client: Client, writer: Writer<Pod>) -> impl Watch<Pod> {
+///
+/// The last words of a pod that is gone are kept as long as its Task, which `tasks` holds, may still ask for them.
+pub fn watch_pods(client: Client, runs: Runs, tasks: Store<Task>, filled: Filled) -> impl Watch<Pod> {
     let events = watcher(Api::<Pod>::all(client), ours()).default_backoff();
-    let slim = events.modify(|pod| {
-        pod.managed_fields_mut().clear();
-        // Of the spec only the node matters, and a prompt may be large.
-        let node_name = pod.spec.take().and_then(|spec| spec.node_name);
-        pod.spec = Some(PodSpec {
-            node_name,
-            ..PodSpec::default()
-        });
+    let first = filled.on_first_list();
+    noted(events, move |event| {
+        runs.apply_pod(event);
+        if let watcher::Event::Delete(pod) = event
+            && let Some(task) = task_of(pod)
+            && tasks.get(&task).is_none_or(|task| has_ended(&task))
+        {
+            runs.forget_pods(task.namespace.as_deref().unwrap_or_default(), &task.name);
+        }
+        first(event);
+    })
+}
+
+/// Shows each event to `note` before anyone is woken by it.
+fn noted<K: Send + 'static>(
+    events: impl Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send + 'static,
+    note: impl Fn(&watcher::Event<K>) + Send + 'static,
+) -> impl Watch<K> {
+    let events = events.inspect(move |event| {
+        if let Ok(event) = event {
+            note(event);
+        }
     });
-    reflector(writer, slim).touched_objects()
+    events.touched_objects()
 }
 
 fn ours() -> watcher::Config {
@@ -247,45 +264,27 @@ pub fn task_of(object: &impl ResourceExt) -> Option<ObjectRef<Task>> {
 mod tests {
     use std::time::Duration;
 
-    use kube_runtime::reflector::store;
+    use futures::FutureExt as _;
     use kube_runtime::watcher::Event;
 
     use super::*;
 
-    fn fill<K>(mut writer: Writer<K>)
-    where
-        K: Resource<DynamicType = ()> + Clone + 'static,
-    {
-        writer.apply_watcher_event(&Event::Init);
-        writer.apply_watcher_event(&Event::InitDone);
-    }
-
     #[tokio::test]
     async fn every_waiter_learns_that_the_stores_are_filled() {
-        let (tasks, _) = store::store();
-        let (jobs, job_writer) = store::store();
-        let (pods, pod_writer) = store::store();
-        let (workspaces, workspace_writer) = store::store();
-        let (agent_configs, agent_config_writer) = store::store();
-        let (readiness, filling) = Readiness::of(Stores {
-            tasks,
-            jobs,
-            pods,
-            workspaces,
-            agent_configs,
-        });
+        let (readiness, filled) = Readiness::of(2);
         let waiters = futures::future::join_all((0..5).map(|_| readiness.wait()));
-        let write = async {
+        let one = filled.clone().on_first_list::<Job>();
+        one(&Event::InitDone);
+        one(&Event::InitDone);
+        assert!(
+            readiness.wait().now_or_never().is_none(),
+            "a second list of one kind is not another kind"
+        );
+        let fill = async {
             tokio::task::yield_now().await;
-            fill(job_writer);
-            fill(pod_writer);
-            fill(workspace_writer);
-            fill(agent_config_writer);
-            future::pending::<()>().await;
+            filled.on_first_list::<Pod>()(&Event::InitDone);
         };
-        let all = async {
-            tokio::select! { _ = waiters => {}, () = filling => {}, () = write => {} }
-        };
+        let all = futures::future::join(waiters, fill);
         tokio::time::timeout(Duration::from_secs(5), all)
             .await
             .expect("every waiter is woken");

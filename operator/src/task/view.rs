@@ -21,6 +21,8 @@ pub struct JobView {
     pub finished: Option<JobEnd>,
     /// True once deletion has begun.
     pub deleting: bool,
+    /// When deletion began, if it has.
+    pub deleting_since: Option<Timestamp>,
     /// When it was created.
     pub created: Option<Timestamp>,
 }
@@ -69,6 +71,8 @@ impl From<&Job> for JobView {
                 && label(labels::TASK) == job.metadata.name.as_deref(),
             finished,
             deleting: job.metadata.deletion_timestamp.is_some(),
+            // A Job has no grace period of its own: this is when its deletion was asked for.
+            deleting_since: job.metadata.deletion_timestamp.as_ref().map(|t| t.0),
             created: job.metadata.creation_timestamp.as_ref().map(|t| t.0),
         }
     }
@@ -93,6 +97,8 @@ pub struct PodView {
     pub owner_uid: Option<String>,
     /// True once deletion has begun.
     pub deleting: bool,
+    /// True once the object is gone; the rest is what was last seen of it.
+    pub gone: bool,
     /// When its grace period ends, once deletion has begun.
     pub gone_by: Option<Timestamp>,
     /// When it got its node.
@@ -178,6 +184,7 @@ impl From<&Pod> for PodView {
             name: pod.name_any(),
             created: pod.metadata.creation_timestamp.as_ref().map(|t| t.0),
             deleting: pod.metadata.deletion_timestamp.is_some(),
+            gone: false,
             owner_uid: controller_uid(pod),
             gone_by: pod.metadata.deletion_timestamp.as_ref().map(|t| t.0),
             scheduled: conditions

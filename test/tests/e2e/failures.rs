@@ -4,8 +4,6 @@ use axon_api::{TaskReason, TaskStatus};
 use axon_test::fixtures_client::repository_url;
 use axon_test::wait;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::DeleteParams;
 use serde_json::json;
 
 use crate::bench::{PATIENCE, bench};
@@ -36,32 +34,6 @@ async fn a_refused_key_and_a_rate_limit_are_told_apart() {
     b.task("rate", "@fail 429 slow down", json!({})).await;
     b.until_failed("key", TaskReason::AuthFailed).await;
     b.until_failed("rate", TaskReason::RateLimited).await;
-}
-
-#[tokio::test]
-async fn a_killed_pod_loses_no_figure() {
-    let b = bench().await;
-    b.task(
-        "t",
-        "@bash echo one\n@bash echo two\n@sleep 120000\n@say never",
-        json!({}),
-    )
-    .await;
-    b.until_model_is_asked("t", 3).await;
-    let pod = b
-        .until("t", "has a pod", |s| s.pod_name.is_some())
-        .await
-        .pod_name
-        .unwrap();
-    b.namespace
-        .api::<Pod>()
-        .delete(&pod, &DeleteParams::default())
-        .await
-        .unwrap();
-    let status = b.until_failed("t", TaskReason::PodLost).await;
-    assert!(status.message.as_ref().unwrap().contains(&pod));
-    b.assert_usage_is_the_models("t", &status).await;
-    assert!(status.usage.unwrap().input_tokens > Some(1000));
 }
 
 #[tokio::test]

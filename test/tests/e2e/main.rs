@@ -9,6 +9,7 @@ mod failures;
 mod images;
 mod install;
 mod overrides;
+mod pipelines;
 mod plugin;
 mod prompts;
 mod ssh;

@@ -7,13 +7,10 @@ use axon_operator::args::Args;
 use axon_test::control_plane::ControlPlane;
 use axon_test::kubelet::Kubelet;
 use axon_test::namespace::Namespace;
-use axon_test::{manifests, paths};
+use axon_test::operator_process;
 use clap::Parser;
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::PostParams;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use kube::{Client, Config};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +22,7 @@ static OPERATOR: OnceCell<()> = OnceCell::const_new();
 
 /// A namespace with an operator that looks after it.
 pub struct Bench {
+    pub control_plane: &'static ControlPlane,
     pub namespace: Namespace,
     pub kubelet: Kubelet,
 }
@@ -34,7 +32,11 @@ pub async fn bench() -> Bench {
     OPERATOR.get_or_init(|| start(control_plane)).await;
     let namespace = control_plane.namespace().await.unwrap();
     let kubelet = Kubelet::new(&namespace);
-    Bench { namespace, kubelet }
+    Bench {
+        control_plane,
+        namespace,
+        kubelet,
+    }
 }
 
 pub async fn config(control_plane: &ControlPlane) -> Config {
@@ -75,38 +77,16 @@ async fn start(control_plane: &ControlPlane) {
 /// Returns a configuration with a token of the operator's ServiceAccount, whose rights must be installed.
 pub async fn operators_config(control_plane: &ControlPlane) -> Config {
     let client = control_plane.client().await.unwrap();
-    let accounts = Api::<ServiceAccount>::namespaced(client, "axon-system");
-    let request = TokenRequest {
-        spec: TokenRequestSpec {
-            expiration_seconds: Some(24 * 3600),
-            ..TokenRequestSpec::default()
-        },
-        ..TokenRequest::default()
-    };
-    let params = PostParams::default();
-    let made = accounts.create_token_request("axon-operator", &params, &request);
-    let token = made.await.unwrap().status.unwrap().token;
     let mut config = config(control_plane).await;
     config.auth_info = AuthInfo {
-        token: Some(token.into()),
+        token: Some(operator_process::token(&client).await.unwrap().into()),
         ..AuthInfo::default()
     };
     config
 }
 
 pub async fn install_rights(client: &Client) {
-    let config = paths::root().join("config");
-    for file in [
-        "operator/namespace.yaml",
-        "rbac/service_account.yaml",
-        "rbac/operator_role.yaml",
-        "rbac/operator_binding.yaml",
-        "rbac/spawner_role.yaml",
-        "rbac/leases.yaml",
-    ] {
-        let text = std::fs::read_to_string(config.join(file)).unwrap();
-        manifests::apply(client, "axon-system", &text).await.unwrap();
-    }
+    operator_process::install_rights(client).await.unwrap();
 }
 
 /// Returns the manifest of a Task; `more` are further lines of its spec.

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod again;
 mod failures;
 mod github_app;
 mod harness;

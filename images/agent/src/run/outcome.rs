@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use axon_api::TaskReason;
 use axon_api::usage::Usage;
@@ -30,6 +31,8 @@ pub struct Ended {
     pub exit: Exit,
     /// The first signal that told us to stop.
     pub stopped: Option<Signal>,
+    /// How long the agent had printed nothing when it was ended for that.
+    pub stalled: Option<Duration>,
     /// True when the grace period was over before the agent ended.
     pub killed: bool,
     /// What the agent's last event says.
@@ -74,6 +77,10 @@ pub fn conclude(program: &str, ended: &Ended) -> Outcome {
         };
     }
     let (reason, message) = match (&ended.stopped, &ended.verdict) {
+        _ if ended.stalled.is_some() => (
+            TaskReason::Stalled,
+            stalled(program, ended.stalled.unwrap_or_default(), ended.killed),
+        ),
         (Some(signal), _) => (TaskReason::Stopped, stopped(program, *signal, ended.killed)),
         (None, Some(Verdict::Failed { reason, message })) => (*reason, message.clone()),
         (None, None) if code == 0 => {
@@ -88,7 +95,8 @@ pub fn conclude(program: &str, ended: &Ended) -> Outcome {
             (provider_reason(None, &said), format!("{how}{said}"))
         }
     };
-    let fallback = ended.stopped.map_or(1, |signal| SIGNAL_BASE + signal as i32);
+    let told = ended.stopped.or(ended.stalled.map(|_| Signal::SIGTERM));
+    let fallback = told.map_or(1, |signal| SIGNAL_BASE + signal as i32);
     let code = if code == 0 { fallback } else { code };
     Outcome {
         exit_code: u8::try_from(code).ok().filter(|code| *code != 0).unwrap_or(1),
@@ -98,12 +106,20 @@ pub fn conclude(program: &str, ended: &Ended) -> Outcome {
 }
 
 fn stopped(program: &str, signal: Signal, killed: bool) -> String {
-    let after = if killed {
+    format!("stopped by {}{}", signal.as_str(), after(program, killed))
+}
+
+fn stalled(program: &str, limit: Duration, killed: bool) -> String {
+    let after = after(program, killed);
+    format!("{program} printed nothing for {limit:?} (stallTimeout) and was stopped{after}")
+}
+
+fn after(program: &str, killed: bool) -> String {
+    if killed {
         format!("; {program} did not end in time and was killed")
     } else {
         String::new()
-    };
-    format!("stopped by {}{after}", signal.as_str())
+    }
 }
 
 /// Returns the end of standard error as ": text", or nothing.
@@ -123,6 +139,7 @@ mod tests {
         Ended {
             exit,
             stopped: None,
+            stalled: None,
             killed: false,
             verdict,
             usage: Usage::default(),
@@ -224,6 +241,16 @@ mod tests {
             ..ended(Exit::Code(0), Some(Verdict::Done))
         };
         assert_eq!(parts(&finished).0, 0);
+    }
+
+    #[test]
+    fn a_silent_run_is_stalled_whatever_came_after() {
+        let silent = Ended {
+            stalled: Some(Duration::from_secs(900)),
+            ..ended(Exit::Code(0), None)
+        };
+        let message = "claude printed nothing for 900s (stallTimeout) and was stopped".to_owned();
+        assert_eq!(parts(&silent), (143, Some(TaskReason::Stalled), Some(message)));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use axon_api::TaskReason;
+use axon_api::contract::env as names;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid};
@@ -33,7 +34,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 enum Message {
     Signal(Signal),
-    /// A line was passed on.
+    /// Something was passed on.
     Alive,
     /// Standard output ended; the flag says whether its last line did, too.
     Drained(bool),
@@ -57,6 +58,19 @@ pub fn grace(env: &Env) -> Duration {
     seconds
         .and_then(|text| text.parse().ok())
         .map_or(GRACE, Duration::from_secs)
+}
+
+/// Returns how long the agent may print nothing, if there is a limit.
+///
+/// # Errors
+/// `InvalidConfig` if the limit is no duration.
+pub fn stall_limit(env: &Env) -> Result<Option<Duration>, Failure> {
+    let Some(text) = env.text(names::STALL_TIMEOUT) else {
+        return Ok(None);
+    };
+    let limit = axon_api::godur::parse(text);
+    let limit = limit.map_err(|error| Failure::invalid(format!("{}: {error}", names::STALL_TIMEOUT)))?;
+    Ok(Some(limit).filter(|limit| !limit.is_zero()))
 }
 
 impl Running {
@@ -102,7 +116,8 @@ impl Running {
         }
         if let Some(stderr) = child.stderr.take() {
             let sender = sender.clone();
-            thread::spawn(move || sender.send(Message::Errors(pass_errors(stderr, io::stderr()))));
+            let out = Heard(io::stderr(), sender.clone());
+            thread::spawn(move || sender.send(Message::Errors(pass_errors(stderr, out))));
         }
         let stream = Arc::new(Mutex::new(stream));
         if let Some(stdout) = child.stdout.take() {
@@ -119,10 +134,13 @@ impl Running {
         })
     }
 
-    /// Waits for the agent's end, passing signals on to its group, and ends everything that it leaves behind.
+    /// Waits for the agent's end, passing signals on to its group, and ends everything that it leaves behind. An agent that
+    /// prints nothing for `stall_limit` is ended.
     #[must_use]
-    pub fn wait(mut self, grace: Duration) -> Ended {
+    pub fn wait(mut self, grace: Duration, stall_limit: Option<Duration>) -> Ended {
         let mut stopped = None;
+        let mut stalled = None;
+        let mut heard = Instant::now();
         let mut deadline = None;
         let mut killed = false;
         let mut tail = Tail::default();
@@ -137,9 +155,17 @@ impl Running {
                     deadline.get_or_insert_with(|| Instant::now() + grace);
                     self.signal_group(signal);
                 }
-                Ok(message) => tail.take(message),
+                Ok(message) => {
+                    heard = Instant::now();
+                    tail.take(message);
+                }
                 // Cannot be: the listener lives as long as we do.
                 Err(RecvTimeoutError::Disconnected) => thread::sleep(LOOK),
+            }
+            if let Some(limit) = stall_limit.filter(|limit| deadline.is_none() && heard.elapsed() >= *limit) {
+                stalled = Some(limit);
+                deadline = Some(Instant::now() + grace);
+                self.signal_group(Signal::SIGTERM);
             }
             if deadline.is_some_and(|at| Instant::now() >= at) {
                 killed = true;
@@ -161,6 +187,7 @@ impl Running {
         Ended {
             exit,
             stopped,
+            stalled,
             killed,
             verdict: stream.verdict(),
             usage: stream.usage(),
@@ -200,6 +227,20 @@ impl Running {
                 Err(_) => return,
             }
         }
+    }
+}
+
+/// Tells that something was written.
+struct Heard<W>(W, Sender<Message>);
+
+impl<W: io::Write> io::Write for Heard<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.1.send(Message::Alive);
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
 use axon_api::agents::AgentType;
+use axon_api::template::Template;
 use axon_api::v1alpha1::{NameRef, PodOverrides};
 use axon_api::{Task, TaskSpec, Workspace, WorkspaceSpec, labels};
 use serde_json::{Value, json};
@@ -62,6 +63,14 @@ pub(crate) fn plan(args: &Args, config: &Config, prompt: String, name: &str) -> 
     };
     check_branch(args)?;
     let depends_on = depends_on(args, name)?;
+    if !depends_on.is_empty() {
+        // What it will see is not known yet; that it is a template at all is.
+        Template::parse("prompt", &prompt).map_err(|error| {
+            CliError::usage(format!(
+                "the prompt can't be rendered: {error}; with --depends-on it is a Go template, see docs/pipelines.md"
+            ))
+        })?;
+    }
     let overrides = PodOverrides {
         active_deadline_seconds: args.timeout.as_deref().map(inputs::timeout).transpose()?,
         env: inputs::env(&args.env)?,

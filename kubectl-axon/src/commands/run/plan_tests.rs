@@ -226,3 +226,25 @@ fn printed_objects_hold_no_credential() {
     assert!(!serde_json::to_string(&objects).unwrap().contains("s3cret"));
     assert!(objects.iter().all(|o| o["metadata"]["namespace"] == "ns"));
 }
+
+#[test]
+fn a_prompt_with_dependencies_must_be_a_template() {
+    let with = |prompt: &str, words: &[&str]| {
+        let words = [words, &["--secret", "s"]].concat();
+        plan(&args(&words), &Config::default(), prompt.into(), "t")
+    };
+    let error = with("see\n{{index .Deps", &["--depends-on", "a"]).unwrap_err();
+    assert_eq!(error.kind, Kind::Usage);
+    assert!(error.to_string().contains("template: prompt:2"), "{error}");
+    assert!(
+        with(
+            "{{index .Deps \"a\" \"Results\" \"branch\"}}",
+            &["--depends-on", "a"]
+        )
+        .is_ok()
+    );
+    assert!(
+        with("{{index .Deps", &[]).is_ok(),
+        "without it the prompt is what it is"
+    );
+}

@@ -1,0 +1,155 @@
+//! A pod that is on its way, from its Job's creation to its agent's end.
+
+use std::time::Duration;
+
+use axon_api::{TaskPhase, TaskReason, TaskStatus};
+use jiff::Timestamp;
+
+use super::{Decision, Observed, again, move_to, stay};
+use crate::task::outcome::Failure;
+use crate::task::view::{ContainerView, JobView, PodView};
+
+pub(super) fn decide(
+    observed: &Observed<'_>,
+    status: &TaskStatus,
+    job: &JobView,
+    pod: Option<&PodView>,
+) -> Decision {
+    let pending =
+        |reason, message: &str| move_to(observed, status, TaskPhase::Pending, reason, message, None);
+    let Some(pod) = pod else {
+        // A quota or a policy keeps the pod away: the Job controller says so only in events.
+        let age = job
+            .created
+            .map_or(0, |created| observed.now.as_second() - created.as_second());
+        if age < POD_EXPECTED_SECONDS {
+            let wake = Duration::from_secs(u64::try_from(POD_EXPECTED_SECONDS - age).unwrap_or(1));
+            let message = STARTING;
+            return move_to(
+                observed,
+                status,
+                TaskPhase::Pending,
+                TaskReason::Starting,
+                message,
+                Some(wake),
+            );
+        }
+        return pending(
+            TaskReason::PodRefused,
+            &format!(
+                "the Job has no pod after {POD_EXPECTED_SECONDS} s: a quota or policy may refuse it, see `kubectl describe job {}`",
+                status.job_name.as_deref().unwrap_or_default()
+            ),
+        );
+    };
+    if let Some(ContainerView::Waiting { reason, message }) = stuck_container(pod) {
+        return match reason.as_str() {
+            "CreateContainerConfigError" if message.to_lowercase().contains("secret") => pending(
+                TaskReason::SecretNotFound,
+                &format!("the pod can't start: {message}"),
+            ),
+            "CreateContainerConfigError" | "CreateContainerError" => {
+                pending(TaskReason::Starting, &format!("the pod can't start: {message}"))
+            }
+            _ => image_pull(observed, status, job, pod, (reason, message)),
+        };
+    }
+    match (&pod.agent, &pod.workspace) {
+        (ContainerView::Running { .. }, _) => move_to(
+            observed,
+            status,
+            TaskPhase::Running,
+            TaskReason::AgentRunning,
+            "",
+            None,
+        ),
+        // The pod has ended and the Job has not taken note: what was recorded is kept, the phase stays.
+        (ContainerView::Terminated(_), _) | (_, ContainerView::Terminated(_)) if pod.is_over() => {
+            stay(observed, status, None)
+        }
+        (_, ContainerView::Running { since }) => cloning(observed, status, *since),
+        _ => match &pod.unschedulable {
+            Some(why) => pending(
+                TaskReason::Unschedulable,
+                &format!("no node takes the pod: {why}"),
+            ),
+            None => pending(TaskReason::Starting, STARTING),
+        },
+    }
+}
+
+/// What is said from the Job's creation until the first container runs; one text, so that it is written once.
+pub(in crate::task) const STARTING: &str = "the pod is starting";
+
+/// Seconds after which a Job normally has a pod.
+const POD_EXPECTED_SECONDS: i64 = 5;
+
+fn stuck_container(pod: &PodView) -> Option<&ContainerView> {
+    [&pod.workspace, &pod.agent].into_iter().find(|c| {
+        matches!(c, ContainerView::Waiting { reason, .. } if matches!(
+            reason.as_str(),
+            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull"
+                | "CreateContainerConfigError" | "CreateContainerError"
+        ))
+    })
+}
+
+/// Says that the workspace is being prepared, once that takes longer than an instant: most clones are over before anyone
+/// could read of them, and each word is a write.
+fn cloning(observed: &Observed<'_>, status: &TaskStatus, since: Option<Timestamp>) -> Decision {
+    let age = since.map_or(CLONING_SECONDS, |since| {
+        observed.now.as_second().saturating_sub(since.as_second())
+    });
+    let left = CLONING_SECONDS.saturating_sub(age);
+    if let Ok(left @ 1..) = u64::try_from(left) {
+        return stay(observed, status, Some(Duration::from_secs(left)));
+    }
+    let (phase, reason) = (TaskPhase::Pending, TaskReason::Cloning);
+    let message = "the workspace is being prepared";
+    move_to(observed, status, phase, reason, message, None)
+}
+
+/// Seconds that a clone takes before it is told of.
+const CLONING_SECONDS: i64 = 2;
+
+fn image_pull(
+    observed: &Observed<'_>,
+    status: &TaskStatus,
+    job: &JobView,
+    pod: &PodView,
+    (reason, message): (&str, &str),
+) -> Decision {
+    // Not from the pod's creation: it may have waited for a node, and its workspace may have taken long.
+    let prepared = match &pod.workspace {
+        ContainerView::Terminated(ended) => ended.finished,
+        _ => None,
+    };
+    let since = prepared.max(pod.scheduled).or(pod.created);
+    let age = since.map_or(0, |since| observed.now.as_second() - since.as_second());
+    let limit = i64::try_from(observed.image_pull_limit.as_secs()).unwrap_or(i64::MAX);
+    // The back-off message says only that it backs off; the pull error before it has the cause.
+    let told = status
+        .message
+        .as_deref()
+        .filter(|_| status.reason == Some(TaskReason::ImagePull));
+    let message = match told {
+        Some(told) if reason == "ImagePullBackOff" => told.to_owned(),
+        _ => format!("an image can't be pulled: {message}"),
+    };
+    if age >= limit || reason == "InvalidImageName" {
+        let failure = Failure {
+            reason: TaskReason::ImagePull,
+            message,
+        };
+        return again::after_failure(observed, status, Some(job), &failure, false);
+    }
+    let wake = Duration::from_secs(u64::try_from(limit - age).unwrap_or(1));
+    move_to(
+        observed,
+        status,
+        TaskPhase::Pending,
+        TaskReason::ImagePull,
+        &message,
+        Some(wake),
+    )
+}

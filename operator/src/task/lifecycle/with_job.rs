@@ -1,0 +1,182 @@
+//! A Task that has a Job, or had one: what its pods leave behind, and how it ends.
+
+use std::time::Duration;
+
+use axon_api::v1alpha1::Attempt;
+use axon_api::{TaskPhase, TaskReason, TaskStatus};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::again::{self, MAX_DISRUPTIONS, disruptions};
+use super::{Decision, Observed, fail, move_to, progress, stay};
+use crate::task::dependencies::Dependencies;
+use crate::task::outcome::{self, Failure};
+use crate::task::status::record_attempt;
+use crate::task::view::{ContainerView, JobEnd, JobView, PodView};
+
+/// Seconds after a pod's grace period after which nobody waits for its last words any more.
+const ENDING_MARGIN: i64 = 30;
+
+pub(super) fn decide(observed: &Observed<'_>, status: &TaskStatus, job: &JobView) -> Decision {
+    let mut status = status.clone();
+    status.job_name = observed.task.metadata.name.clone();
+    status.next_run = None;
+    if let Dependencies::Ready(satisfied) = &observed.dependencies {
+        // The Job was created and its creator died before it could say so.
+        satisfied.record(&mut status);
+    }
+    record(observed, &mut status, job.finished.is_some());
+    let newest = newest(&observed.pods);
+    if let Some(pod) = newest {
+        status.pod_name = Some(pod.name.clone());
+        if let Some(since) = agent_started(pod) {
+            status.start_time = Some(Time(since));
+        }
+    }
+    match &job.finished {
+        Some(JobEnd::Complete) => {
+            let (phase, reason) = (TaskPhase::Succeeded, TaskReason::Completed);
+            move_to(observed, &status, phase, reason, "", None)
+        }
+        Some(JobEnd::Failed { at, .. }) if ending(observed, *at).is_some() => {
+            stay(observed, &status, ending(observed, *at))
+        }
+        Some(end) => {
+            let failure = outcome::of_job(end, newest, last_of(&status, job));
+            let lost = matches!(failure.reason, TaskReason::PodLost | TaskReason::Evicted);
+            again::after_failure(observed, &status, Some(job), &failure, lost)
+        }
+        None if job.deleting => without_job(observed, &status, Some(job)),
+        None if observed.task.spec.is_stopped() => stop(observed, &status),
+        None if disruptions(&status) >= MAX_DISRUPTIONS && was_lost(last_of(&status, job)) => {
+            let last = status.attempts.last();
+            let reason = last.and_then(|a| a.reason).unwrap_or(TaskReason::Evicted);
+            let last = last.and_then(|a| a.message.as_deref());
+            let message = format!(
+                "the pod was disrupted {MAX_DISRUPTIONS} times while its agent ran; the last time: {}",
+                last.unwrap_or_default()
+            );
+            let failure = Failure { reason, message };
+            again::after_failure(observed, &status, Some(job), &failure, false)
+        }
+        None => progress::decide(observed, &status, job, newest),
+    }
+}
+
+/// Returns what was recorded of the Job's last pod, which may be gone by now.
+fn last_of<'a>(status: &'a TaskStatus, job: &JobView) -> Option<&'a Attempt> {
+    let of_this_job = |a: &&Attempt| a.job_uid.is_none() || a.job_uid == job.uid;
+    status.attempts.last().filter(of_this_job)
+}
+
+fn was_lost(attempt: Option<&Attempt>) -> bool {
+    let reason = attempt.and_then(|a| a.reason);
+    matches!(reason, Some(TaskReason::Evicted | TaskReason::PodLost))
+}
+
+/// Says first that the Task is being stopped, and then deletes the Job, which ends the pod with its grace period.
+fn stop(observed: &Observed<'_>, status: &TaskStatus) -> Decision {
+    if status.reason == Some(TaskReason::Stopping) {
+        return Decision::DeleteJob;
+    }
+    let phase = status.phase.unwrap_or(TaskPhase::Pending);
+    let message = "asked to stop: the agent has some seconds to end by itself";
+    move_to(observed, status, phase, TaskReason::Stopping, message, None)
+}
+
+/// The Job is gone or going. Its pod may still run, and spend: its last words are waited for.
+pub(super) fn without_job(observed: &Observed<'_>, status: &TaskStatus, job: Option<&JobView>) -> Decision {
+    let mut status = status.clone();
+    record(observed, &mut status, true);
+    if let Some(pause) = ending(observed, job.and_then(|job| job.deleting_since)) {
+        return stay(observed, &status, Some(pause));
+    }
+    if observed.task.spec.is_stopped() {
+        let last = status.attempts.last();
+        let message = match last.filter(|a| a.reason == Some(TaskReason::Stopped)) {
+            Some(last) => last.message.clone().unwrap_or_default(),
+            None if status.start_time.is_some() => {
+                "stopped on request; nothing is known of the agent's last seconds".to_owned()
+            }
+            None => "stopped on request before the agent had started".to_owned(),
+        };
+        return fail(observed, &status, TaskReason::Stopped, &message);
+    }
+    let failure = Failure {
+        reason: TaskReason::PodLost,
+        message: "the Task's Job was deleted before the agent ended".to_owned(),
+    };
+    // Whoever deletes the Job of a Task means it: only a policy runs it again.
+    again::after_failure(observed, &status, job, &failure, false)
+}
+
+/// Returns how long to wait at most for a pod that has not ended though its Job has or is going, by `since`; `None` once
+/// there is nothing to wait for any more.
+fn ending(observed: &Observed<'_>, since: Option<Timestamp>) -> Option<Duration> {
+    let pod = newest(&observed.pods).filter(|pod| !pod.is_over() && !pod.gone)?;
+    // A pod that never started its agent has nothing to tell.
+    if !matches!(pod.agent, ContainerView::Running { .. }) {
+        return None;
+    }
+    let by = pod.gone_by.or(since)?.as_second() + ENDING_MARGIN;
+    let left = u64::try_from(by - observed.now.as_second())
+        .ok()
+        .filter(|left| *left > 0)?;
+    Some(Duration::from_secs(left))
+}
+
+/// Records the pods that have ended. `final_look` says that the Job is over.
+fn record(observed: &Observed<'_>, status: &mut TaskStatus, final_look: bool) {
+    let newest = newest(&observed.pods);
+    for pod in &observed.pods {
+        // A pod that stays is recorded with the Job's end, in one write. One that is on its way out is recorded now: its
+        // figures would go with it.
+        let leaves = pod.deleting || pod.gone;
+        let stays = !leaves && pod.disruption.is_none() && newest.is_some_and(|n| n.name == pod.name);
+        if stays && !final_look {
+            continue;
+        }
+        let Some(ended) = pod.agent_ended().or_else(|| pod.workspace_failed()) else {
+            continue;
+        };
+        let failure = outcome::of_pod(pod).map(|failure| as_wished(observed, failure));
+        let log_outputs: &[String] = if newest.is_some_and(|n| n.name == pod.name) {
+            &observed.log_outputs
+        } else {
+            &[]
+        };
+        let known = status.attempts.iter().find(|a| a.pod_name == pod.name);
+        // The log is read once; a later look must not wipe out what it gave.
+        if known.is_some() && ended.report.is_none() && log_outputs.is_empty() {
+            continue;
+        }
+        record_attempt(status, pod, ended, failure, log_outputs);
+    }
+}
+
+/// A pod that is lost because its Task is stopped is not lost.
+fn as_wished(observed: &Observed<'_>, failure: Failure) -> Failure {
+    let ours = observed.task.spec.is_stopped() && failure.reason == TaskReason::PodLost;
+    if !ours {
+        return failure;
+    }
+    Failure {
+        reason: TaskReason::Stopped,
+        message: format!("stopped on request: {}", failure.message),
+    }
+}
+
+/// Returns the newest pod.
+#[must_use]
+pub fn newest(pods: &[PodView]) -> Option<&PodView> {
+    pods.iter()
+        .max_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)))
+}
+
+fn agent_started(pod: &PodView) -> Option<Timestamp> {
+    match &pod.agent {
+        ContainerView::Running { since } => *since,
+        ContainerView::Terminated(ended) => ended.started,
+        _ => None,
+    }
+}

@@ -1,0 +1,109 @@
+//! The prompt of a Task with dependencies: a Go template that sees their results.
+//!
+//! A Task without dependencies has its prompt delivered as it is, whatever braces are in it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use axon_api::Task;
+use axon_api::outputs::results;
+use axon_api::template::{Limits, MissingKey, Template, TemplateError, Value};
+
+/// The name of the template in errors.
+const NAME: &str = "prompt";
+
+/// A prompt that can't be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the prompt can't be rendered: {0}; correct spec.prompt in a new Task")]
+pub struct PromptError(#[from] TemplateError);
+
+/// Returns true if the prompt has to be rendered.
+#[must_use]
+pub fn is_template(task: &Task) -> bool {
+    // A text without it is its own rendering.
+    !task.spec.depends_on.is_empty() && task.spec.prompt.contains("{{")
+}
+
+/// Returns the prompt for the agent. `outputs` are those of the dependencies, by name.
+///
+/// # Errors
+/// [`PromptError`] if the prompt is no template, asks for what is not there, or costs too much.
+pub fn render<'a>(
+    task: &'a Task,
+    outputs: &BTreeMap<String, Vec<String>>,
+) -> Result<Cow<'a, str>, PromptError> {
+    if !is_template(task) {
+        return Ok(Cow::Borrowed(&task.spec.prompt));
+    }
+    let dependencies = task.spec.depends_on.iter().filter_map(|name| {
+        let lines = outputs.get(name)?;
+        let fields = [
+            ("Name", Value::from(name.as_str())),
+            ("Outputs", Value::strings(lines)),
+            ("Results", Value::string_map(results(lines))),
+        ];
+        Some((name, Value::map(fields)))
+    });
+    let data = Value::map([("Deps", Value::map(dependencies))]);
+    let template = Template::parse(NAME, &task.spec.prompt)?.missing_key(MissingKey::Error);
+    Ok(Cow::Owned(template.render(&data, Limits::default())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::fixtures::task;
+
+    fn rendered(prompt: &str, depends_on: &[&str]) -> Result<String, String> {
+        let mut t = task("t");
+        t.spec.prompt = prompt.to_owned();
+        t.spec.depends_on = depends_on.iter().map(|name| (*name).to_owned()).collect();
+        let lines = ["branch: feature/x", "pr: one", "pr: two", "no key"].map(str::to_owned);
+        let outputs = [("a", lines.to_vec()), ("b-1", vec![])].map(|(name, lines)| (name.to_owned(), lines));
+        render(&t, &outputs.into())
+            .map(Cow::into_owned)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn results_outputs_and_names_of_dependencies_are_there() {
+        for (prompt, expected) in [
+            (r#"{{index .Deps "a" "Results" "branch"}}"#, "feature/x"),
+            ("{{.Deps.a.Results.pr}}", "two"),
+            (
+                "{{range .Deps.a.Outputs}}[{{.}}]{{end}}",
+                "[branch: feature/x][pr: one][pr: two][no key]",
+            ),
+            (r#"{{(index .Deps "b-1").Name}}"#, "b-1"),
+            (r#"{{index .Deps "a" "Results" "missing"}}|"#, "|"),
+            ("{{range $name, $dep := .Deps}}{{$name}} {{end}}", "a b-1 "),
+            ("no template at all: $(X) }}", "no template at all: $(X) }}"),
+        ] {
+            assert_eq!(
+                rendered(prompt, &["a", "b-1", "a"]).as_deref(),
+                Ok(expected),
+                "{prompt}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_dependencies_the_prompt_is_itself() {
+        let text = "{{.Nothing}} {{ {{end}}";
+        assert_eq!(rendered(text, &[]).as_deref(), Ok(text));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        for (prompt, part) in [
+            ("line\n{{.Deps.a.Results.missing}}", "template: prompt:2:7: "),
+            ("{{.Number}}", "template: prompt:1:2: "),
+            ("{{if}}", "template: prompt:1:"),
+            ("{{range .Deps", "unclosed action"),
+        ] {
+            let error = rendered(prompt, &["a"]).unwrap_err();
+            assert!(error.contains(part), "{prompt}: {error}");
+            assert!(error.starts_with("the prompt can't be rendered: "), "{error}");
+        }
+    }
+}

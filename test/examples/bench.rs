@@ -1,0 +1,486 @@
+//! `make bench`: how fast the operator is, as shares of what the same API server does in the same run.
+//!
+//! A real kube-apiserver and etcd, the operator's release build as a process of its own, and no node. The controller
+//! manager sleeps unless a section needs it: what is measured is the operator, not the making of pods.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use axon_api::{Task, TaskPhase};
+use axon_test::control_plane::ControlPlane;
+use axon_test::kubelet::{Kubelet, PodState};
+use axon_test::namespace::Namespace;
+use axon_test::operator_process::{Operator, install_rights, token};
+use axon_test::wait;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::batch::v1::Job;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::PartialObjectMeta;
+use kube::{Api, ResourceExt as _};
+use kube_runtime::{WatchStreamExt as _, watcher};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Calls that are under way at the same time when the bench fills the API server.
+const PARALLEL: usize = 32;
+/// Samples of each latency.
+const SAMPLES: usize = 120;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let large = std::env::var("AXON_BENCH_TASKS")
+        .ok()
+        .and_then(|n| n.parse().ok());
+    let large = large.unwrap_or(10_000);
+    let control_plane = ControlPlane::shared().await?;
+    let mut bench = Bench::start(control_plane).await?;
+    bench.note("load average before", json!(load()), "");
+    bench.sleeping_managers(Signal::SIGSTOP)?;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    bench.note("RSS idle", json!(bench.rss()?), "MiB, aim 25");
+
+    let raw = bench.raw_rate(1000).await?;
+    bench.note("suspended Jobs posted by the bench", json!(round(raw)), "1/s");
+    bench.throughput(1000, raw, 35).await?;
+    bench.latency_at_ten_a_second().await?;
+    bench.chain().await?;
+    bench.branch().await?;
+    bench.sleeping_managers(Signal::SIGCONT)?;
+    bench.ends().await?;
+    bench.sleeping_managers(Signal::SIGSTOP)?;
+    let raw = bench.raw_rate(1000).await?;
+    bench.note(
+        "suspended Jobs posted by the bench, again",
+        json!(round(raw)),
+        "1/s",
+    );
+    let namespace = bench.throughput(large, raw, 64).await?;
+    bench.start_up(&namespace, large).await?;
+    bench.sleeping_managers(Signal::SIGCONT)?;
+    bench.note("load average after", json!(load()), "");
+    bench.print()
+}
+
+struct Bench {
+    control_plane: &'static ControlPlane,
+    operator: Operator,
+    rows: Vec<(String, Value, String)>,
+}
+
+/// When each Job of a namespace was seen first.
+type Seen = Arc<Mutex<HashMap<String, Instant>>>;
+
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or_default().to_owned()
+}
+
+fn round(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+/// Returns p50 and p99 in milliseconds.
+fn percentiles(mut samples: Vec<Duration>) -> Value {
+    samples.sort_unstable();
+    let at = |share: f64| {
+        let last = samples.len().saturating_sub(1);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "an index into some hundred samples"
+        )]
+        let index = (last as f64 * share).round() as usize;
+        samples
+            .get(index)
+            .map(|sample| round(sample.as_secs_f64() * 1000.0))
+    };
+    json!({"p50": at(0.5), "p99": at(0.99), "samples": samples.len()})
+}
+
+fn task(name: &str, more: &Value) -> Result<Task> {
+    let mut task = json!({
+        "apiVersion": "axon.io/v1alpha1", "kind": "Task", "metadata": {"name": name},
+        "spec": {"type": "claude-code", "prompt": "do it", "credentials": {"type": "none"}},
+    });
+    let spec = task.get_mut("spec").and_then(Value::as_object_mut);
+    if let (Some(spec), Some(more)) = (spec, more.as_object()) {
+        spec.extend(more.clone());
+    }
+    Ok(serde_json::from_value(task)?)
+}
+
+async fn create(namespace: &Namespace, name: &str, more: &Value) -> Result<()> {
+    let tasks = namespace.api::<Task>();
+    tasks.create(&PostParams::default(), &task(name, more)?).await?;
+    Ok(())
+}
+
+async fn create_many(namespace: &Namespace, count: usize, more: &Value) -> Result<()> {
+    let all = stream::iter((0..count).map(Ok));
+    all.try_for_each_concurrent(PARALLEL, async |n| {
+        create(namespace, &format!("t-{n}"), more).await
+    })
+    .await
+}
+
+/// Ends a Task as the operator would.
+async fn finish(namespace: &Namespace, name: &str) -> Result<()> {
+    let status = json!({"status": {"phase": "Succeeded", "reason": "Completed", "observedGeneration": 1,
+        "completionTime": "2026-01-01T00:00:00Z", "outputs": ["branch: b", "commit: c"]}});
+    let tasks = namespace.api::<Task>();
+    tasks
+        .patch_status(name, &PatchParams::default(), &Patch::Merge(status))
+        .await?;
+    Ok(())
+}
+
+/// Watches the Jobs of a namespace.
+fn watch_jobs(namespace: &Namespace) -> Seen {
+    let seen = Seen::default();
+    let noted = Arc::clone(&seen);
+    let jobs: Api<PartialObjectMeta<Job>> = namespace.api();
+    let events = watcher(jobs, watcher::Config::default())
+        .default_backoff()
+        .touched_objects();
+    tokio::spawn(events.for_each(move |job| {
+        if let Ok(job) = job {
+            let mut seen = noted.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.entry(job.name_any()).or_insert_with(Instant::now);
+        }
+        futures::future::ready(())
+    }));
+    seen
+}
+
+async fn job_seen(seen: &Seen, name: &str) -> Result<Instant> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(at) = seen.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Ok(*at);
+        }
+        ensure!(Instant::now() < end, "no Job {name}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn jobs_seen(seen: &Seen, count: usize) -> Result<Instant> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        {
+            let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if seen.len() >= count {
+                return seen.values().max().copied().context("there are some");
+            }
+        }
+        ensure!(Instant::now() < end, "fewer than {count} Jobs");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+impl Bench {
+    async fn start(control_plane: &'static ControlPlane) -> Result<Self> {
+        let client = control_plane.client().await?;
+        install_rights(&client).await?;
+        let token = token(&client).await?;
+        let operator = Operator::start_beside(control_plane.kubeconfig(), &token, &[])?;
+        Ok(Self {
+            control_plane,
+            operator,
+            rows: Vec::new(),
+        })
+    }
+
+    fn note(&mut self, what: &str, value: Value, unit: &str) {
+        println!("{what}: {value} {unit}");
+        self.rows.push((what.to_owned(), value, unit.to_owned()));
+    }
+
+    /// Returns the operator's resident memory in MiB.
+    fn rss(&self) -> Result<f64> {
+        let pid = self.operator.pid().context("the operator runs")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib: f64 = line
+            .context("a process has a size")?
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()?;
+        Ok(round(kib / 1024.0))
+    }
+
+    /// Stops or continues the controller managers that this bench has started.
+    fn sleeping_managers(&self, signal: Signal) -> Result<()> {
+        let folder = self
+            .control_plane
+            .kubeconfig()
+            .parent()
+            .context("it is in a folder")?;
+        let folder = folder.to_string_lossy().into_owned();
+        let mut found = 0;
+        for entry in std::fs::read_dir("/proc")?.flatten() {
+            let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else {
+                continue;
+            };
+            let words = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+            // Its own files are in the arguments: nobody else's control plane is meant.
+            if words.contains("controller-manager") && words.contains(&folder) {
+                kill(Pid::from_raw(pid), signal)?;
+                found += 1;
+            }
+        }
+        ensure!(found == 1, "{found} controller managers instead of one");
+        Ok(())
+    }
+
+    async fn namespace(&self) -> Result<Namespace> {
+        // Somebody has to make its ServiceAccount.
+        self.sleeping_managers(Signal::SIGCONT)?;
+        let namespace = self.control_plane.namespace().await?;
+        self.sleeping_managers(Signal::SIGSTOP)?;
+        Ok(namespace)
+    }
+
+    async fn raw_rate(&self, count: usize) -> Result<f64> {
+        let namespace = self.namespace().await?;
+        let jobs = namespace.api::<Job>();
+        let job = |n: usize| -> Result<Job> {
+            Ok(serde_json::from_value(json!({
+                "metadata": {"name": format!("j-{n}")},
+                "spec": {"suspend": true, "template": {"spec": {"restartPolicy": "Never",
+                    "containers": [{"name": "c", "image": "x"}]}}},
+            }))?)
+        };
+        let started = Instant::now();
+        stream::iter((0..count).map(Ok::<_, anyhow::Error>))
+            .try_for_each_concurrent(PARALLEL, async |n| {
+                jobs.create(&PostParams::default(), &job(n)?).await?;
+                Ok(())
+            })
+            .await?;
+        #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+        Ok(count as f64 / started.elapsed().as_secs_f64())
+    }
+
+    /// Tasks that wait for one other become Jobs.
+    async fn throughput(&mut self, count: usize, raw: f64, aim: u32) -> Result<Namespace> {
+        let namespace = self.namespace().await?;
+        create(&namespace, "gate", &json!({"dependsOn": ["never"]})).await?;
+        create_many(&namespace, count, &json!({"dependsOn": ["gate"]})).await?;
+        let waits = |task: &Task| task.status.as_ref().and_then(|s| s.phase) == Some(TaskPhase::Waiting);
+        wait::until("all Tasks to wait", PATIENCE, async || {
+            let all = namespace.api::<Task>().list(&Default::default()).await?;
+            Ok((all.iter().filter(|task| waits(task)).count() > count).then_some(()))
+        })
+        .await?;
+        let seen = watch_jobs(&namespace);
+        let started = Instant::now();
+        finish(&namespace, "gate").await?;
+        let took = jobs_seen(&seen, count).await? - started;
+        #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+        let rate = count as f64 / took.as_secs_f64();
+        self.note(
+            &format!("{count} waiting Tasks turned into Jobs"),
+            json!(round(rate)),
+            "1/s",
+        );
+        let share = json!(round(rate / raw));
+        self.note(
+            &format!("{count} waiting Tasks, share of the raw rate"),
+            share,
+            "aim 0.25",
+        );
+        let rss = json!(self.rss()?);
+        self.note(
+            &format!("RSS at {count} Tasks with Jobs"),
+            rss,
+            &format!("MiB, aim {aim}"),
+        );
+        Ok(namespace)
+    }
+
+    async fn latency_at_ten_a_second(&mut self) -> Result<()> {
+        let namespace = self.namespace().await?;
+        let seen = watch_jobs(&namespace);
+        let mut ticks = tokio::time::interval(Duration::from_millis(100));
+        let mut calls = Vec::new();
+        for n in 0..SAMPLES {
+            ticks.tick().await;
+            let (namespace, name) = (namespace.clone(), format!("t-{n}"));
+            calls.push(tokio::spawn(async move {
+                let sent = Instant::now();
+                create(&namespace, &name, &json!({})).await.map(|()| (name, sent))
+            }));
+        }
+        let mut samples = Vec::new();
+        for call in calls {
+            let (name, sent) = call.await??;
+            samples.push(job_seen(&seen, &name).await? - sent);
+        }
+        self.note("apply to Job at 10/s", percentiles(samples), "ms, aim 50 and 250");
+        Ok(())
+    }
+
+    async fn chain(&mut self) -> Result<()> {
+        let namespace = self.namespace().await?;
+        for n in 0..=SAMPLES {
+            let before = format!("t-{}", n.wrapping_sub(1));
+            let more = if n == 0 {
+                json!({})
+            } else {
+                json!({"dependsOn": [before]})
+            };
+            create(&namespace, &format!("t-{n}"), &more).await?;
+        }
+        self.one_after_the_other(&namespace, "dependency done to next Job")
+            .await
+    }
+
+    async fn branch(&mut self) -> Result<()> {
+        let namespace = self.namespace().await?;
+        for n in 0..=SAMPLES {
+            // By creation and then by name.
+            create(&namespace, &format!("t-{n}"), &json!({"branch": "b"})).await?;
+            if n % 10 == 0 {
+                tokio::time::sleep(Duration::from_millis(1100)).await;
+            }
+        }
+        self.one_after_the_other(&namespace, "branch freed to next Job")
+            .await
+    }
+
+    /// Ends the Task that has a Job, and waits for the next one's.
+    async fn one_after_the_other(&mut self, namespace: &Namespace, what: &str) -> Result<()> {
+        let seen = watch_jobs(namespace);
+        let mut ended = std::collections::HashSet::new();
+        let mut samples = Vec::new();
+        let mut since: Option<Instant> = None;
+        for n in 0..=SAMPLES {
+            let at = jobs_seen(&seen, n + 1).await?;
+            samples.extend(since.map(|since| at.saturating_duration_since(since)));
+            let next = {
+                let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.keys().find(|name| !ended.contains(*name)).cloned()
+            };
+            let next = next.context("there is a new one")?;
+            // Its Job is there a moment before it says so; what is wanted is the time from an end that counts.
+            let tasks = namespace.api::<Task>();
+            wait::until_object(&tasks, &next, "has its Job", PATIENCE, |task: &Task| {
+                task.status.as_ref().is_some_and(|s| s.job_name.is_some())
+            })
+            .await?;
+            since = Some(Instant::now());
+            finish(namespace, &next).await?;
+            ended.insert(next);
+        }
+        self.note(what, percentiles(samples), "ms, aim p99 500");
+        Ok(())
+    }
+
+    /// From a Job's end, which its controller says, to the Task's.
+    async fn ends(&mut self) -> Result<()> {
+        let namespace = self.control_plane.namespace().await?;
+        let kubelet = Kubelet::new(&namespace);
+        create_many(&namespace, SAMPLES, &json!({})).await?;
+        let done = Seen::default();
+        let finished = Seen::default();
+        let (noted, jobs) = (Arc::clone(&done), namespace.api::<Job>());
+        let events = watcher(jobs, watcher::Config::default())
+            .default_backoff()
+            .touched_objects();
+        tokio::spawn(events.for_each(move |job| {
+            if let Ok(job) = job
+                && job.status.as_ref().is_some_and(|s| s.completion_time.is_some())
+            {
+                let mut seen = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.entry(job.name_any()).or_insert_with(Instant::now);
+            }
+            futures::future::ready(())
+        }));
+        let (noted, tasks) = (Arc::clone(&finished), namespace.api::<Task>());
+        let events = watcher(tasks, watcher::Config::default())
+            .default_backoff()
+            .touched_objects();
+        tokio::spawn(events.for_each(move |task| {
+            if let Ok(task) = task
+                && task.status.as_ref().and_then(|s| s.phase) == Some(TaskPhase::Succeeded)
+            {
+                let mut seen = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.entry(task.name_any()).or_insert_with(Instant::now);
+            }
+            futures::future::ready(())
+        }));
+        let state = PodState::AgentEnded {
+            exit_code: 0,
+            message: r#"{"axon":1,"final":true,"outputs":["branch: b"]}"#.to_owned(),
+        };
+        stream::iter((0..SAMPLES).map(Ok::<_, anyhow::Error>))
+            .try_for_each_concurrent(4, async |n| {
+                kubelet.report_job(&format!("t-{n}"), &state).await?;
+                Ok(())
+            })
+            .await?;
+        let mut samples = Vec::new();
+        for n in 0..SAMPLES {
+            let name = format!("t-{n}");
+            let end = job_seen(&finished, &name).await?;
+            samples.push(end.saturating_duration_since(job_seen(&done, &name).await?));
+        }
+        self.note("Job done to Task ended", percentiles(samples), "ms, aim p99 1000");
+        Ok(())
+    }
+
+    /// The operator starts among many Tasks that have ended.
+    async fn start_up(&mut self, namespace: &Namespace, count: usize) -> Result<()> {
+        let all = stream::iter((0..count).map(Ok));
+        all.try_for_each_concurrent(PARALLEL, async |n| finish(namespace, &format!("t-{n}")).await)
+            .await?;
+        let live = self.namespace().await?;
+        let seen = watch_jobs(&live);
+        create(&live, "before", &json!({})).await?;
+        job_seen(&seen, "before").await?;
+        let started = Instant::now();
+        self.operator.kill_and_restart().await?;
+        create(&live, "live", &json!({})).await?;
+        let took = job_seen(&seen, "live").await? - started;
+        let what = format!("start among {count} finished Tasks to the first live Job, election included");
+        self.note(&what, json!(round(took.as_secs_f64())), "s, aim 3");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let rss = json!(self.rss()?);
+        self.note(
+            &format!("RSS at {count} finished Tasks after a start"),
+            rss,
+            "MiB, aim 64",
+        );
+        Ok(())
+    }
+
+    fn print(&self) -> Result<()> {
+        let cell = |value: &Value| match value {
+            Value::Object(of) => {
+                let figure = |key: &str| of.get(key).cloned().unwrap_or_default();
+                let (p50, p99, samples) = (figure("p50"), figure("p99"), figure("samples"));
+                format!("p50 {p50}, p99 {p99} ({samples} samples)")
+            }
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        println!("\n| what | figure | unit, aim |\n| --- | --- | --- |");
+        for (what, value, unit) in &self.rows {
+            println!("| {what} | {} | {unit} |", cell(value));
+        }
+        let rows: Vec<Value> = self
+            .rows
+            .iter()
+            .map(|(what, value, unit)| json!({"what": what, "value": value, "unit": unit}))
+            .collect();
+        let file = axon_test::paths::root().join("target/bench.json");
+        std::fs::write(&file, serde_json::to_string_pretty(&rows)?)?;
+        println!("\nalso in {}", file.display());
+        Ok(())
+    }
+}

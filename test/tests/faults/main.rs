@@ -1,0 +1,11 @@
+//! The operator's own process between a client that does not wait for it and an API server that does not answer it.
+
+#![cfg(test)]
+#![allow(
+    clippy::large_futures,
+    reason = "a life of a Task is one future, and there is one at a time"
+)]
+
+mod crashes;
+mod harness;
+mod writes;
