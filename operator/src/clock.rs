@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// Tells the time.
 #[derive(Clone)]
@@ -13,6 +13,21 @@ impl Clock {
     #[must_use]
     pub fn system() -> Self {
         Self(Arc::new(Timestamp::now))
+    }
+
+    /// Returns the machine's clock as if it were wrong by so much.
+    #[must_use]
+    pub fn skewed(by: SignedDuration) -> Self {
+        Self(Arc::new(move || {
+            let now = Timestamp::now();
+            now.checked_add(by).unwrap_or(now)
+        }))
+    }
+
+    /// Returns a clock that stands still.
+    #[must_use]
+    pub fn fixed(at: Timestamp) -> Self {
+        Self(Arc::new(move || at))
     }
 
     /// Returns the time.

@@ -3,10 +3,14 @@
 pub mod admin;
 pub mod args;
 pub mod clock;
+pub mod cluster_clock;
 pub mod events;
 pub mod images;
 pub mod leadership;
+pub mod members;
 pub mod metrics;
 pub mod run;
+pub mod shards;
+pub mod spawner;
 pub mod task;
 pub mod telemetry;

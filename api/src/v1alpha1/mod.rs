@@ -6,6 +6,7 @@ mod common;
 mod pod_overrides;
 mod task;
 mod task_spawner;
+mod task_spawner_status;
 mod task_status;
 mod workspace;
 
@@ -14,8 +15,8 @@ pub use common::{Credentials, NameRef};
 pub use pod_overrides::{PodOverrides, Quantity, Resources};
 pub use task::{Task, TaskSpec};
 pub use task_spawner::{
-    Cron, GithubIssues, ItemState, ItemType, TaskSpawner, TaskSpawnerPhase, TaskSpawnerSpec,
-    TaskSpawnerStatus, TaskTemplate, When,
+    Cron, GithubIssues, ItemState, ItemType, TaskSpawner, TaskSpawnerSpec, TaskTemplate, When,
 };
+pub use task_spawner_status::{Claim, TaskSpawnerPhase, TaskSpawnerStatus, WaitingItem, spawner_condition};
 pub use task_status::{Attempt, TaskPhase, TaskReason, TaskStatus, condition};
 pub use workspace::{Workspace, WorkspaceFile, WorkspaceSpec};
