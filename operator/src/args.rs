@@ -27,6 +27,9 @@ pub struct Args {
     /// How long an image may fail to be pulled before its Task fails, such as 5m.
     #[arg(long, env = "AXON_IMAGE_PULL_LIMIT", default_value = "5m", value_parser = axon_api::godur::parse)]
     pub image_pull_limit: Duration,
+    /// Pretends that this machine's clock is wrong by so many seconds, for tests of the operator.
+    #[arg(long, hide = true, default_value_t = 0, allow_negative_numbers = true)]
+    pub clock_skew: i64,
     /// What to log: error, warn, info, debug, trace, or a filter such as axon_operator=debug.
     #[arg(long, env = "AXON_LOG", default_value = "info")]
     pub log: String,

@@ -98,6 +98,13 @@ impl ClusterClock {
         *bounds = Some(bounds.map_or(new, |old| old.and(new)));
     }
 
+    /// Returns it as a clock like any other.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        let clock = self.clone();
+        Clock::new(move || clock.now())
+    }
+
     /// Returns the time.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axon_api::{Task, TaskPhase, TaskStatus};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource};
 use kube_runtime::events::{Event, EventType, Recorder, Reporter};
 
@@ -27,9 +28,14 @@ impl Events {
     /// Tells that a Task has entered the phase of `status`. An event that can't be written is only logged: the
     /// status has it all.
     pub async fn phase(&self, task: &Task, status: &TaskStatus) {
-        let Some(event) = event_of(status) else { return };
-        let reference = task.object_ref(&());
-        match tokio::time::timeout(LIMIT, self.0.publish(&event, &reference)).await {
+        if let Some(event) = event_of(status) {
+            self.send(&event, &task.object_ref(&())).await;
+        }
+    }
+
+    /// Publishes an event, if that goes well.
+    pub(crate) async fn send(&self, event: &Event, about: &ObjectReference) {
+        match tokio::time::timeout(LIMIT, self.0.publish(event, about)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "failed to publish an event"),
             Err(_) => tracing::debug!("failed to publish an event in time"),

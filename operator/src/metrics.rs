@@ -11,6 +11,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::github::Figures;
+use crate::spawner::metrics::SpawnerMetrics;
+
 /// Labels of a started Task.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Kind {
@@ -41,6 +44,10 @@ pub struct Metrics {
     pub reconcile_errors: Counter,
     /// 1 while this replica leads.
     pub leader: Gauge,
+    /// Figures about spawners.
+    pub spawners: SpawnerMetrics,
+    /// Figures about the talk with GitHub.
+    pub github: Figures,
 }
 
 impl Default for Metrics {
@@ -96,6 +103,8 @@ impl Metrics {
             reconcile_errors.clone(),
         );
         registry.register("leader", "1 while this replica leads", leader.clone());
+        let (spawners, github) = (SpawnerMetrics::new(&mut registry), Figures::default());
+        github.register(&mut registry);
         let registry = std::sync::Arc::new(registry);
         Self {
             registry,
@@ -107,6 +116,8 @@ impl Metrics {
             output_tokens,
             reconcile_errors,
             leader,
+            spawners,
+            github,
         }
     }
 
