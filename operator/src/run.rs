@@ -11,7 +11,7 @@ use crate::args::Args;
 use crate::clock::Clock;
 use crate::cluster_clock::ClusterClock;
 use crate::events::Events;
-use crate::github::{Github, Options};
+use crate::github::{self, Github};
 use crate::identity::Identity;
 use crate::images::Images;
 use crate::leadership::{self, Timing};
@@ -65,8 +65,24 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
     let elected = tokio::spawn(elect);
     let belonged = tokio::spawn(member.run(joined, stop_leases.clone()));
     let events = Events::new(client.clone(), &args.identity);
-    let spawn = spawners(&args, client.clone(), &metrics, &events, cluster_clock, members);
-    let work = lead(args, client, metrics, events, clock, leads);
+    let shared = Shared {
+        identity: Identity::new(client.clone()),
+        github: Github::new(
+            cluster_clock.clock(),
+            metrics.github.clone(),
+            &github::Options::default(),
+        ),
+    };
+    let spawn = spawners(
+        args.identity.clone(),
+        client.clone(),
+        shared.clone(),
+        metrics.clone(),
+        events.clone(),
+        cluster_clock,
+        members,
+    );
+    let work = lead(args, client, shared, metrics, events, clock, leads);
     tokio::select! {
         () = work => {}
         () = spawn => {}
@@ -79,18 +95,26 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
     belonged.context("the membership ended badly")
 }
 
+/// What all parts of a replica share.
+#[derive(Clone)]
+pub struct Shared {
+    /// Acts in namespaces.
+    pub identity: Identity,
+    /// Talks to GitHub.
+    pub github: Github,
+}
+
 /// Runs this replica's share of the spawners.
 async fn spawners(
-    args: &Args,
+    me: String,
     client: Client,
-    metrics: &Metrics,
-    events: &Events,
+    shared: Shared,
+    metrics: Metrics,
+    events: Events,
     clock: ClusterClock,
     members: watch::Receiver<Option<Membership>>,
 ) {
-    let (metrics, events, me) = (metrics.clone(), events.clone(), args.identity.clone());
-    let identity = Identity::new(client.clone());
-    let github = Github::new(clock.clock(), metrics.github.clone(), &Options::default());
+    let Shared { identity, github } = shared;
     let count = count_members(members.clone(), metrics.clone());
     let run = spawner::controller::run(members.clone(), client.clone(), |stores| Context {
         client,
@@ -124,6 +148,7 @@ async fn count_members(mut members: watch::Receiver<Option<Membership>>, metrics
 async fn lead(
     args: Args,
     client: Client,
+    shared: Shared,
     metrics: Metrics,
     events: Events,
     clock: Clock,
@@ -138,6 +163,7 @@ async fn lead(
         tracing::info!("leading");
         let work = task::controller::run(
             client.clone(),
+            shared.clone(),
             images.clone(),
             args.image_pull_limit,
             clock.clone(),

@@ -7,3 +7,4 @@ mod harness;
 mod leadership;
 mod lifecycle;
 mod pipelines;
+mod spawners;
