@@ -16,6 +16,8 @@ pub const REPO_DIR: &str = "/workspace/repo";
 pub const PLUGIN_DIR: &str = "/axon/plugin";
 /// Where the Task's own ConfigMap is mounted, when it has one.
 pub const INPUT_DIR: &str = "/axon/input";
+/// Where Secrets of MCP servers are mounted: `<n>/headers` and `<n>/env`, one file per key.
+pub const MCP_SECRETS_DIR: &str = "/axon/mcp";
 /// Home directory, an emptyDir: the root file system is read-only.
 pub const HOME_DIR: &str = "/home/agent";
 /// Kubernetes' default path of the termination message.
@@ -33,6 +35,8 @@ pub mod input {
     pub const PLUGINS: &str = "plugins.json";
     /// Files to write into the clone: the JSON form of `WorkspaceSpec.files`.
     pub const FILES: &str = "files.json";
+    /// What the key of a file has besides when the file is packed; see [`crate::packed`].
+    pub const PACKED: &str = ".gz";
 }
 
 /// Names of the containers of a Task's pod.
@@ -63,6 +67,8 @@ pub mod env {
     pub const MCP_SERVERS: &str = "AXON_MCP_SERVERS";
     /// File with the MCP servers as JSON.
     pub const MCP_SERVERS_FILE: &str = "AXON_MCP_SERVERS_FILE";
+    /// Directory of the Secrets that MCP servers refer to, when one does.
+    pub const MCP_SECRETS_DIR: &str = "AXON_MCP_SECRETS_DIR";
     /// Directory of the plugin tree.
     pub const PLUGIN_DIR: &str = "AXON_PLUGIN_DIR";
     /// Repository URL; init container only.

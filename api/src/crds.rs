@@ -3,13 +3,14 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
-use crate::{AgentConfig, Task, TaskSpawner, Workspace, yaml};
+use crate::{AgentConfig, Task, TaskRecord, TaskSpawner, Workspace, yaml};
 
 /// Returns all definitions, each with the file name it has below `config/crd`.
 #[must_use]
 pub fn all() -> Vec<(&'static str, CustomResourceDefinition)> {
     vec![
         ("agentconfigs.yaml", AgentConfig::crd()),
+        ("taskrecords.yaml", TaskRecord::crd()),
         ("tasks.yaml", Task::crd()),
         ("taskspawners.yaml", TaskSpawner::crd()),
         ("workspaces.yaml", Workspace::crd()),

@@ -12,6 +12,8 @@ pub const ITEM_URL: &str = "axon.io/item-url";
 pub const MATCH: &str = "axon.io/match";
 /// Marks the Lease of a replica of the operator.
 pub const MEMBER: &str = "axon.io/member";
+/// Name of the Task that a Task repeats; the same as `spec.retryOf`, for selectors.
+pub const RETRY_OF: &str = "axon.io/retry-of";
 /// Standard application name label; the value is [`APP_NAME`].
 pub const NAME: &str = "app.kubernetes.io/name";
 /// Standard component label.

@@ -1,7 +1,8 @@
-//! What the operator, the CLI and the pod agree on: the four kinds, the names of child objects, the pod
+//! What the operator, the CLI and the pod agree on: the five kinds, the names of child objects, the pod
 //! contract, and how an agent's outcome travels. No network, no clock, no environment.
 
 pub mod agents;
+pub mod branch_lock;
 pub mod contract;
 pub mod crds;
 pub mod git;
@@ -9,6 +10,7 @@ pub mod godur;
 pub mod labels;
 pub mod naming;
 pub mod outputs;
+pub mod packed;
 pub mod schedule;
 pub mod template;
 pub mod usage;
@@ -16,8 +18,8 @@ pub mod v1alpha1;
 pub mod yaml;
 
 pub use v1alpha1::{
-    AgentConfig, AgentConfigSpec, Task, TaskPhase, TaskReason, TaskSpawner, TaskSpawnerSpec, TaskSpec,
-    TaskStatus, Workspace, WorkspaceSpec,
+    AgentConfig, AgentConfigSpec, Task, TaskPhase, TaskReason, TaskRecord, TaskSpawner, TaskSpawnerSpec,
+    TaskSpec, TaskStatus, Workspace, WorkspaceSpec,
 };
 
 /// API group of all kinds.

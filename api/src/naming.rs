@@ -51,6 +51,12 @@ pub fn label_value(name: &str) -> String {
     child(name, "x", MAX_TASK_NAME)
 }
 
+/// Returns the name of the record of the Task with this name and UID.
+#[must_use]
+pub fn task_record(task: &str, uid: &str) -> String {
+    child(task, uid, 253)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

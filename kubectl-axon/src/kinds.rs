@@ -1,8 +1,8 @@
-//! The four kinds, as the command line names and shows them.
+//! The kinds, as the command line names and shows them.
 
 use std::str::FromStr;
 
-use axon_api::{AgentConfig, Task, TaskSpawner, Workspace};
+use axon_api::{AgentConfig, Task, TaskRecord, TaskSpawner, Workspace};
 use kube::api::ApiResource;
 
 mod columns;
@@ -11,7 +11,7 @@ mod detail;
 pub use columns::{Column, columns};
 pub use detail::detail;
 
-/// One of the four kinds.
+/// One of the kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// A run of an agent.
@@ -22,11 +22,19 @@ pub enum Kind {
     Workspace,
     /// Instructions, plugins and MCP servers.
     AgentConfig,
+    /// What a finished Task has consumed.
+    TaskRecord,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Task, Self::TaskSpawner, Self::Workspace, Self::AgentConfig];
+    pub const ALL: [Self; 5] = [
+        Self::Task,
+        Self::TaskSpawner,
+        Self::Workspace,
+        Self::AgentConfig,
+        Self::TaskRecord,
+    ];
 
     /// Returns the word for one object, as in `task/NAME`.
     #[must_use]
@@ -36,6 +44,7 @@ impl Kind {
             Self::TaskSpawner => "taskspawner",
             Self::Workspace => "workspace",
             Self::AgentConfig => "agentconfig",
+            Self::TaskRecord => "taskrecord",
         }
     }
 
@@ -47,6 +56,7 @@ impl Kind {
             Self::TaskSpawner => "taskspawners",
             Self::Workspace => "workspaces",
             Self::AgentConfig => "agentconfigs",
+            Self::TaskRecord => "taskrecords",
         }
     }
 
@@ -58,6 +68,7 @@ impl Kind {
             Self::TaskSpawner => ApiResource::erase::<TaskSpawner>(&()),
             Self::Workspace => ApiResource::erase::<Workspace>(&()),
             Self::AgentConfig => ApiResource::erase::<AgentConfig>(&()),
+            Self::TaskRecord => ApiResource::erase::<TaskRecord>(&()),
         }
     }
 }
@@ -73,8 +84,9 @@ impl FromStr for Kind {
             "taskspawner" | "taskspawners" | "ts" => Ok(Self::TaskSpawner),
             "workspace" | "workspaces" | "ws" => Ok(Self::Workspace),
             "agentconfig" | "agentconfigs" | "ac" => Ok(Self::AgentConfig),
+            "taskrecord" | "taskrecords" | "axr" => Ok(Self::TaskRecord),
             _ => Err(format!(
-                "{text:?} is not a type: use task, taskspawner (ts), workspace (ws) or agentconfig (ac)"
+                "{text:?} is not a type: use task, taskspawner (ts), workspace (ws), agentconfig (ac) or taskrecord (axr)"
             )),
         }
     }

@@ -19,12 +19,14 @@ macro_rules! files {
 
 files![
     "crd/agentconfigs.yaml",
+    "crd/taskrecords.yaml",
     "crd/tasks.yaml",
     "crd/taskspawners.yaml",
     "crd/workspaces.yaml",
     "rbac/service_account.yaml",
     "rbac/operator_role.yaml",
     "rbac/operator_binding.yaml",
+    "rbac/spawner_role.yaml",
     "rbac/leases.yaml",
     "rbac/user_roles.yaml",
     "operator/namespace.yaml",

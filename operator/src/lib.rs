@@ -5,6 +5,8 @@ pub mod args;
 pub mod clock;
 pub mod cluster_clock;
 pub mod events;
+pub mod github;
+pub mod identity;
 pub mod images;
 pub mod leadership;
 pub mod members;

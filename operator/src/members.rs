@@ -31,8 +31,10 @@ pub struct Timing {
     pub ttl: Duration,
     /// How long a member holds itself for live after a renewal.
     pub fresh: Duration,
-    /// Pause between rounds.
+    /// Pause between looks at the others.
     pub period: Duration,
+    /// Time between renewals, if they succeed.
+    pub renewal: Duration,
     /// Longest that a call may take.
     pub call_limit: Duration,
 }
@@ -42,7 +44,8 @@ impl Default for Timing {
         Self {
             ttl: Duration::from_secs(10),
             fresh: Duration::from_secs(8),
-            period: Duration::from_millis(1000),
+            period: Duration::from_secs(1),
+            renewal: Duration::from_secs(2),
             call_limit: Duration::from_millis(1500),
         }
     }
@@ -132,14 +135,17 @@ impl Member {
         let (mut sightings, mut until, mut joined) = (Sightings::default(), None, None::<Instant>);
         loop {
             let sent = Instant::now();
-            match self.renew().await {
-                Ok(()) => {
-                    if until.is_none_or(|until| until <= sent) {
-                        joined = Some(sent);
+            let renewed_at = until.map(|until: Instant| until - self.timing.fresh);
+            if renewed_at.is_none_or(|at| sent >= at + self.timing.renewal.mul_f64(0.8)) {
+                match self.renew().await {
+                    Ok(()) => {
+                        if until.is_none_or(|until| until <= sent) {
+                            joined = Some(sent);
+                        }
+                        until = Some(sent + self.timing.fresh);
                     }
-                    until = Some(sent + self.timing.fresh);
+                    Err(error) => tracing::warn!(%error, "failed to renew this replica's lease"),
                 }
-                Err(error) => tracing::warn!(%error, "failed to renew this replica's lease"),
             }
             match self.list().await {
                 Ok(leases) => {
@@ -195,7 +201,7 @@ impl Member {
         let lease = json!({
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
-            "metadata": { "labels": { labels::MEMBER: "true", labels::NAME: labels::APP_NAME } },
+            "metadata": { "name": self.lease(), "labels": { labels::MEMBER: "true", labels::NAME: labels::APP_NAME } },
             "spec": spec,
         });
         let params = PatchParams::apply(labels::MANAGER).force();

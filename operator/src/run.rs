@@ -170,9 +170,11 @@ async fn lead(
             metrics.clone(),
             events.clone(),
         );
+        let housekeeping = task::retention::run(client.clone(), args.record_retention, clock.clone());
         // Dropping the work stops it at once, also between two calls: every write is safe to repeat.
         tokio::select! {
             () = work => tracing::error!("the Task controller ended by itself; it is started again"),
+            () = housekeeping => {}
             () = leadership::wait_to_lose(&mut leads) => tracing::warn!("no longer leading"),
         }
         metrics.leader.set(0);

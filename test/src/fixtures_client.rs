@@ -52,6 +52,14 @@ impl Fixtures {
             .await
     }
 
+    /// Returns the calls that a run's MCP servers got.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub async fn mcp_calls(&self, run: &str) -> Result<Value> {
+        self.json("GET", "model", &format!("run/{run}/mcp-calls")).await
+    }
+
     /// Returns what a run cost, by the model's own count.
     ///
     /// # Errors

@@ -6,6 +6,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::common::NameRef;
+
 /// What an agent gets besides its prompt.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
@@ -81,9 +83,23 @@ pub struct McpServer {
     /// HTTP headers (http and sse only).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// HTTP headers out of a Secret, one per key; they win over `headers` (http and sse only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers_from: Option<ValuesFrom>,
     /// Environment of the program (stdio only).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// Environment of the program out of a Secret, one variable per key; it wins over `env` (stdio only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env_from: Option<ValuesFrom>,
+}
+
+/// Values that are not in the object itself. They go from the Secret to the agent's pod; the operator never reads them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ValuesFrom {
+    /// The Secret, in the same namespace.
+    pub secret_ref: NameRef,
 }
 
 /// How to talk to an MCP server.

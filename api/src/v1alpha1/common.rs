@@ -1,6 +1,7 @@
 //! Types that several kinds share.
 
 use kube::KubeSchema;
+use kube::core::Rule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,4 +38,10 @@ pub struct Credentials {
     /// Secret with the credential. Its key is the variable that the agent reads, such as `ANTHROPIC_API_KEY`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<NameRef>,
+}
+
+/// Returns the rule of a field that is a duration, for schemas; `crate::godur` reads what it admits.
+pub(super) fn positive_duration(field: &str) -> Rule {
+    Rule::new(r"self.matches('^([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$') && self.matches('[1-9]')")
+        .message(format!("{field} must be a positive duration such as 30s, 5m or 1h").as_str())
 }

@@ -1,22 +1,29 @@
-//! The four kinds of `axon.io/v1alpha1`, one file each. Fields are additive only; manifests written for axon apply
+//! The kinds of `axon.io/v1alpha1`, one file each. Fields are additive only; manifests written for axon apply
 //! unchanged.
 
 mod agent_config;
 mod common;
+mod immutable;
 mod pod_overrides;
+mod retry;
 mod task;
+mod task_record;
 mod task_spawner;
 mod task_spawner_status;
 mod task_status;
 mod workspace;
 
-pub use agent_config::{AgentConfig, AgentConfigSpec, McpServer, McpTransport, Plugin, PluginFile};
+pub use agent_config::{
+    AgentConfig, AgentConfigSpec, McpServer, McpTransport, Plugin, PluginFile, ValuesFrom,
+};
 pub use common::{Credentials, NameRef};
-pub use pod_overrides::{PodOverrides, Quantity, Resources};
+pub use pod_overrides::{PodOverrides, Quantity, Resources, SafeVolume};
+pub use retry::{MAX_BACKOFF, MAX_RETRIES, RetryPolicy, RetryReason};
 pub use task::{Task, TaskSpec};
+pub use task_record::{TaskRecord, TaskRecordSpec};
 pub use task_spawner::{
     Cron, GithubIssues, ItemState, ItemType, TaskSpawner, TaskSpawnerSpec, TaskTemplate, When,
 };
 pub use task_spawner_status::{Claim, TaskSpawnerPhase, TaskSpawnerStatus, WaitingItem, spawner_condition};
-pub use task_status::{Attempt, TaskPhase, TaskReason, TaskStatus, condition};
+pub use task_status::{Attempt, NextRun, TaskPhase, TaskReason, TaskStatus, condition};
 pub use workspace::{Workspace, WorkspaceFile, WorkspaceSpec};

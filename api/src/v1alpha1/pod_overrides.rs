@@ -3,12 +3,17 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{EnvVar, ResourceRequirements};
+use k8s_openapi::api::core::v1::{
+    Affinity, CSIVolumeSource, ConfigMapVolumeSource, EmptyDirVolumeSource, EnvVar, LocalObjectReference,
+    PersistentVolumeClaimVolumeSource, ProjectedVolumeSource, ResourceRequirements, SecretVolumeSource,
+    Toleration, VolumeMount,
+};
+use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Changes to the pod that runs a Task.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodOverrides {
     /// CPU, memory and ephemeral-storage requests and limits of the agent container.
@@ -24,6 +29,126 @@ pub struct PodOverrides {
     /// Labels that a node must have to run the pod.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_selector: BTreeMap<String, String>,
+    /// Taints of nodes that the pod may run on all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub tolerations: Vec<Toleration>,
+    /// Which nodes the pod prefers or needs, by their labels or by the pods that they run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "affinity_schema")]
+    pub affinity: Option<Affinity>,
+    /// ServiceAccount that the pod runs as, for workload identity; the namespace's `default` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub service_account_name: Option<String>,
+    /// Mounts the ServiceAccount's token, so that the agent can call the Kubernetes API. Not by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automount_service_account_token: Option<bool>,
+    /// Secrets with the log-in of the registries that the pod's images come from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub image_pull_secrets: Vec<LocalObjectReference>,
+    /// Additional labels of the Job and the pod. Built-in labels win over equal names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Additional annotations of the Job and the pod.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// RuntimeClass of the pod, for sandboxes such as gVisor or Kata.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub runtime_class_name: Option<String>,
+    /// PriorityClass of the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub priority_class_name: Option<String>,
+    /// Additional volumes, of the kinds that Pod Security `restricted` allows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub volumes: Vec<SafeVolume>,
+    /// Where the agent container has these volumes. Not in or above the directories of the pod itself:
+    /// `/axon`, `/workspace/repo`, and exactly `/workspace`, `/home/agent` and `/tmp`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub volume_mounts: Vec<VolumeMount>,
+}
+
+/// The schema of an affinity without its descriptions, which alone would be two thirds of the CRD.
+fn affinity_schema(generator: &mut SchemaGenerator) -> Schema {
+    fn strip(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(members) => {
+                // A property may be called so, too; a description is a text.
+                if members
+                    .get("description")
+                    .is_some_and(serde_json::Value::is_string)
+                {
+                    members.remove("description");
+                }
+                members.values_mut().for_each(strip);
+            }
+            serde_json::Value::Array(items) => items.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    let mut schema = Affinity::json_schema(generator);
+    if let Some(members) = schema.as_object_mut() {
+        members.values_mut().for_each(strip);
+        members.insert(
+            "description".to_owned(),
+            "Which nodes the pod prefers or needs; see `kubectl explain pod.spec.affinity`.".into(),
+        );
+    }
+    schema
+}
+
+/// A volume that can't reach the node's own files.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.configMap), has(self.secret), has(self.emptyDir), has(self.persistentVolumeClaim), has(self.projected), has(self.csi)].filter(x, x).size() == 1")
+    .message("a volume has exactly one of configMap, secret, emptyDir, persistentVolumeClaim, projected and csi"))]
+pub struct SafeVolume {
+    /// Name by which `volumeMounts` refers to the volume; `axon-…`, `workspace`, `home` and `tmp` are taken.
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
+    #[x_kube(validation = Rule::new("!self.startsWith('axon-') && !(self in ['workspace', 'home', 'tmp'])")
+        .message("names of the pod's own volumes (axon-..., workspace, home, tmp) can't be used"))]
+    pub name: String,
+    /// Files from a ConfigMap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map: Option<ConfigMapVolumeSource>,
+    /// Files from a Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretVolumeSource>,
+    /// An empty directory that ends with the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty_dir: Option<EmptyDirVolumeSource>,
+    /// A claimed volume, such as a cache that several Tasks share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persistent_volume_claim: Option<PersistentVolumeClaimVolumeSource>,
+    /// Several sources in one directory, such as a ServiceAccount token for another audience.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub projected: Option<ProjectedVolumeSource>,
+    /// A volume of a CSI driver, such as one that brings secrets from a vault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csi: Option<CSIVolumeSource>,
+}
+
+impl From<SafeVolume> for k8s_openapi::api::core::v1::Volume {
+    fn from(volume: SafeVolume) -> Self {
+        Self {
+            name: volume.name,
+            config_map: volume.config_map,
+            secret: volume.secret,
+            empty_dir: volume.empty_dir,
+            persistent_volume_claim: volume.persistent_volume_claim,
+            projected: volume.projected,
+            csi: volume.csi,
+            ..Self::default()
+        }
+    }
 }
 
 /// Resource requests and limits.

@@ -3,12 +3,13 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::common::{Credentials, NameRef};
+use super::common::{Credentials, NameRef, positive_duration};
 use super::pod_overrides::PodOverrides;
+use super::retry::RetryPolicy;
 use super::task_status::TaskStatus;
 use crate::agents::AgentType;
 
-/// What to run. Immutable after creation.
+/// What to run. Immutable after creation, but for `stop`.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "axon.io",
@@ -34,13 +35,16 @@ use crate::agents::AgentType;
         .message("metadata.name is longer than 63 characters: it is also the name of a Job and a label value"),
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self == oldSelf").message("Task spec is immutable after creation: create a new Task instead"))]
+#[schemars(transform = super::immutable::but_for_stop)]
+#[x_kube(validation = Rule::new("!has(oldSelf.stop) || !oldSelf.stop || (has(self.stop) && self.stop)")
+    .message("stop can't be taken back: create a new Task instead, for example with `kubectl axon retry`"))]
 pub struct TaskSpec {
     /// Which agent runs: `claude-code`, `codex`, `gemini` or `opencode`.
     #[serde(rename = "type")]
     pub agent: AgentType,
 
-    /// What the agent is asked to do. Delivered byte for byte.
+    /// What the agent is asked to do. Delivered byte for byte; with `dependsOn` it is a Go template first, with the
+    /// results of the dependencies as `.Deps`.
     #[schemars(length(min = 1))]
     pub prompt: String,
 
@@ -91,6 +95,31 @@ pub struct TaskSpec {
     /// Changes to the pod that runs the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_overrides: Option<PodOverrides>,
+
+    /// Ends the Task for good, with reason `Stopped`. The agent is asked to end and has some seconds for it; outputs and
+    /// usage of what it did until then are kept. The only field that may change, and only to true. Changes nothing once
+    /// the Task has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<bool>,
+
+    /// Name of the Task that this one repeats. For the record only: `kubectl axon retry` sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
+    pub retry_of: Option<String>,
+
+    /// When a failed run is repeated by itself. Never if absent; a pod that was lost through no fault of its agent is
+    /// replaced anyway, a few times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_policy: Option<RetryPolicy>,
+
+    /// How long the agent may print nothing, such as `15m`, before it is ended with reason `Stalled`. For ever if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = positive_duration("stallTimeout"))]
+    pub stall_timeout: Option<String>,
 }
 
 impl TaskSpec {
@@ -98,5 +127,11 @@ impl TaskSpec {
     #[must_use]
     pub fn branch(&self) -> Option<&str> {
         self.branch.as_deref().filter(|branch| !branch.is_empty())
+    }
+
+    /// Returns true once the Task was asked to stop.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stop == Some(true)
     }
 }

@@ -4,8 +4,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{Credentials, NameRef};
+use super::common::{Credentials, NameRef, positive_duration};
 use super::pod_overrides::PodOverrides;
+use super::retry::RetryPolicy;
 use super::task_spawner_status::TaskSpawnerStatus;
 use crate::agents::AgentType;
 
@@ -50,8 +51,7 @@ pub struct TaskSpawnerSpec {
     /// How often to poll the source, such as `30s`, `5m` or `1h`.
     #[serde(default = "default_poll_interval")]
     #[schemars(length(max = 32))]
-    #[x_kube(validation = Rule::new(r"self.matches('^([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$') && self.matches('[1-9]')")
-        .message("pollInterval must be a positive duration such as 30s, 5m or 1h"))]
+    #[x_kube(validation = positive_duration("pollInterval"))]
     pub poll_interval: String,
     /// Most Tasks of this spawner that run at the same time; 0 or absent means no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -188,4 +188,12 @@ pub struct TaskTemplate {
     /// Changes to the pods of the Tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_overrides: Option<PodOverrides>,
+    /// When a failed run of the Tasks is repeated by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_policy: Option<RetryPolicy>,
+    /// How long an agent of the Tasks may print nothing, such as `15m`, before it is ended with reason `Stalled`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = positive_duration("stallTimeout"))]
+    pub stall_timeout: Option<String>,
 }

@@ -93,6 +93,10 @@ pub enum TaskReason {
     Cloning,
     /// The agent runs.
     AgentRunning,
+    /// The Task was asked to stop, and its agent has some seconds to end.
+    Stopping,
+    /// The last run failed, and another one is about to start.
+    Retrying,
     /// The agent ended well.
     Completed,
     /// The agent failed or ended without a final result.
@@ -148,6 +152,17 @@ pub struct Attempt {
     pub usage: Option<Usage>,
 }
 
+/// A run that is about to replace one that failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NextRun {
+    /// When it may start.
+    pub after: Time,
+    /// UID of the Job that failed, which has to be gone by then; absent if it is gone already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+}
+
 /// What became of a Task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -182,14 +197,24 @@ pub struct TaskStatus {
     /// Tokens and money of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
-    /// Pods that ended, oldest first; at most ten.
+    /// Pods that ended or were lost, oldest first; at most sixteen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10))]
+    #[schemars(length(max = 16))]
     pub attempts: Vec<Attempt>,
+    /// How often `retryPolicy` has repeated the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<i32>,
+    /// The next run, while one is about to replace a run that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_run: Option<NextRun>,
     /// Dependencies that have succeeded. They count as such also when they are deleted later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub satisfied_dependencies: Vec<String>,
+    /// Outputs of the dependencies that have succeeded, by name: kept for the prompt until the Task has ended, so that
+    /// the dependencies may be deleted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dependency_outputs: BTreeMap<String, Vec<String>>,
     /// Generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod credential;
 pub mod env;
 pub mod failure;
+pub mod mcp_secrets;
 pub mod program;
 pub mod run;
 pub mod secrets;

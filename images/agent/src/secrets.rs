@@ -6,6 +6,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::env::Env;
+use crate::mcp_secrets;
 
 /// Shorter values are no tokens, and hiding them would garble ordinary text.
 const SHORTEST: usize = 8;
@@ -28,7 +29,8 @@ const OTHER_VARIABLES: [&str; 10] = [
 pub struct Secrets(Vec<String>);
 
 impl Secrets {
-    /// Returns the values of all credential variables, and the password of the repository URL.
+    /// Returns the values of all credential variables, the password of the repository URL, and what MCP servers have
+    /// from Secrets.
     #[must_use]
     pub fn of(env: &Env) -> Self {
         let agents = [
@@ -47,12 +49,23 @@ impl Secrets {
             .text(names::REPO)
             .and_then(|repo| Url::parse(repo).ok())
             .and_then(|url| url.password().map(str::to_owned));
+        let of_servers = env
+            .path(names::MCP_SECRETS_DIR)
+            .map(mcp_secrets::all_values)
+            .unwrap_or_default()
+            .into_iter()
+            // Of `Bearer TOKEN`, too, only the token is a secret, and it may be told without the word.
+            .flat_map(|value| {
+                let token = value.rsplit(' ').next().unwrap_or_default().to_owned();
+                [value, token]
+            });
         let values = injected
             .chain(git)
             .chain(OTHER_VARIABLES)
             .filter_map(|name| env.text(name))
             .flat_map(with_parts)
-            .chain(password);
+            .chain(password)
+            .chain(of_servers);
         Self::new(values)
     }
 

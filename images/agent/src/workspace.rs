@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use axon_api::contract::{self, env as names, input};
+use axon_api::packed;
 use axon_api::v1alpha1::{Plugin, WorkspaceFile};
 use serde::de::DeserializeOwned;
 
@@ -79,9 +80,15 @@ fn read_input<T: DeserializeOwned>(env: &Env, key: &str) -> Result<Vec<T>, Failu
     let Some(dir) = env.path(names::INPUT_DIR) else {
         return Ok(Vec::new());
     };
+    let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let packed = || fs::read(dir.join(format!("{key}{}", input::PACKED))).and_then(|b| packed::unpack(&b));
     let text = match fs::read_to_string(dir.join(key)) {
+        Err(error) if missing(&error) => packed(),
+        text => text,
+    };
+    let text = match text {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if missing(&error) => return Ok(Vec::new()),
         Err(error) => return Err(Failure::clone_failed(format!("can't read {key}: {error}"))),
     };
     serde_json::from_str(&text).map_err(|error| Failure::invalid(format!("{key} is malformed: {error}")))

@@ -1,4 +1,4 @@
-//! `delete`: deletes objects of the four kinds.
+//! `delete`: deletes objects of all kinds.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::kinds::{Kind, parse_arguments};
 use crate::output::Ui;
 
 const EXAMPLES: &str = "\
-Types: task, taskspawner (ts), workspace (ws), agentconfig (ac)
+Types: task, taskspawner (ts), workspace (ws), agentconfig (ac), taskrecord (axr)
 
 Examples:
   kubectl axon delete task fix-login

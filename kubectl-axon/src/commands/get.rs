@@ -1,4 +1,4 @@
-//! `get`: shows objects of the four kinds.
+//! `get`: shows objects of all kinds.
 
 mod rows;
 mod watch;
@@ -16,7 +16,7 @@ use crate::kinds::{Column, Kind, columns, detail, parse_arguments};
 use crate::output::{Format, Notation, Ui};
 
 const EXAMPLES: &str = "\
-Types: task, taskspawner (ts), workspace (ws), agentconfig (ac)
+Types: task, taskspawner (ts), workspace (ws), agentconfig (ac), taskrecord (axr)
 
 Tasks come in the order of their age, the newest last. On a terminal that is too narrow, long
 branches and URLs are shortened; -o wide shows all of them.

@@ -1,4 +1,4 @@
-//! `uninstall`: removes what `install` made, and all objects of the four kinds. It never waits for ever.
+//! `uninstall`: removes what `install` made, and all objects of its kinds. It never waits for ever.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -94,7 +94,13 @@ type Stock = Vec<(Kind, Vec<DynamicObject>)>;
 /// Lists all objects of the kinds, in the order in which they are to go: what makes Tasks before the Tasks.
 async fn take_stock(cluster: &Cluster) -> Result<Stock> {
     let mut stock = Vec::new();
-    for kind in [Kind::TaskSpawner, Kind::Task, Kind::Workspace, Kind::AgentConfig] {
+    for kind in [
+        Kind::TaskSpawner,
+        Kind::Task,
+        Kind::Workspace,
+        Kind::AgentConfig,
+        Kind::TaskRecord,
+    ] {
         stock.push((kind, list(cluster, kind).await?));
     }
     Ok(stock)
@@ -137,7 +143,8 @@ fn losses(stock: &Stock, operator: bool, keep: bool) -> String {
         ));
     }
     if !keep {
-        lines.push("  the definitions of task, taskspawner, workspace and agentconfig".to_owned());
+        lines
+            .push("  the definitions of task, taskspawner, workspace, agentconfig and taskrecord".to_owned());
     }
     if operator {
         lines.push(format!(
@@ -279,7 +286,7 @@ mod tests {
         ];
         insta::assert_snapshot!(losses(&stock, true, false), @r"
           2 tasks (1 running), in all namespaces
-          the definitions of task, taskspawner, workspace and agentconfig
+          the definitions of task, taskspawner, workspace, agentconfig and taskrecord
           the operator, its roles, and namespace axon-system with all that is in it
         ");
         assert!(losses(&stock, false, true).contains("2 tasks"));

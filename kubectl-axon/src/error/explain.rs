@@ -131,7 +131,9 @@ fn not_found_words(action: &Action) -> String {
 }
 
 fn is_ours(resource: &str) -> bool {
-    matches!(resource, "tasks" | "taskspawners" | "workspaces" | "agentconfigs")
+    crate::kinds::Kind::ALL
+        .iter()
+        .any(|kind| kind.plural() == resource)
 }
 
 fn qualified(resource: &str) -> String {

@@ -90,6 +90,20 @@ pub fn columns(kind: Kind, namespace: bool, wide: bool) -> Vec<Column> {
                 add("FILES", |o, _| entries(o, "/spec/files"));
             }
         }
+        Kind::TaskRecord => {
+            add("TASK", |o, _| text(o, "/spec/taskName"));
+            add("TYPE", |o, _| text(o, "/spec/type"));
+            add("PHASE", |o, _| text(o, "/spec/phase"));
+            add("COST", |o, _| dollars(o, "/spec/usage/costUSD"));
+            if wide {
+                add("REASON", |o, _| text(o, "/spec/reason"));
+                add("MODEL", |o, _| text(o, "/spec/model"));
+                add("WORKSPACE", |o, _| text(o, "/spec/workspace"));
+                add("SPAWNER", |o, _| text(o, "/spec/taskSpawner"));
+                add("IN", |o, _| text(o, "/spec/usage/inputTokens"));
+                add("OUT", |o, _| text(o, "/spec/usage/outputTokens"));
+            }
+        }
         Kind::AgentConfig => {
             add("PLUGINS", |o, _| names(o, "/spec/plugins"));
             add("MCP SERVERS", |o, _| names(o, "/spec/mcpServers"));
@@ -150,7 +164,11 @@ fn branch(object: &Value) -> String {
 }
 
 pub(super) fn cost(object: &Value) -> String {
-    let dollars = text(object, "/status/usage/costUSD");
+    dollars(object, "/status/usage/costUSD")
+}
+
+pub(super) fn dollars(object: &Value, pointer: &str) -> String {
+    let dollars = text(object, pointer);
     if dollars.is_empty() {
         dollars
     } else {

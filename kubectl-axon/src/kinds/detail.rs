@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Kind;
-use super::columns::{cost, duration, names, source, text, time};
+use super::columns::{cost, dollars, duration, names, source, text, time};
 use crate::human;
 
 /// Column in which values start.
@@ -28,6 +28,7 @@ pub fn detail(kind: Kind, object: &Value, now: Timestamp) -> String {
                 &joined(object, "/spec/files", |f| text(f, "/path"), "\n"),
             );
         }
+        Kind::TaskRecord => record(&mut block, object),
         Kind::AgentConfig => {
             block.field("Plugins", &names(object, "/spec/plugins"));
             block.field("MCP Servers", &names(object, "/spec/mcpServers"));
@@ -103,6 +104,33 @@ fn task(block: &mut Block, object: &Value, now: Timestamp) {
         "Outputs",
         &joined(object, "/status/outputs", |o| text(o, ""), "\n"),
     );
+}
+
+fn record(block: &mut Block, object: &Value) {
+    for (label, pointer) in [
+        ("Task", "/spec/taskName"),
+        ("Task UID", "/spec/taskUID"),
+        ("Type", "/spec/type"),
+        ("Model", "/spec/model"),
+        ("Workspace", "/spec/workspace"),
+        ("Task Spawner", "/spec/taskSpawner"),
+        ("Phase", "/spec/phase"),
+        ("Reason", "/spec/reason"),
+        ("Start Time", "/spec/startTime"),
+        ("Completion Time", "/spec/completionTime"),
+        ("Attempts", "/spec/attempts"),
+    ] {
+        block.field(label, &text(object, pointer));
+    }
+    block.field("Cost", &dollars(object, "/spec/usage/costUSD"));
+    for (label, key) in [
+        ("Input Tokens", "inputTokens"),
+        ("Output Tokens", "outputTokens"),
+        ("Cache Read", "cacheReadTokens"),
+        ("Cache Write", "cacheWriteTokens"),
+    ] {
+        block.field(label, &text(object, &format!("/spec/usage/{key}")));
+    }
 }
 
 /// Returns a number of seconds as a duration; empty if there is none.

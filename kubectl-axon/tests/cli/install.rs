@@ -95,8 +95,8 @@ fn install_can_be_repeated_and_uninstall_undoes_it() {
     assert_eq!(kept.code, 0, "{}", kept.err);
     assert_eq!(
         store.lock().unwrap().len(),
-        5,
-        "four definitions and a task are left"
+        6,
+        "five definitions and a task are left"
     );
     let gone = home.against(&fake, &["uninstall", "-y"]);
     assert_eq!(gone.code, 0, "{}", gone.err);

@@ -201,7 +201,7 @@ async fn look_at_github(
         return Ok(until(memory.next_poll, now, suspended && memory.outcome.is_some()));
     }
     memory.workspace = workspace;
-    let (found, mut outcome, pause) = context.poll(spawner, spec, memory, interval).await;
+    let (found, mut outcome, pause) = Box::pin(context.poll(spawner, spec, memory, interval)).await;
     memory.next_poll = Some(Instant::now() + pause);
     let Some(found) = found else {
         publish(spawner, context, memory, outcome).await?;
@@ -233,7 +233,7 @@ async fn spawn(
     let planned = memory.next_poll;
     let soon = |pause| Some(planned.map_or(Instant::now() + pause, |at| at.min(Instant::now() + pause)));
     memory.next_poll = soon(AGAIN);
-    let done = context.spawn(spawner, templates, work, memory, outcome).await?;
+    let done = Box::pin(context.spawn(spawner, templates, work, memory, outcome)).await?;
     memory.next_poll = if done.unfinished { soon(RETRY) } else { planned };
     let ledger = Ledger::of(&done.live.status.clone().unwrap_or_default());
     memory.active = super::plan::active(&done.tasks, &ledger);

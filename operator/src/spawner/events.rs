@@ -22,7 +22,7 @@ const BAD: [(&str, &str); 6] = [
 impl Events {
     /// Tells that a Task was created.
     pub async fn spawned(&self, spawner: &TaskSpawner, task: &str) {
-        let event = event(EventType::Normal, "TaskCreated", format!("created Task {task}"));
+        let event = event(EventType::Normal, "TaskCreated", &format!("created Task {task}"));
         self.send(&event, &spawner.object_ref(&())).await;
     }
 
@@ -42,18 +42,18 @@ fn events_of(old: Option<&TaskSpawnerStatus>, new: &TaskSpawnerStatus) -> Vec<Ev
         let is_bad = |c: &Option<Condition>| c.as_ref().is_some_and(|c| c.status == bad);
         let Some(now) = &after else { continue };
         match (is_bad(&before), is_bad(&after)) {
-            (false, true) => events.push(event(EventType::Warning, &now.reason, now.message.clone())),
+            (false, true) => events.push(event(EventType::Warning, &now.reason, &now.message)),
             (true, true) if before.as_ref().is_some_and(|b| b.reason != now.reason) => {
-                events.push(event(EventType::Warning, &now.reason, now.message.clone()));
+                events.push(event(EventType::Warning, &now.reason, &now.message));
             }
-            (true, false) => events.push(event(EventType::Normal, "Recovered", format!("{of} is {} again", now.status))),
+            (true, false) => events.push(event(EventType::Normal, "Recovered", &format!("{of} is {} again", now.status))),
             _ => {}
         }
     }
     events
 }
 
-fn event(type_: EventType, reason: &str, note: String) -> Event {
+fn event(type_: EventType, reason: &str, note: &str) -> Event {
     Event {
         type_,
         reason: reason.to_owned(),

@@ -81,6 +81,20 @@ impl Item {
         ])
     }
 
+    /// Returns the item as data of a text that is itself read as a template later: what strangers wrote in it stays
+    /// what it is.
+    #[must_use]
+    pub fn for_a_template(&self) -> Self {
+        let inert = |text: &str| text.replace("{{", "{{\"{{\"}}");
+        Self {
+            title: inert(&self.title),
+            body: inert(&self.body),
+            comments: inert(&self.comments),
+            labels: self.labels.iter().map(|label| inert(label)).collect(),
+            ..self.clone()
+        }
+    }
+
     /// Returns the prompt of a spawner without a template.
     #[must_use]
     pub fn default_prompt(&self) -> String {
@@ -120,6 +134,18 @@ mod tests {
         assert_eq!(item.title, "2026-02-07T09:00:00Z");
         assert_eq!(tick_of(&item.id), Some("2026-02-07T09:00:00Z".parse().unwrap()));
         assert_eq!(tick_of("42"), None);
+    }
+
+    #[test]
+    fn what_strangers_write_is_no_template() {
+        let item = Item {
+            body: "a {{.Deps}} and {{{{ b".into(),
+            ..Item::default()
+        };
+        let text = item.for_a_template().body;
+        let template = axon_api::template::Template::parse("prompt", &text).unwrap();
+        let rendered = template.render(&Item::default().variables(), axon_api::template::Limits::default());
+        assert_eq!(rendered.unwrap(), item.body);
     }
 
     #[test]

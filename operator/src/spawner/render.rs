@@ -16,6 +16,8 @@ use super::mark::Mark;
 pub struct Templates {
     prompt: Option<Template>,
     branch: Option<Template>,
+    /// True if the prompt is read as a template once more, when the dependencies' results are known.
+    is_read_again: bool,
 }
 
 /// Why an item can't become a Task.
@@ -62,6 +64,7 @@ impl Templates {
         Ok(Self {
             prompt: read(PROMPT, &template.prompt_template)?,
             branch: read(BRANCH, &template.branch)?,
+            is_read_again: !template.depends_on.is_empty(),
         })
     }
 
@@ -70,20 +73,21 @@ impl Templates {
     /// # Errors
     /// [`RenderError`].
     pub fn render(&self, item: &Item) -> Result<(String, Option<String>), RenderError> {
-        let data = item.variables();
-        let render = |field, template: &Template| {
+        let render = |field, template: &Template, item: &Item| {
             template
-                .render(&data, Limits::default())
+                .render(&item.variables(), Limits::default())
                 .map_err(|source| RenderError::Template { field, source })
         };
+        let inert = self.is_read_again.then(|| item.for_a_template());
+        let shown = inert.as_ref().unwrap_or(item);
         let prompt = match &self.prompt {
-            Some(template) => render(PROMPT, template)?,
-            None => item.default_prompt(),
+            Some(template) => render(PROMPT, template, shown)?,
+            None => shown.default_prompt(),
         };
         if prompt.is_empty() {
             return Err(RenderError::EmptyPrompt);
         }
-        let branch = self.branch.as_ref().map(|t| render(BRANCH, t)).transpose()?;
+        let branch = self.branch.as_ref().map(|t| render(BRANCH, t, item)).transpose()?;
         let branch = branch.filter(|branch| !branch.is_empty());
         if let Some(branch) = &branch
             && let Some(fault) = branch_fault(branch).or((branch.len() > 244).then_some("is longer than 244 bytes"))
@@ -125,7 +129,7 @@ pub fn task(
     let mut task = Task::new(
         name,
         TaskSpec {
-            agent: template.agent.clone(),
+            agent: template.agent,
             prompt,
             credentials: template.credentials.clone(),
             model: template.model.clone(),
@@ -136,6 +140,10 @@ pub fn task(
             branch,
             ttl_seconds_after_finished: template.ttl_seconds_after_finished,
             pod_overrides: template.pod_overrides.clone(),
+            stop: None,
+            retry_of: None,
+            retry_policy: template.retry_policy.clone(),
+            stall_timeout: template.stall_timeout.clone(),
         },
     );
     task.metadata = ObjectMeta {

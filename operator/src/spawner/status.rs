@@ -201,7 +201,7 @@ fn conditions(
         },
         blocked(&outcome.blocked),
     ];
-    let renewed = all.drain(..).map(|is| renew(old, is, spawner.metadata.generation, situation.now));
+    let renewed = all.drain(..).map(|is| renew(old, &is, spawner.metadata.generation, situation.now));
     let mut conditions: Vec<Condition> = renewed.collect();
     // It is about the latest run, and written with that run's claim.
     conditions.extend(old.conditions.iter().find(|c| c.type_ == kind::RUNS_SKIPPED).cloned());
@@ -232,12 +232,12 @@ pub fn note_skipped(status: &mut TaskSpawnerStatus, skipped: usize, run: Timesta
             "{} before {run} left out: the spawner was suspended, at a limit, or not running",
             count(i64::try_from(n).unwrap_or(i64::MAX), "run"))),
     };
-    let new = renew(status, is, generation, now);
+    let new = renew(status, &is, generation, now);
     status.conditions.retain(|c| c.type_ != kind::RUNS_SKIPPED);
     status.conditions.push(new);
 }
 
-fn renew(old: &TaskSpawnerStatus, is: Is<'_>, generation: Option<i64>, now: Timestamp) -> Condition {
+fn renew(old: &TaskSpawnerStatus, is: &Is<'_>, generation: Option<i64>, now: Timestamp) -> Condition {
     let status = if is.status { "True" } else { "False" };
     let since = old
         .conditions

@@ -25,6 +25,7 @@ use super::controller::Context;
 use super::gather::Gathered;
 use super::job;
 use super::lifecycle::{Decision, STARTING};
+use super::record;
 use super::status::enter;
 use super::view::PodView;
 
@@ -77,6 +78,26 @@ impl ApplyError {
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         self.said().is_some_and(Status::is_conflict)
+    }
+
+    /// Returns true when an object of this name is there.
+    #[must_use]
+    pub fn is_already_exists(&self) -> bool {
+        self.said().is_some_and(Status::is_already_exists)
+    }
+
+    /// Returns true when the object is gone, or another one has its name.
+    #[must_use]
+    pub fn is_missing_or_replaced(&self) -> bool {
+        self.said()
+            .is_some_and(|said| said.is_not_found() || said.is_conflict())
+    }
+
+    /// Returns true when the same call would be refused again: a missing right, kind or namespace, or bad content.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.said()
+            .is_some_and(|said| matches!(said.code, 400 | 403 | 404 | 413 | 422))
     }
 }
 
@@ -303,6 +324,7 @@ where
 
 /// Writes the status; returns true if it begins a phase.
 async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Result<bool, ApplyError> {
+    record::keep(task, status, &context.client).await?;
     let api = Api::<Task>::namespaced(context.client.clone(), &task.namespace().unwrap_or_default());
     let body = json!({
         "apiVersion": API_VERSION,

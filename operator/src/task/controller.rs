@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::events::Events;
 use crate::images::Images;
 use crate::metrics::Metrics;
+use crate::run::Shared;
 
 /// Most Tasks that are worked on at the same time.
 const CONCURRENCY: u16 = 16;
@@ -29,6 +30,8 @@ const CONCURRENCY: u16 = 16;
 pub struct Context {
     /// Client for reads and writes.
     pub client: Client,
+    /// Identities and GitHub.
+    pub shared: Shared,
     /// What was watched.
     pub stores: Stores,
     /// Whether the stores are filled.
@@ -58,6 +61,7 @@ const MAX_CLAIMS: usize = 10_000;
 /// Runs the controller until the returned future is dropped.
 pub async fn run(
     client: Client,
+    shared: Shared,
     images: Images,
     image_pull_limit: Duration,
     clock: Clock,
@@ -95,6 +99,7 @@ pub async fn run(
     let (readiness, filling) = Readiness::of(stores.clone());
     let context = Arc::new(Context {
         client: client.clone(),
+        shared,
         stores: stores.clone(),
         readiness,
         images,

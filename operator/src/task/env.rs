@@ -34,6 +34,9 @@ pub(super) fn agent(task: &Task, workspace: Option<&Workspace>, inputs: &Inputs)
     }
     all.push(literal("HOME", contract::HOME_DIR));
     all.extend(input_variables(inputs));
+    if !inputs.secrets.is_empty() {
+        all.push(literal(env::MCP_SECRETS_DIR, contract::MCP_SECRETS_DIR));
+    }
     for user in spec.pod_overrides.iter().flat_map(|o| &o.env) {
         if !all.iter().any(|built_in| built_in.name == user.name) {
             all.push(user.clone());
@@ -56,7 +59,7 @@ pub(super) fn workspace(task: &Task, workspace: Option<&Workspace>, inputs: &Inp
     if inputs.has(input::PLUGINS) {
         all.push(literal(env::PLUGIN_DIR, contract::PLUGIN_DIR));
     }
-    if !inputs.files.is_empty() {
+    if !inputs.is_empty() {
         all.push(literal(env::INPUT_DIR, contract::INPUT_DIR));
     }
     all

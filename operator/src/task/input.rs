@@ -4,9 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axon_api::contract::{MAX_INLINE_BYTES, input};
+use axon_api::packed::pack;
 use axon_api::v1alpha1::{McpServer, McpTransport};
 use axon_api::{AgentConfig, Task, Workspace};
 use serde_json::{Map, Value, json};
+
+use super::mcp_secrets::{self, McpSecret};
 
 /// Something in the objects that can never work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,20 +46,98 @@ pub enum InputError {
         /// The field that is missing.
         needs: &'static str,
     },
+    /// An MCP server with a field that its transport can't use.
+    #[error(
+        "AgentConfig {config}: mcpServers {name:?} is of type {transport} and has no use for {field}: use {instead}"
+    )]
+    UselessMcp {
+        /// Name of the AgentConfig.
+        config: String,
+        /// Name of the server.
+        name: String,
+        /// Its transport.
+        transport: McpTransport,
+        /// The field.
+        field: &'static str,
+        /// The field that was meant.
+        instead: &'static str,
+    },
+    /// A mount that can't be.
+    #[error("podOverrides.volumeMounts: mountPath {path:?} {why}")]
+    BadMount {
+        /// The path.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// More text than a ConfigMap takes, even packed.
+    #[error(
+        "prompt, instructions, MCP servers, plugins and files of the Task are {bytes} bytes together, plugins and files packed; a ConfigMap holds {MAX_CONFIG_MAP_BYTES}: shorten the largest, {largest}"
+    )]
+    TooLong {
+        /// Bytes of all.
+        bytes: usize,
+        /// The largest file.
+        largest: String,
+    },
 }
 
-/// The files of the ConfigMap, by key; see [`input`].
+/// Most bytes of all values of a ConfigMap: the API server's limit of 1 MiB.
+pub const MAX_CONFIG_MAP_BYTES: usize = 1024 * 1024;
+
+/// The files of the ConfigMap, by key (see [`input`]), and the Secrets beside it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inputs {
     /// Content by key.
     pub files: BTreeMap<String, String>,
+    /// Packed content by key; the key ends in [`input::PACKED`].
+    pub packed: BTreeMap<String, Vec<u8>>,
+    /// Secrets that are mounted into the agent container.
+    pub secrets: Vec<McpSecret>,
 }
 
 impl Inputs {
     /// Returns true if there is a file of this key.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
-        self.files.contains_key(key)
+        self.files.contains_key(key) || self.packed.contains_key(&packed_key(key))
+    }
+
+    /// Returns true if there is no file.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.packed.is_empty()
+    }
+
+    fn bytes(&self) -> usize {
+        self.files.values().map(String::len).sum::<usize>()
+            + self.packed.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// Packs what only our own program reads, if it must be; the rest is read by any image.
+    fn fit(mut self) -> Result<Self, InputError> {
+        for key in [input::PLUGINS, input::FILES] {
+            if self.bytes() > MAX_CONFIG_MAP_BYTES
+                && let Some(text) = self.files.remove(key)
+            {
+                match pack(&text) {
+                    Ok(packed) => self.packed.insert(packed_key(key), packed).map(|_| ()),
+                    Err(_) => self.files.insert(key.to_owned(), text).map(|_| ()),
+                };
+            }
+        }
+        let bytes = self.bytes();
+        if bytes <= MAX_CONFIG_MAP_BYTES {
+            return Ok(self);
+        }
+        let files = self.files.iter().map(|(key, text)| (text.len(), key));
+        let packed = self.packed.iter().map(|(key, bytes)| (bytes.len(), key));
+        let largest = files
+            .chain(packed)
+            .max()
+            .map(|(_, key)| key.clone())
+            .unwrap_or_default();
+        Err(InputError::TooLong { bytes, largest })
     }
 
     /// Returns true if the file of this key is there and short enough for an environment variable.
@@ -68,10 +149,14 @@ impl Inputs {
     }
 }
 
+fn packed_key(key: &str) -> String {
+    format!("{key}{}", input::PACKED)
+}
+
 /// Gathers the inputs of a Task.
 ///
 /// # Errors
-/// [`InputError`] for names that can't be file names, duplicates, and incomplete MCP servers.
+/// [`InputError`] for names that can't be file names, duplicates, incomplete MCP servers, and more than fits.
 pub fn gather(
     task: &Task,
     workspace: Option<&Workspace>,
@@ -97,7 +182,12 @@ pub fn gather(
             put(input::MCP_SERVERS, mcp_json(config)?);
         }
     }
-    Ok(Inputs { files })
+    let inputs = Inputs {
+        files,
+        packed: BTreeMap::new(),
+        secrets: mcp_secrets::of(config),
+    };
+    inputs.fit()
 }
 
 fn name_of(config: &AgentConfig) -> String {
@@ -159,13 +249,13 @@ fn check<'a>(
 /// Returns `{"mcpServers": {NAME: {...}}}` with sorted keys and without empty members.
 fn mcp_json(config: &AgentConfig) -> Result<String, InputError> {
     let mut servers = Map::new();
-    for server in &config.spec.mcp_servers {
-        servers.insert(server.name.clone(), mcp_server(config, server)?);
+    for (n, server) in config.spec.mcp_servers.iter().enumerate() {
+        servers.insert(server.name.clone(), mcp_server(config, n, server)?);
     }
     Ok(json!({ "mcpServers": servers }).to_string())
 }
 
-fn mcp_server(config: &AgentConfig, server: &McpServer) -> Result<Value, InputError> {
+fn mcp_server(config: &AgentConfig, n: usize, server: &McpServer) -> Result<Value, InputError> {
     let filled = |value: &Option<String>| value.as_ref().is_some_and(|v| !v.is_empty());
     let needs = match server.transport {
         McpTransport::Stdio if !filled(&server.command) => Some("command"),
@@ -181,9 +271,31 @@ fn mcp_server(config: &AgentConfig, server: &McpServer) -> Result<Value, InputEr
             needs,
         });
     }
+    let useless = match server.transport {
+        McpTransport::Stdio if server.headers_from.is_some() => Some(("headersFrom", "envFrom")),
+        McpTransport::Http | McpTransport::Sse if server.env_from.is_some() => {
+            Some(("envFrom", "headersFrom"))
+        }
+        _ => None,
+    };
+    if let Some((field, instead)) = useless {
+        return Err(InputError::UselessMcp {
+            config: name_of(config),
+            name: server.name.clone(),
+            transport: server.transport,
+            field,
+            instead,
+        });
+    }
     let mut value = json!(server);
     if let Value::Object(members) = &mut value {
         members.remove("name");
+        if members.remove("headersFrom").is_some() {
+            members.insert("headersDir".into(), json!(mcp_secrets::headers_dir(n)));
+        }
+        if members.remove("envFrom").is_some() {
+            members.insert("envDir".into(), json!(mcp_secrets::env_dir(n)));
+        }
     }
     Ok(value)
 }
@@ -230,6 +342,54 @@ mod tests {
     }
 
     #[test]
+    fn values_from_secrets_go_as_directories() {
+        let c = config(&json!({"mcpServers": [
+            {"name": "z", "type": "stdio", "command": "x", "envFrom": {"secretRef": {"name": "s"}}},
+            {"name": "a", "type": "http", "url": "https://x", "headersFrom": {"secretRef": {"name": "t"}}}]}));
+        let text = gather(&task("t"), None, Some(&c)).unwrap().files[input::MCP_SERVERS].clone();
+        assert_eq!(
+            text,
+            r#"{"mcpServers":{"a":{"headersDir":"/axon/mcp/1/headers","type":"http","url":"https://x"},"z":{"command":"x","envDir":"/axon/mcp/0/env","type":"stdio"}}}"#
+        );
+    }
+
+    /// Text that can hardly be packed: the digits of a generator, in base 64.
+    fn noise(bytes: usize) -> String {
+        const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let digit = |_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            char::from(ALPHABET[(state >> 33) as usize % 64])
+        };
+        (0..bytes).map(digit).collect()
+    }
+
+    #[test]
+    fn a_megabyte_of_plugins_fits() {
+        let plugins = |content: String| {
+            config(
+                &json!({"agentsMD": "short", "plugins": [{"name": "p", "skills": [{"name": "s", "content": content}]}]}),
+            )
+        };
+        let small = gather(&task("t"), None, Some(&plugins("x".repeat(500_000)))).unwrap();
+        assert!(small.packed.is_empty(), "what fits stays readable");
+        let large = gather(&task("t"), None, Some(&plugins(noise(1_200_000)))).unwrap();
+        assert!(large.has(input::PLUGINS) && !large.files.contains_key(input::PLUGINS));
+        assert_eq!(large.files[input::AGENTS_MD], "short");
+        let unpacked = axon_api::packed::unpack(&large.packed["plugins.json.gz"]).unwrap();
+        assert!(unpacked.contains(&noise(1_200_000)));
+        let error = gather(&task("t"), None, Some(&plugins(noise(1_500_000))))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("plugins.json.gz") && error.contains("1048576"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn names_that_leave_their_folder_and_duplicates_are_refused() {
         for (spec, words) in [
             (json!({"plugins": [{"name": "../x"}]}), "plugins[].name"),
@@ -250,6 +410,14 @@ mod tests {
                 "needs command",
             ),
             (json!({"mcpServers": [{"name": "m", "type": "sse"}]}), "needs url"),
+            (
+                json!({"mcpServers": [{"name": "m", "type": "stdio", "command": "x", "headersFrom": {"secretRef": {"name": "s"}}}]}),
+                "no use for headersFrom: use envFrom",
+            ),
+            (
+                json!({"mcpServers": [{"name": "m", "type": "http", "url": "x", "envFrom": {"secretRef": {"name": "s"}}}]}),
+                "no use for envFrom: use headersFrom",
+            ),
         ] {
             let error = gather(&task("t"), None, Some(&config(&spec)))
                 .unwrap_err()

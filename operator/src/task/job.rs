@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axon_api::contract::{self, container, env, escape_expansion, input};
 use axon_api::{AgentConfig, Task, Workspace, labels, naming};
+use k8s_openapi::ByteString;
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
 };
@@ -17,6 +18,8 @@ use kube::{Resource, ResourceExt};
 
 use super::env as environment;
 use super::input::{InputError, Inputs, gather};
+use super::mcp_secrets::McpSecret;
+use super::overrides;
 use crate::images::Images;
 
 /// What a prompt that is too long for an argument is replaced by; agents that can read files can act on it.
@@ -41,6 +44,8 @@ pub fn build(
     config: Option<&AgentConfig>,
     images: &Images,
 ) -> Result<Plan, InputError> {
+    let overrides = task.spec.pod_overrides.clone().unwrap_or_default();
+    overrides::check(&overrides)?;
     let inputs = gather(task, workspace, config)?;
     let name = task.name_any();
     let metadata = |name: String| ObjectMeta {
@@ -50,15 +55,25 @@ pub fn build(
         owner_references: owner(task).map(|o| vec![o]),
         ..ObjectMeta::default()
     };
-    let config_map = (!inputs.files.is_empty()).then(|| ConfigMap {
+    let config_map = (!inputs.is_empty()).then(|| ConfigMap {
         metadata: metadata(naming::task_input(&name)),
-        data: Some(inputs.files.clone()),
+        data: (!inputs.files.is_empty()).then(|| inputs.files.clone()),
+        binary_data: (!inputs.packed.is_empty()).then(|| {
+            let packed = inputs.packed.iter();
+            packed
+                .map(|(key, bytes)| (key.clone(), ByteString(bytes.clone())))
+                .collect()
+        }),
         immutable: Some(true),
-        ..ConfigMap::default()
     });
-    let overrides = task.spec.pod_overrides.clone().unwrap_or_default();
+    let user_labels = overrides::under(&overrides.labels, child_labels(task));
+    let user_annotations = overrides::under(&overrides.annotations, BTreeMap::new());
     let job = Job {
-        metadata: metadata(name),
+        metadata: ObjectMeta {
+            labels: user_labels.clone(),
+            annotations: user_annotations.clone(),
+            ..metadata(name)
+        },
         spec: Some(JobSpec {
             active_deadline_seconds: overrides.active_deadline_seconds,
             // A failed agent is never run again on its own: that would spend money twice. A pod that its node
@@ -76,7 +91,8 @@ pub fn build(
             }),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
-                    labels: Some(child_labels(task)),
+                    labels: user_labels,
+                    annotations: user_annotations,
                     ..ObjectMeta::default()
                 }),
                 spec: Some(pod_spec(task, workspace, &inputs, images)),
@@ -110,9 +126,14 @@ fn owner(task: &Task) -> Option<OwnerReference> {
 fn pod_spec(task: &Task, workspace: Option<&Workspace>, inputs: &Inputs, images: &Images) -> PodSpec {
     let overrides = task.spec.pod_overrides.clone().unwrap_or_default();
     let needs_preparation = workspace.is_some() || inputs.has(input::PLUGINS);
-    PodSpec {
+    let mut agent = agent_container(task, workspace, inputs, images);
+    let mounts = agent.volume_mounts.get_or_insert_default();
+    mounts.extend(inputs.secrets.iter().map(McpSecret::mount));
+    mounts.extend(overrides.volume_mounts.iter().cloned());
+    let mut volumes = volumes(task, inputs);
+    volumes.extend(inputs.secrets.iter().map(McpSecret::volume));
+    let mut pod = PodSpec {
         restart_policy: Some("Never".into()),
-        automount_service_account_token: Some(false),
         enable_service_links: Some(false),
         // axon-agent gives the agent 20 s and then gathers the outcome.
         termination_grace_period_seconds: Some(45),
@@ -127,13 +148,14 @@ fn pod_spec(task: &Task, workspace: Option<&Workspace>, inputs: &Inputs, images:
             }),
             ..PodSecurityContext::default()
         }),
-        node_selector: (!overrides.node_selector.is_empty()).then_some(overrides.node_selector),
         init_containers: needs_preparation
             .then(|| vec![workspace_container(task, workspace, inputs, images)]),
-        containers: vec![agent_container(task, workspace, inputs, images)],
-        volumes: Some(volumes(task, inputs)),
+        containers: vec![agent],
+        volumes: Some(volumes),
         ..PodSpec::default()
-    }
+    };
+    overrides::change_pod(&overrides, &mut pod);
+    pod
 }
 
 fn agent_container(
@@ -221,7 +243,7 @@ fn volumes(task: &Task, inputs: &Inputs) -> Vec<Volume> {
         empty_dir: Some(EmptyDirVolumeSource::default()),
         ..Volume::default()
     });
-    let input = (!inputs.files.is_empty()).then(|| Volume {
+    let input = (!inputs.is_empty()).then(|| Volume {
         name: INPUT_VOLUME.into(),
         config_map: Some(ConfigMapVolumeSource {
             name: naming::task_input(&task.name_any()),
@@ -238,7 +260,7 @@ fn mounts(inputs: &Inputs) -> Vec<VolumeMount> {
         mount_path: path.into(),
         ..VolumeMount::default()
     });
-    let input = (!inputs.files.is_empty()).then(|| VolumeMount {
+    let input = (!inputs.is_empty()).then(|| VolumeMount {
         name: INPUT_VOLUME.into(),
         mount_path: contract::INPUT_DIR.into(),
         read_only: Some(true),

@@ -354,6 +354,115 @@ fn pod_overrides_reach_job_and_pod_and_never_replace_a_built_in_variable() {
 }
 
 #[test]
+fn what_restricted_clusters_ask_for_reaches_the_pod() {
+    let mut t = task("t");
+    let overrides = json!({
+        "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+            {"matchExpressions": [{"key": "pool", "operator": "In", "values": ["agents"]}]}]}}},
+        "serviceAccountName": "bedrock",
+        "imagePullSecrets": [{"name": "registry"}],
+        "labels": {"team": "core", "axon.io/task": "another"},
+        "annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+        "runtimeClassName": "gvisor",
+        "priorityClassName": "batch",
+        "volumes": [{"name": "cache", "persistentVolumeClaim": {"claimName": "cargo"}},
+                    {"name": "ca", "configMap": {"name": "corporate-ca"}}],
+        "volumeMounts": [{"name": "cache", "mountPath": "/home/agent/.cargo"},
+                         {"name": "ca", "mountPath": "/etc/corporate", "readOnly": true}]
+    });
+    t.spec.pod_overrides = Some(serde_json::from_value(overrides.clone()).unwrap());
+    let plan = built(&t, Some(&workspace("https://h/o/r")), None);
+    let pod = serde_json::to_value(pod_of(&plan)).unwrap();
+    for field in [
+        "tolerations",
+        "affinity",
+        "serviceAccountName",
+        "imagePullSecrets",
+        "runtimeClassName",
+        "priorityClassName",
+    ] {
+        assert_eq!(pod[field], overrides[field], "{field}");
+    }
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    for volume in overrides["volumes"].as_array().unwrap() {
+        assert!(pod["volumes"].as_array().unwrap().contains(volume), "{volume}");
+    }
+    for mount in overrides["volumeMounts"].as_array().unwrap() {
+        assert!(
+            pod["containers"][0]["volumeMounts"]
+                .as_array()
+                .unwrap()
+                .contains(mount),
+            "{mount}"
+        );
+        assert!(
+            !pod["initContainers"][0]["volumeMounts"]
+                .as_array()
+                .unwrap()
+                .contains(mount),
+            "{mount}"
+        );
+    }
+    let template = plan.job.spec.as_ref().unwrap().template.metadata.clone().unwrap();
+    for metadata in [&plan.job.metadata, &template] {
+        let labels = metadata.labels.as_ref().unwrap();
+        assert_eq!(
+            (labels["team"].as_str(), labels["axon.io/task"].as_str()),
+            ("core", "t")
+        );
+        assert_eq!(metadata.annotations.as_ref().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn the_apis_token_is_mounted_on_request_only() {
+    let mut t = task("t");
+    t.spec.pod_overrides =
+        Some(serde_json::from_value(json!({"automountServiceAccountToken": true})).unwrap());
+    let plan = built(&t, None, None);
+    assert_eq!(pod_of(&plan).automount_service_account_token, Some(true));
+}
+
+#[test]
+fn a_mount_over_the_pods_own_directories_is_refused() {
+    let mut t = task("t");
+    t.spec.pod_overrides = Some(
+        serde_json::from_value(json!({"volumes": [{"name": "v", "emptyDir": {}}],
+            "volumeMounts": [{"name": "v", "mountPath": "/axon/plugin"}]}))
+        .unwrap(),
+    );
+    let error = build(&t, None, None, &images()).unwrap_err().to_string();
+    assert!(
+        error.contains("podOverrides.volumeMounts") && error.contains("/axon/plugin"),
+        "{error}"
+    );
+}
+
+#[test]
+fn secrets_of_mcp_servers_are_mounted_into_the_agent_container_alone() {
+    let c = config(json!({"mcpServers": [
+        {"name": "tickets", "type": "http", "url": "https://x", "headersFrom": {"secretRef": {"name": "tickets-token"}}}]}));
+    let plan = built(&task("t"), Some(&workspace("https://h/o/r")), Some(&c));
+    let volumes = pod_of(&plan).volumes.as_ref().unwrap();
+    let volume = volumes.iter().find(|v| v.secret.is_some()).unwrap();
+    assert_eq!(
+        volume.secret.as_ref().unwrap().secret_name.as_deref(),
+        Some("tickets-token")
+    );
+    let mounted = |container: &Container| {
+        let mounts = container.volume_mounts.iter().flatten();
+        mounts
+            .filter(|m| m.name == volume.name)
+            .map(|m| m.mount_path.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(mounted(agent(&plan)), ["/axon/mcp/0/headers"]);
+    assert!(mounted(init(&plan)).is_empty());
+    assert_eq!(value(agent(&plan), "AXON_MCP_SECRETS_DIR"), "/axon/mcp");
+}
+
+#[test]
 fn a_custom_image_changes_nothing_but_the_image() {
     let w = with_secret("https://github.com/o/r");
     let own = built(&task("t"), Some(&w), None);

@@ -1,7 +1,6 @@
 //! The Task controller: pure rules in one file each, and the thin shell around them.
 
 pub mod apply;
-pub mod branch_lock;
 pub mod controller;
 pub mod dependencies;
 mod env;
@@ -11,7 +10,13 @@ pub mod gather;
 pub mod input;
 pub mod job;
 pub mod lifecycle;
+pub mod mcp_secrets;
 pub mod outcome;
+mod overrides;
+pub mod record;
+pub mod retention;
 pub mod status;
 pub mod stores;
 pub mod view;
+
+pub use axon_api::branch_lock;

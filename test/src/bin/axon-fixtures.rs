@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use axon_test::fixtures::git::GitHost;
+use axon_test::fixtures::github::GithubHost;
 use axon_test::fixtures::model::Model;
 use axon_test::fixtures::server;
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Servers for tests: a scripted model and a git host.
+/// Servers for tests: a scripted model, a git host and a GitHub.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -37,7 +38,13 @@ enum Command {
         #[arg(long)]
         root: PathBuf,
     },
-    /// Serve both.
+    /// Serve a GitHub's REST API.
+    Github {
+        /// Address to listen on.
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// Serve all.
     All {
         /// Address of the model.
         #[arg(long)]
@@ -48,6 +55,9 @@ enum Command {
         /// Folder of the repositories.
         #[arg(long)]
         git_root: PathBuf,
+        /// Address of the GitHub.
+        #[arg(long)]
+        github_listen: SocketAddr,
         #[command(flatten)]
         keys: Keys,
     },
@@ -69,12 +79,19 @@ async fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Model { listen, keys } => model(listen, keys).await,
         Command::Git { listen, root } => git(listen, root).await,
+        Command::Github { listen } => github(listen).await,
         Command::All {
             model_listen,
             git_listen,
             git_root,
+            github_listen,
             keys,
-        } => tokio::try_join!(model(model_listen, keys), git(git_listen, git_root)).map(|_| ()),
+        } => tokio::try_join!(
+            model(model_listen, keys),
+            git(git_listen, git_root),
+            github(github_listen)
+        )
+        .map(|_| ()),
     }
 }
 
@@ -89,6 +106,12 @@ async fn git(listen: SocketAddr, root: PathBuf) -> Result<()> {
     let listener = server::bind(listen).await?;
     tracing::info!(address = %listener.local_addr()?, "git host listens");
     server::serve(listener, host.router(), stopped()).await
+}
+
+async fn github(listen: SocketAddr) -> Result<()> {
+    let listener = server::bind(listen).await?;
+    tracing::info!(address = %listener.local_addr()?, "GitHub listens");
+    server::serve(listener, GithubHost::default().router(), stopped()).await
 }
 
 /// Waits for a request to stop. As a container's first process the program gets no default for signals.

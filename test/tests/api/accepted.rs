@@ -30,6 +30,29 @@ async fn tasks_of_all_shapes() {
             {"name": "FIELD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         ],
         "nodeSelector": {"kubernetes.io/arch": "amd64"},
+        "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}],
+        "affinity": {
+            "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+                {"weight": 1, "preference": {"matchExpressions": [{"key": "pool", "operator": "In", "values": ["agents"]}]}}]},
+            "podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+                {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"axon.io/task": "x"}}}]},
+        },
+        "serviceAccountName": "bedrock",
+        "automountServiceAccountToken": false,
+        "imagePullSecrets": [{"name": "registry"}],
+        "labels": {"team": "core"},
+        "annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+        "runtimeClassName": "gvisor",
+        "priorityClassName": "batch",
+        "volumes": [
+            {"name": "cache", "persistentVolumeClaim": {"claimName": "cargo"}},
+            {"name": "ca", "configMap": {"name": "corporate-ca", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            {"name": "scratch", "emptyDir": {"sizeLimit": "1Gi"}},
+            {"name": "key", "secret": {"secretName": "vertex", "defaultMode": 256}},
+            {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"audience": "vertex", "path": "token"}}]}},
+            {"name": "vault", "csi": {"driver": "secrets-store.csi.k8s.io", "readOnly": true}},
+        ],
+        "volumeMounts": [{"name": "cache", "mountPath": "/home/agent/.cargo", "subPath": "home"}],
     });
     let task = Manifest::task;
     accept::<Task>(&[
@@ -74,6 +97,20 @@ async fn tasks_of_all_shapes() {
             task().with("/spec/prompt", "-x $(A) `b` \u{1F600} \u{7} \n\t"),
         ),
         ("empty branch", task().with("/spec/branch", "")),
+        ("stopped from the start", task().with("/spec/stop", true)),
+        ("run again", task().with("/spec/retryOf", "a.b-1")),
+        (
+            "retry policy",
+            task().with(
+                "/spec/retryPolicy",
+                json!({"limit": 10, "backoff": "1m30s", "on": ["AgentError", "OOMKilled", "Stalled"]}),
+            ),
+        ),
+        (
+            "retry policy, short",
+            task().with("/spec/retryPolicy", json!({"limit": 1, "on": ["RateLimited"]})),
+        ),
+        ("stall timeout", task().with("/spec/stallTimeout", "1.5h")),
     ])
     .await;
 }
@@ -109,6 +146,8 @@ async fn agent_configs_of_all_shapes() {
         {"name": "local", "type": "stdio", "command": "npx", "args": ["-y", "x"], "env": {"A": "b"}},
         {"name": "web", "type": "http", "url": "https://h/mcp", "headers": {"Authorization": "Bearer x"}},
         {"name": "old", "type": "sse", "url": "https://h/sse"},
+        {"name": "held", "type": "http", "url": "https://h/mcp", "headersFrom": {"secretRef": {"name": "token"}}},
+        {"name": "kept", "type": "stdio", "command": "x", "envFrom": {"secretRef": {"name": "token"}}},
     ]);
     let config = Manifest::agent_config;
     accept::<AgentConfig>(&[
@@ -116,6 +155,10 @@ async fn agent_configs_of_all_shapes() {
         ("A9 only plugins", config(json!({ "plugins": plugins }))),
         ("A9, A10 only servers", config(json!({ "mcpServers": servers }))),
         ("A9 empty", config(json!({}))),
+        (
+            "a megabyte of plugins",
+            config(json!({"plugins": [{"name": "p", "skills": [{"name": "s", "content": "s".repeat(1 << 20)}]}]})),
+        ),
         (
             "all",
             config(json!({"agentsMD": "", "plugins": plugins, "mcpServers": servers})),

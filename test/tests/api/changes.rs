@@ -35,6 +35,11 @@ async fn the_spec_of_a_task_never_changes() {
         json!({"credentials": {"secretRef": {"name": "other"}}}),
         json!({"podOverrides": {"env": [{"name": "A", "value": "b"}]}}),
         json!({"workspaceRef": {"name": "w"}}),
+        json!({"retryOf": "other"}),
+        json!({"retryPolicy": {"limit": 1, "on": ["AgentError"]}}),
+        json!({"stallTimeout": "5m"}),
+        json!({"stop": true, "prompt": "other"}),
+        json!({"stop": true, "model": null}),
     ] {
         let refused = send(&namespace, "PATCH", &path, MERGE, &json!({ "spec": change }))
             .await
@@ -53,6 +58,39 @@ async fn the_spec_of_a_task_never_changes() {
         .await
         .unwrap_err();
     assert!(refused.message.contains("immutable"), "{}", refused.message);
+}
+
+#[tokio::test]
+async fn a_task_can_be_stopped_and_not_be_started_again() {
+    let namespace = control_plane::namespace().await.unwrap();
+    let full = Manifest::task()
+        .named("full")
+        .with("/spec/prompt", "p".repeat(1 << 20))
+        .with("/spec/branch", "b")
+        .with("/spec/stop", false)
+        .with("/spec/retryPolicy", json!({"limit": 1, "on": ["AgentError"]}))
+        .with("/spec/stallTimeout", "5m")
+        .with("/spec/podOverrides/env", json!([{"name": "A", "value": "b"}]));
+    full.create(&namespace).await.unwrap();
+    let full = format!("{}/full", full.path(&namespace));
+    for path in [stored_task(&namespace).await, full] {
+        let set = |stop: Value| json!({"spec": {"stop": stop}});
+        let patch = async |change: Value| send(&namespace, "PATCH", &path, MERGE, &change).await;
+        patch(set(json!(false))).await.unwrap();
+        let stopped = patch(set(json!(true))).await.unwrap();
+        assert_eq!(stopped["spec"]["stop"], true);
+        for back in [json!(false), Value::Null] {
+            let refused = patch(set(back)).await.unwrap_err();
+            assert!(
+                refused.message.contains("stop can't be taken back"),
+                "{}",
+                refused.message
+            );
+        }
+        let refused = patch(json!({"spec": {"model": "other"}})).await.unwrap_err();
+        assert!(refused.message.contains("immutable"), "{}", refused.message);
+        patch(json!({"metadata": {"labels": {"a": "b"}}})).await.unwrap();
+    }
 }
 
 fn with_prompt(mut task: Value, prompt: &str) -> Value {

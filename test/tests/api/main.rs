@@ -7,4 +7,5 @@ mod changes;
 mod definitions;
 mod examples;
 mod manifest;
+mod policy;
 mod refused;

@@ -42,6 +42,27 @@ async fn tasks_that_can_never_run() {
         ),
         ("R2 spec", task().without("/spec"), &["spec: Required value"]),
         (
+            "a volume of no kind",
+            task().with("/spec/podOverrides/volumes", json!([{"name": "v"}])),
+            &["exactly one of configMap, secret"],
+        ),
+        (
+            "a volume of two kinds",
+            task().with(
+                "/spec/podOverrides/volumes",
+                json!([{"name": "v", "emptyDir": {}, "secret": {"secretName": "x"}}]),
+            ),
+            &["exactly one of configMap, secret"],
+        ),
+        (
+            "a volume of the pod's own name",
+            task().with(
+                "/spec/podOverrides/volumes",
+                json!([{"name": "axon-input", "emptyDir": {}}]),
+            ),
+            &["spec.podOverrides.volumes[0].name", "can't be used"],
+        ),
+        (
             "R3",
             task().with("/spec/credentials/type", "token"),
             &["spec.credentials.type: Unsupported value", "\"oauth\""],
@@ -324,4 +345,63 @@ async fn poll_intervals_that_are_no_positive_durations() {
             "{interval:?}: {message}"
         );
     }
+}
+
+#[tokio::test]
+async fn retries_and_timeouts_that_mean_nothing() {
+    let policy = |policy: Value| Manifest::task().with("/spec/retryPolicy", policy);
+    let spawned = Manifest::cron().with("/spec/taskTemplate/stallTimeout", "soon");
+    refuse(vec![
+        (
+            "no limit",
+            policy(json!({"on": ["AgentError"]})),
+            &["spec.retryPolicy.limit: Required value"],
+        ),
+        (
+            "limit 0",
+            policy(json!({"limit": 0, "on": ["AgentError"]})),
+            &["spec.retryPolicy.limit", "greater than or equal to 1"],
+        ),
+        (
+            "limit 11",
+            policy(json!({"limit": 11, "on": ["AgentError"]})),
+            &["spec.retryPolicy.limit", "less than or equal to 10"],
+        ),
+        (
+            "no reason",
+            policy(json!({"limit": 1, "on": []})),
+            &["spec.retryPolicy.on", "at least 1 item"],
+        ),
+        (
+            "a reason that would come again",
+            policy(json!({"limit": 1, "on": ["DependencyFailed"]})),
+            &["spec.retryPolicy.on[0]: Unsupported value"],
+        ),
+        (
+            "a reason twice",
+            policy(json!({"limit": 1, "on": ["Stalled", "Stalled"]})),
+            &["spec.retryPolicy.on[1]: Duplicate value"],
+        ),
+        (
+            "no pause",
+            policy(json!({"limit": 1, "on": ["Stalled"], "backoff": "0s"})),
+            &["spec.retryPolicy.backoff", "such as 30s, 5m or 1h"],
+        ),
+        (
+            "no duration",
+            Manifest::task().with("/spec/stallTimeout", "5"),
+            &["spec.stallTimeout", "such as 30s, 5m or 1h"],
+        ),
+        (
+            "no duration in a template",
+            spawned,
+            &["spec.taskTemplate.stallTimeout", "such as 30s, 5m or 1h"],
+        ),
+        (
+            "no name",
+            Manifest::task().with("/spec/retryOf", "A_b"),
+            &["spec.retryOf"],
+        ),
+    ])
+    .await;
 }

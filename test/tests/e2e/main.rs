@@ -6,6 +6,7 @@ mod bench;
 mod cut;
 mod failures;
 mod install;
+mod overrides;
 mod plugin;
 mod prompts;
 mod success;

@@ -9,8 +9,11 @@ use axon_test::kubelet::Kubelet;
 use axon_test::namespace::Namespace;
 use axon_test::{manifests, paths};
 use clap::Parser;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::PostParams;
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
@@ -44,12 +47,7 @@ pub async fn config(control_plane: &ControlPlane) -> Config {
 async fn start(control_plane: &ControlPlane) {
     let client = control_plane.client().await.unwrap();
     install_rights(&client).await;
-    let mut config = config(control_plane).await;
-    config.auth_info.impersonate = Some("system:serviceaccount:axon-system:axon-operator".into());
-    config.auth_info.impersonate_groups = Some(vec![
-        "system:serviceaccounts".into(),
-        "system:authenticated".into(),
-    ]);
+    let config = operators_config(control_plane).await;
     if let Ok(level) = std::env::var("AXON_TEST_LOG") {
         axon_operator::telemetry::start(&level).unwrap();
     }
@@ -74,13 +72,36 @@ async fn start(control_plane: &ControlPlane) {
     });
 }
 
-async fn install_rights(client: &Client) {
+/// Returns a configuration with a token of the operator's ServiceAccount, whose rights must be installed.
+pub async fn operators_config(control_plane: &ControlPlane) -> Config {
+    let client = control_plane.client().await.unwrap();
+    let accounts = Api::<ServiceAccount>::namespaced(client, "axon-system");
+    let request = TokenRequest {
+        spec: TokenRequestSpec {
+            expiration_seconds: Some(24 * 3600),
+            ..TokenRequestSpec::default()
+        },
+        ..TokenRequest::default()
+    };
+    let params = PostParams::default();
+    let made = accounts.create_token_request("axon-operator", &params, &request);
+    let token = made.await.unwrap().status.unwrap().token;
+    let mut config = config(control_plane).await;
+    config.auth_info = AuthInfo {
+        token: Some(token.into()),
+        ..AuthInfo::default()
+    };
+    config
+}
+
+pub async fn install_rights(client: &Client) {
     let config = paths::root().join("config");
     for file in [
         "operator/namespace.yaml",
         "rbac/service_account.yaml",
         "rbac/operator_role.yaml",
         "rbac/operator_binding.yaml",
+        "rbac/spawner_role.yaml",
         "rbac/leases.yaml",
     ] {
         let text = std::fs::read_to_string(config.join(file)).unwrap();

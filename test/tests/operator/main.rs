@@ -7,4 +7,5 @@ mod harness;
 mod leadership;
 mod lifecycle;
 mod pipelines;
+mod records;
 mod spawners;

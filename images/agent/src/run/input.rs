@@ -4,14 +4,16 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
+use std::path::Path;
 
 use axon_api::contract::env as names;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::agent::Setup;
 use crate::agent::plugin::Plugin;
 use crate::env::Env;
 use crate::failure::Failure;
+use crate::mcp_secrets;
 
 /// Reads the contract's variables and files.
 ///
@@ -64,22 +66,55 @@ fn unreadable(variable: &str, error: &io::Error) -> Failure {
     Failure::invalid(format!("can't read the file that {variable} names: {error}"))
 }
 
-/// Returns the text itself, or `None` when it names no server.
+/// Returns the text with the values out of Secrets in their places, or `None` when it names no server.
 fn mcp_servers(text: &str) -> Result<Option<String>, Failure> {
-    let servers = serde_json::from_str::<Value>(text).ok().and_then(|value| {
-        value
-            .get("mcpServers")
-            .and_then(Value::as_object)
-            .map(serde_json::Map::len)
-    });
-    match servers {
-        Some(0) => Ok(None),
-        Some(_) => Ok(Some(text.to_owned())),
-        None => Err(Failure::invalid(format!(
+    let mut value = serde_json::from_str::<Value>(text).ok();
+    let servers = value
+        .as_mut()
+        .and_then(|value| value.get_mut("mcpServers"))
+        .and_then(Value::as_object_mut);
+    let Some(servers) = servers else {
+        return Err(Failure::invalid(format!(
             "{} is not of the form {{\"mcpServers\": {{NAME: {{...}}}}}}",
             names::MCP_SERVERS
-        ))),
+        )));
+    };
+    if servers.is_empty() {
+        return Ok(None);
     }
+    let mut changed = false;
+    for (name, server) in servers {
+        let Some(server) = server.as_object_mut() else {
+            continue;
+        };
+        for (dir, values) in [("headersDir", "headers"), ("envDir", "env")] {
+            changed |= fill_in(name, server, dir, values)?;
+        }
+    }
+    Ok(match value {
+        Some(value) if changed => Some(value.to_string()),
+        _ => Some(text.to_owned()),
+    })
+}
+
+/// Replaces the member `dir`, a directory, by its files' contents in the member `values`, where they win.
+fn fill_in(name: &str, server: &mut Map<String, Value>, dir: &str, values: &str) -> Result<bool, Failure> {
+    let Some(path) = server.remove(dir) else {
+        return Ok(false);
+    };
+    let path = path.as_str().unwrap_or_default();
+    let found = mcp_secrets::read(Path::new(path)).map_err(|error| {
+        Failure::invalid(format!(
+            "MCP server {name:?}: can't read the Secret's {values}: {error}"
+        ))
+    })?;
+    let target = server
+        .entry(values)
+        .or_insert_with(|| Value::Object(Map::new()))
+        .as_object_mut()
+        .ok_or_else(|| Failure::invalid(format!("MCP server {name:?}: {values} is no map")))?;
+    target.extend(found.into_iter().map(|(key, value)| (key, Value::String(value))));
+    Ok(true)
 }
 
 fn plugins(env: &Env) -> Result<Vec<Plugin>, Failure> {
@@ -102,6 +137,8 @@ fn plugins(env: &Env) -> Result<Vec<Plugin>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn fault(pairs: &[(&str, &str)], args: &[&str]) -> String {
@@ -161,6 +198,33 @@ mod tests {
         assert!(fault(&[(names::PROMPT_FILE, "/none")], &["x"]).contains(names::PROMPT_FILE));
         assert!(fault(&[(names::MCP_SERVERS, "[]")], &["x"]).contains("mcpServers"));
         assert!(fault(&[(names::PLUGIN_DIR, "/none")], &["x"]).contains("/none"));
+    }
+
+    #[test]
+    fn values_of_secrets_take_their_places_and_win() {
+        let dir = tempfile::tempdir().unwrap();
+        let headers = dir.path().join("0/headers");
+        fs::create_dir_all(&headers).unwrap();
+        fs::write(headers.join("Authorization"), "Bearer from-the-secret\n").unwrap();
+        let text = json!({"mcpServers": {
+            "a": {"type": "http", "url": "http://h", "headersDir": headers,
+                  "headers": {"Authorization": "Bearer inline", "X-Team": "core"}},
+            "b": {"type": "stdio", "command": "x"}}});
+        let read: Value = serde_json::from_str(&mcp_servers(&text.to_string()).unwrap().unwrap()).unwrap();
+        assert_eq!(
+            read["mcpServers"]["a"],
+            json!({"type": "http", "url": "http://h",
+                   "headers": {"Authorization": "Bearer from-the-secret", "X-Team": "core"}})
+        );
+        assert_eq!(read["mcpServers"]["b"], text["mcpServers"]["b"]);
+    }
+
+    #[test]
+    fn a_server_whose_secret_is_not_there_is_named() {
+        let text = r#"{"mcpServers":{"tickets":{"type":"stdio","command":"x","envDir":"/none"}}}"#;
+        let failure = mcp_servers(text).unwrap_err();
+        assert!(failure.message.contains("\"tickets\""), "{}", failure.message);
+        assert_eq!(failure.reason, axon_api::TaskReason::InvalidConfig);
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl<'a> Rows<'a> {
         };
         // Names of tasks are made up: only their age says which is which.
         let key = match self.view.kind {
-            Kind::Task => text("/metadata/creationTimestamp"),
+            Kind::Task | Kind::TaskRecord => text("/metadata/creationTimestamp"),
             _ => "",
         };
         self.table.row(key, cells);

@@ -87,6 +87,10 @@ pub(super) fn plan(args: &Args, config: &Config, prompt: String, name: &str) -> 
         branch: args.branch.clone(),
         ttl_seconds_after_finished: args.ttl.as_deref().map(inputs::ttl).transpose()?,
         pod_overrides: (overrides != PodOverrides::default()).then_some(overrides),
+        stop: None,
+        retry_of: None,
+        retry_policy: None,
+        stall_timeout: None,
     };
     let mut task = Task::new(name, spec);
     task.metadata.labels = Some(labels);

@@ -61,10 +61,8 @@ async fn what_github_refuses_is_told_and_heals() {
         (403, &[("retry-after", "3")], "RateLimited"),
         (502, &[], "Unreachable"),
     ] {
-        let mut world = w.github.world();
-        world.faults.clear();
-        world.faults.add(fault(status, headers));
-        drop(world);
+        w.github.world().faults.clear();
+        w.github.world().faults.add(fault(status, headers));
         let message = w.until_condition("fix", REACHABLE, "False", reason).await;
         assert!(reason != "RateLimited" || message.contains(" until 20"), "{message}");
     }

@@ -29,7 +29,7 @@ pub struct World {
 
 pub async fn world() -> World {
     let github = GithubHost::default();
-    github.world().accounts.put_token(TOKEN, TokenSpec::default());
+    github.world().accounts.put_token(TOKEN, TokenSpec::default(), jiff::Timestamp::now());
     let server = Background::start(github.router()).await.unwrap();
     let world = World { bench: bench().await, github, server };
     world.add_secret().await;
@@ -97,13 +97,12 @@ impl World {
     }
 
     pub async fn until_tasks(&self, wanted: &[&str]) {
-        let mut last = Vec::new();
-        let found = wait::until(&format!("tasks {wanted:?}"), PATIENCE, async || {
+        let what = format!("tasks {wanted:?}");
+        let found = wait::until(&what, PATIENCE, async || {
             Ok((self.tasks().await == wanted).then_some(()))
         });
         if let Err(error) = found.await {
-            last.extend(self.tasks().await);
-            let status = self.statuses().await;
+            let (last, status) = (self.tasks().await, self.statuses().await);
             panic!("{error}: there are {last:?}; {status:#?}");
         }
     }

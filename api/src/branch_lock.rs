@@ -3,9 +3,10 @@
 //! Holders and queue follow from Tasks and Jobs alone, so that a new leader sees the same. Only a Task that waits
 //! for nothing but the branch queues: one that waits for a dependency would block that very dependency.
 
-use axon_api::git::Repository;
-use axon_api::{Task, TaskReason, Workspace};
 use jiff::Timestamp;
+
+use crate::git::Repository;
+use crate::{Task, TaskPhase, TaskReason, Workspace};
 
 /// What a branch is locked by: namespace, repository, branch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,7 +50,7 @@ pub fn blocker<'a>(task: &Task, rivals: &[Rival<'a>]) -> Option<Blocker<'a>> {
         !t.status
             .as_ref()
             .and_then(|s| s.phase)
-            .is_some_and(axon_api::TaskPhase::is_terminal)
+            .is_some_and(TaskPhase::is_terminal)
     };
     let holder = rivals.iter().find(|r| live(r.task) && r.has_job);
     let queued = |t: &Task| t.status.as_ref().and_then(|s| s.reason) == Some(TaskReason::WaitingForBranch);
@@ -73,11 +74,28 @@ fn order(task: &Task) -> (Option<Timestamp>, &str) {
 
 #[cfg(test)]
 mod tests {
-    use axon_api::{TaskPhase, TaskStatus};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
-    use crate::task::fixtures::{task, workspace};
+    use crate::{TaskStatus, WorkspaceSpec};
+
+    fn task(name: &str) -> Task {
+        crate::yaml::from_str(&format!(
+            "{{apiVersion: axon.io/v1alpha1, kind: Task, metadata: {{name: {name}, namespace: team}},
+              spec: {{type: claude-code, prompt: do it, credentials: {{type: none}}}}}}"
+        ))
+        .unwrap()
+    }
+
+    fn workspace(repo: &str) -> Workspace {
+        let spec = WorkspaceSpec {
+            repo: repo.to_owned(),
+            reference: None,
+            secret_ref: None,
+            files: Vec::new(),
+        };
+        Workspace::new("w", spec)
+    }
 
     fn on_branch(name: &str, created: i64, phase: TaskPhase, reason: TaskReason) -> Task {
         let mut t = task(name);

@@ -1,0 +1,501 @@
+//! One request to GitHub and what its answer means: credentials, redirects, rate limits, errors, the server's clock.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{Method, StatusCode, header};
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::app::{self, InstallationToken};
+use super::credential::{App, Credential};
+use super::error::{Asked, GithubError};
+use super::figures::Figures;
+use super::limits;
+use super::link;
+use super::repository::Repository;
+use super::transport::{Answer, Ask, Broken, Transport};
+use crate::clock::Clock;
+
+/// Requests under way at the same time; GitHub's secondary limits begin at a hundred.
+const CONCURRENCY: usize = 16;
+const MAX_REDIRECTS: usize = 3;
+/// Difference between two clocks below which it is none: a header has whole seconds, and comes late.
+const CLOCK_TOLERANCE: i64 = 10;
+/// Most accounts whose limits and tokens are remembered.
+const MAX_ACCOUNTS: usize = 10_000;
+
+/// What a request is about.
+#[derive(Clone, Debug)]
+pub(super) struct Target<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) credential: &'a Credential,
+    /// For messages.
+    pub(super) what: String,
+}
+
+impl Target<'_> {
+    fn asked(&self) -> Asked {
+        Asked {
+            host: self.repository.host.clone(),
+            what: self.what.clone(),
+            secret: self.credential.secret.clone(),
+        }
+    }
+
+    pub(super) fn malformed(&self, said: &dyn std::fmt::Display) -> GithubError {
+        GithubError::Malformed {
+            asked: self.asked(),
+            said: said.to_string(),
+        }
+    }
+}
+
+/// A good answer.
+#[derive(Debug)]
+pub(super) enum Got {
+    /// 304.
+    Same,
+    /// 200.
+    Fresh(Fresh),
+}
+
+#[derive(Debug)]
+pub(super) struct Fresh {
+    pub(super) body: Vec<u8>,
+    pub(super) etag: Option<String>,
+    /// Path and query of the pages that the answer names.
+    pub(super) next: Option<String>,
+    pub(super) last: Option<String>,
+}
+
+impl Got {
+    /// Returns the answer to a request that was not conditional.
+    pub(super) fn into_fresh(self, target: &Target<'_>) -> Result<Fresh, GithubError> {
+        match self {
+            Self::Fresh(fresh) => Ok(fresh),
+            Self::Same => Err(target.malformed(&"304 to a question that named no version")),
+        }
+    }
+}
+
+/// A host and a credential: what GitHub counts requests by.
+type Account = (String, String);
+
+/// Until when an account may ask nothing.
+#[derive(Clone, Copy, Debug)]
+struct Gate {
+    until: Instant,
+    why: Why,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Why {
+    Limited {
+        secondary: bool,
+    },
+    /// The n-th failure in a row.
+    Silent(u32),
+}
+
+struct Cached {
+    token: InstallationToken,
+    renew: Instant,
+}
+
+pub(super) struct Client {
+    transport: Transport,
+    clock: Clock,
+    pub(super) figures: Figures,
+    slots: Semaphore,
+    gates: Mutex<HashMap<Account, Gate>>,
+    tokens: Mutex<HashMap<Account, Arc<tokio::sync::Mutex<Option<Cached>>>>>,
+    /// Seconds by which each API's clock goes ahead of this machine's.
+    ahead: Mutex<HashMap<String, i64>>,
+}
+
+impl Client {
+    pub(super) fn new(clock: Clock, figures: Figures, time_limit: Option<Duration>) -> Self {
+        Self {
+            transport: Transport::new(time_limit),
+            clock,
+            figures,
+            slots: Semaphore::new(CONCURRENCY),
+            gates: Mutex::default(),
+            tokens: Mutex::default(),
+            ahead: Mutex::default(),
+        }
+    }
+
+    /// Gets a path of the target's host. `etag` makes the request conditional.
+    pub(super) async fn get(
+        &self,
+        target: &Target<'_>,
+        path: &str,
+        etag: Option<&str>,
+    ) -> Result<Got, GithubError> {
+        self.pass_gate(target)?;
+        let answer = match target.credential.app() {
+            None => self.follow(target, path, target.credential.token(), etag).await?,
+            Some(app) => {
+                let token = self.app_token(target.repository, app, None).await?;
+                let answer = self.follow(target, path, Some(&token), etag).await?;
+                if answer.status == StatusCode::UNAUTHORIZED {
+                    // It was revoked before its time: a fresh one tells whether the App itself is refused.
+                    let token = self.app_token(target.repository, app, Some(&token)).await?;
+                    self.follow(target, path, Some(&token), etag).await?
+                } else {
+                    answer
+                }
+            }
+        };
+        match answer.status {
+            StatusCode::OK => {
+                let link = |relation| {
+                    let header = answer.headers.get(header::LINK)?.to_str().ok()?;
+                    link::target(header, relation)
+                };
+                let etag = answer.headers.get(header::ETAG);
+                Ok(Got::Fresh(Fresh {
+                    etag: etag.and_then(|value| value.to_str().ok()).map(str::to_owned),
+                    next: link("next"),
+                    last: link("last"),
+                    body: answer.body,
+                }))
+            }
+            StatusCode::NOT_MODIFIED => Ok(Got::Same),
+            _ => Err(self.refusal(target, &answer)),
+        }
+    }
+
+    /// Exchanges an App's key for a token.
+    pub(super) async fn mint(
+        &self,
+        repository: &Repository,
+        app: &App,
+    ) -> Result<InstallationToken, GithubError> {
+        let credential = app.credential();
+        let target = Target {
+            repository,
+            credential: &credential,
+            what: format!("installation {} of App {}", app.installation_id, app.app_id),
+        };
+        self.pass_gate(&target)?;
+        let before = self.server_time(&repository.api);
+        let mut answer = self.exchange(&target, app, before).await?;
+        let after = self.server_time(&repository.api);
+        let moved = after.as_second().abs_diff(before.as_second()) > CLOCK_TOLERANCE.unsigned_abs();
+        if answer.status == StatusCode::UNAUTHORIZED && moved {
+            // This machine's clock is wrong, as the answer has told.
+            answer = self.exchange(&target, app, after).await?;
+        }
+        if answer.status != StatusCode::CREATED {
+            return Err(self.refusal(&target, &answer));
+        }
+        app::read_token(&answer.body, self.server_time(&repository.api))
+            .ok_or_else(|| target.malformed(&"no token in the answer"))
+    }
+
+    async fn exchange(&self, target: &Target<'_>, app: &App, now: Timestamp) -> Result<Answer, GithubError> {
+        let api = &target.repository.api;
+        let jwt = app::jwt(app, now)?;
+        let url = format!("{api}/app/installations/{}/access_tokens", app.installation_id);
+        self.ask(target, Method::POST, url, Some(&jwt), None).await
+    }
+
+    /// Returns a token for reading, made now or before. `refused` is one that GitHub no longer takes.
+    async fn app_token(
+        &self,
+        repository: &Repository,
+        app: &App,
+        refused: Option<&SecretString>,
+    ) -> Result<SecretString, GithubError> {
+        use secrecy::ExposeSecret as _;
+        let account = (repository.api.clone(), app.credential().id().to_owned());
+        let slot = {
+            let mut all = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+            if all.len() >= MAX_ACCOUNTS {
+                all.clear();
+            }
+            Arc::clone(all.entry(account).or_default())
+        };
+        let mut slot = slot.lock().await;
+        if let Some(cached) = slot.as_ref() {
+            let same = refused.is_some_and(|r| r.expose_secret() == cached.token.token.expose_secret());
+            if Instant::now() < cached.renew && !same {
+                return Ok(cached.token.token.clone());
+            }
+        }
+        let token = self.mint(repository, app).await?;
+        let fresh = token.token.clone();
+        *slot = Some(Cached {
+            renew: Instant::now() + token.renew_after(),
+            token,
+        });
+        Ok(fresh)
+    }
+
+    /// Sends a GET and follows redirects, such as a renamed repository's, within the same host: no other one gets the
+    /// token.
+    async fn follow(
+        &self,
+        target: &Target<'_>,
+        path: &str,
+        bearer: Option<&SecretString>,
+        etag: Option<&str>,
+    ) -> Result<Answer, GithubError> {
+        let api = &target.repository.api;
+        let origin = api.strip_suffix(prefix(api)).unwrap_or(api);
+        let mut path = path.to_owned();
+        for _ in 0..=MAX_REDIRECTS {
+            let answer = self
+                .ask(target, Method::GET, format!("{origin}{path}"), bearer, etag)
+                .await?;
+            if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
+                return Ok(answer);
+            }
+            let location = answer.headers.get(header::LOCATION);
+            let location = location.and_then(|value| value.to_str().ok()).unwrap_or_default();
+            path = same_host(origin, location)
+                .ok_or_else(|| target.malformed(&format!("a redirect to another host, {location:?}")))?;
+        }
+        Err(target.malformed(&"too many redirects"))
+    }
+
+    async fn ask(
+        &self,
+        target: &Target<'_>,
+        method: Method,
+        url: String,
+        bearer: Option<&SecretString>,
+        etag: Option<&str>,
+    ) -> Result<Answer, GithubError> {
+        let host = &target.repository.host;
+        let ask = Ask {
+            method,
+            url,
+            bearer,
+            etag,
+        };
+        // The semaphore is never closed.
+        let _slot = self.slots.acquire().await;
+        let sent = self.transport.send(ask).await;
+        self.figures
+            .request(host, sent.as_ref().ok().map(|answer| answer.status.as_u16()));
+        let answer = match sent {
+            Ok(answer) => answer,
+            Err(Broken::Silent(said)) => return Err(self.silence(target, said)),
+            Err(broken @ (Broken::TooLarge | Broken::Impossible(_))) => return Err(target.malformed(&broken)),
+        };
+        self.learn(target, &answer);
+        if answer.status.is_server_error() {
+            let said = format!("{}: {}", answer.status, words(&answer.body));
+            return Err(self.silence(target, said));
+        }
+        Ok(answer)
+    }
+
+    /// Takes from an answer what it says about limits and the time.
+    fn learn(&self, target: &Target<'_>, answer: &Answer) {
+        let api = &target.repository.api;
+        if let Some(theirs) = limits::server_time(&answer.headers) {
+            let ahead = theirs.as_second() - self.clock.now().as_second();
+            let ahead = if ahead.abs() > CLOCK_TOLERANCE { ahead } else { 0 };
+            let mut all = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(api.clone(), ahead);
+        }
+        if let Some(left) = limits::remaining(&answer.headers) {
+            let id = target.credential.id();
+            self.figures.remaining(&target.repository.host, id, left);
+        }
+        let now = self.server_time(api);
+        let limit = limits::limit(answer.status, &answer.headers, &words(&answer.body), now);
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        if gates.len() >= MAX_ACCOUNTS {
+            let now = Instant::now();
+            gates.retain(|_, gate| gate.until > now);
+        }
+        match limit {
+            Some(limit) => {
+                let gate = Gate {
+                    until: Instant::now() + limit.wait,
+                    why: Why::Limited {
+                        secondary: limit.secondary,
+                    },
+                };
+                gates.insert(account(target), gate);
+            }
+            None if !answer.status.is_server_error() => {
+                gates.remove(&account(target));
+            }
+            None => {}
+        }
+    }
+
+    fn silence(&self, target: &Target<'_>, said: String) -> GithubError {
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match gates.get(&account(target)).map(|gate| gate.why) {
+            Some(Why::Silent(n)) => n,
+            _ => 0,
+        };
+        let pause = limits::backoff(before + 1, rand::random());
+        let gate = Gate {
+            until: Instant::now() + pause,
+            why: Why::Silent(before + 1),
+        };
+        gates.insert(account(target), gate);
+        GithubError::Unreachable {
+            asked: target.asked(),
+            said,
+            pause,
+        }
+    }
+
+    /// Refuses what would be asked while a limit or a pause after failures lasts.
+    fn pass_gate(&self, target: &Target<'_>) -> Result<(), GithubError> {
+        let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(gate) = gates.get(&account(target)).copied() else {
+            return Ok(());
+        };
+        let left = gate.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        Err(match gate.why {
+            Why::Limited { secondary } => self.limited(target, left, secondary),
+            Why::Silent(_) => GithubError::Unreachable {
+                asked: target.asked(),
+                said: "it gave no answer a moment ago".into(),
+                pause: left,
+            },
+        })
+    }
+
+    fn limited(&self, target: &Target<'_>, left: Duration, secondary: bool) -> GithubError {
+        let now = self.clock.now();
+        let end = now
+            .checked_add(SignedDuration::try_from(left).unwrap_or_default())
+            .unwrap_or(now);
+        GithubError::RateLimited {
+            asked: target.asked(),
+            // Whole seconds, rounded up: a status that shows it must not change at each look.
+            until: Timestamp::from_second(end.as_second() + 1).unwrap_or(end),
+            secondary,
+        }
+    }
+
+    /// Returns what an answer that is no success means.
+    fn refusal(&self, target: &Target<'_>, answer: &Answer) -> GithubError {
+        let (asked, said) = (target.asked(), words(&answer.body));
+        let now = self.server_time(&target.repository.api);
+        if let Some(limit) = limits::limit(answer.status, &answer.headers, &said, now) {
+            return self.limited(target, limit.wait, limit.secondary);
+        }
+        match answer.status {
+            StatusCode::UNAUTHORIZED => GithubError::Unauthorized { asked, said },
+            StatusCode::FORBIDDEN => GithubError::Forbidden { asked, said },
+            // 410: issues are switched off, or the repository was taken down.
+            StatusCode::NOT_FOUND | StatusCode::GONE => GithubError::NotFound { asked, said },
+            status => GithubError::Malformed {
+                asked,
+                said: format!("{status}: {said}"),
+            },
+        }
+    }
+
+    /// Returns the time by an API's clock, as far as it is known.
+    fn server_time(&self, api: &str) -> Timestamp {
+        let ahead = {
+            let all = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+            all.get(api).copied().unwrap_or_default()
+        };
+        let now = self.clock.now();
+        now.checked_add(SignedDuration::from_secs(ahead)).unwrap_or(now)
+    }
+}
+
+fn account(target: &Target<'_>) -> Account {
+    (target.repository.api.clone(), target.credential.id().to_owned())
+}
+
+/// Returns the path of a base URL, such as `/api/v3`, or nothing.
+pub(super) fn prefix(api: &str) -> &str {
+    let after = api.split_once("://").map_or(api, |(_, rest)| rest);
+    after.find('/').and_then(|at| after.get(at..)).unwrap_or_default()
+}
+
+/// Returns path and query of a redirect that stays at `origin`.
+fn same_host(origin: &str, location: &str) -> Option<String> {
+    if location.starts_with('/') && !location.starts_with("//") {
+        return link::path_of(location);
+    }
+    let (from, to) = (url::Url::parse(origin).ok()?, url::Url::parse(location).ok()?);
+    (from.origin() == to.origin()).then(|| link::path_of(location))?
+}
+
+/// Returns GitHub's own words about a refusal: one line of at most 300 characters.
+fn words(body: &[u8]) -> String {
+    let message = serde_json::from_slice::<Value>(body)
+        .ok()
+        .and_then(|value| value.get("message").and_then(Value::as_str).map(str::to_owned));
+    let text =
+        message.unwrap_or_else(|| String::from_utf8_lossy(body.get(..2000).unwrap_or(body)).into_owned());
+    let line: String = text
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(300)
+        .collect();
+    if line.is_empty() {
+        "no explanation".into()
+    } else {
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_stays_at_its_host() {
+        let origin = "https://api.github.com";
+        assert_eq!(
+            same_host(origin, "https://api.github.com/repositories/1/issues?x=1").as_deref(),
+            Some("/repositories/1/issues?x=1")
+        );
+        assert_eq!(
+            same_host(origin, "/repositories/1").as_deref(),
+            Some("/repositories/1")
+        );
+        for evil in [
+            "https://api.github.com.evil/x",
+            "http://api.github.com/x",
+            "https://api.github.com:444/x",
+            "//evil/x",
+            "",
+            "x",
+        ] {
+            assert_eq!(same_host(origin, evil), None, "{evil}");
+        }
+    }
+
+    #[test]
+    fn the_base_url_s_path_is_found() {
+        assert_eq!(prefix("https://api.github.com"), "");
+        assert_eq!(prefix("http://ghe:8080/api/v3"), "/api/v3");
+    }
+
+    #[test]
+    fn explanations_are_one_short_line() {
+        assert_eq!(words(br#"{"message":"Bad\n credentials"}"#), "Bad credentials");
+        assert_eq!(words(b""), "no explanation");
+        assert_eq!(words("ü".repeat(5000).as_bytes()).chars().count(), 300);
+    }
+}

@@ -1,0 +1,266 @@
+//! What a Workspace's Secret gives to talk to GitHub with.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+/// Key of a token.
+pub const TOKEN_KEY: &str = "GITHUB_TOKEN";
+/// Key of a GitHub App's id.
+pub const APP_ID_KEY: &str = "appID";
+/// Key of the id of an App's installation.
+pub const INSTALLATION_ID_KEY: &str = "installationID";
+/// Key of an App's private key, PEM.
+pub const PRIVATE_KEY_KEY: &str = "privateKey";
+
+/// A way to be somebody on GitHub. Never shown by `Debug`.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// The Secret that it is from; `None` for nobody in particular.
+    pub secret: Option<String>,
+    kind: Kind,
+    id: String,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Anonymous,
+    Token(SecretString),
+    App(App),
+}
+
+/// A GitHub App and one of its installations.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// The Secret that it is from.
+    pub secret: String,
+    /// The App's id, or its client id.
+    pub app_id: String,
+    /// The installation's id.
+    pub installation_id: String,
+    /// Private key, PEM.
+    pub private_key: SecretString,
+}
+
+/// A Secret that is no credential for GitHub.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    /// Neither a token nor an App.
+    #[error(
+        "Secret {secret} has neither the key {TOKEN_KEY} nor the keys {APP_ID_KEY}, {INSTALLATION_ID_KEY} and {PRIVATE_KEY_KEY}: \
+         add a token or a GitHub App's key"
+    )]
+    Missing {
+        /// Name of the Secret.
+        secret: String,
+    },
+    /// A key that is there is empty or of a wrong form.
+    #[error("Secret {secret}, key {key}: {said}")]
+    Invalid {
+        /// Name of the Secret.
+        secret: String,
+        /// The key.
+        key: &'static str,
+        /// What is wrong.
+        said: &'static str,
+    },
+}
+
+impl Credential {
+    /// Returns the credential of a Workspace without a Secret. Never a fallback: a Secret that can't be used is an
+    /// error.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self {
+            secret: None,
+            kind: Kind::Anonymous,
+            id: "anonymous".into(),
+        }
+    }
+
+    /// Reads a Secret's data: an App if all three keys of one are there, else a token.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub fn from_secret(name: &str, data: &BTreeMap<String, ByteString>) -> Result<Self, CredentialError> {
+        let text = |key: &'static str, said| match data.get(key) {
+            None => Ok(None),
+            Some(bytes) => std::str::from_utf8(&bytes.0)
+                .ok()
+                .map(str::trim)
+                .filter(|text| !text.is_empty())
+                .map(Some)
+                .ok_or_else(|| CredentialError::Invalid {
+                    secret: name.to_owned(),
+                    key,
+                    said,
+                }),
+        };
+        if is_app(data) {
+            let digits = |key| {
+                let said = "must be the number that GitHub shows";
+                let id =
+                    text(key, said)?.filter(|id| id.chars().all(|c| c.is_ascii_alphanumeric() || c == '.'));
+                id.ok_or_else(|| CredentialError::Invalid {
+                    secret: name.to_owned(),
+                    key,
+                    said,
+                })
+            };
+            let (app_id, installation_id) = (digits(APP_ID_KEY)?, digits(INSTALLATION_ID_KEY)?);
+            let private_key =
+                text(PRIVATE_KEY_KEY, "must be the PEM text of a private key")?.unwrap_or_default();
+            return Ok(Self {
+                secret: Some(name.to_owned()),
+                id: id_of(&["app", app_id, installation_id, private_key]),
+                kind: Kind::App(App {
+                    secret: name.to_owned(),
+                    app_id: app_id.to_owned(),
+                    installation_id: installation_id.to_owned(),
+                    private_key: private_key.to_owned().into(),
+                }),
+            });
+        }
+        let token = text(TOKEN_KEY, "is empty")?.ok_or_else(|| CredentialError::Missing {
+            secret: name.to_owned(),
+        })?;
+        if !token.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(CredentialError::Invalid {
+                secret: name.to_owned(),
+                key: TOKEN_KEY,
+                said: "must be one token without spaces or line breaks",
+            });
+        }
+        Ok(Self {
+            secret: Some(name.to_owned()),
+            id: id_of(&["token", token]),
+            kind: Kind::Token(token.to_owned().into()),
+        })
+    }
+
+    /// Returns what tells two credentials apart, also as a label of metrics. Equal for equal credentials, whatever
+    /// Secrets they are from, and of no use to anybody who does not have the credential: who shares an answer with
+    /// another namespace by it could have asked for the answer.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Returns the App, if it is one.
+    #[must_use]
+    pub fn app(&self) -> Option<&App> {
+        match &self.kind {
+            Kind::App(app) => Some(app),
+            _ => None,
+        }
+    }
+
+    /// Returns the token, if it is one.
+    pub(super) fn token(&self) -> Option<&SecretString> {
+        match &self.kind {
+            Kind::Token(token) => Some(token),
+            _ => None,
+        }
+    }
+}
+
+/// Returns true for the data of a GitHub App's Secret, well-formed or not.
+#[must_use]
+pub fn is_app(data: &BTreeMap<String, ByteString>) -> bool {
+    [APP_ID_KEY, INSTALLATION_ID_KEY, PRIVATE_KEY_KEY]
+        .iter()
+        .all(|key| data.contains_key(*key))
+}
+
+impl App {
+    /// Returns the credential that it is.
+    #[must_use]
+    pub fn credential(&self) -> Credential {
+        Credential {
+            secret: Some(self.secret.clone()),
+            id: id_of(&[
+                "app",
+                &self.app_id,
+                &self.installation_id,
+                self.private_key.expose_secret(),
+            ]),
+            kind: Kind::App(self.clone()),
+        }
+    }
+}
+
+fn id_of(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(pairs: &[(&str, &str)]) -> BTreeMap<String, ByteString> {
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())))
+            .collect()
+    }
+
+    #[test]
+    fn a_token_is_trimmed_and_never_shown() {
+        let credential = Credential::from_secret("gh", &data(&[(TOKEN_KEY, "ghp_abc\n")])).unwrap();
+        assert_eq!(credential.token().unwrap().expose_secret(), "ghp_abc");
+        assert!(!format!("{credential:?}").contains("ghp_abc"));
+        assert_ne!(credential.id(), Credential::anonymous().id());
+    }
+
+    #[test]
+    fn an_app_needs_all_its_keys_and_its_id_depends_on_its_key() {
+        let app = |key: &str| {
+            Credential::from_secret(
+                "gh",
+                &data(&[("appID", " 12\n"), ("installationID", "34"), ("privateKey", key)]),
+            )
+        };
+        let one = app("-----BEGIN").unwrap();
+        assert_eq!(one.app().unwrap().app_id, "12");
+        assert_ne!(one.id(), app("other").unwrap().id());
+        assert_eq!(one.id(), one.app().unwrap().credential().id());
+        let half = data(&[("appID", "12"), ("privateKey", "x")]);
+        assert!(matches!(
+            Credential::from_secret("gh", &half),
+            Err(CredentialError::Missing { .. })
+        ));
+    }
+
+    #[test]
+    fn what_is_wrong_names_the_secret_and_the_key() {
+        for (pairs, words) in [
+            (&[(TOKEN_KEY, " ")][..], "Secret gh, key GITHUB_TOKEN"),
+            (&[(TOKEN_KEY, "a b")], "key GITHUB_TOKEN"),
+            (&[("token", "x")], "Secret gh has neither"),
+            (
+                &[("appID", "1/../2"), ("installationID", "3"), ("privateKey", "k")],
+                "key appID",
+            ),
+            (
+                &[("appID", "1"), ("installationID", ""), ("privateKey", "k")],
+                "key installationID",
+            ),
+        ] {
+            let error = Credential::from_secret("gh", &data(pairs))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What can go wrong with GitHub, said so that a person knows what to do.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// What was asked, for messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Host of the repository, such as `github.com`.
+    pub host: String,
+    /// `OWNER/NAME`, or what else was asked for.
+    pub what: String,
+    /// The Secret with the credential; `None` for anonymous requests.
+    pub secret: Option<String>,
+}
+
+impl std::fmt::Display for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} on {}", self.what, self.host)?;
+        match &self.secret {
+            Some(secret) => write!(f, " with the credential of Secret {secret}"),
+            None => f.write_str(" without a credential"),
+        }
+    }
+}
+
+/// Why GitHub gave no answer that can be used. All but [`GithubError::RateLimited`] and
+/// [`GithubError::Unreachable`] heal only by somebody's hand.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GithubError {
+    /// 401: the credential is not known, has expired or was revoked.
+    #[error("GitHub refuses the credential (401) for {asked}: put a valid one into the Secret ({said})")]
+    Unauthorized {
+        /// What was asked.
+        asked: Asked,
+        /// GitHub's words.
+        said: String,
+    },
+    /// 403 that is no rate limit: the credential may not do this.
+    #[error(
+        "GitHub forbids (403) {asked}: give the token or App access to the repository's issues and pull requests ({said})"
+    )]
+    Forbidden {
+        /// What was asked.
+        asked: Asked,
+        /// GitHub's words.
+        said: String,
+    },
+    /// 404: there is no such repository, or the credential may not know of it.
+    #[error(
+        "GitHub knows no {asked} (404): check the Workspace's repo, and that the credential may see it ({said})"
+    )]
+    NotFound {
+        /// What was asked.
+        asked: Asked,
+        /// GitHub's words.
+        said: String,
+    },
+    /// The primary or a secondary rate limit. Heals by itself at `until`.
+    #[error("GitHub's rate limit is used up for {asked} until {until}: nothing is asked before{hint}", hint = anonymous_hint(.asked))]
+    RateLimited {
+        /// What was asked.
+        asked: Asked,
+        /// When it may be asked again, by this machine's clock, in whole seconds.
+        until: Timestamp,
+        /// True for a secondary limit, which is about too many requests in a short time.
+        secondary: bool,
+    },
+    /// No connection, no answer in time, or a 5xx one. Heals by itself.
+    #[error("GitHub can't be reached for {asked}: {said}; it is tried again")]
+    Unreachable {
+        /// What was asked.
+        asked: Asked,
+        /// What happened.
+        said: String,
+        /// How long to wait before the next try.
+        pause: Duration,
+    },
+    /// An answer that is not GitHub's API, or too large.
+    #[error("{host} gave an answer for {asked} that is not GitHub's API: {said}", host = .asked.host)]
+    Malformed {
+        /// What was asked.
+        asked: Asked,
+        /// What is wrong with it.
+        said: String,
+    },
+    /// The App key in the Secret can't be used.
+    #[error("Secret {secret}, key {key}: {said}")]
+    BadKey {
+        /// Name of the Secret.
+        secret: String,
+        /// Its key.
+        key: &'static str,
+        /// What is wrong with it.
+        said: String,
+    },
+}
+
+fn anonymous_hint(asked: &Asked) -> &'static str {
+    if asked.secret.is_some() {
+        ""
+    } else {
+        "; a Workspace with a secretRef has a far higher limit"
+    }
+}
+
+impl GithubError {
+    /// Returns true if it may heal without anybody's doing.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::RateLimited { .. } | Self::Unreachable { .. })
+    }
+
+    /// Returns a CamelCase reason for conditions and events.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Unauthorized { .. } => "Unauthorized",
+            Self::Forbidden { .. } => "Forbidden",
+            Self::NotFound { .. } => "RepositoryNotFound",
+            Self::RateLimited { .. } => "RateLimited",
+            Self::Unreachable { .. } => "Unreachable",
+            Self::Malformed { .. } => "MalformedAnswer",
+            Self::BadKey { .. } => "InvalidCredential",
+        }
+    }
+
+    /// Returns how long to wait before asking again is of any use; `None` where only a change helps.
+    #[must_use]
+    pub fn pause(&self, now: Timestamp) -> Option<Duration> {
+        match self {
+            Self::RateLimited { until, .. } => {
+                let seconds = until.as_second().saturating_sub(now.as_second()).max(1);
+                Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(1)))
+            }
+            Self::Unreachable { pause, .. } => Some(*pause),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked() -> Asked {
+        Asked {
+            host: "ghe.example".into(),
+            what: "org/repo".into(),
+            secret: Some("gh".into()),
+        }
+    }
+
+    #[test]
+    fn messages_name_the_host_the_repository_and_the_secret() {
+        let error = GithubError::Unauthorized {
+            asked: asked(),
+            said: "Bad credentials".into(),
+        };
+        let text = error.to_string();
+        for words in ["401", "org/repo", "ghe.example", "Secret gh", "Bad credentials"] {
+            assert!(text.contains(words), "{text}");
+        }
+        assert_eq!(
+            (error.is_transient(), error.pause(Timestamp::UNIX_EPOCH)),
+            (false, None)
+        );
+    }
+
+    #[test]
+    fn a_rate_limit_tells_when_it_ends() {
+        let until = Timestamp::from_second(100).unwrap();
+        let error = GithubError::RateLimited {
+            asked: Asked {
+                secret: None,
+                ..asked()
+            },
+            until,
+            secondary: false,
+        };
+        assert!(
+            error.to_string().contains("until 1970-01-01T00:01:40Z"),
+            "{error}"
+        );
+        assert!(error.to_string().contains("secretRef"), "{error}");
+        let now = Timestamp::from_second(40).unwrap();
+        assert_eq!(error.pause(now), Some(Duration::from_secs(60)));
+        assert_eq!(error.pause(until), Some(Duration::from_secs(1)));
+    }
+}

@@ -1,0 +1,356 @@
+//! One listing that several callers share: who wants what, whether it is fresh, and what a new fetch asks for. Pure.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::error::GithubError;
+use super::query::{Item, Labels, ListQuery, Listing, common};
+
+/// Shortest time for which a caller that is silent still counts.
+const MEMORY: Duration = Duration::from_secs(600);
+
+/// A page as it was last read.
+#[derive(Clone, Debug)]
+pub(super) struct Page {
+    /// Path and query that it was asked by.
+    pub(super) path: String,
+    pub(super) etag: Option<String>,
+    /// Path and query of the next page, if GitHub named one.
+    pub(super) next: Option<String>,
+    /// Entries, wanted or not.
+    pub(super) count: usize,
+    /// Entries that could not be read.
+    pub(super) unread: usize,
+    /// Wanted entries.
+    pub(super) items: Vec<Arc<Item>>,
+}
+
+/// What the last fetch gave.
+#[derive(Clone, Debug)]
+pub(super) struct Fetched {
+    pub(super) at: Instant,
+    pub(super) time: Timestamp,
+    by: String,
+    result: Result<(), GithubError>,
+    consistent: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Interest {
+    labels: Labels,
+    seen: Instant,
+    max_age: Duration,
+}
+
+/// The listing of one state of one repository with one credential.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    interests: HashMap<String, Interest>,
+    /// What the pages were read for: an item is kept if its labels have all of one of these.
+    covers: Vec<Labels>,
+    pub(super) pages: Vec<Page>,
+    pub(super) last: Option<Fetched>,
+    pub(super) used: Option<Instant>,
+}
+
+/// What a fetch is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Scope {
+    /// Labels that GitHub filters by.
+    pub(super) labels: Labels,
+    /// What items are kept for.
+    pub(super) covers: Vec<Labels>,
+}
+
+impl Shared {
+    /// Notes that `query` is wanted, and forgets who has not asked for long.
+    pub(super) fn note(&mut self, query: &ListQuery, now: Instant) {
+        let interest = Interest {
+            labels: query.label_set(),
+            seen: now,
+            max_age: query.max_age,
+        };
+        self.interests.insert(query.caller.clone(), interest);
+        self.interests
+            .retain(|_, i| now.duration_since(i.seen) <= MEMORY.max(i.max_age * 3));
+        self.used = Some(now);
+    }
+
+    /// Returns what is there for `query`, if it is fresh enough.
+    ///
+    /// Whoever fetched last fetches again at its own next poll, also if that comes a little early; the others take what
+    /// it fetched, unless it is late. So there is one fetch a period, and a single caller never gets old answers.
+    pub(super) fn answer(&self, query: &ListQuery, now: Instant) -> Option<Result<Listing, GithubError>> {
+        let last = self.last.as_ref()?;
+        let good_for = if last.by == query.caller {
+            query.max_age / 2
+        } else {
+            query.max_age
+        };
+        let age = now.duration_since(last.at);
+        // An answer that will be better soon is not kept for a whole period.
+        let pause = last
+            .result
+            .as_ref()
+            .err()
+            .and_then(|error| error.pause(last.time));
+        let good_for = pause.map_or(good_for, |pause| good_for.min(pause));
+        if age >= good_for {
+            return None;
+        }
+        match &last.result {
+            Err(error) => Some(Err(error.clone())),
+            Ok(()) if self.is_covered(&query.label_set()) => Some(Ok(self.select(query, last, true))),
+            Ok(()) => None,
+        }
+    }
+
+    fn is_covered(&self, labels: &Labels) -> bool {
+        self.covers.iter().any(|cover| cover.is_subset(labels))
+    }
+
+    fn select(&self, query: &ListQuery, last: &Fetched, shared: bool) -> Listing {
+        let mut items: Vec<Arc<Item>> = self
+            .pages
+            .iter()
+            .flat_map(|page| &page.items)
+            .filter(|item| query.wants(item))
+            .cloned()
+            .collect();
+        // An item that moved between two pages while they were read is there twice.
+        items.sort_by_key(|item| item.number);
+        items.dedup_by_key(|item| item.number);
+        Listing {
+            items,
+            complete: last.consistent && self.pages.iter().all(|page| page.unread == 0),
+            fetched: last.time,
+            shared,
+        }
+    }
+
+    /// Returns what to fetch, and drops pages that were read for something else.
+    pub(super) fn scope(&mut self) -> Scope {
+        let wanted = common(self.interests.values().map(|i| &i.labels));
+        let before = common(self.covers.iter());
+        let covered = self.interests.values().all(|i| self.is_covered(&i.labels));
+        if !covered || wanted != before {
+            self.pages.clear();
+            let mut covers: Vec<Labels> = self.interests.values().map(|i| i.labels.clone()).collect();
+            covers.sort();
+            covers.dedup();
+            self.covers = covers;
+        }
+        Scope {
+            labels: wanted,
+            covers: self.covers.clone(),
+        }
+    }
+
+    /// Takes what a fetch gave. `pages` are all of them; `consistent` says that they belong together.
+    pub(super) fn fetched(
+        &mut self,
+        query: &ListQuery,
+        result: Result<(Vec<Page>, bool), GithubError>,
+        at: Instant,
+        time: Timestamp,
+    ) -> Result<Listing, GithubError> {
+        let (result, consistent) = match result {
+            Ok((pages, consistent)) => {
+                self.pages = pages;
+                (Ok(()), consistent)
+            }
+            Err(error) => {
+                // What was redirected or renamed is looked up from the start.
+                self.pages.clear();
+                (Err(error), false)
+            }
+        };
+        let last = Fetched {
+            at,
+            time,
+            by: query.caller.clone(),
+            result: result.clone(),
+            consistent,
+        };
+        let answer = result.map(|()| self.select(query, &last, false));
+        self.last = Some(last);
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::query::ItemKind;
+    use super::*;
+
+    const PERIOD: Duration = Duration::from_secs(60);
+
+    fn query(caller: &str, labels: &[&str]) -> ListQuery {
+        ListQuery {
+            caller: caller.into(),
+            labels: labels.iter().map(ToString::to_string).collect(),
+            issues: true,
+            max_age: PERIOD,
+            ..ListQuery::default()
+        }
+    }
+
+    fn page(numbers: &[u64], labels: &[&str]) -> Page {
+        let item = |number: &u64| {
+            Arc::new(Item {
+                kind: ItemKind::Issue,
+                number: *number,
+                title: String::new(),
+                body: String::new(),
+                url: String::new(),
+                labels: labels.iter().map(ToString::to_string).collect(),
+                comments: 0,
+            })
+        };
+        Page {
+            path: "/p".into(),
+            etag: None,
+            next: None,
+            count: numbers.len(),
+            unread: 0,
+            items: numbers.iter().map(item).collect(),
+        }
+    }
+
+    /// Polls; returns true if that took a fetch.
+    fn poll(shared: &mut Shared, query: &ListQuery, now: Instant) -> bool {
+        shared.note(query, now);
+        if shared.answer(query, now).is_some() {
+            return false;
+        }
+        shared.scope();
+        let pages = vec![page(&[1], &["a", "b"])];
+        shared
+            .fetched(query, Ok((pages, true)), now, Timestamp::UNIX_EPOCH)
+            .unwrap();
+        true
+    }
+
+    fn at(start: Instant, millis: u64) -> Instant {
+        start + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn many_callers_make_one_fetch_a_period_and_one_caller_one_at_each_poll() {
+        let start = Instant::now();
+        let mut shared = Shared::default();
+        let callers: Vec<ListQuery> = (0..30).map(|n| query(&n.to_string(), &["a"])).collect();
+        let mut fetches = 0;
+        for round in 0..10 {
+            for (n, caller) in (0u64..).zip(&callers) {
+                // Some come a little early, some late.
+                let jitter = (n * 7 + round * 13) % 400;
+                fetches += u32::from(poll(
+                    &mut shared,
+                    caller,
+                    at(start, 1000 + round * 60_000 + n * 2000 + jitter),
+                ));
+            }
+        }
+        assert_eq!(fetches, 10);
+
+        let mut alone = Shared::default();
+        let fetches =
+            (0..10u64).filter(|n| poll(&mut alone, &callers[0], at(start, n * 60_000 - n * 20 % 90)));
+        assert_eq!(fetches.count(), 10);
+    }
+
+    #[test]
+    fn another_takes_over_when_the_fetcher_is_gone() {
+        let start = Instant::now();
+        let mut shared = Shared::default();
+        assert!(poll(&mut shared, &query("gone", &["a"]), start));
+        assert!(!poll(&mut shared, &query("b", &["a"]), at(start, 59_000)));
+        assert!(poll(&mut shared, &query("b", &["a"]), at(start, 60_000)));
+    }
+
+    #[test]
+    fn different_labels_share_what_they_have_in_common() {
+        let start = Instant::now();
+        let mut shared = Shared::default();
+        assert!(poll(&mut shared, &query("1", &["a", "b"]), start));
+        assert_eq!(
+            shared.scope().labels.len(),
+            2,
+            "GitHub filters for a single caller"
+        );
+        assert!(
+            !poll(&mut shared, &query("2", &["a", "b", "c"]), start),
+            "a part of what is there"
+        );
+        assert!(
+            poll(&mut shared, &query("3", &["a", "d"]), start),
+            "not yet there"
+        );
+        let scope = shared.scope();
+        assert_eq!(
+            (scope.labels.into_iter().collect::<Vec<_>>(), scope.covers.len()),
+            (vec!["a".to_owned()], 3)
+        );
+        for caller in [query("1", &["a", "b"]), query("3", &["a", "d"])] {
+            assert!(!poll(&mut shared, &caller, at(start, 20_000)));
+        }
+    }
+
+    #[test]
+    fn who_is_silent_for_long_is_forgotten() {
+        let start = Instant::now();
+        let mut shared = Shared::default();
+        poll(&mut shared, &query("1", &["a", "b"]), start);
+        poll(&mut shared, &query("2", &["a", "c"]), start);
+        let later = at(start, 700_000);
+        assert!(poll(&mut shared, &query("2", &["a", "c"]), later));
+        assert_eq!(shared.scope().labels.len(), 2);
+    }
+
+    #[test]
+    fn errors_are_shared_but_an_unreachable_host_is_tried_again_soon() {
+        let start = Instant::now();
+        let mut shared = Shared::default();
+        let (one, two) = (query("1", &["a"]), query("2", &["a"]));
+        let asked = super::super::error::Asked::default();
+        let unauthorized = GithubError::Unauthorized {
+            asked: asked.clone(),
+            said: String::new(),
+        };
+        shared.note(&one, start);
+        let _ = shared.fetched(&one, Err(unauthorized.clone()), start, Timestamp::UNIX_EPOCH);
+        assert_eq!(shared.answer(&two, at(start, 50_000)), Some(Err(unauthorized)));
+        let unreachable = GithubError::Unreachable {
+            asked,
+            said: String::new(),
+            pause: Duration::from_secs(2),
+        };
+        let _ = shared.fetched(&one, Err(unreachable), start, Timestamp::UNIX_EPOCH);
+        assert!(shared.answer(&two, at(start, 1000)).is_some());
+        assert!(shared.answer(&two, at(start, 2000)).is_none());
+    }
+
+    #[test]
+    fn items_come_once_in_order_and_what_could_not_be_read_is_told() {
+        let start = Instant::now();
+        let mut shared = Shared::default();
+        let q = query("1", &["a"]);
+        shared.note(&q, start);
+        let mut odd = page(&[2, 9], &["a"]);
+        odd.unread = 1;
+        let pages = vec![page(&[1, 2], &["A"]), odd, page(&[3], &["other"])];
+        let listing = shared
+            .fetched(&q, Ok((pages, true)), start, Timestamp::UNIX_EPOCH)
+            .unwrap();
+        let numbers: Vec<u64> = listing.items.iter().map(|item| item.number).collect();
+        assert_eq!(
+            (numbers, listing.complete, listing.shared),
+            (vec![1, 2, 9], false, false)
+        );
+    }
+}

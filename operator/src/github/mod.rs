@@ -1,0 +1,304 @@
+//! GitHub's REST API, as spawners and Tasks need it: issues and pull requests with their comments, and tokens for App
+//! installations.
+//!
+//! The files below are pure rules; this one is the shell around them. One [`Github`] serves a whole replica and shares
+//! what can be shared: connections, installation tokens, listings with their ETags, and the knowledge of rate limits.
+//! Nothing is ever shared between different credentials.
+
+mod app;
+mod client;
+mod comments;
+mod credential;
+mod error;
+mod figures;
+mod limits;
+mod link;
+mod listing;
+mod query;
+mod repository;
+mod transport;
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use client::{Client, Got, Target};
+use listing::{Page, Scope, Shared};
+
+pub use app::InstallationToken;
+pub use credential::{App, Credential, CredentialError, is_app};
+pub use error::{Asked, GithubError};
+pub use figures::Figures;
+pub use query::{Item, ItemKind, ListQuery, Listing, State};
+pub use repository::{NotOnGithub, Repository};
+
+/// Entries on a page: the most that GitHub gives.
+const PER_PAGE: usize = 100;
+/// Most pages of one listing. A repository with more is an error, not a short listing.
+const MAX_PAGES: usize = 1000;
+/// How often pages are read again when they changed while they were read.
+const MAX_PASSES: usize = 4;
+/// How long a listing that nobody asks for is kept.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// Talks to GitHub. Clones share everything.
+#[derive(Clone)]
+pub struct Github(Arc<Inner>);
+
+struct Inner {
+    client: Client,
+    clock: Clock,
+    listings: Mutex<HashMap<ListingKey, Arc<tokio::sync::Mutex<Shared>>>>,
+}
+
+/// Whose listing of what. The state is part of it: a listing of all closed issues would be no help to those who want
+/// the few open ones.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct ListingKey {
+    api: String,
+    credential: String,
+    repository: String,
+    state: State,
+}
+
+/// What may be set; the default is for production.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Longest that one request may take; 20 s if absent.
+    pub time_limit: Option<Duration>,
+}
+
+impl Github {
+    /// Returns a client for all hosts and credentials. Must be called in a runtime.
+    #[must_use]
+    pub fn new(clock: Clock, figures: Figures, options: &Options) -> Self {
+        Self(Arc::new(Inner {
+            client: Client::new(clock.clone(), figures, options.time_limit),
+            clock,
+            listings: Mutex::default(),
+        }))
+    }
+
+    /// Returns the issues and pull requests that `query` wants, all of them, the oldest first.
+    ///
+    /// Callers that differ only in labels and kinds share one fetch a period; see [`ListQuery::max_age`]. Pages that
+    /// have not changed cost nothing of the rate limit.
+    ///
+    /// # Errors
+    /// [`GithubError`]. Errors are shared too, so that a wrong token is not tried by each spawner.
+    pub async fn items(
+        &self,
+        repository: &Repository,
+        credential: &Credential,
+        query: &ListQuery,
+    ) -> Result<Listing, GithubError> {
+        let shared = self.listing(ListingKey {
+            api: repository.api.clone(),
+            credential: credential.id().to_owned(),
+            repository: repository.path().to_lowercase(),
+            state: query.state,
+        });
+        // Held while pages are fetched: who comes meanwhile takes what this fetch gives.
+        let mut shared = shared.lock().await;
+        let (now, time) = (Instant::now(), self.0.clock.now());
+        shared.note(query, now);
+        if let Some(answer) = shared.answer(query, now) {
+            self.0.client.figures.listing(true);
+            return answer;
+        }
+        self.0.client.figures.listing(false);
+        let scope = shared.scope();
+        let target = Target {
+            repository,
+            credential,
+            what: repository.path(),
+        };
+        let pages = self.fetch(&target, query.state, &scope, &shared.pages).await;
+        shared.fetched(query, pages, now, time)
+    }
+
+    /// Returns the comments of an item as one text of at most 64 KiB: the newest ones if they are more, the oldest of
+    /// them first, with a line `---` between them. Empty, without a request, if it had none when it was listed.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn comments(
+        &self,
+        repository: &Repository,
+        credential: &Credential,
+        item: &Item,
+    ) -> Result<String, GithubError> {
+        if item.comments == 0 {
+            return Ok(String::new());
+        }
+        let target = Target {
+            repository,
+            credential,
+            what: format!("{}#{}", repository.path(), item.number),
+        };
+        let path = |page: u64| {
+            let number = item.number;
+            self.path(
+                repository,
+                &format!("issues/{number}/comments?per_page={PER_PAGE}&page={page}"),
+            )
+        };
+        let read = |body: &[u8]| comments::read_page(body).map_err(|error| target.malformed(&error));
+        let first = self
+            .0
+            .client
+            .get(&target, &path(1), None)
+            .await?
+            .into_fresh(&target)?;
+        let oldest = read(&first.body)?;
+        let last = first.last.as_deref().and_then(link::page_number).unwrap_or(1);
+        let mut newest = comments::Newest::default();
+        for page in (2..=last).rev() {
+            let page = self
+                .0
+                .client
+                .get(&target, &path(page), None)
+                .await?
+                .into_fresh(&target)?;
+            newest.add_older(read(&page.body)?);
+            if newest.is_full() {
+                return Ok(newest.into_text());
+            }
+        }
+        newest.add_older(oldest);
+        Ok(newest.into_text())
+    }
+
+    /// Gets a fresh token for an installation of an App, on the host of `repository`.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn installation_token(
+        &self,
+        repository: &Repository,
+        app: &App,
+    ) -> Result<InstallationToken, GithubError> {
+        self.0.client.mint(repository, app).await
+    }
+
+    fn path(&self, repository: &Repository, rest: &str) -> String {
+        let (owner, name) = (&repository.owner, &repository.name);
+        format!("{}/repos/{owner}/{name}/{rest}", client::prefix(&repository.api))
+    }
+
+    fn listing(&self, key: ListingKey) -> Arc<tokio::sync::Mutex<Shared>> {
+        let mut all = self.0.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        forget_idle(&mut all);
+        Arc::clone(all.entry(key).or_default())
+    }
+
+    /// Reads all pages, again and again until none has changed since the one before it was read: an issue that is
+    /// closed moves all later ones up, and one of them may slip from an unread page to one that was read already.
+    async fn fetch(
+        &self,
+        target: &Target<'_>,
+        state: State,
+        scope: &Scope,
+        known: &[Page],
+    ) -> Result<(Vec<Page>, bool), GithubError> {
+        let first = self.first_page(target.repository, state, scope);
+        let mut pages = known.to_vec();
+        for _ in 0..MAX_PASSES {
+            let (read, changed) = self.pass(target, &first, scope, &pages).await?;
+            pages = read;
+            if !changed || pages.len() == 1 {
+                return Ok((pages, true));
+            }
+        }
+        Ok((pages, false))
+    }
+
+    fn first_page(&self, repository: &Repository, state: State, scope: &Scope) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query
+            .append_pair("state", state.as_str())
+            .append_pair("sort", "created")
+            .append_pair("direction", "asc")
+            .append_pair("per_page", &PER_PAGE.to_string());
+        if !scope.labels.is_empty() {
+            let labels: Vec<&str> = scope.labels.iter().map(String::as_str).collect();
+            query.append_pair("labels", &labels.join(","));
+        }
+        self.path(repository, &format!("issues?{}", query.finish()))
+    }
+
+    async fn pass(
+        &self,
+        target: &Target<'_>,
+        first: &str,
+        scope: &Scope,
+        known: &[Page],
+    ) -> Result<(Vec<Page>, bool), GithubError> {
+        let (mut pages, mut changed) = (Vec::<Page>::new(), false);
+        let mut path = first.to_owned();
+        loop {
+            let number = pages.len() + 1;
+            let old = known.get(number - 1).filter(|page| page.path == path);
+            let etag = old.and_then(|page| page.etag.as_deref());
+            let got = self.0.client.get(target, &path, etag).await?;
+            let page = match (got, old) {
+                (Got::Same, Some(old)) => old.clone(),
+                (got, _) => {
+                    changed = true;
+                    read_page(path, got.into_fresh(target)?, scope, target)?
+                }
+            };
+            // A page that has not changed may have got a successor that its old answer did not know of.
+            let next = match &page.next {
+                Some(next) => Some(next.clone()),
+                None => (page.count >= PER_PAGE).then(|| format!("{first}&page={}", number + 1)),
+            };
+            pages.push(page);
+            match next {
+                None => return Ok((pages, changed)),
+                Some(_) if pages.len() >= MAX_PAGES => {
+                    let most = MAX_PAGES * PER_PAGE;
+                    return Err(target.malformed(&format!("more than {most} issues and pull requests")));
+                }
+                Some(next) => path = next,
+            }
+        }
+    }
+}
+
+fn read_page(
+    path: String,
+    got: client::Fresh,
+    scope: &Scope,
+    target: &Target<'_>,
+) -> Result<Page, GithubError> {
+    let (items, count, unread) = query::read_page(&got.body).map_err(|error| target.malformed(&error))?;
+    if unread > 0 {
+        tracing::warn!(repository = %target.what, unread, "GitHub listed entries that can't be read");
+    }
+    Ok(Page {
+        path,
+        etag: got.etag,
+        next: got.next,
+        count,
+        unread,
+        items: items
+            .into_iter()
+            .filter(|item| query::any_wants(scope.covers.iter(), item))
+            .map(Arc::new)
+            .collect(),
+    })
+}
+
+/// Drops listings that nobody has asked for in a long time. One that is being fetched is in use.
+fn forget_idle<K: Eq + Hash>(all: &mut HashMap<K, Arc<tokio::sync::Mutex<Shared>>>) {
+    let now = Instant::now();
+    all.retain(|_, shared| match shared.try_lock() {
+        Ok(shared) => shared.used.is_none_or(|used| now.duration_since(used) < IDLE),
+        Err(_) => true,
+    });
+}

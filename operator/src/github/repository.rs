@@ -1,0 +1,135 @@
+//! Which repository of which GitHub, read from a Workspace's URL.
+
+use axon_api::git;
+
+/// A repository as GitHub's API knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Repository {
+    /// Host, lower case, with the port when the URL has one.
+    pub host: String,
+    /// Owner: a person or an organisation.
+    pub owner: String,
+    /// Name.
+    pub name: String,
+    /// Base URL of the API, without a trailing slash.
+    pub api: String,
+}
+
+/// A URL that names no repository of a GitHub.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{url:?} names no repository on GitHub: its path must be OWNER/NAME")]
+pub struct NotOnGithub {
+    /// The URL, without credentials.
+    pub url: String,
+}
+
+impl Repository {
+    /// Reads a Workspace's `spec.repo`. github.com has its API on a host of its own; any other host is taken for a
+    /// GitHub Enterprise Server, whose API is below `/api/v3`. An `http://` URL has an `http://` API; the port of
+    /// an SSH URL says nothing about the API's.
+    ///
+    /// # Errors
+    /// [`NotOnGithub`] for a URL that is no repository's or whose path is not `OWNER/NAME`.
+    pub fn of(url: &str) -> Result<Self, NotOnGithub> {
+        let fault = |shown: &str| NotOnGithub {
+            url: shown.to_owned(),
+        };
+        let repository = git::Repository::parse(url).map_err(|_| fault("the Workspace's repo"))?;
+        let shown = format!("{}/{}", repository.host, repository.path);
+        let (owner, name) = repository
+            .path
+            .split_once('/')
+            .filter(|(owner, name)| is_plain(owner) && is_plain(name))
+            .ok_or_else(|| fault(&shown))?;
+        let host = if repository.is_http {
+            repository.host.clone()
+        } else {
+            repository.host.split(':').next().unwrap_or_default().to_owned()
+        };
+        let scheme = if url.starts_with("http://") {
+            "http"
+        } else {
+            "https"
+        };
+        let api = if repository.is_github_com() {
+            "https://api.github.com".to_owned()
+        } else {
+            format!("{scheme}://{host}/api/v3")
+        };
+        Ok(Self {
+            owner: owner.to_owned(),
+            name: name.to_owned(),
+            host,
+            api,
+        })
+    }
+
+    /// Returns `OWNER/NAME`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.owner, self.name)
+    }
+}
+
+/// GitHub's own alphabet for owners and names, so that nothing else gets into a URL's path.
+fn is_plain(part: &str) -> bool {
+    !matches!(part, "" | "." | "..")
+        && part
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_is_where_the_host_says() {
+        for (url, host, api) in [
+            (
+                "https://github.com/o/my.repo.git",
+                "github.com",
+                "https://api.github.com",
+            ),
+            (
+                "git@github.com:o/my.repo.git",
+                "github.com",
+                "https://api.github.com",
+            ),
+            (
+                "https://ghe.example/o/my.repo",
+                "ghe.example",
+                "https://ghe.example/api/v3",
+            ),
+            ("http://ghe:8080/o/my.repo", "ghe:8080", "http://ghe:8080/api/v3"),
+            ("ssh://git@ghe:2222/o/my.repo", "ghe", "https://ghe/api/v3"),
+            (
+                "https://u:p@ghe.example:8443/o/my.repo",
+                "ghe.example:8443",
+                "https://ghe.example:8443/api/v3",
+            ),
+        ] {
+            let repository = Repository::of(url).unwrap();
+            assert_eq!(
+                (repository.host.as_str(), repository.api.as_str()),
+                (host, api),
+                "{url}"
+            );
+            assert_eq!(repository.path(), "o/my.repo");
+        }
+    }
+
+    #[test]
+    fn what_is_no_repository_is_refused_without_showing_credentials() {
+        for url in [
+            "https://u:secret@h/x",
+            "https://h/a/b/c",
+            "https://h/a/..",
+            "https://h/a/b%2fc",
+            "x",
+        ] {
+            let error = Repository::of(url).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+}
