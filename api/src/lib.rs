@@ -5,6 +5,7 @@ pub mod agents;
 pub mod branch_lock;
 pub mod contract;
 pub mod crds;
+pub mod file_path;
 pub mod git;
 pub mod godur;
 pub mod labels;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::commands::{delete, get, init, install, logs, run, uninstall, version};
+use crate::commands::{cost, delete, get, init, install, logs, run, tree, uninstall, version, why};
 use crate::connection::{self, ConnectionArgs};
 use crate::error::EXIT_CODES;
 
@@ -51,6 +51,12 @@ pub enum Command {
     Logs(logs::Args),
     /// Show tasks, taskspawners, workspaces or agentconfigs
     Get(get::Args),
+    /// Show tasks as trees: what waits for what
+    Tree(tree::Args),
+    /// Explain why a task waits, failed or goes on, and what to do
+    Why(why::Args),
+    /// Show what tasks have cost: money and tokens
+    Cost(cost::Args),
     /// Delete tasks, taskspawners, workspaces or agentconfigs
     Delete(delete::Args),
     /// Install the operator and its resources into the cluster, or update them
@@ -207,6 +213,9 @@ mod tests {
             &["run", "-p", "x"][..],
             &["logs", "x"],
             &["get", "tasks"],
+            &["tree"],
+            &["why", "x"],
+            &["cost"],
             &["delete", "task", "x"],
             &["install"],
             &["uninstall"],

@@ -4,11 +4,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectList};
-use kube::core::{ClusterResourceScope, NamespaceResourceScope};
+use kube::core::{ClusterResourceScope, NamespaceResourceScope, Request};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Action, CliError, Result, Target, explain, timed_out};
+use crate::kinds::Kind;
+use crate::tasks::listing;
 
 /// How many objects one list request asks for: what kubectl asks for.
 const PAGE: u32 = 500;
@@ -97,6 +99,35 @@ impl Cluster {
     #[must_use]
     pub fn explain(&self, error: &kube::Error, action: &Action) -> CliError {
         explain(error, action, &self.target)
+    }
+
+    /// Lists a kind page by page as `T`, which says what of each object is read, and hands each page to `each`.
+    ///
+    /// # Errors
+    /// The first failed request.
+    pub async fn list_lean<T>(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        mut each: impl FnMut(Vec<T>),
+    ) -> Result<String>
+    where
+        T: Clone + DeserializeOwned,
+    {
+        let action = listing(kind, namespace);
+        let request = Request::new(DynamicObject::url_path(&kind.resource(), namespace));
+        let mut params = ListParams::default().limit(PAGE);
+        loop {
+            let built = request
+                .list(&params)
+                .map_err(|e| CliError::new(format!("cannot {}: {e}", action.words())))?;
+            let page: ObjectList<T> = self.call(&action, self.client.request(built)).await?;
+            each(page.items);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(page.metadata.resource_version.unwrap_or_default()),
+            }
+        }
     }
 
     /// Lists page by page, so that memory and each request stay small, and hands each page to `each`.

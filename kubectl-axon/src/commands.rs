@@ -1,5 +1,6 @@
 //! The commands, one file each: `Args` is what can be typed, `execute` does it.
 
+pub mod cost;
 pub mod delete;
 pub mod get;
 pub mod init;
@@ -7,8 +8,10 @@ pub mod install;
 pub mod logs;
 pub mod options;
 pub mod run;
+pub mod tree;
 pub mod uninstall;
 pub mod version;
+pub mod why;
 
 use std::path::PathBuf;
 
@@ -63,6 +66,9 @@ pub async fn execute(ui: &Ui, cli: Cli) -> Result<()> {
         Command::Run(args) => Box::pin(run::execute(ui, &globals, *args)).await,
         Command::Logs(args) => Box::pin(logs::execute(ui, &globals, args)).await,
         Command::Get(args) => Box::pin(get::execute(ui, &globals, args)).await,
+        Command::Tree(args) => Box::pin(tree::execute(ui, &globals, args)).await,
+        Command::Why(args) => Box::pin(why::execute(ui, &globals, args)).await,
+        Command::Cost(args) => Box::pin(cost::execute(ui, &globals, args)).await,
         Command::Delete(args) => Box::pin(delete::execute(ui, &globals, args)).await,
         Command::Install(args) => Box::pin(install::execute(ui, &globals, args)).await,
         Command::Uninstall(args) => Box::pin(uninstall::execute(ui, &globals, args)).await,

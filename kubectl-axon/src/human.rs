@@ -124,6 +124,25 @@ pub fn shortened(text: &str, width: usize) -> String {
         .collect()
 }
 
+/// Returns a number in few digits: `950`, `12.3k`, `4.5M`.
+#[must_use]
+pub fn quantity(number: i64) -> String {
+    let scaled = |unit: i64, letter: char| {
+        let tenths = (number + unit / 20) / (unit / 10);
+        if tenths >= 1000 {
+            format!("{}{letter}", tenths / 10)
+        } else {
+            format!("{}.{}{letter}", tenths / 10, tenths % 10)
+        }
+    };
+    match number {
+        i64::MIN..10_000 => number.to_string(),
+        10_000..1_000_000 => scaled(1000, 'k'),
+        1_000_000..1_000_000_000 => scaled(1_000_000, 'M'),
+        _ => scaled(1_000_000_000, 'G'),
+    }
+}
+
 /// Returns `1 task`, `2 tasks`.
 #[must_use]
 pub fn count(number: usize, word: &str) -> String {
@@ -168,6 +187,20 @@ mod tests {
         assert_eq!(run_time(442), "0.4s");
         assert_eq!(run_time(4200), "4.2s");
         assert_eq!(run_time(252_000), "4m12s");
+    }
+
+    #[test]
+    fn large_numbers_are_short() {
+        for (number, text) in [
+            (0, "0"),
+            (9999, "9999"),
+            (12_345, "12.3k"),
+            (123_456, "123k"),
+            (4_560_000, "4.6M"),
+            (7_000_000_000, "7.0G"),
+        ] {
+            assert_eq!(quantity(number), text);
+        }
     }
 
     #[test]

@@ -121,6 +121,27 @@ pub fn parse_arguments(first: &str, others: &[String]) -> Result<(Kind, Vec<Stri
     kind.map(|kind| (kind, names)).ok_or_else(|| both(first))
 }
 
+/// Reads `NAME` or `TYPE/NAME`, where `NAME` alone is of the first of the kinds that are possible.
+///
+/// # Errors
+/// When the type is none of these, or there is no name.
+pub fn parse_named(text: &str, possible: &[Kind]) -> Result<(Kind, String), String> {
+    let forms = || {
+        let first = possible.first().map(|k| k.singular().to_ascii_uppercase());
+        let typed = possible.iter().map(|k| format!("{}/NAME", k.singular()));
+        let all: Vec<String> = first.into_iter().chain(typed).collect();
+        all.join(", ")
+    };
+    let (kind, name) = match text.split_once('/') {
+        Some((kind, name)) => (kind.parse()?, name),
+        None => (*possible.first().ok_or("nothing is possible")?, text),
+    };
+    if !possible.contains(&kind) || name.is_empty() || name.contains('/') {
+        return Err(format!("{text:?} can't be used here: write one of {}", forms()));
+    }
+    Ok((kind, name.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +164,22 @@ mod tests {
             Ok((Kind::Task, names(&["a", "b"])))
         );
         assert_eq!(parse(&["ac/x"]), Ok((Kind::AgentConfig, names(&["x"]))));
+    }
+
+    #[test]
+    fn one_name_says_what_it_is_of() {
+        let possible = [Kind::Task, Kind::TaskSpawner];
+        for (text, kind) in [
+            ("a", Kind::Task),
+            ("task/a", Kind::Task),
+            ("ts/a", Kind::TaskSpawner),
+            ("taskspawners.axon.io/a", Kind::TaskSpawner),
+        ] {
+            assert_eq!(parse_named(text, &possible), Ok((kind, "a".to_owned())), "{text}");
+        }
+        for bad in ["ws/a", "pod/a", "task/", "task/a/b", ""] {
+            assert!(parse_named(bad, &possible).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -65,11 +65,9 @@ impl Ui {
     /// honoured.
     #[must_use]
     pub fn new(program: &'static str) -> Self {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|v| v == "dumb");
         Self {
             program,
-            colour: !refused && !dumb && io::stderr().is_terminal(),
+            colour: colour_is_wanted() && io::stderr().is_terminal(),
         }
     }
 
@@ -78,6 +76,35 @@ impl Ui {
     pub fn width(&self) -> Option<usize> {
         let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
         Some(usize::from(width.0)).filter(|width| *width > 0)
+    }
+
+    /// Returns the height of the terminal that stdout is; `None` if it is none.
+    #[must_use]
+    pub fn height(&self) -> Option<usize> {
+        let (_, height) = terminal_size::terminal_size_of(io::stdout())?;
+        Some(usize::from(height.0)).filter(|height| *height > 0)
+    }
+
+    /// Returns true when stdout is a terminal.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// Returns true when data may be coloured: on a terminal, unless the user does not want it.
+    #[must_use]
+    pub fn colour_of_data(&self) -> bool {
+        io::stdout().is_terminal() && colour_is_wanted()
+    }
+
+    /// Returns true when the locale has more than ASCII.
+    #[must_use]
+    pub fn unicode(&self) -> bool {
+        // As POSIX has it: the first of them that says anything.
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+            .into_iter()
+            .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+        cfg!(windows) || locale.is_some_and(|l| is_utf8(&l))
     }
 
     /// Writes a line of data.
@@ -185,13 +212,25 @@ impl Ui {
     }
 
     /// Commands in texts read as the program was called.
-    fn addressed(&self, text: &str) -> String {
+    #[must_use]
+    pub fn addressed(&self, text: &str) -> String {
         if self.program == crate::cli::STANDALONE {
             text.replace("kubectl axon ", "axon ")
         } else {
             text.to_owned()
         }
     }
+}
+
+fn colour_is_wanted() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|v| v == "dumb");
+    !refused && !dumb
+}
+
+fn is_utf8(locale: &str) -> bool {
+    let plain = locale.to_ascii_lowercase().replace('-', "");
+    plain.ends_with("utf8") || plain.contains("utf8@")
 }
 
 fn is_yes(answer: &str) -> bool {
@@ -209,6 +248,16 @@ pub fn yaml(value: &impl Serialize) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn locales_say_whether_there_is_unicode() {
+        for locale in ["C.UTF-8", "en_US.utf8", "de_DE.UTF-8@euro"] {
+            assert!(is_utf8(locale), "{locale}");
+        }
+        for locale in ["C", "POSIX", "de_DE.ISO-8859-1", ""] {
+            assert!(!is_utf8(locale), "{locale}");
+        }
+    }
 
     #[test]
     fn only_yes_is_yes() {

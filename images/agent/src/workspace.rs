@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use axon_api::contract::{self, env as names, input};
-use axon_api::packed;
 use axon_api::v1alpha1::{Plugin, WorkspaceFile};
+use axon_api::{file_path, packed};
 use serde::de::DeserializeOwned;
 
 use crate::env::{self, Env};
@@ -49,7 +49,7 @@ fn prepare(env: &Env, secrets: &Secrets) -> Result<(), Failure> {
     let files: Vec<WorkspaceFile> = read_input(env, input::FILES)?;
     let plugins: Vec<Plugin> = read_input(env, input::PLUGINS)?;
     for file in &files {
-        files::components(&file.path).map_err(|fault| files::invalid(&file.path, fault))?;
+        file_path::components(&file.path).map_err(|fault| files::invalid(&file.path, fault))?;
     }
     plugins::check(&plugins)?;
 

@@ -7,6 +7,7 @@
     reason = "a test that can't go on panics"
 )]
 
+mod cost;
 mod fake;
 mod follow;
 mod get;
@@ -14,7 +15,9 @@ mod install;
 mod offline;
 mod refusals;
 mod run;
+mod tree;
 mod version;
+mod why;
 mod world;
 
 use std::path::Path;

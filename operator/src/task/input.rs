@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axon_api::contract::{MAX_INLINE_BYTES, input};
+use axon_api::file_path::components;
 use axon_api::packed::pack;
 use axon_api::v1alpha1::{McpServer, McpTransport};
 use axon_api::{AgentConfig, Task, Workspace};
@@ -61,6 +62,16 @@ pub enum InputError {
         field: &'static str,
         /// The field that was meant.
         instead: &'static str,
+    },
+    /// A file that can't be written into the clone.
+    #[error("Workspace {workspace}: files {path:?} {fault}: give a path inside the repository")]
+    BadFile {
+        /// Name of the Workspace.
+        workspace: String,
+        /// The path.
+        path: String,
+        /// What is wrong with it.
+        fault: &'static str,
     },
     /// A mount that can't be.
     #[error("podOverrides.volumeMounts: mountPath {path:?} {why}")]
@@ -168,6 +179,13 @@ pub fn gather(
         put(input::PROMPT, task.spec.prompt.clone());
     }
     if let Some(workspace) = workspace.filter(|w| !w.spec.files.is_empty()) {
+        for file in &workspace.spec.files {
+            components(&file.path).map_err(|fault| InputError::BadFile {
+                workspace: workspace.metadata.name.clone().unwrap_or_default(),
+                path: file.path.clone(),
+                fault,
+            })?;
+        }
         put(input::FILES, json!(workspace.spec.files).to_string());
     }
     if let Some(config) = config {
@@ -327,6 +345,19 @@ mod tests {
         let inputs = gather(&t, None, None).unwrap();
         assert_eq!(inputs.files[input::PROMPT].len(), 200 * 1024);
         assert!(!inputs.fits_env(input::PROMPT));
+    }
+
+    #[test]
+    fn a_file_that_leaves_the_clone_is_refused_before_anything_runs() {
+        for path in ["../x", "/abs", "a\\b", ".", " "] {
+            let mut w = workspace("https://h/x");
+            w.spec.files = serde_json::from_value(json!([{"path": path, "content": ""}])).unwrap();
+            let error = gather(&task("t"), Some(&w), None).unwrap_err().to_string();
+            assert!(
+                error.contains("Workspace w") && error.contains(&format!("{path:?}")),
+                "{error}"
+            );
+        }
     }
 
     #[test]

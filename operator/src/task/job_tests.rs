@@ -209,6 +209,22 @@ fn a_workspace_is_prepared_by_an_init_container() {
 }
 
 #[test]
+fn a_branch_is_a_variable_and_nothing_else_and_needs_a_workspace_to_be_set_up() {
+    let mut t = task("t");
+    let branch = "x\"; touch /tmp/hacked #";
+    t.spec.branch = Some(branch.into());
+    let plan = built(&t, Some(&workspace("https://h/o/r")), None);
+    for container in [init(&plan), agent(&plan)] {
+        assert_eq!(value(container, "AXON_BRANCH"), branch);
+        let words = container.command.iter().chain(&container.args).flatten();
+        assert!(!words.into_iter().any(|word| word.contains("hacked")));
+    }
+    let alone = built(&t, None, None);
+    assert_eq!(pod_of(&alone).init_containers, None);
+    assert_eq!(value(agent(&alone), "AXON_BRANCH"), branch);
+}
+
+#[test]
 fn a_workspace_without_ref_and_secret_has_neither_variable() {
     let plan = built(&task("t"), Some(&workspace("https://github.com/o/r")), None);
     for name in [

@@ -1,0 +1,462 @@
+//! A graph as a tree with columns.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::graph::{Graph, Line, Mark, Node, Path};
+use crate::table::Table;
+use crate::tasks::Brief;
+use crate::{human, money};
+
+/// Chains that are spelled out below the tree; of more the stars alone have to tell.
+const MAX_LEGENDS: usize = 3;
+/// Tasks of a chain that are spelled out.
+const MAX_CHAIN: usize = 6;
+
+/// What to draw, and how.
+pub(super) struct Drawing<'a> {
+    pub(super) graph: &'a Graph<'a>,
+    pub(super) shown: &'a BTreeSet<usize>,
+    /// Nodes that were asked for by name.
+    pub(super) named: &'a BTreeSet<usize>,
+    /// Whether to tell namespaces.
+    pub(super) namespaces: bool,
+    pub(super) wide: bool,
+    /// Width of the terminal.
+    pub(super) width: Option<usize>,
+    pub(super) unicode: bool,
+    pub(super) colour: bool,
+    pub(super) now: Timestamp,
+}
+
+/// The pieces that trees are made of.
+struct Pieces {
+    more: &'static str,
+    last: &'static str,
+    through: &'static str,
+    again: &'static str,
+    cycle: &'static str,
+    arrow: &'static str,
+    cut: char,
+}
+
+const UNICODE: Pieces = Pieces {
+    more: "├─ ",
+    last: "└─ ",
+    through: "│  ",
+    again: "↑",
+    cycle: "↻",
+    arrow: " → ",
+    cut: '…',
+};
+const ASCII: Pieces = Pieces {
+    more: "|- ",
+    last: "`- ",
+    through: "|  ",
+    again: "^",
+    cycle: "@",
+    arrow: " > ",
+    cut: '~',
+};
+
+impl Drawing<'_> {
+    fn pieces(&self) -> &'static Pieces {
+        if self.unicode { &UNICODE } else { &ASCII }
+    }
+
+    /// Returns the whole text; empty when nothing is shown.
+    pub(super) fn text(&self) -> String {
+        let lines = self.graph.outline(self.shown);
+        if lines.is_empty() {
+            return String::new();
+        }
+        let paths = self.paths();
+        let stars: BTreeSet<usize> = paths.iter().flat_map(|p| p.nodes.iter().copied()).collect();
+        let header = self.header();
+        let mut table = Table::new(header.iter().map(|h| (*h).to_owned()).collect());
+        for line in &lines {
+            table.row("", self.row(line, &stars));
+        }
+        let mut widths = Vec::new();
+        if let Some(width) = self.width.filter(|_| !self.wide) {
+            // Names are cut last: they are typed again.
+            for soft in [&["BRANCH"][..], &["BRANCH", "NAME"]] {
+                let elastic: Vec<bool> = header.iter().map(|h| soft.contains(h)).collect();
+                table.fit(width, &elastic, &mut widths);
+            }
+        }
+        let mut drawn = table.lines(true, &mut widths);
+        if !self.unicode {
+            let ascii = |line: &String| line.replace(UNICODE.cut, &self.pieces().cut.to_string());
+            drawn = drawn.iter().map(ascii).collect();
+        }
+        if self.colour {
+            let rows = drawn.len();
+            let place = drawn.first().and_then(|head| head.find("PHASE"));
+            if let Some(place) = place {
+                let painted = drawn.into_iter().map(|line| paint(&line, place));
+                drawn = painted.collect();
+            }
+            debug_assert_eq!(rows, drawn.len());
+        }
+        drawn.extend(self.legend(&paths));
+        drawn.extend(self.cycles());
+        drawn.join("\n") + "\n"
+    }
+
+    fn header(&self) -> Vec<&'static str> {
+        let mut header = Vec::new();
+        if self.namespaces {
+            header.push("NAMESPACE");
+        }
+        header.extend(["NAME", "PHASE", "AGE", "RAN", "AGENT", "BRANCH", "PR", "COST"]);
+        if self.wide {
+            header.extend(["REASON", "MODEL", "WORKSPACE", "COMMIT"]);
+        }
+        header
+    }
+
+    fn row(&self, line: &Line, stars: &BTreeSet<usize>) -> Vec<String> {
+        let Some(node) = self.graph.nodes.get(line.node) else {
+            return Vec::new();
+        };
+        let mut cells = Vec::new();
+        if self.namespaces {
+            cells.push(node.namespace().to_owned());
+        }
+        cells.push(self.name(line, node, stars.contains(&line.node)));
+        cells.extend(match (line.mark, node) {
+            (Mark::Again, _) => vec!["(above)".to_owned()],
+            (Mark::Cycle, _) => vec!["(cycle)".to_owned()],
+            (_, Node::Task(task)) => self.task(task),
+            (_, Node::Missing { succeeded, .. }) => {
+                vec![if *succeeded { "Succeeded" } else { "Missing" }.to_owned()]
+            }
+            (_, Node::Spawner { object, .. }) => {
+                let phase = object.map(|o| o.status.phase.clone().unwrap_or_else(|| "New".to_owned()));
+                let age = object.and_then(|o| o.metadata.created());
+                vec![
+                    phase.unwrap_or_else(|| "Gone".to_owned()),
+                    age.map(|at| human::age(Some(at), self.now)).unwrap_or_default(),
+                    " ".to_owned(),
+                    " ".to_owned(),
+                    " ".to_owned(),
+                    " ".to_owned(),
+                    self.spent(line.node),
+                ]
+            }
+        });
+        // Not even a dash where a column does not apply.
+        cells.resize(self.header().len(), " ".to_owned());
+        cells
+    }
+
+    fn name(&self, line: &Line, node: &Node<'_>, star: bool) -> String {
+        let pieces = self.pieces();
+        let mut text = String::new();
+        if line.depth > line.trail.len() {
+            // Too deep to be drawn: how deep is said instead.
+            text += &format!("{}:", line.depth - line.trail.len());
+        }
+        for (level, more) in line.trail.iter().enumerate() {
+            let innermost = level + 1 == line.trail.len();
+            text += match (innermost, more) {
+                (true, true) => pieces.more,
+                (true, false) => pieces.last,
+                (false, true) => pieces.through,
+                (false, false) => "   ",
+            };
+        }
+        if matches!(node, Node::Spawner { .. }) {
+            text += "ts/";
+        }
+        text += &human::one_line(node.name());
+        match (line.mark, node) {
+            (Mark::Again, _) => text += &format!(" {}", pieces.again),
+            (Mark::Cycle, _) => text += &format!(" {}", pieces.cycle),
+            (_, Node::Missing { succeeded: true, .. }) => text += " (deleted)",
+            _ if star => text += " *",
+            _ => {}
+        }
+        if self.named.contains(&line.node) && line.mark == Mark::Whole {
+            text += " <";
+        }
+        text
+    }
+
+    fn task(&self, task: &Brief) -> Vec<String> {
+        let status = &task.status;
+        let phase = status.phase.map(|p| p.to_string());
+        let ran = task.run_seconds(self.now);
+        let result = |key: &str| {
+            status
+                .results
+                .get(key)
+                .map(|v| human::one_line(v))
+                .unwrap_or_default()
+        };
+        let pr = result("pr");
+        let cost = status.usage.as_ref().and_then(|usage| usage.cost_usd.as_deref());
+        let mut cells = vec![
+            phase.unwrap_or_else(|| "New".to_owned()),
+            human::age(task.metadata.created(), self.now),
+            ran.map(|s| human::duration(std::time::Duration::from_secs(s)))
+                .unwrap_or_default(),
+            human::one_line(&task.spec.agent),
+            human::one_line(task.branch()),
+            if self.wide { pr } else { number(&pr) },
+            cost.map(human::cost).unwrap_or_default(),
+        ];
+        if self.wide {
+            cells.extend([
+                status.reason.map(|r| r.to_string()).unwrap_or_default(),
+                task.spec.model.clone().unwrap_or_default(),
+                task.spec
+                    .workspace_ref
+                    .as_ref()
+                    .map(|w| w.name.clone())
+                    .unwrap_or_default(),
+                result("commit").chars().take(12).collect(),
+            ]);
+        }
+        cells
+    }
+
+    /// Returns what all Tasks of a spawner have cost, as far as that is known.
+    fn spent(&self, spawner: usize) -> String {
+        let Some(Node::Spawner { namespace, name, .. }) = self.graph.nodes.get(spawner) else {
+            return String::new();
+        };
+        let tasks = self.graph.nodes.iter().filter_map(Node::task);
+        let own = tasks.filter(|t| t.spawner() == Some(name) && t.metadata.namespace == *namespace);
+        let known = own.filter_map(|t| money::parse(t.status.usage.as_ref()?.cost_usd.as_ref()?));
+        let total = known.fold(None, |sum: Option<i64>, cost| {
+            Some(sum.unwrap_or_default().saturating_add(cost))
+        });
+        total.map(money::short).unwrap_or_default()
+    }
+
+    /// Returns the critical path of each pipeline that is more than one Task.
+    fn paths(&self) -> Vec<Path> {
+        let groups = self.graph.pipelines().into_iter();
+        let shown = groups.map(|g| g.intersection(self.shown).copied().collect::<BTreeSet<_>>());
+        let paths = shown
+            .filter(|group| group.len() > 1)
+            .map(|group| self.graph.critical(&group, self.now));
+        // Where nothing has run yet, nothing takes longest.
+        paths
+            .filter(|path| path.nodes.len() > 1 && path.seconds > 0)
+            .collect()
+    }
+
+    fn legend(&self, paths: &[Path]) -> Vec<String> {
+        if paths.is_empty() {
+            return Vec::new();
+        }
+        if paths.len() > MAX_LEGENDS {
+            return vec![String::new(), "* on the critical path of its pipeline".to_owned()];
+        }
+        let mut lines = vec![String::new()];
+        for path in paths {
+            let time = human::duration(std::time::Duration::from_secs(path.seconds));
+            let mut names: Vec<&str> = path
+                .nodes
+                .iter()
+                .filter_map(|n| self.graph.nodes.get(*n))
+                .map(Node::name)
+                .collect();
+            if names.len() > MAX_CHAIN {
+                let tail = names.split_off(names.len() - MAX_CHAIN / 2);
+                names.truncate(MAX_CHAIN / 2);
+                names.push(if self.unicode { "…" } else { "..." });
+                names.extend(tail);
+            }
+            let so_far = if path.nodes.iter().all(|n| self.has_ended(*n)) {
+                ""
+            } else {
+                " so far"
+            };
+            let chain = names.join(self.pieces().arrow);
+            lines.push(format!("* critical path, {time}{so_far}: {chain}"));
+        }
+        lines
+    }
+
+    fn has_ended(&self, node: usize) -> bool {
+        let task = self.graph.nodes.get(node).and_then(Node::task);
+        task.is_none_or(Brief::has_ended)
+    }
+
+    fn cycles(&self) -> Vec<String> {
+        let cycles = self.graph.cycles(self.shown);
+        let names = |cycle: &[usize]| {
+            let round = cycle.iter().chain(cycle.first());
+            let names: Vec<&str> = round
+                .filter_map(|n| self.graph.nodes.get(*n))
+                .map(Node::name)
+                .collect();
+            names.join(self.pieces().arrow)
+        };
+        let mut by_start: BTreeMap<usize, String> = BTreeMap::new();
+        for cycle in &cycles {
+            by_start.insert(cycle.first().copied().unwrap_or_default(), names(cycle));
+        }
+        by_start
+            .into_values()
+            .map(|round| format!("cycle, none of these can run: {round}"))
+            .collect()
+    }
+}
+
+/// Returns a pull request's number as `#12`; the URL itself if it has none.
+fn number(url: &str) -> String {
+    let last = url.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    if !last.is_empty() && last.chars().all(|c| c.is_ascii_digit()) {
+        format!("#{last}")
+    } else {
+        human::shortened(url, 24)
+    }
+}
+
+/// Colours the phase, which begins at the byte `place` of the header; names may have wider characters.
+fn paint(line: &str, place: usize) -> String {
+    let Some((start, _)) = line.char_indices().nth(place) else {
+        return line.to_owned();
+    };
+    let (head, rest) = line.split_at(start);
+    let end = rest.find(' ').unwrap_or(rest.len());
+    let (word, tail) = rest.split_at(end);
+    let code = match word {
+        "Succeeded" => "32",
+        "Failed" | "Missing" => "31",
+        "Running" => "36",
+        "Waiting" | "Pending" | "New" | "Suspended" => "33",
+        "(above)" | "(cycle)" | "Gone" => "2",
+        _ => return line.to_owned(),
+    };
+    format!("{head}\x1b[{code}m{word}\x1b[0m{tail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use axon_api::usage::Usage;
+
+    use super::*;
+    use crate::graph::Spawner;
+    use crate::graph::tests::{spawned, task};
+
+    fn drawn(tasks: &[Brief], spawners: &[Spawner], width: Option<usize>, unicode: bool) -> String {
+        let graph = Graph::new(tasks, spawners);
+        let shown = (0..graph.nodes.len()).collect();
+        let drawing = Drawing {
+            graph: &graph,
+            shown: &shown,
+            named: &BTreeSet::from([1]),
+            namespaces: false,
+            wide: false,
+            width,
+            unicode,
+            colour: false,
+            now: "2026-01-02T10:00:00Z".parse().unwrap(),
+        };
+        drawing.text()
+    }
+
+    fn rich() -> Vec<Brief> {
+        let mut scaffold = task("scaffold", &[], "Succeeded", 4);
+        scaffold.spec.branch = Some("feature/user-service-with-a-rather-long-name".into());
+        scaffold.status.results = BTreeMap::from([("pr".into(), "https://github.com/o/r/pull/12".into())]);
+        scaffold.status.usage = Some(Usage {
+            cost_usd: Some("0.4120".into()),
+            ..Usage::default()
+        });
+        vec![
+            spawned(scaffold, "fix-bugs"),
+            spawned(
+                task(
+                    "tests-of-the-user-service-with-a-long-name",
+                    &["scaffold"],
+                    "Running",
+                    1,
+                ),
+                "fix-bugs",
+            ),
+            spawned(task("docs", &["scaffold"], "Waiting", 0), "fix-bugs"),
+            spawned(
+                task(
+                    "merge",
+                    &["tests-of-the-user-service-with-a-long-name", "docs"],
+                    "Waiting",
+                    0,
+                ),
+                "fix-bugs",
+            ),
+            task("orphan", &["ghost"], "Waiting", 0),
+            task("one", &["two"], "Failed", 0),
+            task("two", &["one"], "Failed", 0),
+        ]
+    }
+
+    #[test]
+    fn a_tree_has_branches_references_and_a_critical_path() {
+        insta::assert_snapshot!(drawn(&rich(), &[], None, true));
+    }
+
+    #[test]
+    fn where_there_is_no_unicode_there_is_none() {
+        let text = drawn(&rich(), &[], Some(90), false);
+        assert!(text.is_ascii(), "{text}");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_hundred_columns_are_enough() {
+        for width in [80, 100] {
+            let text = drawn(&rich(), &[], Some(width), true);
+            let widest = text
+                .lines()
+                .filter(|l| !l.starts_with('*'))
+                .map(|l| l.chars().count())
+                .max();
+            assert!(widest.unwrap() <= width, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_very_deep_says_how_deep() {
+        let tasks: Vec<Brief> = (0..20)
+            .map(|i| {
+                let before = format!("t{:02}", i - 1);
+                let name = format!("t{i:02}");
+                match i {
+                    0 => task(&name, &[], "Waiting", 0),
+                    _ => task(&name, &[&before], "Waiting", 0),
+                }
+            })
+            .collect();
+        let text = drawn(&tasks, &[], Some(100), false);
+        let deepest = text.lines().find(|l| l.contains(" t19")).unwrap();
+        assert!(deepest.starts_with("9:   "), "{text}");
+    }
+
+    #[test]
+    fn pull_requests_are_numbers() {
+        for (url, text) in [
+            ("https://github.com/o/r/pull/77", "#77"),
+            ("https://gitlab.com/o/r/-/merge_requests/3/", "#3"),
+            ("", ""),
+        ] {
+            assert_eq!(number(url), text);
+        }
+    }
+
+    #[test]
+    fn only_the_phase_is_coloured() {
+        assert_eq!(
+            paint("├─ a   Failed   1s", 7),
+            "├─ a   \x1b[31mFailed\x1b[0m   1s"
+        );
+        assert_eq!(paint("* x", 7), "* x");
+    }
+}

@@ -1,0 +1,139 @@
+//! `why`: why a Task is where it is.
+
+use axon_api::{Task, Workspace};
+use clap::Parser;
+use jiff::Timestamp;
+
+use super::Globals;
+use crate::error::{Action, CliError, Kind as Failure, Result};
+use crate::kinds::{Kind, parse_named};
+use crate::output::{Notation, Ui};
+use crate::table::Table;
+use crate::why::{Answer, World, explain_spawner};
+
+const EXAMPLES: &str = "\
+The first line is the answer; below it stands what it rests on, causes below what they cause.
+
+Examples:
+  kubectl axon why merge
+  kubectl axon why taskspawner/fix-bugs
+  kubectl axon why merge -o json | jq -r .summary";
+
+/// Explains why a task waits, failed or goes on, and what to do
+#[derive(Parser, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The object: TASK, task/TASK or taskspawner/NAME
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// What to print: json or yaml
+    #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
+    pub output: Option<Notation>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Wrong usage, an object that does not exist, or whatever the cluster refuses.
+pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
+    let (kind, name) = parse_named(&args.name, &[Kind::Task, Kind::TaskSpawner]).map_err(CliError::usage)?;
+    let cluster = globals.cluster(ui).await?;
+    let flag = cluster.namespace_flag();
+    let now = Timestamp::now();
+    let answer = if kind == Kind::TaskSpawner {
+        let action = Action::new("get", kind.plural())
+            .named(&name)
+            .within(&cluster.namespace);
+        let api = cluster.dynamic(&kind.resource(), Some(&cluster.namespace));
+        let object = cluster.call(&action, api.get(&name)).await?;
+        let value = serde_json::to_value(object)
+            .map_err(|e| CliError::new(format!("cannot read the taskspawner: {e}")))?;
+        explain_spawner(&name, &value, &flag, now)
+    } else {
+        let (mut tasks, mut workspaces): (Vec<Task>, Vec<Workspace>) = (Vec::new(), Vec::new());
+        let (task_action, workspace_action) = (
+            Action::new("list", "tasks").within(&cluster.namespace),
+            Action::new("list", "workspaces").within(&cluster.namespace),
+        );
+        let (task_api, workspace_api) = (cluster.api::<Task>(), cluster.api::<Workspace>());
+        let listed = cluster.list_pages(&task_api, None, &task_action, |page| tasks.extend(page.items));
+        let places = cluster.list_pages(&workspace_api, None, &workspace_action, |page| {
+            workspaces.extend(page.items);
+        });
+        futures::try_join!(listed, places)?;
+        World::new(&tasks, &workspaces, &flag, now)
+            .explain(&name)
+            .ok_or_else(|| {
+                CliError::of(
+                    Failure::NotFound,
+                    format!("task {name:?} does not exist in namespace {}", cluster.namespace),
+                )
+                .hint(format!("see what there is: kubectl axon get tasks{flag}"))
+            })?
+    };
+    match args.output {
+        Some(notation) => ui.structured(&answer, notation),
+        None => ui.raw(ui.addressed(&text(&answer, ui.width())).as_bytes()),
+    }
+}
+
+fn text(answer: &Answer, width: Option<usize>) -> String {
+    let mut table = Table::new(Vec::from(["", "", "", ""].map(str::to_owned)));
+    for link in &answer.links {
+        let cells = [&link.object, &link.phase, &link.reason, &link.evidence];
+        table.row("", cells.map(Clone::clone).to_vec());
+    }
+    let mut widths = Vec::new();
+    if let Some(width) = width {
+        table.fit(width.saturating_sub(2), &[false, false, false, true], &mut widths);
+    }
+    let mut lines = wrapped(&answer.summary, width);
+    lines.push(String::new());
+    lines.extend(
+        table
+            .lines(false, &mut widths)
+            .iter()
+            .map(|line| format!("  {line}")),
+    );
+    lines.push(String::new());
+    lines.extend(answer.next.iter().map(|command| format!("next: {command}")));
+    let text = lines.join("\n");
+    text.trim_end().to_owned() + "\n"
+}
+
+/// Returns a sentence in lines of `width` characters.
+fn wrapped(sentence: &str, width: Option<usize>) -> Vec<String> {
+    let Some(width) = width else {
+        return vec![sentence.to_owned()];
+    };
+    let mut lines = vec![String::new()];
+    for word in sentence.split(' ') {
+        let Some(line) = lines.last_mut() else {
+            break;
+        };
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_are_wrapped_at_words() {
+        assert_eq!(wrapped("one two three", Some(8)), ["one two", "three"]);
+        assert_eq!(wrapped("one two three", None), ["one two three"]);
+        assert_eq!(
+            wrapped("longer-than-the-line x", Some(5)),
+            ["longer-than-the-line", "x"]
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! Each reason in words, and what to do about it.
+
+use axon_api::{Task, TaskPhase, TaskReason};
+use jiff::Timestamp;
+
+use crate::human;
+
+/// Returns what completes "NAME ...", and commands to type next.
+pub(super) fn words(
+    name: &str,
+    task: &Task,
+    phase: TaskPhase,
+    reason: Option<TaskReason>,
+    flag: &str,
+    now: Timestamp,
+) -> (String, Vec<String>) {
+    let status = task.status.clone().unwrap_or_default();
+    let logs = || format!("kubectl axon logs {name}{flag}");
+    let follow = || format!("kubectl axon logs {name} -f{flag}");
+    let retry = || format!("kubectl axon retry {name}{flag}");
+    let pod = || {
+        let pod = status.pod_name.clone().unwrap_or_default();
+        if pod.is_empty() {
+            format!("kubectl describe job {name}{flag}")
+        } else {
+            format!("kubectl describe pod {pod}{flag}")
+        }
+    };
+    let since = |time: Option<Timestamp>| human::age(time, now);
+    let started = status.start_time.as_ref().map(|time| time.0);
+    let ended = status.completion_time.as_ref().map(|time| time.0);
+    let workspace = task.spec.workspace_ref.as_ref().map(|r| r.name.as_str());
+    let config = task.spec.agent_config_ref.as_ref().map(|r| r.name.as_str());
+    let secret = task.spec.credentials.secret_ref.as_ref().map(|r| r.name.as_str());
+    let key = task.spec.agent.credential_variable(task.spec.credentials.kind);
+    let message = status.message.as_deref().map(human::joined).unwrap_or_default();
+    let because = |words: &str| {
+        if message.is_empty() {
+            format!("failed {} ago: {words}", since(ended))
+        } else {
+            format!(
+                "failed {} ago: {words}: {}",
+                since(ended),
+                human::gist(&message, 160)
+            )
+        }
+    };
+    use TaskReason as R;
+    match (phase, reason) {
+        (TaskPhase::Succeeded, _) => (format!("succeeded {} ago", since(ended)), vec![logs()]),
+        (TaskPhase::Failed, reason) => {
+            let (words, next) = match reason {
+                Some(R::AuthFailed) => (
+                    "the credential was refused",
+                    vec![
+                        format!("kubectl get secret {} -o yaml{flag}", secret.unwrap_or("NAME")),
+                        retry(),
+                    ],
+                ),
+                Some(R::RateLimited) => ("the model provider's rate limit was reached", vec![retry()]),
+                Some(R::OOMKilled) => (
+                    "the agent needed more memory than its limit",
+                    vec![format!("kubectl axon get task {name} -o yaml{flag}"), retry()],
+                ),
+                Some(R::Evicted) => ("its pod was evicted too often", vec![retry()]),
+                Some(R::DeadlineExceeded) => ("it took longer than its timeout", vec![logs(), retry()]),
+                Some(R::ImagePull) => (
+                    "an image can't be pulled",
+                    vec![retry(), "kubectl axon doctor".into()],
+                ),
+                Some(R::CloneFailed) => (
+                    "the repository could not be cloned, or the branch not be set up",
+                    vec![
+                        format!("kubectl axon logs {name} -c workspace{flag}"),
+                        format!(
+                            "kubectl axon get workspace {} -o yaml{flag}",
+                            workspace.unwrap_or("NAME")
+                        ),
+                        retry(),
+                    ],
+                ),
+                Some(R::InvalidConfig) => (
+                    "it can't run as it is written",
+                    vec![format!("kubectl axon get task {name} -o yaml{flag}")],
+                ),
+                Some(R::DependencyCycle) => (
+                    "it depends on itself",
+                    vec![
+                        format!("kubectl axon tree {name}{flag}"),
+                        format!("kubectl axon delete task {name}{flag}"),
+                    ],
+                ),
+                Some(R::PodLost) => ("its pod, node or job vanished", vec![retry()]),
+                Some(R::Stopped) => ("it was stopped on request", vec![retry()]),
+                Some(R::Stalled) => ("its agent was silent for too long", vec![logs(), retry()]),
+                _ => ("its agent failed", vec![logs(), retry()]),
+            };
+            (because(words), next)
+        }
+        (TaskPhase::Running, Some(R::Stopping)) => ("is being stopped".to_owned(), vec![follow()]),
+        (TaskPhase::Running, _) => (format!("has run for {}", since(started)), vec![follow()]),
+        (_, Some(R::WorkspaceNotFound)) => {
+            let workspace = workspace.unwrap_or("NAME");
+            (
+                format!("waits for workspace {workspace}, which does not exist"),
+                vec![format!(
+                    "kubectl axon create workspace {workspace} --repo URL{flag}"
+                )],
+            )
+        }
+        (_, Some(R::AgentConfigNotFound)) => {
+            let config = config.unwrap_or("NAME");
+            (
+                format!("waits for agentconfig {config}, which does not exist"),
+                vec![format!(
+                    "kubectl axon create agentconfig {config} --agents-md @AGENTS.md{flag}"
+                )],
+            )
+        }
+        (_, Some(R::SecretNotFound)) => (
+            format!("can't start: {message}"),
+            vec![format!(
+                "kubectl create secret generic {} --from-literal={}=VALUE{flag}",
+                secret.unwrap_or("NAME"),
+                key.unwrap_or("KEY")
+            )],
+        ),
+        (_, Some(R::PodRefused)) => (
+            format!("can't have its pod for now: {message}"),
+            vec![
+                format!("kubectl describe resourcequota{flag}"),
+                format!("kubectl describe job {name}{flag}"),
+            ],
+        ),
+        (_, Some(R::Unschedulable)) => (format!("has no node to run on: {message}"), vec![pod()]),
+        (_, Some(R::ImagePull)) => (format!("can't get its image: {message}"), vec![pod()]),
+        (_, Some(R::Cloning)) => (
+            "is cloning its repository".to_owned(),
+            vec![format!("kubectl axon logs {name} -c workspace{flag}")],
+        ),
+        (_, Some(R::Starting)) => ("is starting: its pod is being prepared".to_owned(), vec![pod()]),
+        (_, Some(R::Retrying)) => (format!("is about to run again: {message}"), vec![logs()]),
+        (phase, _) => (
+            if message.is_empty() {
+                format!("is {phase}")
+            } else {
+                format!("is {phase}: {message}")
+            },
+            vec![pod()],
+        ),
+    }
+}

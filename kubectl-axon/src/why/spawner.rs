@@ -1,0 +1,115 @@
+//! Why a TaskSpawner makes no Tasks, or does.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{Answer, Link};
+use crate::human;
+
+/// Explains a TaskSpawner from its spec, its counts and its conditions.
+#[must_use]
+pub fn explain_spawner(name: &str, object: &Value, flag: &str, now: Timestamp) -> Answer {
+    let text = |pointer: &str| {
+        let value = object.pointer(pointer).and_then(Value::as_str);
+        value.map(human::joined).filter(|t| !t.is_empty())
+    };
+    let number = |pointer: &str| {
+        object
+            .pointer(pointer)
+            .and_then(Value::as_i64)
+            .unwrap_or_default()
+    };
+    let (active, created) = (number("/status/activeTasks"), number("/status/totalTasksCreated"));
+    let (most_active, most_ever) = (number("/spec/maxConcurrency"), number("/spec/maxTotalTasks"));
+    let polled = text("/status/lastDiscoveryTime").and_then(|t| t.parse().ok());
+    let faults = faults(object);
+    let (clause, next) = if object.pointer("/spec/suspend") == Some(&Value::Bool(true)) {
+        (
+            "is suspended".to_owned(),
+            vec![format!("kubectl axon resume taskspawner {name}{flag}")],
+        )
+    } else if let Some((kind, message)) = faults.first() {
+        (
+            format!("has a problem ({kind}): {message}"),
+            vec![format!("kubectl axon describe taskspawner {name}{flag}")],
+        )
+    } else if most_ever > 0 && created >= most_ever {
+        (
+            format!("has made all of the {most_ever} tasks that maxTotalTasks allows"),
+            vec![format!("kubectl edit taskspawner {name}{flag}")],
+        )
+    } else if most_active > 0 && active >= most_active {
+        (
+            format!("makes no more tasks while {active} are active: maxConcurrency is {most_active}"),
+            vec![format!("kubectl axon tree taskspawner/{name}{flag}")],
+        )
+    } else if text("/status/phase").is_none() {
+        (
+            "has not been taken up by an operator yet".to_owned(),
+            vec!["kubectl axon doctor".to_owned()],
+        )
+    } else {
+        let when = polled
+            .map(|at: Timestamp| format!(", and looked for work {} ago", human::age(Some(at), now)))
+            .unwrap_or_default();
+        (
+            format!("is at work{when}"),
+            vec![format!("kubectl axon tree taskspawner/{name}{flag}")],
+        )
+    };
+    let mut evidence = vec![
+        format!("discovered {}", number("/status/totalDiscovered")),
+        format!("created {created}"),
+        format!("active {active}"),
+    ];
+    evidence.extend(text("/status/message"));
+    let own = Link {
+        object: format!("taskspawner/{name}"),
+        phase: text("/status/phase").unwrap_or_else(|| "New".to_owned()),
+        reason: String::new(),
+        evidence: evidence.join("; "),
+    };
+    let conditions = conditions(object).map(|condition| {
+        let part = |key: &str| {
+            let value = condition.get(key).and_then(Value::as_str).unwrap_or_default();
+            human::joined(value)
+        };
+        Link {
+            object: format!("condition {}", part("type")),
+            phase: part("status"),
+            reason: part("reason"),
+            evidence: part("message"),
+        }
+    });
+    Answer {
+        summary: format!("{name} {clause}."),
+        links: std::iter::once(own).chain(conditions).collect(),
+        next,
+    }
+}
+
+fn conditions(object: &Value) -> impl Iterator<Item = &Value> {
+    let all = object.pointer("/status/conditions").and_then(Value::as_array);
+    all.into_iter().flatten()
+}
+
+/// Returns type and message of the conditions that tell of a problem.
+fn faults(object: &Value) -> Vec<(String, String)> {
+    let text = |condition: &Value, key: &str| {
+        let value = condition.get(key).and_then(Value::as_str).unwrap_or_default();
+        human::joined(value)
+    };
+    conditions(object)
+        .filter(|condition| {
+            let bad_when = match text(condition, "type").as_str() {
+                // Where True is good, False is bad.
+                "Ready" | "Available" | "Healthy" | "Discovered" => "False",
+                "Stalled" | "Degraded" | "Failed" | "DiscoveryError" | "RateLimited" => "True",
+                _ => return false,
+            };
+            let quiet = matches!(text(condition, "reason").as_str(), "Suspended" | "Pending");
+            text(condition, "status") == bad_when && !quiet
+        })
+        .map(|condition| (text(condition, "type"), text(condition, "message")))
+        .collect()
+}

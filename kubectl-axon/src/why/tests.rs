@@ -1,0 +1,190 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn task(name: &str, spec: &Value, status: &Value) -> Task {
+    let mut full = json!({"type": "claude-code", "prompt": "p", "credentials": {"type": "none"}});
+    for (key, value) in spec.as_object().unwrap() {
+        full[key] = value.clone();
+    }
+    serde_json::from_value(json!({
+        "apiVersion": "axon.io/v1alpha1", "kind": "Task",
+        "metadata": {"name": name, "namespace": "d", "creationTimestamp": "2026-01-02T09:00:00Z"},
+        "spec": full, "status": status,
+    }))
+    .unwrap()
+}
+
+fn now() -> Timestamp {
+    "2026-01-02T10:00:00Z".parse().unwrap()
+}
+
+fn answer(tasks: &[Task], name: &str) -> Answer {
+    World::new(tasks, &[], "", now()).explain(name).unwrap()
+}
+
+fn shown(answer: &Answer) -> String {
+    let links = answer
+        .links
+        .iter()
+        .map(|l| format!("  {} | {} | {} | {}\n", l.object, l.phase, l.reason, l.evidence));
+    format!(
+        "{}\n{}next: {}",
+        answer.summary,
+        links.collect::<String>(),
+        answer.next.join(" / ")
+    )
+}
+
+fn waits() -> Value {
+    json!({"phase": "Waiting", "reason": "WaitingForDependencies"})
+}
+
+#[test]
+fn a_chain_leads_to_who_holds_the_branch() {
+    let tasks = [
+        task("merge", &json!({"dependsOn": ["done", "tests"]}), &waits()),
+        task("done", &json!({}), &json!({"phase": "Succeeded"})),
+        task(
+            "tests",
+            &json!({"branch": "b"}),
+            &json!({"phase": "Waiting", "reason": "WaitingForBranch", "message": "waits for branch b, which Task scaffold works on"}),
+        ),
+        task(
+            "scaffold",
+            &json!({"branch": "b"}),
+            &json!({"phase": "Running", "reason": "AgentRunning", "jobName": "scaffold", "podName": "scaffold-x",
+                "startTime": "2026-01-02T09:48:00Z"}),
+        ),
+    ];
+    insta::assert_snapshot!(shown(&answer(&tasks, "merge")), @r"
+    merge waits for tests, which waits for branch b, held by scaffold for 12m, which has run for 12m.
+      task/merge | Waiting | WaitingForDependencies | created 60m ago
+      task/tests | Waiting | WaitingForBranch | waits for branch b, which Task scaffold works on; created 60m ago
+      task/scaffold | Running | AgentRunning | started 12m ago; pod scaffold-x
+    next: kubectl axon logs scaffold -f
+    ");
+}
+
+#[test]
+fn failures_lead_to_the_first_one() {
+    let tasks = [
+        task(
+            "c",
+            &json!({"dependsOn": ["b"]}),
+            &json!({"phase": "Failed", "reason": "DependencyFailed"}),
+        ),
+        task(
+            "b",
+            &json!({"dependsOn": ["a"]}),
+            &json!({"phase": "Failed", "reason": "DependencyFailed"}),
+        ),
+        task(
+            "a",
+            &json!({"workspaceRef": {"name": "w"}}),
+            &json!({"phase": "Failed", "reason": "CloneFailed", "message": "repository\nnot found",
+                "completionTime": "2026-01-02T09:55:00Z"}),
+        ),
+    ];
+    let answer = answer(&tasks, "c");
+    assert_eq!(
+        answer.summary,
+        "c failed because it depends on b, which failed because it depends on a, which failed 5m ago: the repository \
+         could not be cloned, or the branch not be set up: repository; not found."
+    );
+    assert_eq!(
+        answer.next,
+        [
+            "kubectl axon logs a -c workspace",
+            "kubectl axon get workspace w -o yaml",
+            "kubectl axon retry a"
+        ]
+    );
+}
+
+#[test]
+fn what_does_not_move_by_itself_is_named_first() {
+    let tasks = [
+        task("m", &json!({"dependsOn": ["runs", "ghost", "fresh"]}), &waits()),
+        task("runs", &json!({}), &json!({"phase": "Running"})),
+        task("fresh", &json!({}), &json!({})),
+    ];
+    let answer = answer(&tasks, "m");
+    assert_eq!(
+        answer.summary,
+        "m waits for ghost (and 2 others), which does not exist."
+    );
+    assert_eq!(answer.next, ["kubectl axon run --name ghost -p PROMPT"]);
+    assert_eq!(answer.links.len(), 4);
+}
+
+#[test]
+fn the_queue_of_a_branch_is_counted() {
+    let queued = json!({"phase": "Waiting", "reason": "WaitingForBranch"});
+    let tasks: Vec<Task> = ["a", "b", "c"]
+        .iter()
+        .map(|name| task(name, &json!({"branch": "x"}), &queued))
+        .collect();
+    let third = answer(&tasks, "c").summary;
+    assert_eq!(
+        third,
+        "c waits for branch x as number 3 in its queue, behind a, b, which waited for branch x, which is free by now, \
+         and starts soon."
+    );
+}
+
+#[test]
+fn a_circle_of_waiting_ends() {
+    let tasks = [
+        task("a", &json!({"dependsOn": ["b"]}), &waits()),
+        task("b", &json!({"dependsOn": ["a"]}), &waits()),
+    ];
+    assert_eq!(
+        answer(&tasks, "a").summary,
+        "a waits for b, which waits for a: a circle."
+    );
+}
+
+#[test]
+fn every_reason_has_words_and_a_next_step() {
+    use strum::IntoEnumIterator as _;
+    for phase in TaskPhase::iter() {
+        for reason in TaskReason::iter() {
+            let spec = json!({"branch": "b", "dependsOn": ["x"]});
+            let status = json!({"phase": phase, "reason": reason, "message": "m"});
+            let tasks = [task("t", &spec, &status)];
+            let answer = answer(&tasks, "t");
+            assert!(answer.summary.len() > "t .".len(), "{phase} {reason}");
+            let soon = answer.summary.contains("soon") || answer.summary.contains("deleted by now");
+            assert!(
+                !answer.next.is_empty() || soon,
+                "{phase} {reason}: {}",
+                answer.summary
+            );
+        }
+    }
+}
+
+#[test]
+fn spawners_say_what_stops_them() {
+    let of = |object: Value| explain_spawner("s", &object, "", now());
+    let suspended = of(json!({"spec": {"suspend": true}, "status": {"phase": "Suspended"}}));
+    assert_eq!(suspended.summary, "s is suspended.");
+    assert_eq!(suspended.next, ["kubectl axon resume taskspawner s"]);
+    let broken = of(json!({"spec": {}, "status": {"phase": "Running", "conditions": [
+        {"type": "Ready", "status": "False", "reason": "DiscoveryError", "message": "GitHub says 401"}]}}));
+    assert_eq!(broken.summary, "s has a problem (Ready): GitHub says 401.");
+    assert_eq!(broken.links.len(), 2);
+    let full =
+        of(json!({"spec": {"maxTotalTasks": 3}, "status": {"phase": "Running", "totalTasksCreated": 3}}));
+    assert_eq!(
+        full.summary,
+        "s has made all of the 3 tasks that maxTotalTasks allows."
+    );
+    let busy = of(json!({"spec": {"maxConcurrency": 2}, "status": {"phase": "Running", "activeTasks": 2}}));
+    assert!(busy.summary.contains("maxConcurrency is 2"));
+    let fine =
+        of(json!({"spec": {}, "status": {"phase": "Running", "lastDiscoveryTime": "2026-01-02T09:58:00Z"}}));
+    assert_eq!(fine.summary, "s is at work, and looked for work 2m ago.");
+    assert!(of(json!({"spec": {}})).summary.contains("not been taken up"));
+}
