@@ -136,11 +136,19 @@ mod tests {
     fn answers_together_bound_the_time_closely() {
         // The server's clock shows 12:00:00.7 at the first moment.
         let mut bounds = sample(0, 10, "2026-01-01T12:00:00Z");
-        for (sent, date) in [(200, "2026-01-01T12:00:00Z"), (350, "2026-01-01T12:00:01Z"), (1250, "2026-01-01T12:00:01Z")] {
+        for (sent, date) in [
+            (200, "2026-01-01T12:00:00Z"),
+            (350, "2026-01-01T12:00:01Z"),
+            (1250, "2026-01-01T12:00:01Z"),
+        ] {
             bounds = bounds.and(sample(sent, sent + 10, date));
         }
-        assert!(bounds.low >= time("2026-01-01T12:00:00.63Z") && bounds.low <= time("2026-01-01T12:00:00.7Z"));
-        assert!(bounds.high >= time("2026-01-01T12:00:00.7Z") && bounds.high <= time("2026-01-01T12:00:00.76Z"));
+        assert!(
+            bounds.low >= time("2026-01-01T12:00:00.63Z") && bounds.low <= time("2026-01-01T12:00:00.7Z")
+        );
+        assert!(
+            bounds.high >= time("2026-01-01T12:00:00.7Z") && bounds.high <= time("2026-01-01T12:00:00.76Z")
+        );
     }
 
     #[test]

@@ -100,7 +100,13 @@ impl Sightings {
             let known = self.0.get(holder).is_some_and(|s| s.version == *version);
             if !known {
                 let version = version.clone();
-                self.0.insert(holder.clone(), Sighting { version, changed: now });
+                self.0.insert(
+                    holder.clone(),
+                    Sighting {
+                        version,
+                        changed: now,
+                    },
+                );
             }
         }
         let live = self.0.iter().filter(|(_, s)| now < s.changed + ttl);
@@ -177,7 +183,9 @@ impl Member {
         let (api, lease, params) = (self.api(), self.lease(), DeleteParams::default());
         match timeout(self.timing.call_limit, api.delete(&lease, &params)).await {
             Ok(Ok(_)) => tracing::info!("left"),
-            Ok(Err(error)) => tracing::warn!(%error, "failed to remove this replica's lease: it runs out by itself"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "failed to remove this replica's lease: it runs out by itself");
+            }
             Err(_) => tracing::warn!("failed to remove this replica's lease in time: it runs out by itself"),
         }
     }
@@ -205,7 +213,9 @@ impl Member {
             "spec": spec,
         });
         let params = PatchParams::apply(labels::MANAGER).force();
-        let request = self.request().patch(&self.lease(), &params, &Patch::Apply(&lease))?;
+        let request = self
+            .request()
+            .patch(&self.lease(), &params, &Patch::Apply(&lease))?;
         self.send(request).await.map(|_| ())
     }
 
@@ -236,13 +246,17 @@ impl Member {
             }
             Ok(body.to_vec())
         };
-        timeout(self.timing.call_limit, call).await.map_err(|_| MemberError::Timeout)?
+        timeout(self.timing.call_limit, call)
+            .await
+            .map_err(|_| MemberError::Timeout)?
     }
 
     /// Removes the Leases of members that have been gone for long.
     async fn forget(&self, leases: &[Lease], sightings: &Sightings, now: Instant) {
         for lease in leases {
-            let Some((holder, version)) = sighting(lease) else { continue };
+            let Some((holder, version)) = sighting(lease) else {
+                continue;
+            };
             if holder == self.me || sightings.unchanged_for(&holder, now) < self.timing.forgotten() {
                 continue;
             }
@@ -304,7 +318,9 @@ mod tests {
     const TTL: Duration = Duration::from_secs(10);
 
     fn leases(all: &[(&str, &str)]) -> Vec<(String, String)> {
-        all.iter().map(|(h, v)| ((*h).to_owned(), (*v).to_owned())).collect()
+        all.iter()
+            .map(|(h, v)| ((*h).to_owned(), (*v).to_owned()))
+            .collect()
     }
 
     fn names(live: &BTreeSet<String>) -> Vec<&str> {

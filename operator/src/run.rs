@@ -137,7 +137,10 @@ async fn spawners(
 async fn count_members(mut members: watch::Receiver<Option<Membership>>, metrics: Metrics) {
     loop {
         let live = members.borrow_and_update().as_ref().map_or(0, |m| m.live.len());
-        metrics.spawners.members.set(i64::try_from(live).unwrap_or_default());
+        metrics
+            .spawners
+            .members
+            .set(i64::try_from(live).unwrap_or_default());
         if members.changed().await.is_err() {
             return std::future::pending().await;
         }

@@ -45,9 +45,14 @@ mod tests {
         let members: BTreeSet<String> = (0..3).map(|i| format!("axon-operator-{i}")).collect();
         let mut shares: BTreeMap<&str, usize> = BTreeMap::new();
         for i in 0..3000 {
-            *shares.entry(owner(&format!("uid-{i}"), &members).unwrap()).or_default() += 1;
+            *shares
+                .entry(owner(&format!("uid-{i}"), &members).unwrap())
+                .or_default() += 1;
         }
-        assert!(shares.values().all(|share| (850..1150).contains(share)), "{shares:?}");
+        assert!(
+            shares.values().all(|share| (850..1150).contains(share)),
+            "{shares:?}"
+        );
     }
 
     proptest! {

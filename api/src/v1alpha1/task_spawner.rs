@@ -35,8 +35,18 @@ use crate::agents::AgentType;
     printcolumn(json_path = ".status.totalDiscovered", name = "Discovered", type_ = "integer"),
     printcolumn(json_path = ".status.totalTasksCreated", name = "Tasks", type_ = "integer"),
     printcolumn(json_path = ".status.source", name = "Source", type_ = "string", priority = 1),
-    printcolumn(json_path = ".status.lastRunTime", name = "Last Run", type_ = "date", priority = 1),
-    printcolumn(json_path = ".status.nextRunTime", name = "Next Run", type_ = "string", priority = 1),
+    printcolumn(
+        json_path = ".status.lastRunTime",
+        name = "Last Run",
+        type_ = "date",
+        priority = 1
+    ),
+    printcolumn(
+        json_path = ".status.nextRunTime",
+        name = "Next Run",
+        type_ = "string",
+        priority = 1
+    ),
     printcolumn(json_path = ".status.runner", name = "Runner", type_ = "string", priority = 1),
     printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
 )]

@@ -41,11 +41,19 @@ const RETRY: Duration = Duration::from_secs(15);
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// Runs the spawners until the returned future is dropped. `build` makes the context around the stores.
-pub async fn run(members: watch::Receiver<Option<Membership>>, client: kube::Client, build: impl FnOnce(Stores) -> Context) {
+pub async fn run(
+    members: watch::Receiver<Option<Membership>>,
+    client: kube::Client,
+    build: impl FnOnce(Stores) -> Context,
+) {
     let (spawners, spawner_writer) = store::store();
     let (tasks, task_writer) = store::store();
     let (workspaces, workspace_writer) = store::store();
-    let stores = Stores { spawners, tasks, workspaces };
+    let stores = Stores {
+        spawners,
+        tasks,
+        workspaces,
+    };
     let context = Arc::new(build(stores.clone()));
     let changes = stream::unfold(members, |mut members| async move {
         members.changed().await.ok()?;
@@ -58,7 +66,10 @@ pub async fn run(members: watch::Receiver<Option<Membership>>, client: kube::Cli
         let stores = stores.clone();
         async move {
             // An error means that the writer is gone, so that everything is ending anyway.
-            let _ = tokio::join!(stores.tasks.wait_until_ready(), stores.workspaces.wait_until_ready());
+            let _ = tokio::join!(
+                stores.tasks.wait_until_ready(),
+                stores.workspaces.wait_until_ready()
+            );
             filled.send_replace(true);
             std::future::pending::<()>().await;
         }
@@ -71,7 +82,9 @@ pub async fn run(members: watch::Receiver<Option<Membership>>, client: kube::Cli
     });
     let controller = Controller::for_stream(spawner_stream, stores.spawners.clone())
         .with_config(Config::default().concurrency(CONCURRENCY))
-        .watches_stream(watch_tasks(client.clone(), task_writer), move |task| of_task.spawner_of(&task))
+        .watches_stream(watch_tasks(client.clone(), task_writer), move |task| {
+            of_task.spawner_of(&task)
+        })
         .watches_stream(watch_custom(client, workspace_writer, |_| {}), move |workspace| {
             of_workspace.spawners_naming(&workspace)
         })
@@ -90,7 +103,8 @@ pub async fn run(members: watch::Receiver<Option<Membership>>, client: kube::Cli
         )
         .for_each(|result| async {
             match result {
-                Ok(_) | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
+                Ok(_)
+                | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
                 Err(error) => tracing::warn!(%error, "a watch is broken and is set up again"),
             }
         });
@@ -123,7 +137,10 @@ async fn reconcile(spawner: Arc<TaskSpawner>, context: Arc<Context>) -> Result<A
 async fn look(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) -> Result<Duration, ShellError> {
     if memory.generation != spawner.metadata.generation {
         let taken_over = memory.generation.is_none()
-            && spawner.status.as_ref().is_some_and(|s| s.observed_generation == spawner.metadata.generation);
+            && spawner
+                .status
+                .as_ref()
+                .is_some_and(|s| s.observed_generation == spawner.metadata.generation);
         memory.generation = spawner.metadata.generation;
         memory.outcome = None;
         memory.blocked.clear();
@@ -169,7 +186,9 @@ async fn publish(
     outcome: Outcome,
 ) -> Result<(), ShellError> {
     let tasks = context.stores.tasks_of(spawner);
-    let published = context.publish(spawner.status.as_ref(), spawner, &tasks, &outcome).await;
+    let published = context
+        .publish(spawner.status.as_ref(), spawner, &tasks, &outcome)
+        .await;
     memory.active = tasks.iter().filter(|t| !t.ended).count();
     memory.outcome = Some(outcome);
     published
@@ -181,7 +200,9 @@ async fn look_at_github(
     memory: &mut Memory,
     templates: &Templates,
 ) -> Result<Duration, ShellError> {
-    let Some(spec) = &spawner.spec.when.github_issues else { return Ok(LONGEST) };
+    let Some(spec) = &spawner.spec.when.github_issues else {
+        return Ok(LONGEST);
+    };
     let interval = interval(spawner);
     let now = Instant::now();
     let suspended = spawner.spec.suspend;
@@ -198,7 +219,11 @@ async fn look_at_github(
         if let Some(outcome) = memory.outcome.clone() {
             publish(spawner, context, memory, outcome).await?;
         }
-        return Ok(until(memory.next_poll, now, suspended && memory.outcome.is_some()));
+        return Ok(until(
+            memory.next_poll,
+            now,
+            suspended && memory.outcome.is_some(),
+        ));
     }
     memory.workspace = workspace;
     let (found, mut outcome, pause) = Box::pin(context.poll(spawner, spec, memory, interval)).await;
@@ -238,7 +263,9 @@ async fn spawn(
     let ledger = Ledger::of(&done.live.status.clone().unwrap_or_default());
     memory.active = super::plan::active(&done.tasks, &ledger);
     memory.outcome = Some(outcome.clone());
-    context.publish(spawner.status.as_ref(), &done.live, &done.tasks, outcome).await
+    context
+        .publish(spawner.status.as_ref(), &done.live, &done.tasks, outcome)
+        .await
 }
 
 /// What changes when the Workspace is made, edited or deleted.
@@ -250,13 +277,18 @@ fn workspace_version(spawner: &TaskSpawner, context: &Context) -> Option<String>
 
 /// A Task has ended, and items wait for room: they need not wait for the next poll.
 fn refill(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) {
-    let waits = memory.outcome.as_ref().is_some_and(|o| !o.waiting.is_empty() && o.source_fault.is_none());
+    let waits = memory
+        .outcome
+        .as_ref()
+        .is_some_and(|o| !o.waiting.is_empty() && o.source_fault.is_none());
     let tasks = context.stores.tasks_of(spawner);
     let active = tasks.iter().filter(|t| !t.ended).count();
     let ledger = Ledger::of(&spawner.status.clone().unwrap_or_default());
     let free = room(&tasks, &ledger, Limits::of(&spawner.spec)).free;
     if waits && active < memory.active && free > 0 {
-        let at = memory.last_poll.map_or_else(Instant::now, |last| last + REFILL_PAUSE);
+        let at = memory
+            .last_poll
+            .map_or_else(Instant::now, |last| last + REFILL_PAUSE);
         memory.next_poll = memory.next_poll.map(|next| next.min(at));
         memory.refill = Some(Instant::now());
     }
@@ -269,20 +301,28 @@ async fn look_at_clock(
     memory: &mut Memory,
     templates: &Templates,
 ) -> Result<Duration, ShellError> {
-    let Some(spec) = &spawner.spec.when.cron else { return Ok(LONGEST) };
+    let Some(spec) = &spawner.spec.when.cron else {
+        return Ok(LONGEST);
+    };
     let status = spawner.status.clone().unwrap_or_default();
     let source = Some(format!("cron {}", spec.schedule));
     let look = match cron::look(spawner, spec, &status, context.clock.now()) {
         Ok(look) => look,
         Err(fault) => {
-            let outcome = Outcome { source, source_fault: Some(fault), ..Outcome::default() };
+            let outcome = Outcome {
+                source,
+                source_fault: Some(fault),
+                ..Outcome::default()
+            };
             publish(spawner, context, memory, outcome).await?;
             return Ok(LONGEST);
         }
     };
     let mut outcome = Outcome {
         source,
-        discovered: Some(usize::from(look.due.run.is_some() || status.last_run_time.is_some())),
+        discovered: Some(usize::from(
+            look.due.run.is_some() || status.last_run_time.is_some(),
+        )),
         next_run: look.due.next,
         ..Outcome::default()
     };
@@ -315,15 +355,28 @@ async fn look_at_clock(
         }
         let mut begun = spawner.clone();
         look.begin(begun.status.get_or_insert_default());
-        let published = context.publish(spawner.status.as_ref(), &begun, &tasks, &outcome).await;
+        let published = context
+            .publish(spawner.status.as_ref(), &begun, &tasks, &outcome)
+            .await;
         memory.outcome = Some(outcome);
         published?;
     }
     let now = context.clock.now();
-    let to_tick = look.due.next.map(|next| Duration::try_from(next.duration_since(now)).unwrap_or_default());
+    let to_tick = look
+        .due
+        .next
+        .map(|next| Duration::try_from(next.duration_since(now)).unwrap_or_default());
     // The server's time is known better and better: the last second before a run is looked at again.
-    let to_tick = to_tick.map(|wait| if wait > Duration::from_millis(1500) { wait - Duration::from_secs(1) } else { wait });
-    let retry = memory.next_poll.map(|at| at.saturating_duration_since(Instant::now()));
+    let to_tick = to_tick.map(|wait| {
+        if wait > Duration::from_millis(1500) {
+            wait - Duration::from_secs(1)
+        } else {
+            wait
+        }
+    });
+    let retry = memory
+        .next_poll
+        .map(|at| at.saturating_duration_since(Instant::now()));
     Ok(to_tick.into_iter().chain(retry).min().unwrap_or(LONGEST))
 }
 

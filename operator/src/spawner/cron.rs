@@ -58,7 +58,11 @@ pub fn look(
     status: &TaskSpawnerStatus,
     now: Timestamp,
 ) -> Result<Look, Fault> {
-    let invalid = |reason, message| Fault { reason, message, transient: false };
+    let invalid = |reason, message| Fault {
+        reason,
+        message,
+        transient: false,
+    };
     let parsed = Schedule::parse(&cron.schedule, cron.time_zone.as_deref())
         .map_err(|error| invalid("InvalidSchedule", format!("when.cron: {error}")))?;
     let schedule = match &cron.time_zone {
@@ -76,10 +80,17 @@ pub fn look(
     };
     let due = due(&parsed, handled, now);
     if due.run.is_none() && due.next.is_none() {
-        let message = format!("when.cron.schedule {:?} has no run within five years", cron.schedule);
+        let message = format!(
+            "when.cron.schedule {:?} has no run within five years",
+            cron.schedule
+        );
         return Err(invalid("NeverRuns", message));
     }
-    Ok(Look { handled, schedule, due })
+    Ok(Look {
+        handled,
+        schedule,
+        due,
+    })
 }
 
 #[cfg(test)]
@@ -100,23 +111,34 @@ mod tests {
         let hourly = spawner("c", "0 * * * *");
         let mut status = TaskSpawnerStatus::default();
         let first = looked(&hourly, &status, "2026-01-01T00:30:00Z").unwrap();
-        assert_eq!((first.due.run, first.due.next), (None, Some(at("2026-01-01T01:00:00Z"))));
+        assert_eq!(
+            (first.due.run, first.due.next),
+            (None, Some(at("2026-01-01T01:00:00Z")))
+        );
         first.begin(&mut status);
         let due = looked(&hourly, &status, "2026-01-01T01:00:07Z").unwrap();
         assert_eq!(due.due.run, Some(at("2026-01-01T01:00:00Z")));
         due.finish(&mut status, Some(1), at("2026-01-01T01:00:07Z"));
         assert_eq!(status.handled_until, Some(Time(at("2026-01-01T01:00:00Z"))));
-        assert_eq!(looked(&hourly, &status, "2026-01-01T01:00:08Z").unwrap().due.run, None);
+        assert_eq!(
+            looked(&hourly, &status, "2026-01-01T01:00:08Z").unwrap().due.run,
+            None
+        );
     }
 
     #[test]
     fn an_edit_of_the_schedule_or_zone_makes_up_for_nothing() {
         let mut edited = spawner("c", "0 * * * *");
         let mut status = TaskSpawnerStatus::default();
-        looked(&edited, &status, "2026-01-01T09:30:00Z").unwrap().begin(&mut status);
+        looked(&edited, &status, "2026-01-01T09:30:00Z")
+            .unwrap()
+            .begin(&mut status);
         edited.spec.when.cron.as_mut().unwrap().schedule = "*/5 * * * *".into();
         let look = looked(&edited, &status, "2026-01-01T12:31:00Z").unwrap();
-        assert_eq!((look.due.run, look.due.next), (None, Some(at("2026-01-01T12:35:00Z"))));
+        assert_eq!(
+            (look.due.run, look.due.next),
+            (None, Some(at("2026-01-01T12:35:00Z")))
+        );
         look.begin(&mut status);
         edited.spec.when.cron.as_mut().unwrap().time_zone = Some("Asia/Tokyo".into());
         let look = looked(&edited, &status, "2026-01-01T15:01:00Z").unwrap();
@@ -130,13 +152,25 @@ mod tests {
             ..TaskSpawnerStatus::default()
         };
         let look = looked(&spawner("c", "0 * * * *"), &status, "2026-03-01T11:00:00Z").unwrap();
-        assert_eq!((look.due.run, look.due.skipped), (Some(at("2026-03-01T11:00:00Z")), 0));
+        assert_eq!(
+            (look.due.run, look.due.skipped),
+            (Some(at("2026-03-01T11:00:00Z")), 0)
+        );
     }
 
     #[test]
     fn what_is_no_schedule_is_a_fault() {
-        for (schedule, reason) in [("@daily", "InvalidSchedule"), ("61 * * * *", "InvalidSchedule"), ("0 0 30 2 *", "NeverRuns")] {
-            let fault = looked(&spawner("c", schedule), &TaskSpawnerStatus::default(), "2026-01-01T09:30:00Z").unwrap_err();
+        for (schedule, reason) in [
+            ("@daily", "InvalidSchedule"),
+            ("61 * * * *", "InvalidSchedule"),
+            ("0 0 30 2 *", "NeverRuns"),
+        ] {
+            let fault = looked(
+                &spawner("c", schedule),
+                &TaskSpawnerStatus::default(),
+                "2026-01-01T09:30:00Z",
+            )
+            .unwrap_err();
             assert_eq!((fault.reason, fault.transient), (reason, false));
         }
     }

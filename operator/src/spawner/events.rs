@@ -27,7 +27,12 @@ impl Events {
     }
 
     /// Tells what has gone wrong, or right again, between two statuses.
-    pub async fn spawner(&self, spawner: &TaskSpawner, old: Option<&TaskSpawnerStatus>, new: &TaskSpawnerStatus) {
+    pub async fn spawner(
+        &self,
+        spawner: &TaskSpawner,
+        old: Option<&TaskSpawnerStatus>,
+        new: &TaskSpawnerStatus,
+    ) {
         for event in events_of(old, new) {
             self.send(&event, &spawner.object_ref(&())).await;
         }
@@ -35,7 +40,8 @@ impl Events {
 }
 
 fn events_of(old: Option<&TaskSpawnerStatus>, new: &TaskSpawnerStatus) -> Vec<Event> {
-    let find = |status: &TaskSpawnerStatus, of: &str| status.conditions.iter().find(|c| c.type_ == of).cloned();
+    let find =
+        |status: &TaskSpawnerStatus, of: &str| status.conditions.iter().find(|c| c.type_ == of).cloned();
     let mut events = Vec::new();
     for (of, bad) in BAD {
         let (before, after) = (old.and_then(|old| find(old, of)), find(new, of));
@@ -46,7 +52,11 @@ fn events_of(old: Option<&TaskSpawnerStatus>, new: &TaskSpawnerStatus) -> Vec<Ev
             (true, true) if before.as_ref().is_some_and(|b| b.reason != now.reason) => {
                 events.push(event(EventType::Warning, &now.reason, &now.message));
             }
-            (true, false) => events.push(event(EventType::Normal, "Recovered", &format!("{of} is {} again", now.status))),
+            (true, false) => events.push(event(
+                EventType::Normal,
+                "Recovered",
+                &format!("{of} is {} again", now.status),
+            )),
             _ => {}
         }
     }
@@ -79,7 +89,10 @@ mod tests {
             observed_generation: None,
             last_transition_time: Time(jiff::Timestamp::UNIX_EPOCH),
         };
-        TaskSpawnerStatus { conditions: vec![condition], ..TaskSpawnerStatus::default() }
+        TaskSpawnerStatus {
+            conditions: vec![condition],
+            ..TaskSpawnerStatus::default()
+        }
     }
 
     #[test]
@@ -87,7 +100,12 @@ mod tests {
         let good = status("SourceReachable", "True", "Read");
         let bad = status("SourceReachable", "False", "Unauthorized");
         let worse = status("SourceReachable", "False", "RateLimited");
-        let reasons = |old, new| events_of(old, new).into_iter().map(|e| e.reason).collect::<Vec<_>>();
+        let reasons = |old, new| {
+            events_of(old, new)
+                .into_iter()
+                .map(|e| e.reason)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(reasons(None, &good), [""; 0]);
         assert_eq!(reasons(Some(&good), &bad), ["Unauthorized"]);
         assert_eq!(reasons(Some(&bad), &bad), [""; 0]);

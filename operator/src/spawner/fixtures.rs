@@ -6,7 +6,10 @@ use super::item::Item;
 
 /// A spawner with a GitHub source.
 pub(crate) fn github(name: &str) -> TaskSpawner {
-    with_when(name, "{githubIssues: {labels: [bug], excludeLabels: [axon/needs-input]}}")
+    with_when(
+        name,
+        "{githubIssues: {labels: [bug], excludeLabels: [axon/needs-input]}}",
+    )
 }
 
 /// A spawner with a schedule.

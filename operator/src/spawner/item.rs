@@ -101,7 +101,13 @@ impl Item {
         if !self.time.is_empty() {
             return format!("Scheduled run of {} ({})", self.time, self.schedule);
         }
-        let mut prompt = format!("{} #{}: {}\n\n{}", self.kind.text(), self.number, self.title, self.body);
+        let mut prompt = format!(
+            "{} #{}: {}\n\n{}",
+            self.kind.text(),
+            self.number,
+            self.title,
+            self.body
+        );
         if !self.comments.is_empty() {
             prompt.push_str("\n\nComments:\n");
             prompt.push_str(&self.comments);
@@ -144,7 +150,10 @@ mod tests {
         };
         let text = item.for_a_template().body;
         let template = axon_api::template::Template::parse("prompt", &text).unwrap();
-        let rendered = template.render(&Item::default().variables(), axon_api::template::Limits::default());
+        let rendered = template.render(
+            &Item::default().variables(),
+            axon_api::template::Limits::default(),
+        );
         assert_eq!(rendered.unwrap(), item.body);
     }
 
@@ -159,6 +168,9 @@ mod tests {
         assert_eq!(item.default_prompt(), "Issue #7: Crash\n\nIt crashes.");
         item.kind = Kind::Pull;
         item.comments = "Same here.".into();
-        assert_eq!(item.default_prompt(), "PR #7: Crash\n\nIt crashes.\n\nComments:\nSame here.");
+        assert_eq!(
+            item.default_prompt(),
+            "PR #7: Crash\n\nIt crashes.\n\nComments:\nSame here."
+        );
     }
 }

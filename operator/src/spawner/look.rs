@@ -111,7 +111,8 @@ impl Context {
                 look.begin(&mut next);
             }
             let claimed = plan::claim(&ledger, &tasks, limits, &claims);
-            let had_its_turn = wanted.is_empty() && !refused.iter().any(|b| items.iter().any(|i| i.id == b.item));
+            let had_its_turn =
+                wanted.is_empty() && !refused.iter().any(|b| items.iter().any(|i| i.id == b.item));
             if let Some(look) = look.as_ref().filter(|_| claimed.is_some() || had_its_turn) {
                 look.finish(&mut next, live.metadata.generation, self.clock.now());
             }
@@ -119,18 +120,34 @@ impl Context {
             if let Some(ledger) = claimed {
                 ledger.write(&mut next);
             }
-            let live = if next == status { live } else { self.write(&live, &next).await? };
+            let live = if next == status {
+                live
+            } else {
+                self.write(&live, &next).await?
+            };
             if has_claimed && let Some(run) = look.as_ref().and_then(|look| look.due.run) {
                 let late = self.clock.now().duration_since(run).as_secs_f64();
                 self.metrics.spawners.late(late);
             }
             let (settled, unfinished) = self
-                .fulfil(&live, templates, work, &items, &mut tasks, &mut ready, memory, &mut refused)
+                .fulfil(
+                    &live,
+                    templates,
+                    work,
+                    &items,
+                    &mut tasks,
+                    &mut ready,
+                    memory,
+                    &mut refused,
+                )
                 .await?;
             let more = wanted.len() > claims.len() + refused.len() && room.free > claims.len() && has_claimed;
             let live = match settled {
                 Some(next) if more => self.write(&live, &next).await?,
-                Some(next) => TaskSpawner { status: Some(next), ..live },
+                Some(next) => TaskSpawner {
+                    status: Some(next),
+                    ..live
+                },
                 None => live,
             };
             if more {
@@ -147,7 +164,11 @@ impl Context {
             memory.blocked = refused.iter().map(|b| b.item.clone()).collect();
             let unfinished = unfinished || !refused.is_empty();
             outcome.blocked = refused;
-            return Ok(Done { live, tasks, unfinished });
+            return Ok(Done {
+                live,
+                tasks,
+                unfinished,
+            });
         }
     }
 
@@ -162,9 +183,21 @@ impl Context {
         claim: &Claim,
         ask: bool,
     ) -> Result<Result<axon_api::Task, Blocked>, ShellError> {
-        let blocked = |reason, message| Blocked { item: claim.item.clone(), reason, message };
-        let Some(mut item) = items.iter().find(|item| item.id == claim.item).cloned().or_else(|| tick(work, &claim.item)) else {
-            return Ok(Err(blocked("ItemGone", "the item is no longer in the match".to_owned())));
+        let blocked = |reason, message| Blocked {
+            item: claim.item.clone(),
+            reason,
+            message,
+        };
+        let Some(mut item) = items
+            .iter()
+            .find(|item| item.id == claim.item)
+            .cloned()
+            .or_else(|| tick(work, &claim.item))
+        else {
+            return Ok(Err(blocked(
+                "ItemGone",
+                "the item is no longer in the match".to_owned(),
+            )));
         };
         let mark = match work {
             Work::Github(found) => {
@@ -235,7 +268,10 @@ impl Context {
                     self.events.spawned(live, &claim.name).await;
                 }
                 Created::Blocked(why) => {
-                    let since = *memory.stuck.entry(claim.name.clone()).or_insert_with(Instant::now);
+                    let since = *memory
+                        .stuck
+                        .entry(claim.name.clone())
+                        .or_insert_with(Instant::now);
                     if is_for_good(work, &why) && since.elapsed() >= GIVE_BACK {
                         tracing::warn!(task = %claim.name, reason = why.reason, "a claim is given back");
                         back.insert(claim.name.clone());
@@ -244,7 +280,9 @@ impl Context {
                 }
             }
         }
-        memory.stuck.retain(|name, _| before.claims.iter().any(|c| c.name == *name) && !back.contains(name));
+        memory
+            .stuck
+            .retain(|name, _| before.claims.iter().any(|c| c.name == *name) && !back.contains(name));
         let after = before.clone().settled(&there).given_back(&back);
         let unfinished = !after.claims.is_empty();
         if after == before {
@@ -301,10 +339,15 @@ impl Context {
         interval: Duration,
     ) -> (Option<Box<Found>>, Outcome, Duration) {
         // After a Task's end an older listing is no news.
-        let max_age = memory.refill.take().map_or(interval, |at| at.elapsed().min(interval));
+        let max_age = memory
+            .refill
+            .take()
+            .map_or(interval, |at| at.elapsed().min(interval));
         let listed = self.source.list(spawner, spec, &self.stores, max_age).await;
         memory.last_poll = Some(Instant::now());
-        self.metrics.spawners.polled(listed.as_ref().map_or_else(|e| e.fault.reason, |_| "ok"));
+        self.metrics
+            .spawners
+            .polled(listed.as_ref().map_or_else(|e| e.fault.reason, |_| "ok"));
         match listed {
             Ok(found) => {
                 memory.failures = 0;
@@ -314,7 +357,11 @@ impl Context {
                     polled: Some(self.clock.now()),
                     ..Outcome::default()
                 };
-                (Some(Box::new(found)), outcome, interval.mul_f64(rand::random_range(0.95..1.05)))
+                (
+                    Some(Box::new(found)),
+                    outcome,
+                    interval.mul_f64(rand::random_range(0.95..1.05)),
+                )
             }
             Err(unreadable) => {
                 memory.failures = memory.failures.saturating_add(1);
@@ -326,8 +373,11 @@ impl Context {
                     source_fault: Some(unreadable.fault),
                     ..Outcome::default()
                 };
-                let backoff = Duration::from_secs(2).saturating_mul(2u32.saturating_pow(memory.failures.min(10)));
-                let pause = unreadable.pause.map_or(interval.min(LASTING), |pause| pause.max(backoff).min(interval.max(pause)));
+                let backoff =
+                    Duration::from_secs(2).saturating_mul(2u32.saturating_pow(memory.failures.min(10)));
+                let pause = unreadable.pause.map_or(interval.min(LASTING), |pause| {
+                    pause.max(backoff).min(interval.max(pause))
+                });
                 (None, outcome, pause.mul_f64(rand::random_range(1.0..1.1)))
             }
         }

@@ -108,7 +108,10 @@ mod tests {
         let left = mark.next(false, true, &now).unwrap();
         assert!(left.came_back(&now));
         // Nothing more to write, whether it is back or not.
-        assert_eq!((left.next(true, true, &now), left.next(false, true, &now)), (None, None));
+        assert_eq!(
+            (left.next(true, true, &now), left.next(false, true, &now)),
+            (None, None)
+        );
     }
 
     #[test]
@@ -127,6 +130,9 @@ mod tests {
         let moved = left.next(true, true, &typo).unwrap();
         assert_eq!(moved, Mark::In("b".into()));
         assert!(!moved.came_back(&before));
-        assert_eq!(Mark::Unknown.next(true, true, &before), Some(Mark::In("a".into())));
+        assert_eq!(
+            Mark::Unknown.next(true, true, &before),
+            Some(Mark::In("a".into()))
+        );
     }
 }

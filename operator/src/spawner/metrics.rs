@@ -49,16 +49,36 @@ impl SpawnerMetrics {
             lateness: Histogram::new([0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0]),
             members: Gauge::default(),
         };
-        registry.register("taskspawner_running", "1 for each TaskSpawner that this replica runs", figures.running.clone());
-        registry.register("taskspawner_tasks_created", "Tasks that TaskSpawners created", figures.spawned.clone());
-        registry.register("taskspawner_polls", "Looks at GitHub for a TaskSpawner, by result", figures.polls.clone());
-        registry.register("taskspawner_status_writes", "Writes of TaskSpawners' status", figures.writes.clone());
+        registry.register(
+            "taskspawner_running",
+            "1 for each TaskSpawner that this replica runs",
+            figures.running.clone(),
+        );
+        registry.register(
+            "taskspawner_tasks_created",
+            "Tasks that TaskSpawners created",
+            figures.spawned.clone(),
+        );
+        registry.register(
+            "taskspawner_polls",
+            "Looks at GitHub for a TaskSpawner, by result",
+            figures.polls.clone(),
+        );
+        registry.register(
+            "taskspawner_status_writes",
+            "Writes of TaskSpawners' status",
+            figures.writes.clone(),
+        );
         registry.register(
             "taskspawner_run_lateness_seconds",
             "Time from a scheduled run to its claim",
             figures.lateness.clone(),
         );
-        registry.register("members", "Replicas that are at work, as this one sees it", figures.members.clone());
+        registry.register(
+            "members",
+            "Replicas that are at work, as this one sees it",
+            figures.members.clone(),
+        );
         figures
     }
 

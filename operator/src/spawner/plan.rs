@@ -126,7 +126,11 @@ pub fn room(tasks: &[Known], ledger: &Ledger, limits: Limits) -> Room {
     let by_budget = limits.total.map_or(usize::MAX, |max| {
         usize::try_from(max.saturating_sub(ledger.total)).unwrap_or_default()
     });
-    let free = if limits.suspended { 0 } else { by_concurrency.min(by_budget) };
+    let free = if limits.suspended {
+        0
+    } else {
+        by_concurrency.min(by_budget)
+    };
     Room {
         free,
         concurrency_full: by_concurrency == 0,
@@ -166,7 +170,11 @@ fn next_name(spawner: &str, item: &str, tasks: &[Known], filter: Option<&Filter>
     if !came_back || own.iter().any(|t| !t.ended) {
         return None;
     }
-    Some(naming::spawned(spawner, item, run_of(&newest.name, item).saturating_add(1)))
+    Some(naming::spawned(
+        spawner,
+        item,
+        run_of(&newest.name, item).saturating_add(1),
+    ))
 }
 
 /// Returns whether a Task was made for an item.
@@ -182,7 +190,9 @@ pub fn belongs(task: &Known, spawner: &str, item: &str) -> bool {
 pub fn newest_of_items(tasks: &[Known]) -> impl Iterator<Item = (&str, &Known)> {
     let mut newest: std::collections::BTreeMap<&str, (u32, &Known)> = std::collections::BTreeMap::new();
     for task in tasks {
-        let Some(item) = task.item.as_deref() else { continue };
+        let Some(item) = task.item.as_deref() else {
+            continue;
+        };
         let run = run_of(&task.name, item);
         if newest.get(item).is_none_or(|(known, _)| *known < run) {
             newest.insert(item, (run, task));
@@ -207,7 +217,10 @@ pub fn claim(ledger: &Ledger, tasks: &[Known], limits: Limits, wanted: &[Claim])
     let room = room(tasks, ledger, limits).free;
     let fresh = wanted.iter().filter(|claim| {
         let known = tasks.iter().any(|t| t.name == claim.name);
-        let claimed = ledger.claims.iter().any(|c| c.name == claim.name || c.item == claim.item);
+        let claimed = ledger
+            .claims
+            .iter()
+            .any(|c| c.name == claim.name || c.item == claim.item);
         !known && !claimed
     });
     let taken: Vec<Claim> = fresh.take(room).cloned().collect();

@@ -57,8 +57,17 @@ impl Server {
 enum Step {
     #[default]
     Start,
-    HasSpawner { version: u64, ledger: Ledger, limits: Limits },
-    Creating { version: u64, ledger: Ledger, left: Vec<Claim>, done: BTreeSet<String> },
+    HasSpawner {
+        version: u64,
+        ledger: Ledger,
+        limits: Limits,
+    },
+    Creating {
+        version: u64,
+        ledger: Ledger,
+        left: Vec<Claim>,
+        done: BTreeSet<String>,
+    },
 }
 
 impl Step {
@@ -69,7 +78,11 @@ impl Step {
                 ledger: server.ledger.clone(),
                 limits: server.limits,
             },
-            Self::HasSpawner { version, ledger, limits } => {
+            Self::HasSpawner {
+                version,
+                ledger,
+                limits,
+            } => {
                 let tasks = server.list();
                 let new = wanted(SPAWNER, items, &tasks, &ledger, None);
                 let next = claim(&ledger, &tasks, limits, &new);
@@ -81,14 +94,33 @@ impl Step {
                         Some(version) => (version, next),
                     },
                 };
-                let left = if limits.suspended { Vec::new() } else { ledger.claims.clone() };
-                Self::Creating { version, ledger, left, done: BTreeSet::new() }
+                let left = if limits.suspended {
+                    Vec::new()
+                } else {
+                    ledger.claims.clone()
+                };
+                Self::Creating {
+                    version,
+                    ledger,
+                    left,
+                    done: BTreeSet::new(),
+                }
             }
-            Self::Creating { version, ledger, mut left, mut done } => match left.pop() {
+            Self::Creating {
+                version,
+                ledger,
+                mut left,
+                mut done,
+            } => match left.pop() {
                 Some(claim) => {
                     server.create(&claim);
                     done.insert(claim.name);
-                    Self::Creating { version, ledger, left, done }
+                    Self::Creating {
+                        version,
+                        ledger,
+                        left,
+                        done,
+                    }
                 }
                 None => {
                     let settled = ledger.clone().settled(&done);
@@ -110,7 +142,11 @@ enum Event {
     /// The n-th Task that runs ends.
     End(usize),
     /// Somebody edits the spawner.
-    Edit { concurrency: usize, total: i64, suspended: bool },
+    Edit {
+        concurrency: usize,
+        total: i64,
+        suspended: bool,
+    },
     Appear(usize),
 }
 
@@ -143,7 +179,10 @@ struct World {
 impl World {
     fn new(concurrency: usize, total: i64) -> Self {
         Self {
-            server: Server { limits: limits(concurrency, total, false), ..Server::default() },
+            server: Server {
+                limits: limits(concurrency, total, false),
+                ..Server::default()
+            },
             owners: vec![Step::Start; OWNERS],
             items: (1..=30).map(|i| i.to_string()).collect(),
             visible: 5,
@@ -165,7 +204,11 @@ impl World {
                     task.ended = true;
                 }
             }
-            Event::Edit { concurrency, total, suspended } => {
+            Event::Edit {
+                concurrency,
+                total,
+                suspended,
+            } => {
                 self.server.limits = limits(*concurrency, *total, *suspended);
                 self.server.version += 1;
             }

@@ -12,7 +12,10 @@ fn known(name: &str, item: &str, ended: bool) -> Known {
 }
 
 fn filter() -> Filter {
-    Filter::of("github.com/org/repo", &github("x").spec.when.github_issues.unwrap())
+    Filter::of(
+        "github.com/org/repo",
+        &github("x").spec.when.github_issues.unwrap(),
+    )
 }
 
 fn left(mut task: Known) -> Known {
@@ -39,11 +42,23 @@ fn claims(items: &[&str]) -> Vec<Claim> {
 #[test]
 fn items_without_a_task_are_wanted_in_their_order() {
     let tasks = [known("fix-2", "2", true), known("fix-4", "4", false)];
-    let wanted = wanted("fix", &["1", "2", "3", "4"], &tasks, &Ledger::default(), Some(&filter()));
+    let wanted = wanted(
+        "fix",
+        &["1", "2", "3", "4"],
+        &tasks,
+        &Ledger::default(),
+        Some(&filter()),
+    );
     assert_eq!(names(&wanted), ["fix-1", "fix-3"]);
     // A Task of the original has no item.
-    let old = Known { item: None, ..known("fix-1", "", true) };
-    assert_eq!(names(&super::wanted("fix", &["1"], &[old], &Ledger::default(), None)), [""; 0]);
+    let old = Known {
+        item: None,
+        ..known("fix-1", "", true)
+    };
+    assert_eq!(
+        names(&super::wanted("fix", &["1"], &[old], &Ledger::default(), None)),
+        [""; 0]
+    );
 }
 
 #[test]
@@ -53,22 +68,37 @@ fn an_item_that_came_back_runs_again_under_another_name_once_its_task_has_ended(
     assert_eq!(wanted(&[left(known("fix-7", "7", false))]), []);
     let twice = [left(known("fix-7", "7", true)), known("fix-7-r2", "7", true)];
     assert_eq!(wanted(&twice), []);
-    let thrice = [left(known("fix-7", "7", true)), left(known("fix-7-r2", "7", true))];
+    let thrice = [
+        left(known("fix-7", "7", true)),
+        left(known("fix-7-r2", "7", true)),
+    ];
     assert_eq!(names(&wanted(&thrice)), ["fix-7-r3"]);
     // The first is gone: the newest counts.
-    assert_eq!(names(&wanted(&[left(known("fix-7-r9", "7", true))])), ["fix-7-r10"]);
+    assert_eq!(
+        names(&wanted(&[left(known("fix-7-r9", "7", true))])),
+        ["fix-7-r10"]
+    );
     assert_eq!(names(&wanted(&[])), ["fix-7"]);
 }
 
 #[test]
 fn limits_leave_room() {
     let tasks = [known("fix-1", "1", true), known("fix-2", "2", false)];
-    let ledger = Ledger { claims: claims(&["3"]), total: 5 };
+    let ledger = Ledger {
+        claims: claims(&["3"]),
+        total: 5,
+    };
     let free = |concurrency, total| room(&tasks, &ledger, limits(concurrency, total)).free;
     assert_eq!(active(&tasks, &ledger), 2);
-    assert_eq!([free(0, 0), free(5, 0), free(2, 0), free(1, 0)], [usize::MAX, 3, 0, 0]);
+    assert_eq!(
+        [free(0, 0), free(5, 0), free(2, 0), free(1, 0)],
+        [usize::MAX, 3, 0, 0]
+    );
     assert_eq!([free(0, 7), free(0, 5), free(0, 3), free(9, 6)], [2, 0, 0, 1]);
-    let suspended = Limits { suspended: true, ..Limits::default() };
+    let suspended = Limits {
+        suspended: true,
+        ..Limits::default()
+    };
     assert_eq!(room(&tasks, &ledger, suspended).free, 0);
     assert!(!room(&tasks, &ledger, suspended).budget_spent);
     let mut spec = github("x").spec;

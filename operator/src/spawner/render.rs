@@ -87,10 +87,15 @@ impl Templates {
         if prompt.is_empty() {
             return Err(RenderError::EmptyPrompt);
         }
-        let branch = self.branch.as_ref().map(|t| render(BRANCH, t, item)).transpose()?;
+        let branch = self
+            .branch
+            .as_ref()
+            .map(|t| render(BRANCH, t, item))
+            .transpose()?;
         let branch = branch.filter(|branch| !branch.is_empty());
         if let Some(branch) = &branch
-            && let Some(fault) = branch_fault(branch).or((branch.len() > 244).then_some("is longer than 244 bytes"))
+            && let Some(fault) =
+                branch_fault(branch).or((branch.len() > 244).then_some("is longer than 244 bytes"))
         {
             return Err(RenderError::Branch {
                 branch: branch.clone(),
@@ -193,7 +198,11 @@ mod tests {
         for (prompt, branch, part) in [
             ("{{.Titel}}", "", "taskTemplate.promptTemplate can't be rendered"),
             ("{{", "", "taskTemplate.promptTemplate can't be rendered"),
-            ("x", "fix {{.Title}}", "taskTemplate.branch renders to \"fix issue 1\", which has a space"),
+            (
+                "x",
+                "fix {{.Title}}",
+                "taskTemplate.branch renders to \"fix issue 1\", which has a space",
+            ),
             ("x", "{{.Body | nope}}", "taskTemplate.branch can't be rendered"),
             ("{{.Time}}", "", "empty prompt"),
         ] {
@@ -214,9 +223,18 @@ mod tests {
         assert_eq!(task.spec.workspace_ref, spawner.spec.task_template.workspace_ref);
         assert_eq!(task.metadata.owner_references, None);
         let labels = task.metadata.labels.unwrap();
-        assert_eq!((labels["axon.io/taskspawner"].as_str(), labels["axon.io/item"].as_str()), ("fix", "7"));
+        assert_eq!(
+            (
+                labels["axon.io/taskspawner"].as_str(),
+                labels["axon.io/item"].as_str()
+            ),
+            ("fix", "7")
+        );
         let annotations = task.metadata.annotations.unwrap();
-        assert_eq!(annotations["axon.io/item-url"], "https://github.com/org/repo/issues/7");
+        assert_eq!(
+            annotations["axon.io/item-url"],
+            "https://github.com/org/repo/issues/7"
+        );
         assert_eq!(annotations["axon.io/match"], "in:f");
     }
 }

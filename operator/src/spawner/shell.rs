@@ -79,7 +79,9 @@ impl Context {
         let spawners = Api::<TaskSpawner>::namespaced(self.client.clone(), &namespace);
         let live = timed("get taskspawner", spawners.get_opt(&name)).await?;
         let live = live
-            .filter(|live| live.uid() == spawner.uid() && live.metadata.generation == spawner.metadata.generation)
+            .filter(|live| {
+                live.uid() == spawner.uid() && live.metadata.generation == spawner.metadata.generation
+            })
             .filter(|live| live.metadata.deletion_timestamp.is_none())
             .ok_or(ShellError::Changed)?;
         let tasks = Api::<SlimTask>::namespaced(self.client.clone(), &namespace);
@@ -92,7 +94,11 @@ impl Context {
     ///
     /// # Errors
     /// [`ShellError`].
-    pub async fn write(&self, spawner: &TaskSpawner, status: &TaskSpawnerStatus) -> Result<TaskSpawner, ShellError> {
+    pub async fn write(
+        &self,
+        spawner: &TaskSpawner,
+        status: &TaskSpawnerStatus,
+    ) -> Result<TaskSpawner, ShellError> {
         self.must_own(spawner)?;
         let body = json!({
             "apiVersion": API_VERSION,
@@ -102,10 +108,15 @@ impl Context {
             "status": status,
         });
         let params = PatchParams::apply(labels::MANAGER).force();
-        let api = Api::<TaskSpawner>::namespaced(self.client.clone(), &spawner.namespace().unwrap_or_default());
+        let api =
+            Api::<TaskSpawner>::namespaced(self.client.clone(), &spawner.namespace().unwrap_or_default());
         let name = spawner.name_any();
         self.metrics.spawners.written();
-        let written = timed("write taskspawner status", api.patch_status(&name, &params, &Patch::Apply(&body))).await?;
+        let written = timed(
+            "write taskspawner status",
+            api.patch_status(&name, &params, &Patch::Apply(&body)),
+        )
+        .await?;
         Ok(written)
     }
 
@@ -113,7 +124,13 @@ impl Context {
     ///
     /// # Errors
     /// [`ShellError`] if there is no answer; a refusal is a [`Created::Blocked`].
-    pub async fn create(&self, spawner: &TaskSpawner, claim: &Claim, task: &Task, dry_run: bool) -> Result<Created, ShellError> {
+    pub async fn create(
+        &self,
+        spawner: &TaskSpawner,
+        claim: &Claim,
+        task: &Task,
+        dry_run: bool,
+    ) -> Result<Created, ShellError> {
         let namespace = spawner.namespace().unwrap_or_default();
         let params = PostParams {
             field_manager: Some(labels::MANAGER.into()),
@@ -129,7 +146,9 @@ impl Context {
         let error = loop {
             self.must_own(spawner)?;
             let created = self.identity.call(act, async |client| {
-                Api::<Task>::namespaced(client, &namespace).create(&params, task).await
+                Api::<Task>::namespaced(client, &namespace)
+                    .create(&params, task)
+                    .await
             });
             match created.await {
                 Ok(_) => return Ok(Created::Yes),
@@ -139,11 +158,21 @@ impl Context {
             }
             tokio::time::sleep(PAUSE * u32::try_from(tries).unwrap_or(1)).await;
         };
-        let blocked = |reason, message| Ok(Created::Blocked(Blocked { item: claim.item.clone(), reason, message }));
+        let blocked = |reason, message| {
+            Ok(Created::Blocked(Blocked {
+                item: claim.item.clone(),
+                reason,
+                message,
+            }))
+        };
         if error.is_denied() {
             // Quotas refuse in the same way as missing rights do.
             let text = error.to_string();
-            let reason = if text.contains("exceeded quota") { "QuotaExceeded" } else { "AccessDenied" };
+            let reason = if text.contains("exceeded quota") {
+                "QuotaExceeded"
+            } else {
+                "AccessDenied"
+            };
             return blocked(reason, text);
         }
         match error.said().map(|said| (said.code, said.is_already_exists())) {
@@ -179,7 +208,8 @@ impl Context {
             return;
         }
         let namespace = spawner.namespace().unwrap_or_default();
-        let patch = json!({ "metadata": { "uid": task.uid, "annotations": { labels::MATCH: mark.to_string() } } });
+        let patch =
+            json!({ "metadata": { "uid": task.uid, "annotations": { labels::MATCH: mark.to_string() } } });
         let act = Act {
             namespace: &namespace,
             verb: "patch",
@@ -188,7 +218,8 @@ impl Context {
         };
         let marked = self.identity.call(act, async |client| {
             let api = Api::<SlimTask>::namespaced(client, &namespace);
-            api.patch(&task.name, &PatchParams::default(), &Patch::Merge(&patch)).await
+            api.patch(&task.name, &PatchParams::default(), &Patch::Merge(&patch))
+                .await
         });
         if let Err(error) = marked.await {
             // The next look at the source comes to the same conclusion.

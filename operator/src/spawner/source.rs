@@ -86,12 +86,21 @@ impl Source {
         max_age: Duration,
     ) -> Result<Found, Unreadable> {
         let namespace = spawner.namespace().unwrap_or_default();
-        let name = spawner.spec.task_template.workspace_ref.as_ref().map(|r| r.name.as_str());
+        let name = spawner
+            .spec
+            .task_template
+            .workspace_ref
+            .as_ref()
+            .map(|r| r.name.as_str());
         let name = name.unwrap_or_default();
-        let workspace = stores.workspaces.get(&ObjectRef::new(name).within(&namespace)).ok_or_else(|| {
-            let message = format!("Workspace {name:?} of taskTemplate.workspaceRef does not exist: create it");
-            lasting("WorkspaceNotFound", message, None)
-        })?;
+        let workspace = stores
+            .workspaces
+            .get(&ObjectRef::new(name).within(&namespace))
+            .ok_or_else(|| {
+                let message =
+                    format!("Workspace {name:?} of taskTemplate.workspaceRef does not exist: create it");
+                lasting("WorkspaceNotFound", message, None)
+            })?;
         let repository = Repository::of(&workspace.spec.repo)
             .map_err(|error| lasting("NotOnGitHub", format!("Workspace {name:?}: {error}"), None))?;
         let source = format!("{}/{}", repository.host, repository.path());
@@ -101,26 +110,33 @@ impl Source {
             Some(secret) => self
                 .credential(&namespace, secret)
                 .await
-                .map_err(|unreadable| Unreadable { name: Some(source.clone()), ..unreadable })?,
+                .map_err(|unreadable| Unreadable {
+                    name: Some(source.clone()),
+                    ..unreadable
+                })?,
         };
         let query = query(spec, spawner.uid().unwrap_or_default(), max_age);
-        let listing = self.github.items(&repository, &credential, &query).await.map_err(|error| {
-            if !error.is_transient()
-                && let Some(secret) = secret
-            {
-                // A new one may be there already.
-                self.forget(&namespace, secret);
-            }
-            Unreadable {
-                fault: Fault {
-                    reason: error.reason(),
-                    message: error.to_string(),
-                    transient: error.is_transient(),
-                },
-                pause: error.pause(self.clock.now()),
-                name: Some(source.clone()),
-            }
-        })?;
+        let listing = self
+            .github
+            .items(&repository, &credential, &query)
+            .await
+            .map_err(|error| {
+                if !error.is_transient()
+                    && let Some(secret) = secret
+                {
+                    // A new one may be there already.
+                    self.forget(&namespace, secret);
+                }
+                Unreadable {
+                    fault: Fault {
+                        reason: error.reason(),
+                        message: error.to_string(),
+                        transient: error.is_transient(),
+                    },
+                    pause: error.pause(self.clock.now()),
+                    name: Some(source.clone()),
+                }
+            })?;
         Ok(Found {
             items: listing.items.iter().map(|item| item_of(item)).collect(),
             complete: listing.complete,
@@ -138,7 +154,11 @@ impl Source {
     /// # Errors
     /// If they can't be read.
     pub async fn add_comments(&self, found: &Found, item: &mut Item) -> Result<(), github::GithubError> {
-        let Some(listed) = found.listed.iter().find(|listed| listed.number.to_string() == item.id) else {
+        let Some(listed) = found
+            .listed
+            .iter()
+            .find(|listed| listed.number.to_string() == item.id)
+        else {
             return Ok(());
         };
         item.comments = self
@@ -156,7 +176,11 @@ impl Source {
         {
             return Ok(credential);
         }
-        let read = self.identity.secret(namespace, secret).await.map_err(|error| denied(&error))?;
+        let read = self
+            .identity
+            .secret(namespace, secret)
+            .await
+            .map_err(|error| denied(&error))?;
         let read = read.ok_or_else(|| {
             let message = format!("Secret {secret:?}, which the Workspace names, does not exist: create it with the key GITHUB_TOKEN");
             lasting("SecretNotFound", message, None)
@@ -178,7 +202,11 @@ impl Source {
 
 fn lasting(reason: &'static str, message: String, name: Option<String>) -> Unreadable {
     Unreadable {
-        fault: Fault { reason, message, transient: false },
+        fault: Fault {
+            reason,
+            message,
+            transient: false,
+        },
         pause: None,
         name,
     }

@@ -111,7 +111,9 @@ pub fn build(
         status.last_discovery_time = Some(Time(whole_second(polled)));
     }
     let message = match (phase, fault) {
-        (TaskSpawnerPhase::Suspended, _) => "paused on request: resume it with spec.suspend: false".to_owned(),
+        (TaskSpawnerPhase::Suspended, _) => {
+            "paused on request: resume it with spec.suspend: false".to_owned()
+        }
         (_, Some(fault)) => format!("{}: {}", fault.reason, fault.message),
         (_, None) => format!(
             "found {}, created {total} in all, {} active",
@@ -173,22 +175,56 @@ fn conditions(
     };
     let mut all = vec![
         // A pause that was asked for is no state to wait for the end of.
-        is(kind::READY, suspended || fault.is_none(), reason, message.to_owned()),
-        is(kind::STALLED, stalled, if stalled { reason } else { "Working" }, String::new()),
+        is(
+            kind::READY,
+            suspended || fault.is_none(),
+            reason,
+            message.to_owned(),
+        ),
+        is(
+            kind::STALLED,
+            stalled,
+            if stalled { reason } else { "Working" },
+            String::new(),
+        ),
         match suspended {
-            true => is(kind::SUSPENDED, true, "UserSuspended", "spec.suspend is true".into()),
+            true => is(
+                kind::SUSPENDED,
+                true,
+                "UserSuspended",
+                "spec.suspend is true".into(),
+            ),
             false => is(kind::SUSPENDED, false, "Running", String::new()),
         },
         match situation.room.budget_spent {
-            true => is(kind::TASK_BUDGET_EXHAUSTED, true, "BudgetReached", format!(
-                "{total} of {} Tasks created, {} waiting: raise maxTotalTasks to go on",
-                spawner.spec.max_total_tasks.unwrap_or_default(), count(waiting, "item"))),
-            false => is(kind::TASK_BUDGET_EXHAUSTED, false, "BudgetAvailable", String::new()),
+            true => is(
+                kind::TASK_BUDGET_EXHAUSTED,
+                true,
+                "BudgetReached",
+                format!(
+                    "{total} of {} Tasks created, {} waiting: raise maxTotalTasks to go on",
+                    spawner.spec.max_total_tasks.unwrap_or_default(),
+                    count(waiting, "item")
+                ),
+            ),
+            false => is(
+                kind::TASK_BUDGET_EXHAUSTED,
+                false,
+                "BudgetAvailable",
+                String::new(),
+            ),
         },
         match limited {
-            true => is(kind::CONCURRENCY_LIMITED, true, "LimitReached", format!(
-                "{} waiting for one of {} running Tasks to end",
-                count(waiting, "item"), situation.active)),
+            true => is(
+                kind::CONCURRENCY_LIMITED,
+                true,
+                "LimitReached",
+                format!(
+                    "{} waiting for one of {} running Tasks to end",
+                    count(waiting, "item"),
+                    situation.active
+                ),
+            ),
             false => is(kind::CONCURRENCY_LIMITED, false, "RoomLeft", String::new()),
         },
         match &outcome.source_fault {
@@ -201,22 +237,37 @@ fn conditions(
         },
         blocked(&outcome.blocked),
     ];
-    let renewed = all.drain(..).map(|is| renew(old, &is, spawner.metadata.generation, situation.now));
+    let renewed = all
+        .drain(..)
+        .map(|is| renew(old, &is, spawner.metadata.generation, situation.now));
     let mut conditions: Vec<Condition> = renewed.collect();
     // It is about the latest run, and written with that run's claim.
-    conditions.extend(old.conditions.iter().find(|c| c.type_ == kind::RUNS_SKIPPED).cloned());
+    conditions.extend(
+        old.conditions
+            .iter()
+            .find(|c| c.type_ == kind::RUNS_SKIPPED)
+            .cloned(),
+    );
     conditions
 }
 
 fn is<'a>(kind: &'static str, status: bool, reason: &'a str, message: String) -> Is<'a> {
-    Is { kind, status, reason, message }
+    Is {
+        kind,
+        status,
+        reason,
+        message,
+    }
 }
 
 fn blocked(items: &[Blocked]) -> Is<'_> {
     let Some(first) = items.first() else {
         return is(kind::ITEMS_BLOCKED, false, "NoneBlocked", String::new());
     };
-    let named = items.iter().take(MAX_NAMED).map(|b| format!("{}: {}", b.item, b.message));
+    let named = items
+        .iter()
+        .take(MAX_NAMED)
+        .map(|b| format!("{}: {}", b.item, b.message));
     let mut message = named.collect::<Vec<_>>().join("; ");
     if items.len() > MAX_NAMED {
         message.push_str(&format!("; and {} more", items.len() - MAX_NAMED));
@@ -225,12 +276,24 @@ fn blocked(items: &[Blocked]) -> Is<'_> {
 }
 
 /// Notes how many runs were left out before the one that is claimed now.
-pub fn note_skipped(status: &mut TaskSpawnerStatus, skipped: usize, run: Timestamp, generation: Option<i64>, now: Timestamp) {
+pub fn note_skipped(
+    status: &mut TaskSpawnerStatus,
+    skipped: usize,
+    run: Timestamp,
+    generation: Option<i64>,
+    now: Timestamp,
+) {
     let is = match skipped {
         0 => is(kind::RUNS_SKIPPED, false, "OnTime", String::new()),
-        n => is(kind::RUNS_SKIPPED, true, "OneLateRunOnly", format!(
-            "{} before {run} left out: the spawner was suspended, at a limit, or not running",
-            count(i64::try_from(n).unwrap_or(i64::MAX), "run"))),
+        n => is(
+            kind::RUNS_SKIPPED,
+            true,
+            "OneLateRunOnly",
+            format!(
+                "{} before {run} left out: the spawner was suspended, at a limit, or not running",
+                count(i64::try_from(n).unwrap_or(i64::MAX), "run")
+            ),
+        ),
     };
     let new = renew(status, &is, generation, now);
     status.conditions.retain(|c| c.type_ != kind::RUNS_SKIPPED);

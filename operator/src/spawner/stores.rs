@@ -86,7 +86,9 @@ impl Stores {
             return Some(direct);
         }
         // The label of a spawner with a very long name.
-        let cut = |s: &TaskSpawner| s.namespace().as_ref() == Some(&namespace) && naming::label_value(&s.name_any()) == *label;
+        let cut = |s: &TaskSpawner| {
+            s.namespace().as_ref() == Some(&namespace) && naming::label_value(&s.name_any()) == *label
+        };
         self.spawners.find(cut).map(|s| ObjectRef::from_obj(s.as_ref()))
     }
 
@@ -134,7 +136,10 @@ mod tests {
         assert!(read("Succeeded").has_ended() && read("Failed").has_ended());
         assert!(!read("Running").has_ended() && !read("Novel").has_ended());
         let known = Known::from(&read("Running"));
-        assert_eq!((known.item.as_deref(), known.mark), (Some("7"), Mark::Left("f".into())));
+        assert_eq!(
+            (known.item.as_deref(), known.mark),
+            (Some("7"), Mark::Left("f".into()))
+        );
         assert_eq!(SlimTask::kind(&()), "Task");
         assert_eq!(SlimTask::plural(&()), "tasks");
     }

@@ -69,17 +69,26 @@ mod tests {
         let before = due(&hourly(), handled, at("2026-01-01T09:59:59.999Z"));
         assert_eq!((before.run, before.next), (None, Some(tick)));
         let after = due(&hourly(), handled, tick);
-        assert_eq!((after.run, after.skipped, after.next), (Some(tick), 0, Some(at("2026-01-01T11:00:00Z"))));
+        assert_eq!(
+            (after.run, after.skipped, after.next),
+            (Some(tick), 0, Some(at("2026-01-01T11:00:00Z")))
+        );
         assert_eq!(due(&hourly(), tick, tick).run, None);
     }
 
     #[test]
     fn an_outage_is_followed_by_one_late_run() {
         let missed = due(&hourly(), at("2026-01-01T09:00:00Z"), at("2026-01-01T15:30:00Z"));
-        assert_eq!((missed.run, missed.skipped), (Some(at("2026-01-01T15:00:00Z")), 5));
+        assert_eq!(
+            (missed.run, missed.skipped),
+            (Some(at("2026-01-01T15:00:00Z")), 5)
+        );
         let minutely = Schedule::parse("* * * * *", None).unwrap();
         let year = due(&minutely, at("2025-01-01T00:00:00Z"), at("2026-01-01T00:00:30Z"));
-        assert_eq!((year.run, year.skipped), (Some(at("2026-01-01T00:00:00Z")), MAX_COUNTED));
+        assert_eq!(
+            (year.run, year.skipped),
+            (Some(at("2026-01-01T00:00:00Z")), MAX_COUNTED)
+        );
         let leap = Schedule::parse("0 0 29 2 *", None).unwrap();
         let rare = due(&leap, at("2023-01-01T00:00:00Z"), at("2026-01-01T00:00:00Z"));
         assert_eq!((rare.run, rare.skipped), (Some(at("2024-02-29T00:00:00Z")), 0));
@@ -88,7 +97,10 @@ mod tests {
     #[test]
     fn what_never_happens_is_never_due() {
         let never = Schedule::parse("0 0 30 2 *", None).unwrap();
-        assert_eq!(due(&never, at("2026-01-01T00:00:00Z"), at("2026-06-01T00:00:00Z")), Due::default());
+        assert_eq!(
+            due(&never, at("2026-01-01T00:00:00Z"), at("2026-06-01T00:00:00Z")),
+            Due::default()
+        );
     }
 
     proptest! {

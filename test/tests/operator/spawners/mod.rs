@@ -5,6 +5,8 @@ mod faults;
 mod github;
 mod limits;
 
+use std::time::Duration;
+
 use axon_api::v1alpha1::TaskSpawnerStatus;
 use axon_api::{Task, TaskSpawner};
 use axon_test::fixtures::github::GithubHost;
@@ -29,9 +31,16 @@ pub struct World {
 
 pub async fn world() -> World {
     let github = GithubHost::default();
-    github.world().accounts.put_token(TOKEN, TokenSpec::default(), jiff::Timestamp::now());
+    github
+        .world()
+        .accounts
+        .put_token(TOKEN, TokenSpec::default(), jiff::Timestamp::now());
     let server = Background::start(github.router()).await.unwrap();
-    let world = World { bench: bench().await, github, server };
+    let world = World {
+        bench: bench().await,
+        github,
+        server,
+    };
     world.add_secret().await;
     world.add_workspace().await;
     world
@@ -46,7 +55,9 @@ pub fn bug() -> ItemSpec {
 
 impl World {
     pub async fn add_secret(&self) {
-        let secret = format!("{{apiVersion: v1, kind: Secret, metadata: {{name: gh}}, stringData: {{GITHUB_TOKEN: {TOKEN}}}}}");
+        let secret = format!(
+            "{{apiVersion: v1, kind: Secret, metadata: {{name: gh}}, stringData: {{GITHUB_TOKEN: {TOKEN}}}}}"
+        );
         self.apply(&secret).await;
     }
 
@@ -64,7 +75,11 @@ impl World {
 
     /// Makes a spawner of issues; `more` are further lines of its spec, `template` of its template.
     pub async fn spawner(&self, name: &str, more: &str, template: &str) {
-        let indent = |text: &str, by: usize| text.lines().map(|l| format!("{:by$}{l}\n", "")).collect::<String>();
+        let indent = |text: &str, by: usize| {
+            text.lines()
+                .map(|l| format!("{:by$}{l}\n", ""))
+                .collect::<String>()
+        };
         self.apply(&format!(
             "apiVersion: axon.io/v1alpha1\nkind: TaskSpawner\nmetadata: {{name: {name}}}\nspec:\n  pollInterval: 1s\n{}  \
              taskTemplate:\n    type: claude-code\n    workspaceRef: {{name: w}}\n    \
@@ -85,20 +100,32 @@ impl World {
 
     pub async fn edit(&self, name: &str, patch: serde_json::Value) {
         let api = self.bench.namespace.api::<TaskSpawner>();
-        api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .unwrap();
     }
 
     /// Names of the Tasks, sorted.
     pub async fn tasks(&self) -> Vec<String> {
-        let tasks = self.bench.namespace.api::<Task>().list(&ListParams::default()).await.unwrap();
+        let tasks = self
+            .bench
+            .namespace
+            .api::<Task>()
+            .list(&ListParams::default())
+            .await
+            .unwrap();
         let mut names: Vec<String> = tasks.iter().map(ResourceExt::name_any).collect();
         names.sort();
         names
     }
 
     pub async fn until_tasks(&self, wanted: &[&str]) {
+        self.until_tasks_within(wanted, PATIENCE).await;
+    }
+
+    pub async fn until_tasks_within(&self, wanted: &[&str], limit: Duration) {
         let what = format!("tasks {wanted:?}");
-        let found = wait::until(&what, PATIENCE, async || {
+        let found = wait::until(&what, limit, async || {
             Ok((self.tasks().await == wanted).then_some(()))
         });
         if let Err(error) = found.await {
@@ -108,24 +135,47 @@ impl World {
     }
 
     async fn statuses(&self) -> Vec<Option<TaskSpawnerStatus>> {
-        let all = self.bench.namespace.api::<TaskSpawner>().list(&ListParams::default()).await.unwrap();
+        let all = self
+            .bench
+            .namespace
+            .api::<TaskSpawner>()
+            .list(&ListParams::default())
+            .await
+            .unwrap();
         all.into_iter().map(|s| s.status).collect()
     }
 
     pub async fn task(&self, name: &str) -> Task {
-        self.bench.namespace.wait_for(name, "to be there", PATIENCE, |_| true).await.unwrap()
+        self.bench
+            .namespace
+            .wait_for(name, "to be there", PATIENCE, |_| true)
+            .await
+            .unwrap()
     }
 
-    pub async fn until(&self, name: &str, what: &str, wanted: impl Fn(&TaskSpawnerStatus) -> bool) -> TaskSpawnerStatus {
+    pub async fn until(
+        &self,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&TaskSpawnerStatus) -> bool,
+    ) -> TaskSpawnerStatus {
         let is = |s: &TaskSpawner| s.status.as_ref().is_some_and(&wanted);
-        let found = self.bench.namespace.wait_for_object(name, what, PATIENCE, is).await.unwrap();
+        let found = self
+            .bench
+            .namespace
+            .wait_for_object(name, what, PATIENCE, is)
+            .await
+            .unwrap();
         found.status.unwrap()
     }
 
     /// Waits until a condition has this status and reason, and returns its message.
     pub async fn until_condition(&self, name: &str, kind: &str, status: &str, reason: &str) -> String {
         let find = |s: &TaskSpawnerStatus| {
-            s.conditions.iter().find(|c| c.type_ == kind && c.status == status && c.reason == reason).cloned()
+            s.conditions
+                .iter()
+                .find(|c| c.type_ == kind && c.status == status && c.reason == reason)
+                .cloned()
         };
         let what = format!("{kind} {status} {reason}");
         let status = self.until(name, &what, |s| find(s).is_some()).await;
