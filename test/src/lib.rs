@@ -3,11 +3,13 @@
 
 pub mod cluster;
 pub mod control_plane;
+pub mod fault_proxy;
 pub mod fixtures;
 pub mod fixtures_client;
 pub mod kubelet;
 pub mod manifests;
 pub mod namespace;
+pub mod operator_process;
 pub mod paths;
 pub mod plain_http;
 pub mod plugin;

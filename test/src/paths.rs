@@ -63,6 +63,15 @@ pub fn agent_program() -> Result<PathBuf> {
     built_program("axon-agent", "AXON_TEST_AGENT")
 }
 
+/// Returns the operator's program: `AXON_TEST_OPERATOR`, or the one built beside the running test, or the newest in
+/// `target`.
+///
+/// # Errors
+/// If it has not been built.
+pub fn operator_program() -> Result<PathBuf> {
+    built_program("axon-operator", "AXON_TEST_OPERATOR")
+}
+
 fn built_program(name: &str, variable: &str) -> Result<PathBuf> {
     if let Some(program) = std::env::var_os(variable) {
         return Ok(program.into());

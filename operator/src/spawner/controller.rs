@@ -23,8 +23,9 @@ use super::stores::{Stores, watch_tasks};
 use crate::members::Membership;
 use crate::task::stores::watch_custom;
 
-/// Most spawners that are looked at at the same time.
-const CONCURRENCY: u16 = 32;
+/// Most spawners that are looked at at the same time. Many, so that runs of schedules do not wait behind slow polls; each
+/// makes one call at a time.
+const CONCURRENCY: u16 = 128;
 /// Shortest poll interval.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 /// Poll interval of a spawner whose own can't be read.

@@ -1,0 +1,129 @@
+//! The operator as a process of its own, with the rights that are shipped, which can be killed at any moment.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use serde_json::json;
+use tokio::process::{Child, Command};
+
+use crate::{manifests, paths};
+
+/// Applies the operator's namespace, ServiceAccount and rights, as they are shipped.
+///
+/// # Errors
+/// If the API refuses them.
+pub async fn install_rights(client: &Client) -> Result<()> {
+    let config = paths::root().join("config");
+    for file in [
+        "operator/namespace.yaml",
+        "rbac/service_account.yaml",
+        "rbac/operator_role.yaml",
+        "rbac/operator_binding.yaml",
+        "rbac/spawner_role.yaml",
+        "rbac/leases.yaml",
+    ] {
+        let text = std::fs::read_to_string(config.join(file))?;
+        manifests::apply(client, "axon-system", &text).await?;
+    }
+    Ok(())
+}
+
+/// Returns a token of the operator's ServiceAccount, good for a day.
+///
+/// # Errors
+/// If the API refuses it, as it does before [`install_rights`].
+pub async fn token(client: &Client) -> Result<String> {
+    let accounts = Api::<ServiceAccount>::namespaced(client.clone(), "axon-system");
+    let request = TokenRequest {
+        spec: TokenRequestSpec {
+            expiration_seconds: Some(24 * 3600),
+            ..TokenRequestSpec::default()
+        },
+        ..TokenRequest::default()
+    };
+    let params = PostParams::default();
+    let made = accounts.create_token_request("axon-operator", &params, &request);
+    Ok(made.await?.status.context("the answer has a status")?.token)
+}
+
+/// A running operator, or one that was killed.
+pub struct Operator {
+    folder: tempfile::TempDir,
+    args: Vec<String>,
+    child: Child,
+}
+
+impl Operator {
+    /// Starts an operator that reaches the API server at `url` and says with `token` who it is; `more` are further
+    /// arguments.
+    ///
+    /// # Errors
+    /// If its program has not been built.
+    pub fn start(url: &str, token: &str, more: &[&str]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let kubeconfig = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "clusters": [{"name": "c", "cluster": {"server": url}}],
+            "users": [{"name": "u", "user": {"token": token}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        });
+        std::fs::write(folder.path().join("kubeconfig"), kubeconfig.to_string())?;
+        let common = [
+            "--identity=operator-0",
+            "--listen=127.0.0.1:0",
+            "--image-registry=registry.test/axon",
+            "--image-tag=v1",
+            "--election-round=200ms",
+        ];
+        let args: Vec<String> = common.iter().chain(more).map(|arg| (*arg).to_owned()).collect();
+        let child = spawn(
+            &folder.path().join("kubeconfig"),
+            &folder.path().join("log"),
+            &args,
+        )?;
+        Ok(Self { folder, args, child })
+    }
+
+    /// Kills it with SIGKILL, waits until it is gone, and starts it again.
+    ///
+    /// # Errors
+    /// If it can't be started.
+    pub async fn kill_and_restart(&mut self) -> Result<()> {
+        self.child.kill().await?;
+        self.child = spawn(&self.folder.path().join("kubeconfig"), &self.log(), &self.args)?;
+        Ok(())
+    }
+
+    /// Returns its process id while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Returns the file with what it has logged since its first start.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+}
+
+fn spawn(kubeconfig: &std::path::Path, log: &std::path::Path, args: &[String]) -> Result<Child> {
+    let program = paths::operator_program()?;
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+    Command::new(&program)
+        .args(args)
+        .env_clear()
+        .env("KUBECONFIG", kubeconfig)
+        .env("AXON_LOG", "info")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("failed to start {}", program.display()))
+}
