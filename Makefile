@@ -63,6 +63,24 @@ generate: ## Writes the generated files.
 	$(CARGO) run --quiet --locked -p axon-api --bin crdgen config/crd
 	$(CARGO) run --quiet --locked -p kubectl-axon --example cli_reference docs/cli.md
 
+# ---- release
+
+VERSION := v$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+RELEASE := .build/release
+
+.PHONY: release
+release: ## Packs the plugin for this machine's platform and fills in the krew manifest, in .build/release.
+	$(CARGO) build --profile dist --locked -p kubectl-axon
+	rm -rf $(RELEASE)
+	hack/release.sh pack $(RELEASE) $(VERSION) $$(go env GOOS) $$(go env GOARCH) target/dist/kubectl-axon
+	hack/release.sh manifest $(RELEASE) $(VERSION)
+	@ls -l target/dist/kubectl-axon $(RELEASE)/* | awk '{printf "%6.2f MB  %s\n", $$5 / 1048576, $$NF}'
+
+# The module proxy has krew, the checksum database has not.
+$(BIN)/krew: hack/krew/go.mod hack/krew/go.sum hack/krew/main.go
+	@mkdir -p $(BIN)
+	cd hack/krew && CGO_ENABLED=0 GONOSUMDB=sigs.k8s.io/krew go build -trimpath -ldflags "-s -w" -o $@ .
+
 # ---- cluster
 
 GO_FLAGS := -trimpath -ldflags "-s -w \
@@ -101,8 +119,10 @@ cluster-down: ## Takes the local cluster down and leaves nothing but caches.
 # ---- images
 
 IMAGES := operator workspace claude-code codex gemini opencode fixtures
-# What the demo and the tests run.
-USED_IMAGES := operator workspace claude-code fixtures
+# What the tests run besides.
+TEST_IMAGES := $(IMAGES) example
+# What the demo runs.
+DEMO_IMAGES := operator workspace claude-code fixtures
 ARCHIVES := $(STATE)/cache/images
 LOADED := $(STATE)/loaded
 
@@ -115,6 +135,7 @@ dockerfile_codex := images/codex/Dockerfile
 dockerfile_gemini := images/gemini/Dockerfile
 dockerfile_opencode := images/opencode/Dockerfile
 dockerfile_fixtures := test/Dockerfile
+dockerfile_example := examples/13-custom-image/Dockerfile
 files_operator := $(BUILT)/axon-operator
 files_workspace := $(BUILT)/axon-agent
 files_claude-code := $(BUILT)/axon-agent $(STAGE)/cli/claude-$(CLAUDE_CODE_VERSION)/claude
@@ -122,6 +143,7 @@ files_codex := $(BUILT)/axon-agent $(STAGE)/cli/codex-$(CODEX_VERSION)/codex
 files_gemini := $(BUILT)/axon-agent $(STAGE)/cli/gemini-$(GEMINI_VERSION)/gemini $(STAGE)/cli/node-$(NODE_VERSION)/node
 files_opencode := $(BUILT)/axon-agent $(STAGE)/cli/opencode-$(OPENCODE_VERSION)/opencode
 files_fixtures := $(BUILT)/axon-fixtures
+files_example := examples/13-custom-image/axon_entrypoint.sh examples/13-custom-image/my-agent
 
 $(BUILT)/axon-operator $(BUILT)/axon-agent $(BUILT)/axon-fixtures: binaries ;
 
@@ -207,14 +229,14 @@ image-existing-$(1) image-kind-$(1): $$(files_$(1)) $$(base_built_$(1))
 		--file $$(dockerfile_$(1)) --tag $(REGISTRY)/axon-$(1):$(TAG) $(STAGE)/$(1)
 	$$(if $$(filter kind,$(CLUSTER)),kind load docker-image --name axon,$(IMAGE_TOOL) push) $(REGISTRY)/axon-$(1):$(TAG)
 endef
-$(foreach image,$(IMAGES),$(eval $(call image_rules,$(image))))
+$(foreach image,$(TEST_IMAGES),$(eval $(call image_rules,$(image))))
 
 # ---- demo
 
 .PHONY: demo
 demo: ## The main job: a real agent in a real pod commits to a real repository.
 	@$(MAKE) --no-print-directory cluster-up binaries
-	@$(MAKE) --no-print-directory images IMAGES="$(USED_IMAGES)"
+	@$(MAKE) --no-print-directory images IMAGES="$(DEMO_IMAGES)"
 	@hack/demo.sh
 
 # ---- tests
@@ -229,9 +251,9 @@ unit: ## Unit and property tests (seconds, no cluster).
 	cd hack/cluster && go test ./cmd/axon-cluster/... ./internal/...
 
 .PHONY: control-plane
-control-plane: cluster-binaries ## Tests against a real kube-apiserver and etcd.
-	$(CARGO) build --locked -p axon-operator
-	$(CARGO) test --locked -p axon-test --test api --test harness --test operator
+control-plane: cluster-binaries $(BIN)/krew ## Tests against a real kube-apiserver and etcd, and with a real krew.
+	$(CARGO) build --locked -p kubectl-axon -p axon-operator
+	$(CARGO) test --locked -p axon-test --test api --test harness --test operator --test krew
 	$(CARGO) test --locked -p axon-test --test chaos -- --nocapture
 
 .PHONY: chaos
@@ -242,24 +264,32 @@ chaos: cluster-binaries ## An hour of killed replicas and a failing API server; 
 .PHONY: e2e
 e2e: ## Tests with real pods and the real agent CLIs.
 	@$(MAKE) --no-print-directory cluster-up binaries
-	@$(MAKE) --no-print-directory images IMAGES="$(USED_IMAGES)"
+	@$(MAKE) --no-print-directory images IMAGES="$(TEST_IMAGES)"
 	$(CARGO) test --locked -p axon-test --test e2e -- --test-threads=4 --nocapture
 	$(CARGO) test --locked -p axon-test --test uninstall
 
 CLIS := $(CURDIR)/$(STAGE)/cli
-.PHONY: genuine
-genuine: $(files_claude-code) $(files_codex) $(files_gemini) $(files_opencode) ## Tests with the real agent CLIs, without a cluster.
-	PATH=$(CLIS)/node-$(NODE_VERSION):$$PATH AXON_TEST_AGENT=$(abspath $(BUILT)/axon-agent) \
+genuine_files := $(foreach agent,claude-code codex gemini opencode,$(files_$(agent)))
+genuine_env := PATH=$(CLIS)/node-$(NODE_VERSION):$$PATH AXON_TEST_AGENT=$(abspath $(BUILT)/axon-agent) \
 	AXON_TEST_CLAUDE=$(CLIS)/claude-$(CLAUDE_CODE_VERSION)/claude \
 	AXON_TEST_CODEX=$(CLIS)/codex-$(CODEX_VERSION)/codex/bin/codex \
 	AXON_TEST_GEMINI=$(CLIS)/gemini-$(GEMINI_VERSION)/gemini/bundle/gemini.js \
-	AXON_TEST_OPENCODE=$(CLIS)/opencode-$(OPENCODE_VERSION)/opencode \
-	$(CARGO) test --locked -p axon-test --test fixtures -- --test-threads 2
+	AXON_TEST_OPENCODE=$(CLIS)/opencode-$(OPENCODE_VERSION)/opencode
+
+.PHONY: genuine
+genuine: $(genuine_files) ## Tests with the real agent CLIs, without a cluster.
+	$(genuine_env) $(CARGO) test --locked -p axon-test --test fixtures -- --test-threads 2
+
+.PHONY: batch
+batch: $(genuine_files) ## Some 50 runs of each real agent CLI; BATCH=text picks some by their name.
+	$(genuine_env) BATCH=$(BATCH) $(CARGO) test --locked -p axon-test --test fixtures batch -- --ignored --nocapture
 
 .PHONY: verify
 verify: ## Format, lints, generated files, dependencies.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@# The licences of every platform's dependencies are looked at, not only of those that are built here.
+	$(CARGO) fetch --locked --quiet
 	$(CARGO) test --locked -p axon-test --test repository
 	cd hack/cluster && test -z "$$(gofmt -l .)" && go vet ./cmd/axon-cluster/... ./cmd/pause ./internal/...
 

@@ -18,6 +18,10 @@ pub const PLUGIN_DIR: &str = "/axon/plugin";
 pub const INPUT_DIR: &str = "/axon/input";
 /// Where Secrets of MCP servers are mounted: `<n>/headers` and `<n>/env`, one file per key.
 pub const MCP_SECRETS_DIR: &str = "/axon/mcp";
+/// Where key and known hosts are mounted, when the repository is reached by SSH with a Secret.
+pub const SSH_DIR: &str = "/axon/ssh";
+/// Where the token of a GitHub App is mounted, when the Workspace has one. The kubelet brings renewed tokens there.
+pub const GITHUB_DIR: &str = "/axon/github";
 /// Home directory, an emptyDir: the root file system is read-only.
 pub const HOME_DIR: &str = "/home/agent";
 /// Kubernetes' default path of the termination message.
@@ -37,6 +41,18 @@ pub mod input {
     pub const FILES: &str = "files.json";
     /// What the key of a file has besides when the file is packed; see [`crate::packed`].
     pub const PACKED: &str = ".gz";
+}
+
+/// SSH: keys of the Secret, and so file names below [`SSH_DIR`].
+pub mod ssh {
+    /// The private key, as in Kubernetes' own `kubernetes.io/ssh-auth`.
+    pub const PRIVATE_KEY: &str = "ssh-privatekey";
+    /// Lines of known_hosts, as `ssh-keyscan` prints them.
+    pub const KNOWN_HOSTS: &str = "known_hosts";
+    /// What git starts to reach a host. Only hosts that are known are, and nothing asks questions.
+    pub const COMMAND: &str = "ssh -i /axon/ssh/ssh-privatekey -o IdentitiesOnly=yes \
+        -o UserKnownHostsFile=/axon/ssh/known_hosts -o StrictHostKeyChecking=yes -o BatchMode=yes \
+        -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=4";
 }
 
 /// Names of the containers of a Task's pod.
@@ -71,12 +87,20 @@ pub mod env {
     pub const MCP_SECRETS_DIR: &str = "AXON_MCP_SECRETS_DIR";
     /// Directory of the plugin tree.
     pub const PLUGIN_DIR: &str = "AXON_PLUGIN_DIR";
+    /// Directory of the SSH key and the known hosts, when the repository is reached by SSH with a Secret.
+    pub const SSH_DIR: &str = "AXON_SSH_DIR";
+    /// Name of that Secret, for messages.
+    pub const SSH_SECRET: &str = "AXON_SSH_SECRET";
+    /// Git's own variable for how it starts `ssh`.
+    pub const GIT_SSH_COMMAND: &str = "GIT_SSH_COMMAND";
     /// Repository URL; init container only.
     pub const REPO: &str = "AXON_REPO";
     /// Directory of the Task's own ConfigMap; init container only.
     pub const INPUT_DIR: &str = "AXON_INPUT_DIR";
     /// Token for git and for GitHub's API.
     pub const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
+    /// File with the token that is good now, set when the token is renewed while the Task runs. It wins over the others.
+    pub const GITHUB_TOKEN_FILE: &str = "AXON_GITHUB_TOKEN_FILE";
     /// The same token, as `gh` reads it for github.com.
     pub const GH_TOKEN: &str = "GH_TOKEN";
     /// The same token, as `gh` reads it for any other host.
@@ -146,6 +170,13 @@ mod tests {
             }
         }
         out
+    }
+
+    #[test]
+    fn the_ssh_command_names_the_files_of_the_mount() {
+        for file in [ssh::PRIVATE_KEY, ssh::KNOWN_HOSTS] {
+            assert!(ssh::COMMAND.contains(&format!("{SSH_DIR}/{file}")), "{file}");
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub struct Repository {
     pub path: String,
     /// True for `http` and `https` URLs, the ones that take a token.
     pub is_http: bool,
+    /// True for `ssh` URLs and `git@HOST:PATH`, the ones that take a key.
+    pub is_ssh: bool,
 }
 
 /// A repository URL that git could not clone or that is not allowed.
@@ -37,6 +39,7 @@ impl Repository {
                 host: host.to_ascii_lowercase(),
                 path: normalise_path(path),
                 is_http: false,
+                is_ssh: true,
             });
         }
         let url = Url::parse(text).map_err(|_| invalid())?;
@@ -52,7 +55,17 @@ impl Repository {
             host,
             path: normalise_path(url.path()),
             is_http: url.scheme().starts_with("http"),
+            is_ssh: url.scheme() == "ssh",
         })
+    }
+
+    /// Returns the host without a port.
+    #[must_use]
+    pub fn host_name(&self) -> &str {
+        match self.host.rsplit_once(':') {
+            Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => name,
+            _ => &self.host,
+        }
     }
 
     /// Returns true when the repository is on github.com.
@@ -69,6 +82,16 @@ impl Repository {
         format!("{host}/{}", self.path.to_ascii_lowercase())
     }
 }
+
+/// Returns true if a URL holds a password, which has no place where everyone may read it.
+#[must_use]
+pub fn has_password(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.password().is_some())
+}
+
+/// What to do about it.
+pub const PASSWORD_ADVICE: &str = "holds a password, which everyone could read who may see the Workspace, and the agent: put it into a \
+     Secret with the key GITHUB_TOKEN, and name that in spec.secretRef (a user name may stay in the URL)";
 
 fn normalise_path(path: &str) -> String {
     let trimmed = path.trim_matches('/');
@@ -137,6 +160,25 @@ mod tests {
             assert_eq!(
                 (repo.host.as_str(), repo.path.as_str(), repo.is_http),
                 (host, path, is_http),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn ssh_and_passwords_are_told_from_the_url() {
+        for (text, is_ssh, name, password) in [
+            ("https://bot@h:8443/x", false, "h", false),
+            ("https://bot:secret@h/x", false, "h", true),
+            ("git://h/x", false, "h", false),
+            ("git@h:x", true, "h", false),
+            ("ssh://git@h:2222/x", true, "h", false),
+            ("ssh://git:secret@[::1]/x", true, "[::1]", true),
+        ] {
+            let repository = Repository::parse(text).unwrap();
+            assert_eq!(
+                (repository.is_ssh, repository.host_name(), has_password(text)),
+                (is_ssh, name, password),
                 "{text}"
             );
         }

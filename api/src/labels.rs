@@ -27,3 +27,8 @@ pub const APP_NAME: &str = "axon";
 pub const COMPONENT_TASK: &str = "task";
 /// Value of [`MANAGED_BY`], and the field manager of the operator's writes.
 pub const MANAGER: &str = "axon-operator";
+
+/// When the token in a Secret ends, and when it is replaced; RFC 3339.
+pub const TOKEN_EXPIRES: &str = "axon.io/token-expires";
+/// See [`TOKEN_EXPIRES`].
+pub const TOKEN_RENEW: &str = "axon.io/token-renew";

@@ -57,6 +57,12 @@ pub fn task_record(task: &str, uid: &str) -> String {
     child(task, uid, 253)
 }
 
+/// Returns the name of the Secret that holds the token of a GitHub App for a Task.
+#[must_use]
+pub fn task_github_token(task: &str) -> String {
+    child(task, "github-token", 253)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

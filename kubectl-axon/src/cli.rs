@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::commands::{cost, delete, get, init, install, logs, run, tree, uninstall, version, why};
+use crate::commands::{
+    completion, config, cost, create, delete, describe, doctor, get, init, install, logs, retry, run, stop,
+    tree, uninstall, verify_image, version, why,
+};
 use crate::connection::{self, ConnectionArgs};
 use crate::error::EXIT_CODES;
 
@@ -49,24 +52,40 @@ pub enum Command {
     Run(Box<run::Args>),
     /// Print what the agent of a task says and does
     Logs(logs::Args),
-    /// Show tasks, taskspawners, workspaces or agentconfigs
-    Get(get::Args),
     /// Show tasks as trees: what waits for what
     Tree(tree::Args),
     /// Explain why a task waits, failed or goes on, and what to do
     Why(why::Args),
     /// Show what tasks have cost: money and tokens
     Cost(cost::Args),
-    /// Delete tasks, taskspawners, workspaces or agentconfigs
+    /// Show tasks, taskspawners, workspaces, agentconfigs or taskrecords
+    Get(get::Args),
+    /// Show everything about objects: fields, attempts, containers, conditions, events
+    Describe(describe::Args),
+    /// End tasks, and keep what they did
+    Stop(stop::Args),
+    /// Run a task that has ended once more, as a new task
+    Retry(retry::Args),
+    /// Delete tasks, taskspawners, workspaces, agentconfigs or taskrecords
     Delete(delete::Args),
+    /// Create workspaces, agentconfigs or taskspawners
+    Create(create::Args),
     /// Install the operator and its resources into the cluster, or update them
     Install(install::Args),
     /// Remove everything that install made, and all tasks
     Uninstall(uninstall::Args),
+    /// Check cluster, operator, rights, quota, images, secrets and GitHub token
+    Doctor(doctor::Args),
     /// Write a configuration file to fill in
     Init(init::Args),
+    /// Show the configuration file
+    Config(config::Args),
+    /// Set up completion of command lines, with the names of what is in the cluster
+    Completion(completion::Args),
     /// List the options that all commands take
     Options,
+    /// Try out whether an image can run tasks
+    VerifyImage(verify_image::Args),
     /// Print the versions of this program and of the operator
     Version(version::Args),
 }
@@ -214,6 +233,13 @@ mod tests {
             &["logs", "x"],
             &["get", "tasks"],
             &["tree"],
+            &["describe", "task", "x"],
+            &["stop", "x"],
+            &["retry", "x"],
+            &["create", "workspace", "x", "--repo=r"],
+            &["config", "view"],
+            &["completion", "bash"],
+            &["doctor"],
             &["why", "x"],
             &["cost"],
             &["delete", "task", "x"],

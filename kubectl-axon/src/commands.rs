@@ -1,15 +1,23 @@
 //! The commands, one file each: `Args` is what can be typed, `execute` does it.
 
+pub mod completion;
+pub mod config;
 pub mod cost;
+pub mod create;
 pub mod delete;
+pub mod describe;
+pub mod doctor;
 pub mod get;
 pub mod init;
 pub mod install;
 pub mod logs;
 pub mod options;
+pub mod retry;
 pub mod run;
+pub mod stop;
 pub mod tree;
 pub mod uninstall;
+pub mod verify_image;
 pub mod version;
 pub mod why;
 
@@ -68,12 +76,20 @@ pub async fn execute(ui: &Ui, cli: Cli) -> Result<()> {
         Command::Get(args) => Box::pin(get::execute(ui, &globals, args)).await,
         Command::Tree(args) => Box::pin(tree::execute(ui, &globals, args)).await,
         Command::Why(args) => Box::pin(why::execute(ui, &globals, args)).await,
+        Command::Describe(args) => Box::pin(describe::execute(ui, &globals, args)).await,
+        Command::Stop(args) => Box::pin(stop::execute(ui, &globals, args)).await,
+        Command::Retry(args) => Box::pin(retry::execute(ui, &globals, args)).await,
+        Command::Create(args) => Box::pin(create::execute(ui, &globals, args)).await,
+        Command::Doctor(args) => Box::pin(doctor::execute(ui, &globals, args)).await,
+        Command::Completion(args) => completion::execute(ui, &args),
+        Command::Config(args) => config::execute(ui, &globals, &args),
         Command::Cost(args) => Box::pin(cost::execute(ui, &globals, args)).await,
         Command::Delete(args) => Box::pin(delete::execute(ui, &globals, args)).await,
         Command::Install(args) => Box::pin(install::execute(ui, &globals, args)).await,
         Command::Uninstall(args) => Box::pin(uninstall::execute(ui, &globals, args)).await,
         Command::Init(args) => init::execute(ui, &globals, &args),
         Command::Options => options::execute(ui),
+        Command::VerifyImage(args) => Box::pin(verify_image::execute(ui, &globals, args)).await,
         Command::Version(args) => Box::pin(version::execute(ui, &globals, args)).await,
     }
 }

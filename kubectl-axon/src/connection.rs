@@ -68,6 +68,15 @@ impl ConnectionArgs {
             .unwrap_or_else(|| "default".to_owned()))
     }
 
+    /// Returns the names of the contexts, without connecting.
+    ///
+    /// # Errors
+    /// When a kubeconfig exists and can't be used.
+    pub fn contexts(&self) -> Result<Vec<String>> {
+        let files = self.read()?.unwrap_or_default();
+        Ok(files.contexts.into_iter().map(|context| context.name).collect())
+    }
+
     fn limit(&self) -> Option<Duration> {
         Some(self.request_timeout.unwrap_or(DEFAULT_TIMEOUT)).filter(|limit| !limit.is_zero())
     }

@@ -7,9 +7,11 @@
 pub mod cli;
 pub mod cluster;
 pub mod commands;
+pub mod complete;
 pub mod config_file;
 pub mod connection;
 pub mod cost;
+pub mod doctor;
 pub mod error;
 pub mod follow;
 pub mod graph;
@@ -35,6 +37,14 @@ use crate::output::Ui;
 #[must_use]
 pub fn main(args: Vec<OsString>) -> ExitCode {
     let program = cli::program_name(args.first().map(OsString::as_os_str));
+    if args.get(1).is_some_and(|word| word == "__complete") {
+        let words = args
+            .iter()
+            .skip(2)
+            .map(|word| word.to_string_lossy().into_owned());
+        complete::answer(&words.collect::<Vec<_>>());
+        return ExitCode::SUCCESS;
+    }
     let ui = Ui::new(program);
     let cli = match cli::parse(program, args) {
         Ok(cli) => cli,

@@ -37,8 +37,11 @@ pub fn markdown() -> String {
     let mut root = Cli::command().bin_name(PLUGIN);
     root.build();
     let mut page = INTRODUCTION.to_owned();
-    for command in root.get_subcommands().filter(|c| c.get_name() != "help") {
-        section(&mut page, command);
+    for command in root.get_subcommands().filter(|c| is_shown(c)) {
+        section(&mut page, command, "");
+        for below in command.get_subcommands().filter(|c| is_shown(c)) {
+            section(&mut page, below, &format!("{} ", command.get_name()));
+        }
     }
     page += "\n## Options of all commands\n\nValid before and after the name of a command.\n\n";
     let mut options = cli::options();
@@ -57,14 +60,18 @@ pub fn markdown() -> String {
     page
 }
 
-fn section(page: &mut String, command: &Command) {
+fn is_shown(command: &Command) -> bool {
+    command.get_name() != "help" && !command.is_hide_set()
+}
+
+fn section(page: &mut String, command: &Command, parent: &str) {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ");
     // Writing to a String does not fail.
     write!(
         page,
-        "\n## {}\n\n{about}.\n\n```text\n{usage}\n```\n",
+        "\n## {parent}{}\n\n{about}.\n\n```text\n{usage}\n```\n",
         command.get_name()
     )
     .ok();

@@ -1,13 +1,20 @@
 //! Makes an agent's log readable: lines go in, pieces of text and talk come out. Pure; the state is what was seen.
 //!
-//! Claude Code's stream of JSON events is rendered. The streams of other agents, and lines that are no event,
-//! pass unchanged. The block of outputs at the end of a log is for programs and is left out.
+//! Each agent has its own stream of JSON events, and its own file here. Lines that are no event pass unchanged. The block of outputs at the end of a log is for programs and is left out.
 
 mod claude;
+mod codex;
+mod gemini;
+mod opencode;
 
 use axon_api::agents::AgentType;
 use axon_api::outputs::{MARKER_END, MARKER_START};
 use serde_json::{Map, Value};
+
+use crate::human;
+
+/// Longest gist of a tool call, in characters: with its tool it fits a line of a usual terminal.
+const GIST: usize = 80;
 
 /// Most lines that a block of outputs has.
 const MAX_BLOCK_LINES: usize = 500;
@@ -23,10 +30,30 @@ pub enum Piece {
     Fault(String),
 }
 
+/// What was seen of an agent's events.
+#[derive(Debug)]
+enum Events {
+    Claude(claude::Claude),
+    Codex(codex::Codex),
+    Gemini(gemini::Gemini),
+    OpenCode(opencode::OpenCode),
+}
+
+impl Events {
+    fn render(&mut self, event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
+        match self {
+            Self::Claude(claude) => claude.render(event, pieces),
+            Self::Codex(codex) => codex.render(event, pieces),
+            Self::Gemini(gemini) => gemini.render(event, pieces),
+            Self::OpenCode(opencode) => opencode.render(event, pieces),
+        }
+    }
+}
+
 /// The state of one log.
 #[derive(Debug)]
 pub struct Renderer {
-    claude: Option<claude::Claude>,
+    events: Events,
     /// Lines since the start of what may be a block of outputs.
     held: Option<Vec<String>>,
 }
@@ -36,7 +63,12 @@ impl Renderer {
     #[must_use]
     pub fn new(agent: AgentType) -> Self {
         Self {
-            claude: (agent == AgentType::ClaudeCode).then(claude::Claude::default),
+            events: match agent {
+                AgentType::ClaudeCode => Events::Claude(claude::Claude::default()),
+                AgentType::Codex => Events::Codex(codex::Codex::default()),
+                AgentType::Gemini => Events::Gemini(gemini::Gemini::default()),
+                AgentType::OpenCode => Events::OpenCode(opencode::OpenCode::default()),
+            },
             held: None,
         }
     }
@@ -45,7 +77,7 @@ impl Renderer {
     pub fn render(&mut self, line: &str) -> Vec<Piece> {
         let trimmed = line.trim();
         if trimmed == MARKER_START {
-            let before = self.finish();
+            let before = self.held();
             self.held = Some(vec![line.to_owned()]);
             return before;
         }
@@ -60,17 +92,25 @@ impl Renderer {
                 return Vec::new();
             }
         }
-        let mut pieces = self.finish();
-        match (&mut self.claude, event(trimmed)) {
-            (Some(claude), Some(event)) => claude.render(&event, &mut pieces),
-            _ if trimmed.is_empty() => {}
-            _ => pieces.push(Piece::Text(line.to_owned())),
+        let mut pieces = self.held();
+        match event(trimmed) {
+            Some(event) => self.events.render(&event, &mut pieces),
+            None if trimmed.is_empty() => {}
+            None => pieces.push(Piece::Text(line.to_owned())),
         }
         pieces
     }
 
     /// Returns what was held back; for the end of a log.
     pub fn finish(&mut self) -> Vec<Piece> {
+        let mut pieces = self.held();
+        if let Events::Gemini(gemini) = &mut self.events {
+            pieces.extend(gemini.finish());
+        }
+        pieces
+    }
+
+    fn held(&mut self) -> Vec<Piece> {
         self.held.take().into_iter().flatten().map(Piece::Text).collect()
     }
 }
@@ -86,47 +126,20 @@ fn event(text: &str) -> Option<Map<String, Value>> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn all(agent: AgentType, lines: &[&str]) -> Vec<Piece> {
-        let mut renderer = Renderer::new(agent);
-        let mut pieces: Vec<Piece> = lines.iter().flat_map(|line| renderer.render(line)).collect();
-        pieces.extend(renderer.finish());
-        pieces
-    }
-
-    fn text(text: &str) -> Piece {
-        Piece::Text(text.to_owned())
-    }
-
-    #[test]
-    fn lines_that_are_no_events_pass_unchanged() {
-        let lines = ["plain", "42", "  [1]", "{broken", ""];
-        let expected: Vec<Piece> = lines.iter().take(4).map(|l| text(l)).collect();
-        assert_eq!(all(AgentType::ClaudeCode, &lines), expected);
-    }
-
-    #[test]
-    fn other_agents_streams_pass_unchanged() {
-        let line = r#"{"type":"turn.started"}"#;
-        assert_eq!(all(AgentType::Codex, &[line]), [text(line)]);
-    }
-
-    #[test]
-    fn the_block_of_outputs_is_left_out() {
-        let lines = ["a", MARKER_START, "branch: x", "pr: y", MARKER_END, "b"];
-        assert_eq!(all(AgentType::Codex, &lines), [text("a"), text("b")]);
-    }
-
-    #[test]
-    fn a_block_that_does_not_end_is_no_block() {
-        let lines = [MARKER_START, "a", r#"{"type":"x"}"#, "b"];
-        assert_eq!(all(AgentType::Gemini, &lines), lines.map(text));
-        assert_eq!(
-            all(AgentType::Codex, &[MARKER_START, MARKER_START]),
-            [text(MARKER_START), text(MARKER_START)]
-        );
+fn labelled(name: &str, gist: Option<&str>) -> String {
+    match gist {
+        Some(gist) if !gist.trim().is_empty() => format!("{name}: {}", human::gist(gist, GIST)),
+        _ => name.to_owned(),
     }
 }
+
+fn text<'a>(map: &'a Map<String, Value>, key: &str) -> &'a str {
+    map.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn number(map: &Map<String, Value>, key: &str) -> Option<u64> {
+    map.get(key).and_then(Value::as_u64)
+}
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,18 @@ impl Events {
         }
     }
 
+    /// Warns about a Task that goes on all the same.
+    pub async fn warn(&self, task: &Task, reason: &str, note: &str) {
+        let event = Event {
+            type_: EventType::Warning,
+            reason: reason.to_owned(),
+            note: Some(note.chars().take(900).collect()),
+            action: "Run".to_owned(),
+            secondary: None,
+        };
+        self.send(&event, &task.object_ref(&())).await;
+    }
+
     /// Publishes an event, if that goes well.
     pub(crate) async fn send(&self, event: &Event, about: &ObjectReference) {
         match tokio::time::timeout(LIMIT, self.0.publish(event, about)).await {

@@ -97,6 +97,26 @@ impl Fixtures {
         Ok(())
     }
 
+    /// Returns the git host's public key for SSH, as `TYPE KEY`.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub async fn ssh_host_key(&self) -> Result<String> {
+        self.send("GET", "git", "_admin/ssh/host").await
+    }
+
+    /// Makes a key for SSH and returns its private half; one that is `let_in` opens every repository.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub async fn ssh_key(&self, let_in: bool, passphrase: &str) -> Result<String> {
+        let path = format!(
+            "_admin/ssh/keys?let-in={}&passphrase={passphrase}",
+            u8::from(let_in)
+        );
+        self.send("POST", "git", &path).await
+    }
+
     /// Returns a repository's refs with the commits they point to.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! What the tests of the whole product need: the servers that stand for the world outside a cluster, and harnesses
 //! around a bare control plane and around a full cluster.
 
+pub mod agents;
+pub mod audit;
 pub mod cluster;
 pub mod control_plane;
 pub mod fault_proxy;

@@ -25,5 +25,5 @@ pub use task_spawner::{
     Cron, GithubIssues, ItemState, ItemType, TaskSpawner, TaskSpawnerSpec, TaskTemplate, When,
 };
 pub use task_spawner_status::{Claim, TaskSpawnerPhase, TaskSpawnerStatus, WaitingItem, spawner_condition};
-pub use task_status::{Attempt, NextRun, TaskPhase, TaskReason, TaskStatus, condition};
+pub use task_status::{Attempt, GithubToken, NextRun, TaskPhase, TaskReason, TaskStatus, condition};
 pub use workspace::{Workspace, WorkspaceFile, WorkspaceSpec};

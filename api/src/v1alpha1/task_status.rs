@@ -85,6 +85,8 @@ pub enum TaskReason {
     WaitingForBranch,
     /// The namespace's quota, a policy or the API server refuses the Job or its pod for now.
     PodRefused,
+    /// GitHub gives no token for the Workspace's App for now.
+    WaitingForToken,
     /// The pod waits for a node.
     Unschedulable,
     /// The pod's images are pulled, or its volumes made ready.
@@ -152,6 +154,18 @@ pub struct Attempt {
     pub usage: Option<Usage>,
 }
 
+/// A token that was made for the Workspace's GitHub App.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GithubToken {
+    /// Name of the Secret that holds it, which the Task owns.
+    pub secret_name: String,
+    /// When it ends.
+    pub expiration_time: Time,
+    /// When it is replaced, if the Task has not ended by then.
+    pub renew_time: Time,
+}
+
 /// A run that is about to replace one that failed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -207,6 +221,9 @@ pub struct TaskStatus {
     /// The next run, while one is about to replace a run that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_run: Option<NextRun>,
+    /// The token of the Workspace's GitHub App, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github_token: Option<GithubToken>,
     /// Dependencies that have succeeded. They count as such also when they are deleted later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]

@@ -47,7 +47,8 @@ pub struct WorkspaceSpec {
     )]
     pub reference: Option<String>,
 
-    /// Secret with the key `GITHUB_TOKEN`, for git and for the `gh` command.
+    /// Secret with the key `GITHUB_TOKEN`, for git and for the `gh` command; or that of a GitHub App, with the keys `appID`,
+    /// `installationID` and `privateKey`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<NameRef>,
 

@@ -1,4 +1,4 @@
-//! Git's credential protocol: gives the token to one host only, out of the environment, at call time.
+//! Git's credential protocol: gives the token to one host only, at call time.
 
 /// User name that GitHub takes together with any token.
 pub const DEFAULT_USER: &str = "x-access-token";

@@ -11,6 +11,7 @@ pub mod env;
 pub mod failure;
 pub mod mcp_secrets;
 pub mod program;
+pub mod renewed;
 pub mod run;
 pub mod secrets;
 pub mod signals;

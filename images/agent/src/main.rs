@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use axon_agent::cli::Command;
 use axon_agent::env::Env;
-use axon_agent::{credential, run, workspace};
-use axon_api::contract::env as names;
+use axon_agent::{credential, renewed, run, workspace};
 
 fn main() -> anyhow::Result<ExitCode> {
     let env = Env::of_process();
@@ -19,7 +18,8 @@ fn main() -> anyhow::Result<ExitCode> {
             io::stdin()
                 .read_to_string(&mut request)
                 .context("can't read git's request")?;
-            let answer = credential::answer(&action, &scope, &request, env.text(names::GITHUB_TOKEN));
+            let token = renewed::token(&env);
+            let answer = credential::answer(&action, &scope, &request, token.as_deref());
             io::stdout()
                 .write_all(answer.as_bytes())
                 .context("can't answer git")?;

@@ -1,9 +1,10 @@
 //! Runs `git` and `gh`: bounded in time, never interactive, all output kept.
 
+use std::env::{join_paths, split_paths};
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
@@ -13,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+
+use crate::env::Env;
 
 /// Longest pause between two looks at the program.
 const POLL: Duration = Duration::from_millis(50);
@@ -38,6 +41,13 @@ pub struct Call {
     pub limit: Option<Duration>,
     /// It is killed when it says nothing for this time.
     pub silence: Option<Duration>,
+}
+
+/// Returns `PATH` with `dir` in front; `None` if that is no list of directories.
+#[must_use]
+pub fn dir_first(env: &Env, dir: &Path) -> Option<OsString> {
+    let rest = env.path("PATH").map(Path::as_os_str).unwrap_or_default();
+    join_paths(std::iter::once(dir.to_owned()).chain(split_paths(rest))).ok()
 }
 
 /// How a program ended.

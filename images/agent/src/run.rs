@@ -21,6 +21,7 @@ use axon_api::outputs::{Report, marker_block};
 use crate::agent::{self, Launch};
 use crate::env::Env;
 use crate::failure::Failure;
+use crate::renewed;
 use crate::run::checkpoint::Checkpoint;
 use crate::run::facts::Facts;
 use crate::run::outcome::{Outcome, conclude};
@@ -53,7 +54,8 @@ fn run(
 ) -> Result<(Report, u8), Failure> {
     let agent = agent::of(env)?;
     let setup = input::read(env, args)?;
-    let launch = agent.launch(&setup)?;
+    let mut launch = agent.launch(&setup)?;
+    renewed::wrap_gh(env, &mut launch);
     write_files(&launch)?;
 
     let stream = agent.stream(env);

@@ -1,5 +1,7 @@
 //! Keeps credentials out of everything that is printed or reported.
 
+use std::path::PathBuf;
+
 use axon_api::agents::{AgentType, CredentialType};
 use axon_api::contract::env as names;
 use serde_json::Value;
@@ -7,6 +9,7 @@ use url::Url;
 
 use crate::env::Env;
 use crate::mcp_secrets;
+use crate::renewed;
 
 /// Shorter values are no tokens, and hiding them would garble ordinary text.
 const SHORTEST: usize = 8;
@@ -26,7 +29,11 @@ const OTHER_VARIABLES: [&str; 10] = [
 
 /// Values that must not be seen.
 #[derive(Clone, Default)]
-pub struct Secrets(Vec<String>);
+pub struct Secrets {
+    values: Vec<String>,
+    /// A token that is renewed.
+    renewed: Option<PathBuf>,
+}
 
 impl Secrets {
     /// Returns the values of all credential variables, the password of the repository URL, and what MCP servers have
@@ -66,10 +73,10 @@ impl Secrets {
             .flat_map(with_parts)
             .chain(password)
             .chain(of_servers);
-        Self::new(values)
+        Self::new(values, renewed::file(env))
     }
 
-    fn new(values: impl IntoIterator<Item = String>) -> Self {
+    fn new(values: impl IntoIterator<Item = String>, renewed: Option<PathBuf>) -> Self {
         let mut values: Vec<String> = values
             .into_iter()
             .map(|value| value.trim().to_owned())
@@ -78,15 +85,17 @@ impl Secrets {
         // The longest first: a token may begin with another.
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         values.dedup();
-        Self(values)
+        Self { values, renewed }
     }
 
     /// Returns `text` with every secret replaced by `***` and without the user part of http(s) URLs.
     #[must_use]
     pub fn scrub(&self, text: &str) -> String {
+        let renewed = self.renewed.as_deref().and_then(renewed::read);
         let text = self
-            .0
+            .values
             .iter()
+            .chain(renewed.iter().filter(|token| token.len() >= SHORTEST))
             .fold(text.to_owned(), |text, secret| text.replace(secret, "***"));
         without_userinfo(&text)
     }
@@ -173,6 +182,17 @@ mod tests {
             Secrets::of(&env).scrub("a ghp_12345678-longer b ghp_12345678 c short d passpass1"),
             "a *** b *** c short d ***"
         );
+    }
+
+    #[test]
+    fn a_renewed_token_is_hidden_as_it_is_now() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let env: Env = [("AXON_GITHUB_TOKEN_FILE", file.path())].into_iter().collect();
+        let secrets = Secrets::of(&env);
+        for token in ["ghs_12345678", "ghs_abcdefgh"] {
+            std::fs::write(file.path(), token).unwrap();
+            assert_eq!(secrets.scrub(&format!("a {token} b")), "a *** b");
+        }
     }
 
     #[test]

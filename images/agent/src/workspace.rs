@@ -6,6 +6,7 @@ pub mod messages;
 pub mod plan;
 pub mod plugins;
 pub mod remote;
+pub mod ssh;
 
 use std::fs;
 use std::io;

@@ -22,7 +22,7 @@ Examples:
   kubectl axon delete task/a task/b
   kubectl axon delete tasks --all -y";
 
-/// Deletes tasks, taskspawners, workspaces or agentconfigs. A task that runs is stopped.
+/// Deletes tasks, taskspawners, workspaces, agentconfigs or taskrecords. A task that runs is stopped.
 #[derive(Parser, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {

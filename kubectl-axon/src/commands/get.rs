@@ -27,7 +27,7 @@ Examples:
   kubectl axon get tasks -A -w -o wide
   kubectl axon get ts nightly -o yaml";
 
-/// Shows tasks, taskspawners, workspaces or agentconfigs
+/// Shows tasks, taskspawners, workspaces, agentconfigs or taskrecords
 #[derive(Parser, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {

@@ -12,9 +12,8 @@ use crate::kinds::Kind;
 use crate::output::Ui;
 
 const DETAILS: &str = "\
-What the agent says goes to stdout; its turns, tools and costs go to stderr. The stream of
-claude-code is made readable; those of other agents are printed as they are. --raw prints every
-line as it is.
+What the agent says goes to stdout; its turns, tools and costs go to stderr. --raw prints the
+agent's stream of events as it is.
 
 Examples:
   kubectl axon logs task-a5b3c -f

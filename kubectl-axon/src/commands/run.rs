@@ -1,19 +1,23 @@
 //! `run`: creates a Task, and what it needs of the configuration file.
 
-mod credentials;
-mod ensure;
-mod inputs;
-mod plan;
-mod references;
+mod base;
+pub(crate) mod credentials;
+pub(crate) mod ensure;
+pub(crate) mod inputs;
+pub(crate) mod plan;
+pub(crate) mod references;
+
+use std::path::PathBuf;
 
 use axon_api::Task;
-use axon_api::agents::{AgentType, CredentialType};
+use axon_api::agents::AgentType;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Parser, ValueEnum};
 use kube::api::PostParams;
 use rand::Rng as _;
 use serde_json::json;
 
+use self::credentials::CredentialFlags;
 use self::plan::{Plan, plan};
 use super::Globals;
 use crate::cluster::Cluster;
@@ -26,12 +30,14 @@ pub const MANAGER: &str = "kubectl-axon";
 
 const DETAILS: &str = "\
 Credentials and a workspace come from the configuration file (kubectl axon init writes one to fill
-in), unless flags name others. Nothing is created before all input is known to be valid.
+in), unless flags name others. Nothing is created before all input is known to be valid. A dry run shows
+the Secret, Workspace and Task; the Job is made of them by the operator and is not shown.
 
 Examples:
   kubectl axon run -p \"Add a hello world program in Python\"
   kubectl axon run -p @prompt.md --workspace my-repo --branch fix/login -w
   kubectl axon run -p \"Write tests\" --depends-on scaffold --timeout 30m
+  kubectl axon run --from-task fix-login -t codex -p \"Now with tests\"
   kubectl axon run -p \"Fix the bug\" --dry-run > task.yaml";
 
 /// Creates a task: one run of an agent
@@ -39,8 +45,14 @@ Examples:
 #[command(after_help = DETAILS)]
 pub struct Args {
     /// What the agent is asked to do; @FILE reads a file, - reads stdin
-    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
-    pub prompt: String,
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, required_unless_present_any = ["from_task", "filename"])]
+    pub prompt: Option<String>,
+    /// Vary a task that is there: take all from it that flags do not say
+    #[arg(long, value_name = "TASK", conflicts_with = "filename")]
+    pub from_task: Option<String>,
+    /// Take all that flags do not say from the manifest of a task; - reads stdin
+    #[arg(short, long, value_name = "FILE")]
+    pub filename: Option<PathBuf>,
     /// Agent type [default: claude-code]
     #[arg(short = 't', long = "type", value_name = "TYPE",
           value_parser = PossibleValuesParser::new(["claude-code", "codex", "gemini", "opencode"]).try_map(|t| t.parse::<AgentType>()))]
@@ -78,13 +90,9 @@ pub struct Args {
     /// Label of the task (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
-    /// Secret with the agent's credential, instead of the configuration file's
-    #[arg(long, value_name = "NAME")]
-    pub secret: Option<String>,
-    /// What the secret holds [default: api-key]; none if the agent needs no credential
-    #[arg(long, value_name = "TYPE",
-          value_parser = PossibleValuesParser::new(["api-key", "oauth", "none"]).try_map(|t| t.parse::<CredentialType>()))]
-    pub credential_type: Option<CredentialType>,
+    /// Credential of the agent.
+    #[command(flatten)]
+    pub credential: CredentialFlags,
     /// Follow the task to its end; exit code 3 if it fails
     #[arg(short, long)]
     pub watch: bool,
@@ -123,9 +131,18 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         ));
     }
     let config = globals.configuration(ui)?;
-    let prompt = inputs::prompt(&args.prompt)?;
-    let name = args.name.clone().unwrap_or_else(random_name);
-    let mut plan = plan(&args, &config, prompt, &name)?;
+    let prompt = args.prompt.as_deref().map(inputs::prompt).transpose()?;
+    let mut base = base::from_file(&args)?;
+    if let Some(given) = &args.from_task {
+        let cluster = globals.connection.connect(config.namespace.as_deref()).await?;
+        base = Some(base::from_task(&cluster, given).await?);
+    }
+    let named = base.as_ref().and_then(|base| base.name.clone());
+    let name = args.name.clone().or(named).unwrap_or_else(random_name);
+    let mut plan = match (&base, prompt) {
+        (Some(base), prompt) => base::vary(&args, &config, &base.spec, prompt, &name)?,
+        (None, prompt) => plan(&args, &config, prompt.unwrap_or_default(), &name)?,
+    };
     if args.dry_run == DryRun::Client {
         let namespace = globals
             .connection
@@ -136,7 +153,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let cluster = globals.connection.connect(config.namespace.as_deref()).await?;
     plan.set_namespace(&cluster.namespace);
     references::check_name(&cluster, &name).await?;
-    let changes = ensure::compare(&cluster, &plan).await?;
+    let changes = ensure::compare(&cluster, &plan.secrets, plan.workspace.as_ref()).await?;
     ensure::ask(ui, &changes, args.yes, &cluster.namespace)?;
     let trial = args.dry_run == DryRun::Server;
     ensure::write(ui, &cluster, &changes, trial).await?;
@@ -158,7 +175,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     follow::run(ui, &cluster, &name, &Options::watch()).await
 }
 
-async fn create(cluster: &Cluster, task: &Task, trial: bool) -> Result<Task> {
+pub(crate) async fn create(cluster: &Cluster, task: &Task, trial: bool) -> Result<Task> {
     let name = task.metadata.name.clone().unwrap_or_default();
     let action = Action::new("create", "tasks")
         .named(&name)
@@ -174,7 +191,13 @@ async fn create(cluster: &Cluster, task: &Task, trial: bool) -> Result<Task> {
     Ok(created)
 }
 
-fn print_task(ui: &Ui, task: &Task, name: &str, output: Option<ObjectFormat>, trial: bool) -> Result<()> {
+pub(crate) fn print_task(
+    ui: &Ui,
+    task: &Task,
+    name: &str,
+    output: Option<ObjectFormat>,
+    trial: bool,
+) -> Result<()> {
     match output {
         Some(ObjectFormat::Json) => ui.structured(task, Notation::Json),
         Some(ObjectFormat::Yaml) => ui.structured(task, Notation::Yaml),

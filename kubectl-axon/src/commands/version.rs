@@ -33,11 +33,11 @@ struct Versions {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Operator {
-    version: String,
+pub(crate) struct Operator {
+    pub(crate) version: String,
     image: String,
-    replicas: i32,
-    ready: i32,
+    pub(crate) replicas: i32,
+    pub(crate) ready: i32,
 }
 
 /// Returns the version of this program as tags write it.
@@ -122,7 +122,7 @@ async fn in_cluster(globals: &Globals) -> Result<(Result<Option<Operator>>, Vec<
     }
 }
 
-async fn operator(cluster: &Cluster) -> Result<Option<Operator>> {
+pub(crate) async fn operator(cluster: &Cluster) -> Result<Option<Operator>> {
     let name = manifests::OPERATOR;
     let action = Action::new("get", "deployments")
         .named(name)
@@ -146,7 +146,7 @@ async fn operator(cluster: &Cluster) -> Result<Option<Operator>> {
 }
 
 /// Returns the resources that the API server serves. Everybody may ask for these, unlike for the definitions.
-async fn crds(cluster: &Cluster) -> Result<Vec<String>> {
+pub(crate) async fn crds(cluster: &Cluster) -> Result<Vec<String>> {
     let action = Action::new("get", "apiresources").named(axon_api::API_VERSION);
     let request = cluster.client.list_api_group_resources(axon_api::API_VERSION);
     let served = match cluster.call(&action, request).await {
@@ -168,7 +168,7 @@ fn tag(image: &str) -> &str {
 }
 
 /// Warns when client and operator are more than one minor version apart.
-fn skew(client: &str, operator: &str) -> Option<String> {
+pub(crate) fn skew(client: &str, operator: &str) -> Option<String> {
     let parts = |version: &str| -> Option<(u64, u64)> {
         let mut numbers = version.trim_start_matches('v').split(['.', '-', '+']);
         Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))

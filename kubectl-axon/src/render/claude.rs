@@ -4,11 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::Piece;
+use super::{GIST, Piece, labelled, number, text};
 use crate::human;
-
-/// Longest gist of a tool call, in characters: with its tool it fits a line of a usual terminal.
-const GIST: usize = 80;
 
 /// What was seen of a run.
 #[derive(Debug, Default)]
@@ -203,13 +200,6 @@ fn tool(block: &Map<String, Value>) -> String {
     labelled(&human::gist(name, GIST), gist)
 }
 
-fn labelled(name: &str, gist: Option<&str>) -> String {
-    match gist {
-        Some(gist) if !gist.trim().is_empty() => format!("{name}: {}", human::gist(gist, GIST)),
-        _ => name.to_owned(),
-    }
-}
-
 /// Returns true for events of a sub-agent, which belong to a tool call of the agent itself.
 fn is_nested(event: &Map<String, Value>) -> bool {
     event.get("parent_tool_use_id").is_some_and(|id| !id.is_null())
@@ -218,14 +208,6 @@ fn is_nested(event: &Map<String, Value>) -> bool {
 fn blocks(message: &Map<String, Value>) -> impl Iterator<Item = &Map<String, Value>> {
     let content = message.get("content").and_then(Value::as_array);
     content.into_iter().flatten().filter_map(Value::as_object)
-}
-
-fn text<'a>(map: &'a Map<String, Value>, key: &str) -> &'a str {
-    map.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn number(map: &Map<String, Value>, key: &str) -> Option<u64> {
-    map.get(key).and_then(Value::as_u64)
 }
 
 #[cfg(test)]

@@ -7,11 +7,14 @@
     reason = "a test that can't go on panics"
 )]
 
+mod completion;
 mod cost;
+mod doctor;
 mod fake;
 mod follow;
 mod get;
 mod install;
+mod manage;
 mod offline;
 mod refusals;
 mod run;

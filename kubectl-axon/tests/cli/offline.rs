@@ -11,6 +11,16 @@ fn help_of_every_command() {
         "run",
         "logs",
         "get",
+        "describe",
+        "stop",
+        "retry",
+        "create",
+        "create workspace",
+        "create agentconfig",
+        "create taskspawner",
+        "config",
+        "completion",
+        "doctor",
         "tree",
         "why",
         "cost",
@@ -19,9 +29,10 @@ fn help_of_every_command() {
         "uninstall",
         "init",
         "options",
+        "verify-image",
         "version",
     ] {
-        let words: Vec<&str> = [command, "-h"].into_iter().filter(|w| !w.is_empty()).collect();
+        let words: Vec<&str> = command.split_whitespace().chain(["-h"]).collect();
         let done = home.run(&words);
         assert_eq!((done.code, done.err.as_str()), (0, ""), "{command}");
         for line in done.out.lines() {

@@ -87,19 +87,22 @@ impl Got {
 type Account = (String, String);
 
 /// Until when an account may ask nothing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Gate {
     until: Instant,
     why: Why,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Why {
     Limited {
         secondary: bool,
     },
-    /// The n-th failure in a row.
-    Silent(u32),
+    /// Failures in a row, and what was said of the last one: a status that shows it must not change at each look.
+    Silent {
+        failures: u32,
+        said: String,
+    },
 }
 
 struct Cached {
@@ -338,14 +341,17 @@ impl Client {
 
     fn silence(&self, target: &Target<'_>, said: String) -> GithubError {
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = match gates.get(&account(target)).map(|gate| gate.why) {
-            Some(Why::Silent(n)) => n,
-            _ => 0,
+        let failures = match gates.get(&account(target)).map(|gate| &gate.why) {
+            Some(Why::Silent { failures, .. }) => failures.saturating_add(1),
+            _ => 1,
         };
-        let pause = limits::backoff(before + 1, rand::random());
+        let pause = limits::backoff(failures, rand::random());
         let gate = Gate {
             until: Instant::now() + pause,
-            why: Why::Silent(before + 1),
+            why: Why::Silent {
+                failures,
+                said: said.clone(),
+            },
         };
         gates.insert(account(target), gate);
         GithubError::Unreachable {
@@ -358,18 +364,18 @@ impl Client {
     /// Refuses what would be asked while a limit or a pause after failures lasts.
     fn pass_gate(&self, target: &Target<'_>) -> Result<(), GithubError> {
         let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(gate) = gates.get(&account(target)).copied() else {
+        let Some(gate) = gates.get(&account(target)) else {
             return Ok(());
         };
         let left = gate.until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Ok(());
         }
-        Err(match gate.why {
-            Why::Limited { secondary } => self.limited(target, left, secondary),
-            Why::Silent(_) => GithubError::Unreachable {
+        Err(match &gate.why {
+            Why::Limited { secondary } => self.limited(target, left, *secondary),
+            Why::Silent { said, .. } => GithubError::Unreachable {
                 asked: target.asked(),
-                said: "it gave no answer a moment ago".into(),
+                said: said.clone(),
                 pause: left,
             },
         })

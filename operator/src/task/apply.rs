@@ -23,11 +23,13 @@ use serde_json::json;
 
 use super::controller::Context;
 use super::gather::Gathered;
+use super::github_token;
 use super::job;
 use super::lifecycle::{Decision, STARTING};
 use super::record;
 use super::status::enter;
 use super::view::PodView;
+use crate::identity::IdentityError;
 
 /// Longest that one API call may take; the client itself would wait for ever on a dead connection.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -60,6 +62,9 @@ pub enum ApplyError {
         /// What was tried.
         what: &'static str,
     },
+    /// What is done as the namespace's ServiceAccount did not work.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
 }
 
 impl ApplyError {
@@ -70,6 +75,7 @@ impl ApplyError {
                 kube::Error::Api(status) => Some(status),
                 _ => None,
             },
+            Self::Identity(error) => error.said(),
             Self::Timeout { .. } => None,
         }
     }
@@ -199,12 +205,17 @@ async fn create_job(task: &Task, gathered: &Gathered, context: &Context) -> Resu
     let generation = task.metadata.generation;
     let to =
         |phase, reason, message: &str| enter(&old, phase, reason, message, generation, context.clock.now());
-    let plan = job::build(
+    let token = gathered.github_token.as_ref();
+    let workspace = github_token::seen_by_pod(gathered.workspace.as_deref(), token);
+    let mut plan = job::build(
         task,
-        gathered.workspace.as_deref(),
+        workspace.as_ref(),
         gathered.agent_config.as_deref(),
         &context.images,
     );
+    if let (Ok(plan), Some(token)) = (&mut plan, token) {
+        github_token::mount(&mut plan.job, token);
+    }
     let created = match &plan {
         Err(error) => Created::Invalid(error.to_string()),
         Ok(plan) => create_plan(task, plan, context).await?,
@@ -218,6 +229,7 @@ async fn create_job(task: &Task, gathered: &Gathered, context: &Context) -> Resu
             context.metrics.created(task);
             let mut status = to(TaskPhase::Pending, TaskReason::Starting, STARTING);
             status.job_name = task.metadata.name.clone();
+            status.github_token = gathered.github_token.clone();
             (status, Action::await_change())
         }
         Created::Leftover(kind) => {

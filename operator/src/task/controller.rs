@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axon_api::Task;
+use axon_api::{Task, Workspace};
 use futures::StreamExt;
 use futures::channel::mpsc;
 use kube::{Client, ResourceExt};
@@ -12,9 +12,11 @@ use kube_runtime::controller::{self, Action, Config, Controller};
 use kube_runtime::reflector::{ObjectRef, store};
 use kube_runtime::watcher::Event;
 
-use super::apply::{self, ApplyError};
+use super::apply::{self, ApplyError, Done};
 use super::branch_lock;
 use super::gather::{gather, has_ended, referenced};
+use super::github_secret;
+use super::github_token::{self, Step, Token};
 use super::lifecycle::decide;
 use super::stores::{Readiness, Stores, task_of, watch_custom, watch_jobs, watch_pods};
 use crate::clock::Clock;
@@ -148,9 +150,38 @@ async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, App
         &context.stores.workspaces,
         task.spec.workspace_ref.as_ref(),
     );
+    let mut token = Token::Unasked;
+    let done = loop {
+        match attempt(&task, &context, workspace.clone(), &token).await? {
+            Some(done) => break done,
+            // Outside the attempt: what GitHub takes its time for must not hold a branch.
+            None if token == Token::Unasked => {
+                token = github_secret::fetch(&task, workspace.as_deref(), &context).await?;
+                warn_of_renewal(&task, &token, &context).await;
+            }
+            None => return Ok(Action::requeue(backoff(1))),
+        }
+    };
+    if let Some(status) = &done.entered {
+        context.metrics.entered(&task, status);
+        context.events.phase(&task, status).await;
+    }
+    if let Ok(mut failures) = context.failures.lock() {
+        failures.remove(&ObjectRef::from_obj(task.as_ref()));
+    }
+    Ok(done.action)
+}
+
+/// Does what a Task needs; `None` if the Workspace's Secret must be looked at first.
+async fn attempt(
+    task: &Arc<Task>,
+    context: &Context,
+    workspace: Option<Arc<Workspace>>,
+    token: &Token,
+) -> Result<Option<Done>, ApplyError> {
     // Only a Task that may still get a Job competes for its branch.
-    let competes = !has_ended(&task) && task.status.as_ref().is_none_or(|s| s.job_name.is_none());
-    let key = branch_lock::key(&task, workspace.as_deref()).filter(|_| competes);
+    let competes = !has_ended(task) && task.status.as_ref().is_none_or(|s| s.job_name.is_none());
+    let key = branch_lock::key(task, workspace.as_deref()).filter(|_| competes);
     // Held until the Job is created and claimed, so that no other Task decides in between.
     let mut claims = match &key {
         Some(_) => Some(context.branch_claims.lock().await),
@@ -160,10 +191,17 @@ async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, App
         .as_ref()
         .zip(claims.as_ref())
         .and_then(|(key, held)| held.get(key).cloned());
-    let gathered = gather(&task, &context, workspace, key.as_ref()).await?;
-    let decision = decide(&gathered.observed(&task, &context, claimed_by.as_deref()));
+    let mut gathered = gather(task, context, workspace, key.as_ref()).await?;
+    let decision = decide(&gathered.observed(task, context, claimed_by.as_deref()));
+    let workspace = gathered.workspace.as_deref();
+    let Step::Do(decision) = github_token::step(task, workspace, decision, token, context.clock.now()) else {
+        return Ok(None);
+    };
+    if let Token::Minted(token) = token {
+        gathered.github_token = Some(token.clone());
+    }
     tracing::debug!(task = %task.name_any(), namespace = %task.namespace().unwrap_or_default(), ?decision, "decided");
-    let done = apply::carry_out(&task, decision, &gathered, &context).await?;
+    let done = apply::carry_out(task, decision, &gathered, context).await?;
     if let (true, Some(held), Some(key), Some(uid)) = (done.has_job, claims.as_mut(), key, task.uid()) {
         held.insert(key, uid);
         if held.len() > MAX_CLAIMS {
@@ -171,15 +209,15 @@ async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, App
             held.clear();
         }
     }
-    drop(claims);
-    if let Some(status) = &done.entered {
-        context.metrics.entered(&task, status);
-        context.events.phase(&task, status).await;
+    Ok(Some(done))
+}
+
+/// Tells of a token that a running Task does not get; one that has not started says so in its status.
+async fn warn_of_renewal(task: &Task, token: &Token, context: &Context) {
+    let runs = task.status.as_ref().is_some_and(|s| s.job_name.is_some());
+    if let (true, Token::Wait { message, .. } | Token::Refused { message, .. }) = (runs, token) {
+        context.events.warn(task, "TokenNotRenewed", message).await;
     }
-    if let Ok(mut failures) = context.failures.lock() {
-        failures.remove(&ObjectRef::from_obj(task.as_ref()));
-    }
-    Ok(done.action)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is the Controller's")]

@@ -8,6 +8,7 @@ use kube::ResourceExt;
 
 use super::input::Inputs;
 use super::job::{input_variables, literal};
+use super::ssh;
 
 /// Returns the environment of the agent container: the contract's variables in the contract's order, then where long
 /// inputs are, then the user's own as far as they do not collide.
@@ -73,7 +74,14 @@ fn git(workspace: Option<&Workspace>) -> Vec<EnvVar> {
     let other_host = Repository::parse(&workspace.spec.repo)
         .ok()
         .filter(|r| !r.is_github_com())
-        .map(|r| r.host);
+        // The port of another protocol is not that of the API.
+        .map(|r| {
+            if r.is_ssh {
+                r.host_name().to_owned()
+            } else {
+                r.host
+            }
+        });
     let mut all = Vec::new();
     if let Some(host) = &other_host {
         all.push(literal(env::GH_HOST, host));
@@ -87,8 +95,17 @@ fn git(workspace: Option<&Workspace>) -> Vec<EnvVar> {
         } else {
             env::GH_TOKEN
         };
-        all.extend([env::GITHUB_TOKEN, gh].map(|name| from_secret(name, &secret.name, env::GITHUB_TOKEN)));
+        all.extend([env::GITHUB_TOKEN, gh].map(|name| {
+            let mut variable = from_secret(name, &secret.name, env::GITHUB_TOKEN);
+            let source = variable.value_from.as_mut();
+            if let Some(key) = source.and_then(|source| source.secret_key_ref.as_mut()) {
+                // A key opens the repository; the token is for `gh` then.
+                key.optional = ssh::is_ssh(workspace).then_some(true);
+            }
+            variable
+        }));
     }
+    all.extend(ssh::variables(workspace));
     all
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axon_api::v1alpha1::NameRef;
+use axon_api::v1alpha1::{GithubToken, NameRef};
 use axon_api::{AgentConfig, Task, TaskPhase, TaskReason, TaskStatus, Workspace, labels};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -28,6 +28,8 @@ pub struct Gathered {
     pub workspace: Option<Arc<Workspace>>,
     /// The AgentConfig, if it is there.
     pub agent_config: Option<Arc<AgentConfig>>,
+    /// The token that was made for the Workspace's GitHub App.
+    pub github_token: Option<GithubToken>,
     /// Tasks of the namespace, if the Task has dependencies.
     siblings: Vec<Arc<Task>>,
     /// Live Tasks on the same branch, and whether each has a Job.
@@ -56,6 +58,7 @@ pub async fn gather(
         log_outputs: Vec::new(),
         workspace,
         agent_config,
+        github_token: None,
         siblings: Vec::new(),
         rivals: Vec::new(),
         awaited: false,

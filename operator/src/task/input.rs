@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axon_api::contract::{MAX_INLINE_BYTES, input};
 use axon_api::file_path::components;
+use axon_api::git::{PASSWORD_ADVICE, has_password};
 use axon_api::packed::pack;
 use axon_api::v1alpha1::{McpServer, McpTransport};
 use axon_api::{AgentConfig, Task, Workspace};
@@ -15,6 +16,12 @@ use super::mcp_secrets::{self, McpSecret};
 /// Something in the objects that can never work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
+    /// A URL that holds a password.
+    #[error("Workspace {workspace}: repo {PASSWORD_ADVICE}")]
+    Password {
+        /// Name of the Workspace.
+        workspace: String,
+    },
     /// A name that would leave its folder.
     #[error("AgentConfig {config}: {field} {name:?} must not be empty, '.', '..' or contain '/' or '\\'")]
     BadName {
@@ -177,6 +184,10 @@ pub fn gather(
     let mut put = |key: &str, text: String| files.insert(key.to_owned(), text);
     if axon_api::contract::escape_expansion(&task.spec.prompt).len() > MAX_INLINE_BYTES {
         put(input::PROMPT, task.spec.prompt.clone());
+    }
+    if let Some(workspace) = workspace.filter(|workspace| has_password(&workspace.spec.repo)) {
+        let workspace = workspace.metadata.name.clone().unwrap_or_default();
+        return Err(InputError::Password { workspace });
     }
     if let Some(workspace) = workspace.filter(|w| !w.spec.files.is_empty()) {
         for file in &workspace.spec.files {

@@ -20,6 +20,7 @@ use super::env as environment;
 use super::input::{InputError, Inputs, gather};
 use super::mcp_secrets::McpSecret;
 use super::overrides;
+use super::ssh;
 use crate::images::Images;
 
 /// What a prompt that is too long for an argument is replaced by; agents that can read files can act on it.
@@ -131,6 +132,7 @@ fn pod_spec(task: &Task, workspace: Option<&Workspace>, inputs: &Inputs, images:
     mounts.extend(inputs.secrets.iter().map(McpSecret::mount));
     mounts.extend(overrides.volume_mounts.iter().cloned());
     let mut volumes = volumes(task, inputs);
+    volumes.extend(ssh::volume(workspace));
     volumes.extend(inputs.secrets.iter().map(McpSecret::volume));
     let mut pod = PodSpec {
         restart_policy: Some("Never".into()),
@@ -189,7 +191,7 @@ fn agent_container(
         working_dir: Some(directory.into()),
         env: Some(environment::agent(task, workspace, inputs)),
         resources: overrides.resources.map(Into::into),
-        volume_mounts: Some(mounts(inputs)),
+        volume_mounts: Some(mounts(workspace, inputs)),
         // Images that write no report leave the end of their log as evidence.
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         security_context: Some(restricted()),
@@ -208,7 +210,7 @@ fn workspace_container(
         image: Some(images.workspace()),
         args: Some(vec!["workspace".into()]),
         env: Some(environment::workspace(task, workspace, inputs)),
-        volume_mounts: Some(mounts(inputs)),
+        volume_mounts: Some(mounts(workspace, inputs)),
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         security_context: Some(restricted()),
         ..Container::default()
@@ -254,7 +256,7 @@ fn volumes(task: &Task, inputs: &Inputs) -> Vec<Volume> {
     scratch.into_iter().chain(input).collect()
 }
 
-fn mounts(inputs: &Inputs) -> Vec<VolumeMount> {
+fn mounts(workspace: Option<&Workspace>, inputs: &Inputs) -> Vec<VolumeMount> {
     let scratch = SCRATCH.map(|(name, path)| VolumeMount {
         name: name.into(),
         mount_path: path.into(),
@@ -266,7 +268,11 @@ fn mounts(inputs: &Inputs) -> Vec<VolumeMount> {
         read_only: Some(true),
         ..VolumeMount::default()
     });
-    scratch.into_iter().chain(input).collect()
+    scratch
+        .into_iter()
+        .chain(input)
+        .chain(ssh::mount(workspace))
+        .collect()
 }
 
 /// Returns a variable with a literal value that the kubelet leaves as it is.

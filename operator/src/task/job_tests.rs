@@ -256,13 +256,92 @@ fn another_host_than_github_gets_the_enterprise_variables() {
 }
 
 #[test]
-fn credentials_in_the_url_are_not_taken_for_a_host() {
+fn a_user_in_the_url_is_not_taken_for_a_host_and_a_password_is_refused() {
     let plan = built(
         &task("t"),
-        Some(&with_secret("https://me:pw@github.com/o/my.repo")),
+        Some(&with_secret("https://bot@git.example/o/r")),
         None,
     );
-    assert!(!names(agent(&plan)).contains(&"GH_HOST"));
+    assert_eq!(value(agent(&plan), "GH_HOST"), "git.example");
+    let error = build(
+        &task("t"),
+        Some(&with_secret("https://user:token@git.example/o/r")),
+        None,
+        &images(),
+    )
+    .unwrap_err()
+    .to_string();
+    assert!(
+        error.contains("Workspace w") && error.contains("spec.secretRef"),
+        "{error}"
+    );
+    assert!(!error.contains("user:token"), "{error}");
+}
+
+#[test]
+fn a_repository_over_ssh_gets_key_and_known_hosts_as_files_and_the_token_only_if_there_is_one() {
+    for repo in ["git@git.example:o/r.git", "ssh://git@git.example:2222/o/r.git"] {
+        let plan = built(&task("t"), Some(&with_secret(repo)), None);
+        let volume = pod_of(&plan)
+            .volumes
+            .iter()
+            .flatten()
+            .find(|v| v.name == "axon-ssh");
+        let source = volume.unwrap().secret.clone().unwrap();
+        assert_eq!(
+            (source.secret_name.as_deref(), source.optional),
+            (Some("gh"), Some(true))
+        );
+        let items: Vec<_> = source
+            .items
+            .iter()
+            .flatten()
+            .map(|i| (i.key.as_str(), i.mode))
+            .collect();
+        assert_eq!(
+            items,
+            [("ssh-privatekey", Some(0o400)), ("known_hosts", Some(0o400))]
+        );
+        for container in [init(&plan), agent(&plan)] {
+            let mount = container
+                .volume_mounts
+                .iter()
+                .flatten()
+                .find(|m| m.name == "axon-ssh")
+                .unwrap();
+            assert_eq!(
+                (mount.mount_path.as_str(), mount.read_only),
+                ("/axon/ssh", Some(true))
+            );
+            let command = value(container, "GIT_SSH_COMMAND");
+            assert!(command.contains("StrictHostKeyChecking=yes") && command.contains("BatchMode=yes"));
+            assert_eq!(value(container, "AXON_SSH_SECRET"), "gh");
+            assert_eq!(value(container, "GH_HOST"), "git.example", "{repo}");
+            let token = var(container, "GITHUB_TOKEN")
+                .value_from
+                .clone()
+                .unwrap()
+                .secret_key_ref
+                .unwrap();
+            assert_eq!(token.optional, Some(true));
+        }
+    }
+}
+
+#[test]
+fn without_ssh_or_without_a_secret_there_is_no_key() {
+    let plain = workspace("git@github.com:o/r.git");
+    for workspace in [with_secret("https://github.com/o/r"), plain] {
+        let plan = built(&task("t"), Some(&workspace), None);
+        assert!(
+            !pod_of(&plan)
+                .volumes
+                .iter()
+                .flatten()
+                .any(|v| v.name == "axon-ssh")
+        );
+        assert!(!names(agent(&plan)).contains(&"GIT_SSH_COMMAND"));
+    }
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod env;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod gather;
+pub mod github_secret;
+pub mod github_token;
 pub mod input;
 pub mod job;
 pub mod lifecycle;
@@ -15,6 +17,7 @@ pub mod outcome;
 mod overrides;
 pub mod record;
 pub mod retention;
+mod ssh;
 pub mod status;
 pub mod stores;
 pub mod view;

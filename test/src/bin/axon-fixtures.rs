@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use axon_test::fixtures::git::GitHost;
+use axon_test::fixtures::git::{GitHost, ssh};
 use axon_test::fixtures::github::GithubHost;
 use axon_test::fixtures::model::Model;
 use axon_test::fixtures::server;
@@ -29,7 +29,7 @@ enum Command {
         #[command(flatten)]
         keys: Keys,
     },
-    /// Serve git repositories over smart HTTP.
+    /// Serve git repositories over smart HTTP, and a GitHub's REST API below /api/v3.
     Git {
         /// Address to listen on.
         #[arg(long)]
@@ -58,8 +58,18 @@ enum Command {
         /// Address of the GitHub.
         #[arg(long)]
         github_listen: SocketAddr,
+        /// Address of the git host for SSH, with the machine's sshd.
+        #[arg(long)]
+        ssh_listen: Option<SocketAddr>,
         #[command(flatten)]
         keys: Keys,
+    },
+    /// Answer an SSH client of the git host; sshd starts it.
+    #[command(hide = true)]
+    SshSession {
+        /// Folder of the repositories.
+        #[arg(long)]
+        root: PathBuf,
     },
 }
 
@@ -78,20 +88,31 @@ async fn main() -> Result<()> {
         .init();
     match Cli::parse().command {
         Command::Model { listen, keys } => model(listen, keys).await,
-        Command::Git { listen, root } => git(listen, root).await,
-        Command::Github { listen } => github(listen).await,
+        Command::Git { listen, root } => git(listen, root, &GithubHost::default()).await,
+        Command::Github { listen } => github(listen, &GithubHost::default()).await,
         Command::All {
             model_listen,
             git_listen,
             git_root,
             github_listen,
+            ssh_listen,
             keys,
-        } => tokio::try_join!(
-            model(model_listen, keys),
-            git(git_listen, git_root),
-            github(github_listen)
-        )
-        .map(|_| ()),
+        } => {
+            let host = GithubHost::default();
+            let _sshd = match ssh_listen {
+                Some(listen) => Some(ssh::start(&git_root, listen).await?),
+                None => None,
+            };
+            tokio::try_join!(
+                model(model_listen, keys),
+                git(git_listen, git_root, &host),
+                github(github_listen, &host)
+            )
+            .map(|_| ())
+        }
+        Command::SshSession { root } => {
+            ssh::session(&root, &std::env::var("SSH_ORIGINAL_COMMAND").unwrap_or_default())
+        }
     }
 }
 
@@ -101,17 +122,17 @@ async fn model(listen: SocketAddr, keys: Keys) -> Result<()> {
     server::serve(listener, Model::new(keys.require_key).router(), stopped()).await
 }
 
-async fn git(listen: SocketAddr, root: PathBuf) -> Result<()> {
+async fn git(listen: SocketAddr, root: PathBuf, github: &GithubHost) -> Result<()> {
     let host = GitHost::open(root).await?;
     let listener = server::bind(listen).await?;
     tracing::info!(address = %listener.local_addr()?, "git host listens");
-    server::serve(listener, host.router(), stopped()).await
+    server::serve(listener, github.beside(host.router()), stopped()).await
 }
 
-async fn github(listen: SocketAddr) -> Result<()> {
+async fn github(listen: SocketAddr, host: &GithubHost) -> Result<()> {
     let listener = server::bind(listen).await?;
     tracing::info!(address = %listener.local_addr()?, "GitHub listens");
-    server::serve(listener, GithubHost::default().router(), stopped()).await
+    server::serve(listener, host.router(), stopped()).await
 }
 
 /// Waits for a request to stop. As a container's first process the program gets no default for signals.

@@ -11,6 +11,9 @@ async fn every_example_is_accepted_and_its_secrets_have_the_right_keys() {
     for folder in std::fs::read_dir(paths::root().join("examples")).unwrap() {
         for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
             let path = file.unwrap().path();
+            if path.extension().is_none_or(|ending| ending != "yaml") {
+                continue;
+            }
             let text = std::fs::read_to_string(&path).unwrap();
             let namespace = control_plane::namespace().await.unwrap();
             namespace
@@ -45,17 +48,25 @@ async fn every_example_is_accepted_and_its_secrets_have_the_right_keys() {
             }
             for document in documents.iter().filter(|d| d["kind"] == "Workspace") {
                 if let Some(secret) = document["spec"]["secretRef"]["name"].as_str() {
-                    assert!(
-                        keys.contains(&(secret, "GITHUB_TOKEN")),
-                        "{}: {secret}",
-                        path.display()
-                    );
+                    let is_ssh = document["spec"]["repo"].as_str().unwrap().starts_with("git@");
+                    let needed = if is_ssh {
+                        &["ssh-privatekey", "known_hosts"][..]
+                    } else {
+                        &["GITHUB_TOKEN"]
+                    };
+                    for key in needed {
+                        assert!(
+                            keys.contains(&(secret, key)),
+                            "{}: {secret} has no {key}",
+                            path.display()
+                        );
+                    }
                 }
             }
             seen += 1;
         }
     }
-    assert!(seen >= 3, "{seen} examples");
+    assert!(seen >= 8, "{seen} examples");
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! What every test of this binary stands on: the operator installed by the plugin, the fixture servers, and a fresh
 //! namespace with credentials, a private repository and a Workspace.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axon_api::{Task, TaskPhase, TaskReason, TaskStatus};
+use axon_test::agents::{SAMPLES, Sample};
 use axon_test::cluster::Cluster;
 use axon_test::fixtures_client::{Fixtures, model_url, repository_url};
 use axon_test::namespace::Namespace;
@@ -16,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 /// Two cores run everything: pods may have to wait for each other.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Stands in every credential, so that a leak can be searched for.
 pub const CANARY: &str = "canary-5up3r-s3cr3t";
@@ -95,7 +97,8 @@ pub async fn bench() -> Bench {
         repository,
         token,
     };
-    b.secret("key", "ANTHROPIC_API_KEY", &format!("sk-{CANARY}"))
+    let key = format!("sk-{CANARY}");
+    b.secret_of("key", SAMPLES.iter().map(|sample| (sample.key, key.as_str())))
         .await;
     b.secret("git", "GITHUB_TOKEN", &b.token).await;
     b.workspace(
@@ -117,8 +120,13 @@ pub fn commit_script(file: &str) -> String {
 
 impl Bench {
     pub async fn secret(&self, name: &str, key: &str, value: &str) {
+        self.secret_of(name, [(key, value)]).await;
+    }
+
+    pub async fn secret_of(&self, name: &str, entries: impl IntoIterator<Item = (&str, &str)>) {
+        let data: BTreeMap<&str, &str> = entries.into_iter().collect();
         let secret: Secret =
-            serde_json::from_value(json!({"metadata": {"name": name}, "stringData": {key: value}})).unwrap();
+            serde_json::from_value(json!({"metadata": {"name": name}, "stringData": data})).unwrap();
         self.namespace
             .api::<Secret>()
             .create(&PostParams::default(), &secret)
@@ -140,14 +148,26 @@ impl Bench {
 
     /// Creates a Task with the Workspace `ws`; `spec` is merged over the usual.
     pub async fn task(&self, name: &str, prompt: &str, spec: Value) {
+        self.task_of(&SAMPLES[0], name, prompt, spec).await;
+    }
+
+    /// Creates a Task of another agent.
+    pub async fn task_of(&self, sample: &Sample, name: &str, prompt: &str, spec: Value) {
+        let env: Vec<Value> = (sample.endpoint)(&model_url(&self.run_id(name)))
+            .into_iter()
+            .map(|(name, value)| json!({"name": name, "value": value}))
+            .collect();
         let mut object = json!({
             "apiVersion": "axon.io/v1alpha1", "kind": "Task", "metadata": {"name": name},
             "spec": {
-                "type": "claude-code", "prompt": prompt, "workspaceRef": {"name": "ws"},
+                "type": sample.kind, "prompt": prompt, "workspaceRef": {"name": "ws"},
                 "credentials": {"type": "api-key", "secretRef": {"name": "key"}},
-                "podOverrides": {"env": [{"name": "ANTHROPIC_BASE_URL", "value": model_url(&self.run_id(name))}]},
+                "podOverrides": {"env": env},
             }
         });
+        if let Some(model) = sample.model {
+            object["spec"]["model"] = model.into();
+        }
         merge(&mut object["spec"], spec);
         let task: Task = serde_json::from_value(object).unwrap();
         self.namespace

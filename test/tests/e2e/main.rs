@@ -2,11 +2,14 @@
 
 #![cfg(test)]
 
+mod agents;
 mod bench;
 mod cut;
 mod failures;
+mod images;
 mod install;
 mod overrides;
 mod plugin;
 mod prompts;
+mod ssh;
 mod success;

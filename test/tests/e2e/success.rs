@@ -50,7 +50,7 @@ async fn a_real_agent_commits_and_pushes_and_the_status_has_all_of_it() {
 }
 
 /// Prints how long each stage took; figures for people, not for judgement.
-async fn print_stages(b: &Bench, name: &str, status: &TaskStatus) {
+pub async fn print_stages(b: &Bench, name: &str, status: &TaskStatus) {
     let task = b.namespace.api::<axon_api::Task>().get(name).await.unwrap();
     let job = b.namespace.api::<Job>().get(name).await.unwrap();
     let pods = b

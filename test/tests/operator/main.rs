@@ -3,7 +3,9 @@
 #![cfg(test)]
 
 mod failures;
+mod github_app;
 mod harness;
+mod identity;
 mod leadership;
 mod lifecycle;
 mod pipelines;

@@ -97,6 +97,9 @@ func start(ctx context.Context, o Options, state *layout.State) error {
 		if err := c.WriteCredentials(ca); err != nil {
 			return err
 		}
+		if err := layout.WriteFile(o.Layout.Config("audit.yaml"), []byte(auditPolicy), 0o600); err != nil {
+			return err
+		}
 	}
 	s := supervise.Supervisor{Layout: o.Layout, Tied: o.Tied}
 	admin, err := c.StartServer(ctx, s)
@@ -114,9 +117,30 @@ func bareConfig(l layout.Layout, chosen map[string]int) Config {
 	return Config{
 		Layout: l, Address: Loopback, Ports: chosen, Controllers: bareControllers,
 		// There is no address that a pod could use.
-		APIServerFlags: []string{"--endpoint-reconciler-type=none"},
+		APIServerFlags: []string{
+			"--endpoint-reconciler-type=none",
+			"--audit-policy-file=" + l.Config("audit.yaml"), "--audit-log-path=" + l.Log("audit"),
+		},
 	}
 }
+
+// auditPolicy records who reads and writes what gives rights; the rest would only cost time.
+const auditPolicy = `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: None
+  users: [system:apiserver]
+- level: None
+  userGroups: [system:masters, system:serviceaccounts:kube-system]
+- level: Metadata
+  resources:
+  - group: ""
+    resources: [secrets, serviceaccounts]
+  - group: rbac.authorization.k8s.io
+    resources: [rolebindings]
+- level: None
+`
 
 // Down ends the control plane and removes its state.
 func Down(l layout.Layout) error {

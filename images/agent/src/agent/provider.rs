@@ -95,11 +95,28 @@ pub fn provider_reason(status: Option<u16>, text: &str) -> TaskReason {
     match status {
         Some(401 | 403) => TaskReason::AuthFailed,
         Some(429) => TaskReason::RateLimited,
+        None if lacks_credential(&text) => TaskReason::AuthFailed,
         // Google answers so to a bad key.
         Some(400) | None if any(&AUTH) => TaskReason::AuthFailed,
         None if any(&RATE) => TaskReason::RateLimited,
         _ => TaskReason::AgentError,
     }
+}
+
+/// Returns true if a model was not found although the very same one is proposed: OpenCode's words for a provider that
+/// it has no credential for. `text` is in lower case.
+fn lacks_credential(text: &str) -> bool {
+    let Some((_, after)) = text.split_once("model not found: ") else {
+        return false;
+    };
+    let Some((asked, proposed)) = after.split_once(". did you mean: ") else {
+        return false;
+    };
+    let model = asked.split_once('/').map_or(asked, |(_, model)| model);
+    proposed
+        .split(['?', '\n'])
+        .next()
+        .is_some_and(|names| names.split(", ").any(|name| name == model))
 }
 
 #[cfg(test)]
@@ -122,6 +139,17 @@ mod tests {
             (None, "Not logged in · Please run /login", TaskReason::AuthFailed),
             (None, "Claude usage limit reached", TaskReason::RateLimited),
             (None, "it broke", TaskReason::AgentError),
+            (
+                None,
+                "ProviderModelNotFoundError: Model not found: p/m-1. Did you mean: m-1, m-1-2025?)])",
+                TaskReason::AuthFailed,
+            ),
+            (
+                None,
+                "Model not found: p/m-1. Did you mean: m-1-2025, m-2?",
+                TaskReason::AgentError,
+            ),
+            (None, "Model not found: p/nonsense", TaskReason::AgentError),
         ] {
             assert_eq!(provider_reason(status, text), reason, "{status:?} {text}");
         }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::env::Env;
 use crate::program::Call;
+use crate::renewed;
 
 /// Time for each command.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -52,7 +53,7 @@ impl Facts {
         let default_branch = git(&["symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"]);
         // Last, since it asks the network.
         let pull_requests = match &branch {
-            Some(branch) if !hurry && may_ask_gh(env) => pull_requests(branch, limit, cancel),
+            Some(branch) if !hurry && may_ask_gh(env) => pull_requests(env, branch, limit, cancel),
             _ => Vec::new(),
         };
         Self {
@@ -103,13 +104,14 @@ fn may_ask_gh(env: &Env) -> bool {
     tokens.iter().any(|name| env.text(name).is_some()) && env.program("gh").is_some()
 }
 
-fn pull_requests(branch: &str, limit: Duration, cancel: &AtomicBool) -> Vec<String> {
+fn pull_requests(env: &Env, branch: &str, limit: Duration, cancel: &AtomicBool) -> Vec<String> {
     let mut call = Call::new("gh", ["pr", "list", "--head", branch, "--json", "url"]);
     call.set.extend([
         ("GH_PROMPT_DISABLED", "1".into()),
         ("GH_NO_UPDATE_NOTIFIER", "1".into()),
         ("NO_COLOR", "1".into()),
     ]);
+    call.set.extend(renewed::for_gh(env));
     let found = answer(call, limit, cancel)
         .and_then(|text| serde_json::from_str::<Vec<PullRequest>>(&text).ok())
         .unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Clones the repository and sets up the branch, with the `git` program.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -17,9 +18,11 @@ use nix::sys::signal::Signal;
 use super::messages::{Fault, evidence};
 use super::plan::{Advertised, Target, patterns};
 use super::remote::Remote;
+use super::ssh::Access;
 use crate::env::Env;
 use crate::failure::Failure;
 use crate::program::{Call, End, Output};
+use crate::renewed;
 use crate::secrets::Secrets;
 use crate::signals;
 
@@ -55,7 +58,9 @@ const IDENTITY: [(&str, &str); 2] = [
 /// A clone to be made.
 pub struct Clone<'a> {
     secrets: &'a Secrets,
+    env: &'a Env,
     remote: Remote,
+    access: Access,
     reference: Option<&'a str>,
     branch: Option<&'a str>,
     dir: &'a Path,
@@ -92,9 +97,12 @@ impl<'a> Clone<'a> {
         if let Err(error) = listening {
             eprintln!("can't listen to signals: {error}");
         }
+        let remote = Remote::parse(url, renewed::token(env).is_some())?;
         Ok(Self {
             secrets,
-            remote: Remote::parse(url, env.text(names::GITHUB_TOKEN).is_some())?,
+            env,
+            access: Access::new(env, &remote.host),
+            remote,
             reference,
             branch,
             dir,
@@ -114,6 +122,14 @@ impl<'a> Clone<'a> {
         };
         eprintln!("cloning {what}");
         let started = Instant::now();
+        self.access.check(self.env, |call| {
+            let output = self.start(call).map_err(|failure| failure.message)?;
+            if output.success() {
+                Ok(())
+            } else {
+                Err(output.stderr)
+            }
+        })?;
         let advertised = self.list()?;
         let Some(target) = advertised.target(self.reference) else {
             return Err(Failure::clone_failed(format!(
@@ -135,6 +151,7 @@ impl<'a> Clone<'a> {
         if let Some(branch) = self.branch {
             self.set_up_branch(branch, &advertised, &target)?;
         }
+        self.tell_of_what_is_missing();
         Ok(())
     }
 
@@ -164,12 +181,47 @@ impl<'a> Clone<'a> {
         for (key, value) in &self.remote.credential {
             self.git(["config", "--add", key, value])?;
         }
+        self.give_to_submodules()?;
         for (key, value) in IDENTITY {
             if !self.try_git(["config", "--get", key])?.success() {
                 self.git(["config", key, value])?;
             }
         }
         Ok(())
+    }
+
+    /// Submodules are repositories of their own, which do not see the clone's configuration: those of the same host find
+    /// the credential in the user's.
+    fn give_to_submodules(&self) -> Result<(), Failure> {
+        let keys: BTreeSet<&str> = self
+            .remote
+            .credential
+            .iter()
+            .map(|(key, _)| key.as_str())
+            .collect();
+        for key in keys {
+            // A restarted init container finds what its predecessor wrote; there is none to remove at first.
+            self.try_git(["config", "--global", "--unset-all", key])?;
+        }
+        for (key, value) in &self.remote.credential {
+            self.git(["config", "--global", "--add", key, value])?;
+        }
+        Ok(())
+    }
+
+    /// Says what the clone lacks and the agent may need.
+    fn tell_of_what_is_missing(&self) {
+        if self.dir.join(".gitmodules").is_file() {
+            eprintln!(
+                "the repository has submodules, which are not cloned: `git submodule update --init` does it"
+            );
+        }
+        let attributes = fs::read_to_string(self.dir.join(".gitattributes")).unwrap_or_default();
+        if attributes.contains("filter=lfs") {
+            eprintln!(
+                "the repository uses Git LFS: its files are pointers here, until `git lfs pull` gets them"
+            );
+        }
     }
 
     fn no_dir(&self, error: &io::Error) -> Failure {
@@ -347,9 +399,11 @@ impl<'a> Clone<'a> {
             End::Failure(None) if said.is_empty() => "git was killed".to_owned(),
             _ => said,
         };
+        let advice = self.access.advice(&output.stderr);
+        let advice = advice.map(|advice| format!("\n{advice}")).unwrap_or_default();
         Failure {
             reason: fault.reason(),
-            message: self.secrets.scrub(&format!("{what}: {why}")),
+            message: self.secrets.scrub(&format!("{what}: {why}{advice}")),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The repository's URL: what git gets, what people see, and who may have the token.
 
-use axon_api::contract::env as names;
-use axon_api::git::Repository;
+use axon_api::contract::{GITHUB_DIR, env as names};
+use axon_api::git::{PASSWORD_ADVICE, Repository, has_password};
 use url::Url;
 
 use crate::credential::DEFAULT_USER;
@@ -11,10 +11,12 @@ use crate::secrets::without_userinfo;
 /// A repository to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remote {
-    /// For git. Without the password when a token takes its place, so that it is not written to disk.
+    /// For git.
     pub url: String,
     /// For people: without user and password.
     pub shown: String,
+    /// Host, lower case, with the port when the URL has one.
+    pub host: String,
     /// Git configuration that gives the token to this host and to no other.
     pub credential: Vec<(String, String)>,
 }
@@ -34,28 +36,22 @@ impl Remote {
             )
         };
         let repository = Repository::parse(text).map_err(|_| invalid())?;
-        if !repository.is_http || !has_token {
-            return Ok(Self {
-                url: text.to_owned(),
-                shown,
-                credential: Vec::new(),
-            });
+        if has_password(text) {
+            return Err(Failure::invalid(format!("the URL of {shown} {PASSWORD_ADVICE}")));
         }
-        let mut url = Url::parse(text).map_err(|_| invalid())?;
-        let has_user = !url.username().is_empty();
-        let url = if url.password().is_some() {
-            url.set_password(None).map_err(|()| invalid())?;
-            url.to_string()
-        } else {
-            text.to_owned()
+        let remote = Self {
+            url: text.to_owned(),
+            shown,
+            host: repository.host.clone(),
+            credential: Vec::new(),
         };
+        if !repository.is_http || !has_token {
+            return Ok(remote);
+        }
+        let has_user = Url::parse(text).is_ok_and(|url| !url.username().is_empty());
         let scheme = text.split_once("://").map_or("https", |(scheme, _)| scheme);
         let credential = credential_config(&scheme.to_ascii_lowercase(), &repository.host, has_user)?;
-        Ok(Self {
-            url,
-            shown,
-            credential,
-        })
+        Ok(Self { credential, ..remote })
     }
 }
 
@@ -70,7 +66,10 @@ fn credential_config(scheme: &str, host: &str, has_user: bool) -> Result<Vec<(St
     // Images written for axon have no axon-agent; there git itself is all that limits the helper to its host.
     let helper = format!(
         "!axon_credential() {{ if command -v axon-agent >/dev/null 2>&1; then axon-agent git-credential '{scope}' \"$1\"; \
-         elif test \"$1\" = get && test -n \"${token}\"; then printf 'password=%s\\n' \"${token}\"; fi; }}; axon_credential",
+         elif test \"$1\" = get; then t=$(cat \"${{{file}:-{dir}/{token}}}\" 2>/dev/null); t=${{t:-${token}}}; \
+         test -z \"$t\" || printf 'password=%s\\n' \"$t\"; fi; }}; axon_credential",
+        file = names::GITHUB_TOKEN_FILE,
+        dir = GITHUB_DIR,
         token = names::GITHUB_TOKEN
     );
     let key = |name: &str| format!("credential.{scope}.{name}");
@@ -91,10 +90,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_takes_the_place_of_the_password() {
-        let remote = Remote::parse("https://bot:secret@Git.Example:8443/o/r.git", true).unwrap();
-        assert_eq!(remote.url, "https://bot@git.example:8443/o/r.git");
-        assert_eq!(remote.shown, "https://Git.Example:8443/o/r.git");
+    fn the_token_is_for_the_host_alone() {
+        let remote = Remote::parse("https://bot@Git.Example:8443/o/r.git", true).unwrap();
+        assert_eq!(remote.url, "https://bot@Git.Example:8443/o/r.git");
+        assert_eq!(
+            (remote.shown.as_str(), remote.host.as_str()),
+            ("https://Git.Example:8443/o/r.git", "git.example:8443")
+        );
         let keys: Vec<_> = remote.credential.iter().map(|(key, _)| key.as_str()).collect();
         let key = "credential.https://git.example:8443";
         assert_eq!(
@@ -125,14 +127,22 @@ mod tests {
 
     #[test]
     fn without_a_token_or_without_http_the_url_is_git_s_own_business() {
-        for (url, token) in [
-            ("https://u:p@h/r", false),
-            ("git@h:o/r", true),
-            ("git://h/r", true),
-        ] {
+        for (url, token) in [("https://u@h/r", false), ("git@h:o/r", true), ("git://h/r", true)] {
             let remote = Remote::parse(url, token).unwrap();
             assert_eq!((remote.url.as_str(), remote.credential.len()), (url, 0));
-            assert!(!remote.shown.contains("u:p"));
+        }
+    }
+
+    #[test]
+    fn a_password_in_the_url_is_refused_with_advice_and_not_repeated() {
+        for (url, token) in [
+            ("https://u:secret@h/r", false),
+            ("https://u:secret@h/r", true),
+            ("ssh://u:secret@h/r", false),
+        ] {
+            let failure = Remote::parse(url, token).unwrap_err();
+            assert!(failure.message.contains("spec.secretRef"), "{failure}");
+            assert!(!failure.message.contains("secret@"), "{failure}");
         }
     }
 

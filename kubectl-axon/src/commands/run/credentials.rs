@@ -4,19 +4,32 @@ use std::str::FromStr as _;
 
 use axon_api::agents::{AgentType, CredentialType};
 use axon_api::v1alpha1::{Credentials, NameRef};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
-use super::Args;
 use super::inputs::reference;
 use super::plan::WantedSecret;
 use crate::config_file::Config;
 use crate::error::{CliError, Result};
 
+/// Flags that say which credential the agent gets.
+#[derive(Args, Debug, Clone, Default)]
+pub struct CredentialFlags {
+    /// Secret with the agent's credential, instead of the configuration file's
+    #[arg(long, value_name = "NAME")]
+    pub secret: Option<String>,
+    /// What the secret holds [default: api-key]; none if the agent needs no credential
+    #[arg(long, value_name = "TYPE",
+          value_parser = PossibleValuesParser::new(["api-key", "oauth", "none"]).try_map(|t| t.parse::<CredentialType>()))]
+    pub credential_type: Option<CredentialType>,
+}
+
 /// Word in the configuration file for "the agent needs no credential".
 const NO_CREDENTIAL: &str = "none";
 
 /// Returns the Task's credentials, and the Secret to make for them if the configuration file holds the value.
-pub(super) fn choose(
-    args: &Args,
+pub(crate) fn choose(
+    args: &CredentialFlags,
     config: &Config,
     agent: AgentType,
 ) -> Result<(Credentials, Option<WantedSecret>)> {
@@ -75,7 +88,7 @@ pub(super) fn choose(
     Ok((credentials, Some(secret)))
 }
 
-fn named_secret(args: &Args, config: &Config, name: &str) -> Result<Credentials> {
+fn named_secret(args: &CredentialFlags, config: &Config, name: &str) -> Result<Credentials> {
     let kind = match args.credential_type {
         Some(kind) => kind,
         None => config_type(config)?.unwrap_or(CredentialType::ApiKey),

@@ -10,13 +10,13 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use super::MANAGER;
-use super::plan::{Plan, WantedSecret, own_labels};
+use super::plan::{WantedSecret, own_labels};
 use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Result};
 use crate::output::Ui;
 
 /// Something to write before the Task.
-pub(super) enum Change {
+pub(crate) enum Change {
     /// The Secret does not exist.
     CreateSecret(WantedSecret),
     /// The Secret is ours and lacks the key.
@@ -30,9 +30,13 @@ pub(super) enum Change {
 }
 
 /// Compares the cluster with the plan.
-pub(super) async fn compare(cluster: &Cluster, plan: &Plan) -> Result<Vec<Change>> {
+pub(crate) async fn compare(
+    cluster: &Cluster,
+    secrets: &[WantedSecret],
+    workspace: Option<&Workspace>,
+) -> Result<Vec<Change>> {
     let mut changes = Vec::new();
-    for wanted in &plan.secrets {
+    for wanted in secrets {
         let action = Action::new("get", "secrets")
             .named(&wanted.name)
             .within(&cluster.namespace);
@@ -41,7 +45,7 @@ pub(super) async fn compare(cluster: &Cluster, plan: &Plan) -> Result<Vec<Change
             .await?;
         changes.extend(secret_change(found.as_ref(), wanted));
     }
-    if let Some(wanted) = &plan.workspace {
+    if let Some(wanted) = workspace {
         let name = wanted.metadata.name.as_deref().unwrap_or_default();
         let action = Action::new("get", "workspaces")
             .named(name)
@@ -91,7 +95,7 @@ fn is_ours(meta: &ObjectMeta) -> bool {
 }
 
 /// Asks before anything is replaced. `-y` answers for what an earlier run made, never for what somebody else made.
-pub(super) fn ask(ui: &Ui, changes: &[Change], yes: bool, namespace: &str) -> Result<()> {
+pub(crate) fn ask(ui: &Ui, changes: &[Change], yes: bool, namespace: &str) -> Result<()> {
     for change in changes {
         let (what, name, ours) = match change {
             Change::ReplaceKey { secret, ours } => ("secret", secret.name.as_str(), *ours),
@@ -118,7 +122,7 @@ pub(super) fn ask(ui: &Ui, changes: &[Change], yes: bool, namespace: &str) -> Re
 }
 
 /// Writes the changes.
-pub(super) async fn write(ui: &Ui, cluster: &Cluster, changes: &[Change], trial: bool) -> Result<()> {
+pub(crate) async fn write(ui: &Ui, cluster: &Cluster, changes: &[Change], trial: bool) -> Result<()> {
     for change in changes {
         let done = match change {
             Change::CreateSecret(secret) => {

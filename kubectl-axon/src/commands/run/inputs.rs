@@ -12,7 +12,7 @@ use crate::error::{CliError, Result};
 const MAX_PROMPT_BYTES: usize = 900_000;
 
 /// Returns the prompt: the text itself, the file after `@`, or stdin for `-`.
-pub(super) fn prompt(text: &str) -> Result<String> {
+pub(crate) fn prompt(text: &str) -> Result<String> {
     // Whoever forgets the text would hand the next flag to the agent.
     if text.len() > 1 && text.starts_with('-') && !text.contains(char::is_whitespace) {
         return Err(
@@ -49,7 +49,7 @@ pub(super) fn prompt(text: &str) -> Result<String> {
 }
 
 /// Returns why `name` can't name a Task, or `None` if it can (RFC 1123 label).
-pub(super) fn label_fault(name: &str) -> Option<&'static str> {
+pub(crate) fn label_fault(name: &str) -> Option<&'static str> {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.is_empty() {
         Some("is empty")
@@ -65,7 +65,7 @@ pub(super) fn label_fault(name: &str) -> Option<&'static str> {
 }
 
 /// Checks the name of an object that is referred to (RFC 1123 subdomain).
-pub(super) fn reference(source: &str, name: &str) -> Result<String> {
+pub(crate) fn reference(source: &str, name: &str) -> Result<String> {
     let fault = if name.len() > 253 {
         Some("has more than 253 characters")
     } else {
@@ -79,7 +79,7 @@ pub(super) fn reference(source: &str, name: &str) -> Result<String> {
 }
 
 /// Reads `--timeout`: whole seconds, at least one.
-pub(super) fn timeout(text: &str) -> Result<i64> {
+pub(crate) fn timeout(text: &str) -> Result<i64> {
     let seconds = seconds("--timeout", text)?;
     if seconds < 1 {
         return Err(CliError::usage(format!(
@@ -90,7 +90,7 @@ pub(super) fn timeout(text: &str) -> Result<i64> {
 }
 
 /// Reads `--ttl`: whole seconds.
-pub(super) fn ttl(text: &str) -> Result<i32> {
+pub(crate) fn ttl(text: &str) -> Result<i32> {
     i32::try_from(seconds("--ttl", text)?)
         .map_err(|_| CliError::usage(format!("--ttl {text:?} is longer than 68 years")))
 }
@@ -102,7 +102,7 @@ fn seconds(flag: &str, text: &str) -> Result<i64> {
 }
 
 /// Reads `--env NAME=VALUE`; a value may have any character.
-pub(super) fn env(pairs: &[String]) -> Result<Vec<EnvVar>> {
+pub(crate) fn env(pairs: &[String]) -> Result<Vec<EnvVar>> {
     let mut variables: Vec<EnvVar> = Vec::new();
     for pair in pairs {
         let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
@@ -130,7 +130,7 @@ pub(super) fn env(pairs: &[String]) -> Result<Vec<EnvVar>> {
 }
 
 /// Reads `--label KEY=VALUE`.
-pub(super) fn labels(pairs: &[String]) -> Result<BTreeMap<String, String>> {
+pub(crate) fn labels(pairs: &[String]) -> Result<BTreeMap<String, String>> {
     let mut labels = BTreeMap::new();
     for pair in pairs {
         let Some((key, value)) = pair.split_once('=') else {

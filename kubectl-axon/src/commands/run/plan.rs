@@ -20,50 +20,48 @@ const WORKSPACE_SECRET: &str = "axon-workspace-credentials";
 
 /// A Secret that must hold a value under a key.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct WantedSecret {
-    pub(super) name: String,
-    pub(super) key: &'static str,
-    pub(super) value: String,
+pub(crate) struct WantedSecret {
+    pub(crate) name: String,
+    pub(crate) key: &'static str,
+    pub(crate) value: String,
+}
+
+impl WantedSecret {
+    /// Returns the object without its value.
+    pub(crate) fn redacted(&self, namespace: Option<&str>) -> Value {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": self.name, "namespace": namespace, "labels": own_labels()},
+            "type": "Opaque",
+            "data": {self.key: "<redacted>"},
+        })
+    }
 }
 
 /// All objects of one run.
 #[derive(Debug, Clone)]
-pub(super) struct Plan {
-    pub(super) secrets: Vec<WantedSecret>,
-    pub(super) workspace: Option<Workspace>,
-    pub(super) task: Task,
+pub(crate) struct Plan {
+    pub(crate) secrets: Vec<WantedSecret>,
+    pub(crate) workspace: Option<Workspace>,
+    pub(crate) task: Task,
 }
 
 /// Returns the objects to create.
-pub(super) fn plan(args: &Args, config: &Config, prompt: String, name: &str) -> Result<Plan> {
+pub(crate) fn plan(args: &Args, config: &Config, prompt: String, name: &str) -> Result<Plan> {
     if let Some(fault) = inputs::label_fault(name) {
         return Err(CliError::usage(format!("--name {name:?} {fault}")));
     }
-    let agent = agent(args, config)?;
-    let (credentials, credential_secret) = credentials::choose(args, config, agent)?;
-    let (workspace_ref, workspace, workspace_secret) = workspace(args, config)?;
+    let agent = agent(args.agent, config)?;
+    let (credentials, credential_secret) = credentials::choose(&args.credential, config, agent)?;
+    let (workspace_ref, workspace, workspace_secret) = workspace(args.workspace.as_deref(), config)?;
     let agent_config = match (&args.agent_config, &config.agent_config) {
         (Some(flag), _) => Some(inputs::reference("--agent-config", flag)?),
         (None, Some(key)) => Some(inputs::reference("agentConfig of the config file", key)?),
         (None, None) => None,
     };
-    if let Some(branch) = &args.branch
-        && let Some(fault) = axon_api::git::branch_fault(branch)
-    {
-        return Err(CliError::usage(format!("--branch {branch:?} {fault}")));
-    }
-    let mut depends_on = Vec::new();
-    for dependency in &args.depends_on {
-        let dependency = inputs::reference("--depends-on", dependency.trim())?;
-        if dependency == name {
-            return Err(CliError::usage(format!(
-                "--depends-on {name:?} is the task itself"
-            )));
-        }
-        if !depends_on.contains(&dependency) {
-            depends_on.push(dependency);
-        }
-    }
+    check_branch(args)?;
+    let depends_on = depends_on(args, name)?;
     let overrides = PodOverrides {
         active_deadline_seconds: args.timeout.as_deref().map(inputs::timeout).transpose()?,
         env: inputs::env(&args.env)?,
@@ -101,8 +99,36 @@ pub(super) fn plan(args: &Args, config: &Config, prompt: String, name: &str) -> 
     })
 }
 
-fn agent(args: &Args, config: &Config) -> Result<AgentType> {
-    match (args.agent, &config.agent) {
+pub(crate) fn check_branch(args: &Args) -> Result<()> {
+    match args
+        .branch
+        .as_deref()
+        .map(|b| (b, axon_api::git::branch_fault(b)))
+    {
+        Some((branch, Some(fault))) => Err(CliError::usage(format!("--branch {branch:?} {fault}"))),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the dependencies that flags name, each once.
+pub(crate) fn depends_on(args: &Args, name: &str) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for dependency in &args.depends_on {
+        let dependency = inputs::reference("--depends-on", dependency.trim())?;
+        if dependency == name {
+            return Err(CliError::usage(format!(
+                "--depends-on {name:?} is the task itself"
+            )));
+        }
+        if !all.contains(&dependency) {
+            all.push(dependency);
+        }
+    }
+    Ok(all)
+}
+
+pub(crate) fn agent(flag: Option<AgentType>, config: &Config) -> Result<AgentType> {
+    match (flag, &config.agent) {
         (Some(agent), _) => Ok(agent),
         (None, Some(text)) => AgentType::from_str(text).map_err(|_| {
             CliError::usage(format!(
@@ -113,10 +139,10 @@ fn agent(args: &Args, config: &Config) -> Result<AgentType> {
     }
 }
 
-type WorkspaceParts = (Option<NameRef>, Option<Workspace>, Option<WantedSecret>);
+pub(crate) type WorkspaceParts = (Option<NameRef>, Option<Workspace>, Option<WantedSecret>);
 
-fn workspace(args: &Args, config: &Config) -> Result<WorkspaceParts> {
-    if let Some(flag) = &args.workspace {
+pub(crate) fn workspace(flag: Option<&str>, config: &Config) -> Result<WorkspaceParts> {
+    if let Some(flag) = flag {
         let name = inputs::reference("--workspace", flag)?;
         return Ok((Some(NameRef::new(&name)), None, None));
     }
@@ -170,13 +196,13 @@ fn check_reference(wanted: &WorkspaceConfig) -> Result<()> {
 }
 
 /// Returns the labels of what we make, by which we know it again.
-pub(super) fn own_labels() -> BTreeMap<String, String> {
+pub(crate) fn own_labels() -> BTreeMap<String, String> {
     BTreeMap::from([(labels::MANAGED_BY.to_owned(), MANAGER.to_owned())])
 }
 
 impl Plan {
     /// Sets the namespace of all objects.
-    pub(super) fn set_namespace(&mut self, namespace: &str) {
+    pub(crate) fn set_namespace(&mut self, namespace: &str) {
         self.task.metadata.namespace = Some(namespace.to_owned());
         if let Some(workspace) = &mut self.workspace {
             workspace.metadata.namespace = Some(namespace.to_owned());
@@ -184,22 +210,11 @@ impl Plan {
     }
 
     /// Returns the objects in the order of their creation, without any credential.
-    pub(super) fn redacted_objects(&self) -> Result<Vec<Value>> {
+    pub(crate) fn redacted_objects(&self) -> Result<Vec<Value>> {
         let unwritable = |e: serde_json::Error| CliError::new(format!("cannot write the object: {e}"));
         let mut objects: Vec<Value> = Vec::new();
-        for secret in &self.secrets {
-            objects.push(json!({
-                "apiVersion": "v1",
-                "kind": "Secret",
-                "metadata": {
-                    "name": secret.name,
-                    "namespace": self.task.metadata.namespace,
-                    "labels": own_labels(),
-                },
-                "type": "Opaque",
-                "data": {secret.key: "<redacted>"},
-            }));
-        }
+        let namespace = self.task.metadata.namespace.as_deref();
+        objects.extend(self.secrets.iter().map(|secret| secret.redacted(namespace)));
         if let Some(workspace) = &self.workspace {
             objects.push(serde_json::to_value(workspace).map_err(unwritable)?);
         }

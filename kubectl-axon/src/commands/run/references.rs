@@ -13,7 +13,7 @@ use crate::error::{Action, CliError, Kind, Result};
 ///
 /// # Errors
 /// When the resources are not installed, or the name is taken. Who may not look is let through: creating says it.
-pub(super) async fn check_name(cluster: &Cluster, name: &str) -> Result<()> {
+pub(crate) async fn check_name(cluster: &Cluster, name: &str) -> Result<()> {
     let action = Action::new("get", "tasks").named(name).within(&cluster.namespace);
     let request = cluster.api::<Task>();
     match cluster.call(&action, request.get_metadata(name)).await {
@@ -31,7 +31,7 @@ pub(super) async fn check_name(cluster: &Cluster, name: &str) -> Result<()> {
 }
 
 /// Returns a warning for each object that the plan refers to and that does not exist yet.
-pub(super) async fn missing(cluster: &Cluster, plan: &Plan) -> Vec<String> {
+pub(crate) async fn missing(cluster: &Cluster, plan: &Plan) -> Vec<String> {
     let spec = &plan.task.spec;
     let workspace = spec.workspace_ref.as_ref().filter(|_| plan.workspace.is_none());
     let secret = spec.credentials.secret_ref.as_ref();

@@ -4,11 +4,11 @@
 //! commands call. A repository would then be pushed with a token on disk, or not at all. So a `git` that comes first
 //! in `PATH` undoes just that, and starts the real one.
 
-use std::env::{join_paths, split_paths};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::env::Env;
+use crate::program::dir_first;
 
 /// What gemini sets over what was there, besides adding entries to `GIT_CONFIG_KEY_*`.
 const CHANGED: [&str; 5] = [
@@ -31,9 +31,8 @@ pub(super) struct Wrapper {
 pub(super) fn wrapper(env: &Env) -> Wrapper {
     let dir = env.home().join(".axon/bin");
     let git = env.program("git").unwrap_or_else(|| "/usr/bin/git".into());
-    let rest = env.path("PATH").map(Path::as_os_str).unwrap_or_default();
     Wrapper {
-        path: join_paths(std::iter::once(dir.clone()).chain(split_paths(rest))).ok(),
+        path: dir_first(env, &dir),
         program: (dir.join("git"), script(env, &git)),
     }
 }

@@ -1,0 +1,201 @@
+//! What a run starts from when it is not made of flags alone: a manifest, or a Task that is there.
+
+use std::io::Read as _;
+
+use axon_api::v1alpha1::{NameRef, PodOverrides};
+use axon_api::{Task, TaskSpec};
+use serde_json::Value;
+
+use super::plan::{self, Plan};
+use super::{Args, credentials, inputs};
+use crate::cluster::Cluster;
+use crate::config_file::Config;
+use crate::error::{Action, CliError, Result};
+use crate::kinds::{Kind, parse_named};
+
+/// A Task to vary.
+#[derive(Debug, Clone)]
+pub(crate) struct Base {
+    pub(crate) spec: TaskSpec,
+    /// Name in the manifest.
+    pub(crate) name: Option<String>,
+}
+
+/// Reads the manifest of `--filename`, if there is one.
+pub(crate) fn from_file(args: &Args) -> Result<Option<Base>> {
+    let Some(path) = &args.filename else {
+        return Ok(None);
+    };
+    let shown = path.display();
+    let text = if path.as_os_str() == "-" {
+        let mut read = String::new();
+        std::io::stdin()
+            .read_to_string(&mut read)
+            .map_err(|e| CliError::usage(format!("--filename: cannot read stdin: {e}")))?;
+        read
+    } else {
+        std::fs::read_to_string(path)
+            .map_err(|e| CliError::usage(format!("--filename: cannot read {shown}: {e}")))?
+    };
+    parse(&text).map_err(|fault| CliError::usage(format!("--filename {shown}: {fault}")))
+}
+
+fn parse(text: &str) -> Result<Option<Base>, String> {
+    let documents = axon_api::yaml::documents(text).map_err(|e| e.to_string())?;
+    let [document] = documents.as_slice() else {
+        return Err("needs exactly one document, a Task; kubectl apply -f takes several".to_owned());
+    };
+    let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str);
+    if text("/kind") != Some("Task") || text("/apiVersion") != Some(axon_api::API_VERSION) {
+        return Err(format!("is not a Task of {}", axon_api::API_VERSION));
+    }
+    let task: Task = serde_json::from_value(document.clone()).map_err(|e| e.to_string())?;
+    Ok(Some(Base {
+        spec: task.spec,
+        name: task.metadata.name,
+    }))
+}
+
+/// Reads the Task of `--from-task`.
+pub(crate) async fn from_task(cluster: &Cluster, given: &str) -> Result<Base> {
+    let (_, name) = parse_named(given, &[Kind::Task]).map_err(CliError::usage)?;
+    let action = Action::new("get", "tasks")
+        .named(&name)
+        .within(&cluster.namespace);
+    let task = cluster.call(&action, cluster.api::<Task>().get(&name)).await?;
+    let mut spec = task.spec;
+    spec.stop = None;
+    spec.retry_of = None;
+    Ok(Base { spec, name: None })
+}
+
+/// Returns the objects of a run that varies `base`: what flags say wins, and the configuration file is asked only for
+/// the credential of another agent.
+pub(crate) fn vary(
+    args: &Args,
+    config: &Config,
+    base: &TaskSpec,
+    prompt: Option<String>,
+    name: &str,
+) -> Result<Plan> {
+    if let Some(fault) = inputs::label_fault(name) {
+        return Err(CliError::usage(format!("--name {name:?} {fault}")));
+    }
+    let mut spec = base.clone();
+    let mut secrets = Vec::new();
+    let other_agent = args.agent.is_some_and(|agent| agent != base.agent);
+    if other_agent || args.credential.secret.is_some() || args.credential.credential_type.is_some() {
+        spec.agent = args.agent.unwrap_or(base.agent);
+        let (credentials, secret) = credentials::choose(&args.credential, config, spec.agent)?;
+        spec.credentials = credentials;
+        secrets.extend(secret);
+        if other_agent {
+            // Another agent knows neither the model nor the image.
+            (spec.model, spec.image) = (None, None);
+        }
+    }
+    if let Some(prompt) = prompt {
+        spec.prompt = prompt;
+    }
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    spec.model = given(&args.model).or(spec.model);
+    spec.image = given(&args.image).or(spec.image);
+    if let Some(workspace) = &args.workspace {
+        spec.workspace_ref = Some(NameRef::new(&inputs::reference("--workspace", workspace)?));
+    }
+    if let Some(config) = &args.agent_config {
+        spec.agent_config_ref = Some(NameRef::new(&inputs::reference("--agent-config", config)?));
+    }
+    plan::check_branch(args)?;
+    spec.branch = args.branch.clone().or(spec.branch);
+    let depends_on = plan::depends_on(args, name)?;
+    if !depends_on.is_empty() {
+        spec.depends_on = depends_on;
+    }
+    if let Some(ttl) = &args.ttl {
+        spec.ttl_seconds_after_finished = Some(inputs::ttl(ttl)?);
+    }
+    let mut overrides = spec.pod_overrides.take().unwrap_or_default();
+    if let Some(timeout) = &args.timeout {
+        overrides.active_deadline_seconds = Some(inputs::timeout(timeout)?);
+    }
+    for variable in inputs::env(&args.env)? {
+        overrides.env.retain(|known| known.name != variable.name);
+        overrides.env.push(variable);
+    }
+    spec.pod_overrides = (overrides != PodOverrides::default()).then_some(overrides);
+    let mut task = Task::new(name, spec);
+    let mut labels = inputs::labels(&args.label)?;
+    labels.extend(plan::own_labels());
+    task.metadata.labels = Some(labels);
+    Ok(Plan {
+        secrets,
+        workspace: None,
+        task,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_change_what_they_name_and_nothing_else() {
+        use axon_api::agents::AgentType;
+        use clap::Parser as _;
+        let spec: TaskSpec = serde_json::from_value(serde_json::json!({
+            "type": "claude-code", "prompt": "old", "credentials": {"type": "api-key", "secretRef": {"name": "s"}},
+            "model": "opus", "branch": "b", "stallTimeout": "15m", "podOverrides": {"env": [{"name": "A", "value": "1"}]},
+        }))
+        .unwrap();
+        let varied = |words: &[&str], prompt: Option<&str>| {
+            let args = Args::try_parse_from([&["run", "--from-task", "x"], words].concat()).unwrap();
+            let config: Config = axon_api::yaml::from_str("{apiKey: k, model: ignored}").unwrap();
+            vary(&args, &config, &spec, prompt.map(str::to_owned), "new").unwrap()
+        };
+        let same = varied(&[], None);
+        assert_eq!((same.task.spec, same.secrets.len()), (spec.clone(), 0));
+        let other = varied(&["--env", "A=2", "--timeout", "5m", "--branch", "c"], Some("new"))
+            .task
+            .spec;
+        assert_eq!(
+            (other.prompt.as_str(), other.branch.as_deref()),
+            ("new", Some("c"))
+        );
+        assert_eq!(
+            (other.model.as_deref(), other.stall_timeout.as_deref()),
+            (Some("opus"), Some("15m"))
+        );
+        let overrides = other.pod_overrides.unwrap();
+        assert_eq!(overrides.active_deadline_seconds, Some(300));
+        assert_eq!(
+            (overrides.env.len(), overrides.env[0].value.as_deref()),
+            (1, Some("2"))
+        );
+        let codex = varied(&["-t", "codex"], None);
+        assert_eq!(
+            (codex.task.spec.agent, codex.task.spec.model),
+            (AgentType::Codex, None)
+        );
+        assert_eq!(codex.secrets[0].name, "axon-credentials-codex");
+    }
+
+    #[test]
+    fn a_manifest_is_one_task() {
+        let task = "apiVersion: axon.io/v1alpha1\nkind: Task\nmetadata: {name: t}\nspec: {type: codex, prompt: p, credentials: {type: none}}\n";
+        let base = parse(task).unwrap().unwrap();
+        assert_eq!(
+            (base.name.as_deref(), base.spec.prompt.as_str()),
+            (Some("t"), "p")
+        );
+        for bad in [
+            "",
+            "kind: Pod\napiVersion: v1\n",
+            "apiVersion: axon.io/v1alpha1\nkind: Task\nspec: {type: nobody}\n",
+            &format!("{task}---\n{task}"),
+            ": : :",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

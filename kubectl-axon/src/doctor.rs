@@ -1,0 +1,588 @@
+//! What goes wrong in the first hours, checked. Pure: from facts to findings.
+
+use serde::Serialize;
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// Works, but is worth a look.
+    Warn,
+    /// Does not work.
+    Fail,
+    /// Could not be looked at.
+    Unknown,
+}
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub check: &'static str,
+    /// How it is.
+    pub verdict: Verdict,
+    /// What was found.
+    pub detail: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}
+
+/// A fact, or why it could not be learnt.
+pub type Fact<T> = Result<T, String>;
+
+/// The operator's Deployment.
+#[derive(Clone, Debug, Default)]
+pub struct OperatorFacts {
+    /// Version by its image's tag.
+    pub version: String,
+    /// Replicas that are wanted.
+    pub replicas: i32,
+    /// Replicas that are ready.
+    pub ready: i32,
+}
+
+/// A right that somebody needs.
+#[derive(Clone, Debug)]
+pub struct Right {
+    /// What for, such as `create tasks`.
+    pub what: String,
+    /// Whether it is there.
+    pub allowed: bool,
+}
+
+/// A quota's resource that is used up, or nearly.
+#[derive(Clone, Debug)]
+pub struct QuotaFacts {
+    /// Name of the ResourceQuota.
+    pub name: String,
+    /// Resources of which all is used, as `pods (10 of 10)`.
+    pub exhausted: Vec<String>,
+    /// True if pods must say what they request and are limited to.
+    pub demands_limits: bool,
+}
+
+/// A Secret that is named somewhere.
+#[derive(Clone, Debug)]
+pub struct SecretFacts {
+    /// Its name.
+    pub name: String,
+    /// What names it, such as `workspace app`.
+    pub user: String,
+    /// Keys of which one must be there.
+    pub wanted: Vec<String>,
+    /// Keys that are there; `None` if the Secret does not exist.
+    pub keys: Fact<Option<Vec<String>>>,
+}
+
+/// What GitHub says about a token.
+#[derive(Clone, Debug, Default)]
+pub struct GithubFacts {
+    /// Status of the answer.
+    pub status: u16,
+    /// Scopes of a classic token; `None` for tokens without scopes.
+    pub scopes: Option<String>,
+    /// Requests that are left.
+    pub remaining: Option<u64>,
+}
+
+/// Everything that was learnt.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Where the cluster is, in words.
+    pub server: String,
+    /// The namespace that is worked in.
+    pub namespace: String,
+    /// Version of the API server, such as `v1.34.4`.
+    pub cluster: Fact<String>,
+    /// Resources that are served, and those that should be.
+    pub resources: Fact<Vec<String>>,
+    /// The operator; `None` if it is not installed.
+    pub operator: Fact<Option<OperatorFacts>>,
+    /// Version of this program.
+    pub client: String,
+    /// Seconds since the leader renewed its lease; `None` if there is no leader.
+    pub leader: Fact<Option<i64>>,
+    /// What the user may do in the namespace.
+    pub user: Fact<Vec<Right>>,
+    /// What the operator may do.
+    pub operator_rights: Fact<Vec<Right>>,
+    /// Level of Pod Security that the namespace enforces; `None` for none.
+    pub pod_security: Fact<Option<String>>,
+    /// Quotas of the namespace.
+    pub quotas: Fact<Vec<QuotaFacts>>,
+    /// True if a LimitRange gives containers defaults.
+    pub has_limit_range: Fact<bool>,
+    /// Pods of Tasks whose image can't be pulled, with what is said about it.
+    pub image_faults: Fact<Vec<String>>,
+    /// Secrets that are named.
+    pub secrets: Vec<SecretFacts>,
+    /// GitHub, if the configuration file has a token.
+    pub github: Option<Fact<GithubFacts>>,
+}
+
+/// Oldest Kubernetes that has all that the definitions need.
+const OLDEST_MINOR: u64 = 28;
+/// A leader renews far more often.
+const LEADER_SECONDS: i64 = 60;
+/// GitHub requests below which it is time to worry.
+const FEW_REQUESTS: u64 = 200;
+
+fn ok(check: &'static str, detail: impl Into<String>) -> Finding {
+    Finding {
+        check,
+        verdict: Verdict::Ok,
+        detail: detail.into(),
+        fix: None,
+    }
+}
+
+fn bad(check: &'static str, verdict: Verdict, detail: impl Into<String>, fix: impl Into<String>) -> Finding {
+    Finding {
+        check,
+        verdict,
+        detail: detail.into(),
+        fix: Some(fix.into()),
+    }
+}
+
+fn unknown(check: &'static str, why: &str) -> Finding {
+    Finding {
+        check,
+        verdict: Verdict::Unknown,
+        detail: format!("not checked: {why}"),
+        fix: None,
+    }
+}
+
+/// Returns what was found, in the order in which it would have to be put right.
+#[must_use]
+pub fn examine(facts: &Facts) -> Vec<Finding> {
+    let mut findings = vec![cluster(facts)];
+    // Nothing else can be known about a cluster that does not answer.
+    if facts.cluster.is_err() {
+        return findings;
+    }
+    findings.extend([resources(facts), operator(facts), leader(facts)]);
+    findings.push(rights("your rights", &facts.user, |_| {
+        let namespace = &facts.namespace;
+        format!("ask an administrator: kubectl create rolebinding NAME --clusterrole=edit --user=YOU -n {namespace}")
+    }));
+    findings.push(rights("operator's rights", &facts.operator_rights, |_| {
+        "kubectl axon install".to_owned()
+    }));
+    findings.extend([pod_security(facts), quota(facts), images(facts)]);
+    findings.extend(
+        facts
+            .secrets
+            .iter()
+            .map(|secret| secret_finding(secret, &facts.namespace)),
+    );
+    findings.extend(facts.github.as_ref().map(github));
+    findings
+}
+
+fn cluster(facts: &Facts) -> Finding {
+    let check = "cluster";
+    match &facts.cluster {
+        Err(why) => bad(check, Verdict::Fail, why.clone(), "kubectl cluster-info"),
+        Ok(version) => {
+            let mut parts = version.trim_start_matches('v').split('.');
+            let major = parts.next().and_then(|p| p.parse::<u64>().ok());
+            let digits = |p: &str| p.chars().take_while(char::is_ascii_digit).collect::<String>();
+            let minor = parts.next().and_then(|p| digits(p).parse::<u64>().ok());
+            let detail = format!("Kubernetes {version} at {}", facts.server);
+            match (major, minor) {
+                (Some(1), Some(minor)) if minor < OLDEST_MINOR => bad(
+                    check,
+                    Verdict::Fail,
+                    detail,
+                    format!("update the cluster to Kubernetes 1.{OLDEST_MINOR} or later"),
+                ),
+                _ => ok(check, detail),
+            }
+        }
+    }
+}
+
+fn resources(facts: &Facts) -> Finding {
+    let check = "definitions";
+    let served = match &facts.resources {
+        Ok(served) => served,
+        Err(why) => return unknown(check, why),
+    };
+    let missing: Vec<&str> = crate::kinds::Kind::ALL
+        .iter()
+        .map(|kind| kind.plural())
+        .filter(|plural| !served.iter().any(|s| s == plural))
+        .collect();
+    if missing.is_empty() {
+        ok(
+            check,
+            format!("{} serves {}", axon_api::API_VERSION, served.join(", ")),
+        )
+    } else {
+        let detail = format!("{} is without {}", axon_api::API_VERSION, missing.join(", "));
+        bad(check, Verdict::Fail, detail, "kubectl axon install")
+    }
+}
+
+fn operator(facts: &Facts) -> Finding {
+    let check = "operator";
+    match &facts.operator {
+        Err(why) => unknown(check, why),
+        Ok(None) => bad(check, Verdict::Fail, "not installed", "kubectl axon install"),
+        Ok(Some(operator)) => {
+            let state = format!(
+                "{}, {} of {} ready",
+                operator.version, operator.ready, operator.replicas
+            );
+            if operator.ready == 0 {
+                let fix = "kubectl describe pods -n axon-system; kubectl logs deployment/axon-operator -n axon-system";
+                return bad(check, Verdict::Fail, state, fix);
+            }
+            if let Some(warning) = crate::commands::version::skew(&facts.client, &operator.version) {
+                return bad(check, Verdict::Warn, warning, "kubectl axon install");
+            }
+            ok(check, state)
+        }
+    }
+}
+
+fn leader(facts: &Facts) -> Finding {
+    let check = "leader";
+    let fix = "kubectl logs deployment/axon-operator -n axon-system";
+    match &facts.leader {
+        Err(why) => unknown(check, why),
+        Ok(None) => bad(
+            check,
+            Verdict::Fail,
+            "no operator leads: no task is taken up",
+            fix,
+        ),
+        Ok(Some(age)) if *age > LEADER_SECONDS => bad(
+            check,
+            Verdict::Fail,
+            format!("the leader was last heard of {age} s ago: no task is taken up"),
+            fix,
+        ),
+        Ok(Some(_)) => ok(check, "an operator leads"),
+    }
+}
+
+fn rights(check: &'static str, rights: &Fact<Vec<Right>>, fix: impl Fn(&str) -> String) -> Finding {
+    match rights {
+        Err(why) => unknown(check, why),
+        Ok(rights) => {
+            let missing: Vec<&str> = rights
+                .iter()
+                .filter(|r| !r.allowed)
+                .map(|r| r.what.as_str())
+                .collect();
+            if missing.is_empty() {
+                ok(check, format!("all {} that were looked at", rights.len()))
+            } else {
+                let missing = missing.join(", ");
+                bad(check, Verdict::Fail, format!("missing: {missing}"), fix(&missing))
+            }
+        }
+    }
+}
+
+fn pod_security(facts: &Facts) -> Finding {
+    let check = "pod security";
+    let namespace = &facts.namespace;
+    match &facts.pod_security {
+        Err(why) => unknown(check, why),
+        Ok(None) => ok(
+            check,
+            format!("namespace {namespace} enforces nothing; task pods fit even restricted"),
+        ),
+        Ok(Some(level)) => ok(
+            check,
+            format!("namespace {namespace} enforces {level}; task pods fit restricted"),
+        ),
+    }
+}
+
+fn quota(facts: &Facts) -> Finding {
+    let check = "quota";
+    let (quotas, limited) = match (&facts.quotas, &facts.has_limit_range) {
+        (Ok(quotas), limited) => (quotas, limited.clone().unwrap_or(false)),
+        (Err(why), _) => return unknown(check, why),
+    };
+    if let Some(full) = quotas.iter().find(|q| !q.exhausted.is_empty()) {
+        return bad(
+            check,
+            Verdict::Fail,
+            format!(
+                "resourcequota {} is used up: {}",
+                full.name,
+                full.exhausted.join(", ")
+            ),
+            format!(
+                "kubectl describe resourcequota {} -n {}",
+                full.name, facts.namespace
+            ),
+        );
+    }
+    if let Some(strict) = quotas.iter().find(|q| q.demands_limits).filter(|_| !limited) {
+        return bad(
+            check,
+            Verdict::Warn,
+            format!(
+                "resourcequota {} refuses pods without requests and limits",
+                strict.name
+            ),
+            "give the namespace a LimitRange with defaults, or tasks podOverrides.resources",
+        );
+    }
+    ok(
+        check,
+        match quotas.len() {
+            0 => "none in the namespace".to_owned(),
+            n => format!("{} with room", crate::human::count(n, "resourcequota")),
+        },
+    )
+}
+
+fn images(facts: &Facts) -> Finding {
+    let check = "images";
+    match &facts.image_faults {
+        Err(why) => unknown(check, why),
+        Ok(faults) => match faults.first() {
+            None => ok(check, "no task pod waits for an image"),
+            Some(first) => bad(
+                check,
+                Verdict::Fail,
+                first.clone(),
+                "kubectl axon install --registry REGISTRY, or give the nodes access to the registry",
+            ),
+        },
+    }
+}
+
+fn secret_finding(secret: &SecretFacts, namespace: &str) -> Finding {
+    let check = "secret";
+    let (name, user) = (&secret.name, &secret.user);
+    let key = secret.wanted.first().map_or("KEY", String::as_str);
+    let create = || format!("kubectl create secret generic {name} --from-literal={key}=VALUE -n {namespace}");
+    match &secret.keys {
+        Err(why) => unknown(check, &format!("{name} of {user}: {why}")),
+        Ok(None) => bad(
+            check,
+            Verdict::Fail,
+            format!("{name} of {user} does not exist"),
+            create(),
+        ),
+        Ok(Some(keys)) if secret.wanted.iter().any(|w| keys.contains(w)) => {
+            ok(check, format!("{name} of {user} has what is needed"))
+        }
+        Ok(Some(keys)) => {
+            let has = if keys.is_empty() {
+                "no keys".to_owned()
+            } else {
+                keys.join(", ")
+            };
+            let detail = format!(
+                "{name} of {user} has {has}, and not {}",
+                secret.wanted.join(" or ")
+            );
+            bad(
+                check,
+                Verdict::Fail,
+                detail,
+                format!("kubectl edit secret {name} -n {namespace}"),
+            )
+        }
+    }
+}
+
+fn github(facts: &Fact<GithubFacts>) -> Finding {
+    let check = "github token";
+    let fix = "make a new token and put it into the config file: workspace.token";
+    let facts = match facts {
+        Ok(facts) => facts,
+        Err(why) => return unknown(check, why),
+    };
+    if facts.status == 401 {
+        return bad(
+            check,
+            Verdict::Fail,
+            "GitHub does not accept the token of the config file",
+            fix,
+        );
+    }
+    let left = facts
+        .remaining
+        .map(|left| format!("{left} requests left this hour"))
+        .unwrap_or_default();
+    match &facts.scopes {
+        Some(scopes)
+            if !scopes
+                .split(',')
+                .any(|s| s.trim() == "repo" || s.trim() == "public_repo") =>
+        {
+            let has = if scopes.is_empty() { "none" } else { scopes };
+            bad(
+                check,
+                Verdict::Warn,
+                format!("the token has the scopes {has}, and not repo: agents can't push"),
+                fix,
+            )
+        }
+        _ if facts.remaining.is_some_and(|left| left < FEW_REQUESTS) => bad(
+            check,
+            Verdict::Warn,
+            left,
+            "use a token that fewer programs share, or longer poll intervals",
+        ),
+        _ => ok(
+            check,
+            format!("accepted; {left}").trim_end_matches("; ").to_owned(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn healthy() -> Facts {
+        let right = |what: &str| Right {
+            what: what.to_owned(),
+            allowed: true,
+        };
+        Facts {
+            server: "https://host".into(),
+            namespace: "team".into(),
+            cluster: Ok("v1.34.4".into()),
+            resources: Ok(crate::kinds::Kind::ALL.map(|k| k.plural().to_owned()).to_vec()),
+            operator: Ok(Some(OperatorFacts {
+                version: "v0.1.0".into(),
+                replicas: 2,
+                ready: 2,
+            })),
+            client: "v0.1.0".into(),
+            leader: Ok(Some(2)),
+            user: Ok(vec![right("create tasks")]),
+            operator_rights: Ok(vec![right("create jobs")]),
+            pod_security: Ok(Some("restricted".into())),
+            quotas: Ok(vec![]),
+            has_limit_range: Ok(false),
+            image_faults: Ok(vec![]),
+            secrets: vec![SecretFacts {
+                name: "s".into(),
+                user: "workspace app".into(),
+                wanted: vec!["GITHUB_TOKEN".into()],
+                keys: Ok(Some(vec!["GITHUB_TOKEN".into()])),
+            }],
+            github: Some(Ok(GithubFacts {
+                status: 200,
+                scopes: Some("repo, workflow".into()),
+                remaining: Some(4000),
+            })),
+        }
+    }
+
+    fn worst(change: impl Fn(&mut Facts)) -> (Verdict, &'static str) {
+        let mut facts = healthy();
+        change(&mut facts);
+        let findings = examine(&facts);
+        let wrong: Vec<&Finding> = findings.iter().filter(|f| f.verdict != Verdict::Ok).collect();
+        assert_eq!(wrong.len(), 1, "{wrong:?}");
+        assert!(
+            wrong[0].verdict == Verdict::Unknown || wrong[0].fix.is_some(),
+            "{wrong:?}"
+        );
+        (wrong[0].verdict, wrong[0].check)
+    }
+
+    #[test]
+    fn a_healthy_cluster_has_nothing_to_fix() {
+        let findings = examine(&healthy());
+        assert!(
+            findings
+                .iter()
+                .all(|f| f.verdict == Verdict::Ok && f.fix.is_none()),
+            "{findings:?}"
+        );
+        assert_eq!(findings.len(), 11);
+    }
+
+    #[test]
+    fn each_fault_is_found_by_one_check() {
+        use Verdict::{Fail, Unknown, Warn};
+        assert_eq!(
+            worst(|f| f.cluster = Ok("v1.27.3+k3s1".into())),
+            (Fail, "cluster")
+        );
+        assert_eq!(
+            worst(|f| f.resources = Ok(vec!["tasks".into()])),
+            (Fail, "definitions")
+        );
+        assert_eq!(worst(|f| f.operator = Ok(None)), (Fail, "operator"));
+        assert_eq!(worst(|f| f.client = "v0.9.0".into()), (Warn, "operator"));
+        assert_eq!(worst(|f| f.leader = Ok(None)), (Fail, "leader"));
+        assert_eq!(worst(|f| f.leader = Ok(Some(500))), (Fail, "leader"));
+        let missing = |what: &str| {
+            Ok(vec![Right {
+                what: what.to_owned(),
+                allowed: false,
+            }])
+        };
+        assert_eq!(worst(|f| f.user = missing("create tasks")), (Fail, "your rights"));
+        assert_eq!(
+            worst(|f| f.operator_rights = missing("create jobs")),
+            (Fail, "operator's rights")
+        );
+        assert_eq!(
+            worst(|f| f.operator_rights = Err("forbidden".into())),
+            (Unknown, "operator's rights")
+        );
+        let quota = |exhausted: &[&str], demands_limits| {
+            Ok(vec![QuotaFacts {
+                name: "q".into(),
+                exhausted: exhausted.iter().map(|e| (*e).to_owned()).collect(),
+                demands_limits,
+            }])
+        };
+        assert_eq!(
+            worst(|f| f.quotas = quota(&["pods (1 of 1)"], false)),
+            (Fail, "quota")
+        );
+        assert_eq!(worst(|f| f.quotas = quota(&[], true)), (Warn, "quota"));
+        assert_eq!(
+            worst(|f| f.image_faults = Ok(vec!["pod x".into()])),
+            (Fail, "images")
+        );
+        assert_eq!(worst(|f| f.secrets[0].keys = Ok(None)), (Fail, "secret"));
+        assert_eq!(
+            worst(|f| f.secrets[0].keys = Ok(Some(vec!["X".into()]))),
+            (Fail, "secret")
+        );
+        let github = |status, scopes: Option<&str>, remaining| {
+            Some(Ok(GithubFacts {
+                status,
+                scopes: scopes.map(str::to_owned),
+                remaining: Some(remaining),
+            }))
+        };
+        assert_eq!(worst(|f| f.github = github(401, None, 0)), (Fail, "github token"));
+        assert_eq!(
+            worst(|f| f.github = github(200, Some("gist"), 9000)),
+            (Warn, "github token")
+        );
+        assert_eq!(worst(|f| f.github = github(200, None, 3)), (Warn, "github token"));
+    }
+
+    #[test]
+    fn a_cluster_that_does_not_answer_is_the_only_finding() {
+        let mut facts = healthy();
+        facts.cluster = Err("connection refused".into());
+        let findings = examine(&facts);
+        assert_eq!((findings.len(), findings[0].verdict), (1, Verdict::Fail));
+    }
+}

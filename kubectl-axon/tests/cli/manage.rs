@@ -1,0 +1,230 @@
+//! `stop`, `retry`, `create`, `describe` and `config`.
+
+use super::fake::not_found;
+use super::*;
+
+/// A cluster with one Task.
+fn with_task(phase: &'static str) -> Fake {
+    Fake::start(
+        move |request| match (request.method.as_str(), request.path.as_str()) {
+            ("POST", _) => accepted(request),
+            ("PATCH", _) => Reply::Json(200, task("t", &json!({"phase": phase}))),
+            (_, path) if path.ends_with("/tasks") => list(&[task("t", &json!({})), task("t-r1", &json!({}))]),
+            (_, path) if path.ends_with("/tasks/t") => Reply::Json(
+                200,
+                task(
+                    "t",
+                    &json!({"phase": phase, "reason": "AgentError", "message": "no\nway",
+                    "attempts": [{"podName": "t-x", "exitCode": 1, "reason": "AgentError", "usage": {"costUSD": "0.5"}}],
+                    "conditions": [{"type": "Ready", "status": "False", "reason": "AgentError", "message": "no way",
+                        "lastTransitionTime": "2026-01-02T09:00:00Z"}]}),
+                ),
+            ),
+            (_, path) if path.ends_with("/pods") || path.ends_with("/events") => list(&[]),
+            _ => not_found("x"),
+        },
+    )
+}
+
+#[test]
+fn stop_sets_one_field_and_leaves_alone_what_has_ended() {
+    let home = Home::new();
+    let running = with_task("Running");
+    let done = home.against(&running, &["stop", "task/t"]);
+    assert_eq!(
+        (done.code, done.out.as_str()),
+        (0, "task/t stopped\n"),
+        "{}",
+        done.err
+    );
+    let patch = running
+        .requests()
+        .into_iter()
+        .find(|r| r.method == "PATCH")
+        .unwrap();
+    assert_eq!(patch.body, json!({"spec": {"stop": true}}));
+    assert!(patch.has("fieldManager=kubectl-axon"));
+    let ended = with_task("Succeeded");
+    let done = home.against(&ended, &["stop", "t"]);
+    assert_eq!(
+        (done.code, done.err.as_str()),
+        (0, "task/t has ended already: Succeeded\n")
+    );
+    assert!(ended.writes().is_empty());
+    assert_eq!(home.against(&ended, &["stop", "nope"]).code, 5);
+}
+
+#[test]
+fn retry_makes_a_new_task_that_says_what_it_repeats() {
+    let home = Home::new();
+    let fake = with_task("Failed");
+    let done = home.against(&fake, &["retry", "t"]);
+    assert_eq!(
+        (done.code, done.out.as_str()),
+        (0, "task/t-r2 created\n"),
+        "{}",
+        done.err
+    );
+    let post = fake.requests().into_iter().find(|r| r.method == "POST").unwrap();
+    assert_eq!(post.body["spec"]["retryOf"], "t");
+    assert_eq!(post.body["metadata"]["labels"]["axon.io/retry-of"], "t");
+    let running = home.against(&with_task("Running"), &["retry", "t"]);
+    assert_eq!(
+        (running.code, running.err.as_str()),
+        (
+            1,
+            "error: task \"t\" has not ended: it is Running\nhint: stop it first: kubectl axon stop t\n"
+        )
+    );
+    assert_eq!(home.against(&fake, &["retry", "t", "--name", "Bad"]).code, 2);
+}
+
+#[test]
+fn describe_has_everything_on_one_screen() {
+    let done = Home::new().against(&with_task("Failed"), &["describe", "task", "t"]);
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
+    let stable: Vec<&str> = done
+        .out
+        .lines()
+        .filter(|l| !l.starts_with("Age:") && !l.starts_with("  Ready"))
+        .collect();
+    insta::assert_snapshot!(stable.join("\n"));
+}
+
+#[test]
+fn a_workspace_is_made_with_its_secret_and_only_if_it_is_new() {
+    let home = Home::new();
+    let fake = Fake::start(|request| match request.method.as_str() {
+        "POST" => accepted(request),
+        _ if request.path.ends_with("/workspaces/old") => Reply::Json(
+            200,
+            json!({"apiVersion": "axon.io/v1alpha1", "kind": "Workspace", "metadata": {"name": "old"}}),
+        ),
+        _ => not_found("x"),
+    });
+    let repo = ["--repo", "https://github.com/o/r.git"];
+    std::fs::write(home.path().join("token"), "s3cret\n").unwrap();
+    let words = [&["create", "workspace", "app", "--token", "@token"][..], &repo].concat();
+    let done = home.against(&fake, &words);
+    assert_eq!(
+        (done.code, done.out.as_str()),
+        (0, "workspace/app created\n"),
+        "{}",
+        done.err
+    );
+    assert_eq!(done.err, "secret/app-credentials created\n");
+    let writes = fake.requests().into_iter().filter(|r| r.method == "POST");
+    let bodies: Vec<Value> = writes.map(|r| r.body).collect();
+    assert_eq!(bodies[0]["data"], json!({"GITHUB_TOKEN": "czNjcmV0"}));
+    assert_eq!(bodies[1]["spec"]["secretRef"]["name"], "app-credentials");
+
+    let count = fake.writes().len();
+    let old = home.against(
+        &fake,
+        &[&["create", "ws", "old", "--token", "@token"][..], &repo].concat(),
+    );
+    assert_eq!(old.code, 1);
+    assert!(
+        old.err.contains("workspace \"old\" already exists"),
+        "{}",
+        old.err
+    );
+    assert_eq!(fake.writes().len(), count, "not even its secret was written");
+
+    let dry = home.run(
+        &[
+            &["create", "ws", "app", "--token", "@token", "--dry-run"][..],
+            &repo,
+        ]
+        .concat(),
+    );
+    assert!(
+        dry.out.contains("<redacted>") && !dry.out.contains("s3cret"),
+        "{}",
+        dry.out
+    );
+    for bad in [
+        &["create", "ws", "app", "--repo", "/local/path"][..],
+        &["create", "ws", "App", "--repo", "https://github.com/o/r"],
+        &[
+            "create",
+            "ws",
+            "app",
+            "--repo",
+            "git@github.com:o/r",
+            "--token",
+            "x",
+        ],
+        &["create", "ws", "app"],
+        &["create"],
+    ] {
+        assert_eq!(home.run(bad).code, 2, "{bad:?}");
+    }
+}
+
+#[test]
+fn agentconfigs_and_taskspawners_are_made_of_flags_and_files() {
+    let home = Home::with_config("apiKey: k\ntype: codex\nworkspace: {name: app}\n");
+    std::fs::write(home.path().join("skill.md"), "# Deploy\n").unwrap();
+    let config = home.run(&[
+        "create",
+        "agentconfig",
+        "team",
+        "--agents-md",
+        "Be brief",
+        "--skill",
+        "deploy=@skill.md",
+        "--mcp",
+        r#"docs={"type":"http","url":"https://host/mcp"}"#,
+        "--dry-run",
+    ]);
+    let spawner = home.run(&[
+        "create",
+        "taskspawner",
+        "bugs",
+        "--label",
+        "bug",
+        "--branch",
+        "axon-{{.Number}}",
+        "--max-concurrency",
+        "2",
+        "--dry-run",
+    ]);
+    let nightly = home.run(&[
+        "create",
+        "ts",
+        "nightly",
+        "--cron",
+        "0 3 * * *",
+        "-p",
+        "Fix {{.Time}}",
+        "--dry-run",
+    ]);
+    for done in [&config, &spawner, &nightly] {
+        assert_eq!((done.code, done.err.as_str()), (0, ""));
+    }
+    insta::assert_snapshot!([config.out, spawner.out, nightly.out].join("...\n"));
+    for bad in [
+        &["create", "ts", "x", "--cron", "61 * * * *", "-p", "x"][..],
+        &["create", "ts", "x", "--cron", "* * * * *"],
+        &["create", "ts", "x", "-p", "{{.Title"],
+        &["create", "ac", "x", "--mcp", "docs={}"],
+    ] {
+        let done = home.run(bad);
+        assert_eq!(done.code, 2, "{bad:?}: {}", done.err);
+    }
+}
+
+#[test]
+fn the_configuration_is_shown_without_its_credentials() {
+    let home = Home::with_config("apiKey: s3cret\nmodel: m\nworkspace: {repo: r, token: s3cret}\n");
+    let done = home.run(&["config", "view"]);
+    assert_eq!(
+        done.out,
+        "apiKey: <redacted>\nmodel: m\nworkspace:\n  repo: r\n  token: <redacted>\n"
+    );
+    let path = home.run(&["config", "path", "--config", "x.yaml"]);
+    assert_eq!(path.out, "x.yaml\n");
+    let none = Home::new().run(&["config", "view"]);
+    assert_eq!((none.code, none.out.as_str()), (0, "{}\n"), "{}", none.err);
+}

@@ -1,0 +1,267 @@
+//! Looks at a Workspace's Secret and gets a token for a GitHub App, all as the namespace's ServiceAccount. The rules are
+//! in [`super::github_token`].
+
+use std::time::Duration;
+
+use axon_api::contract::env;
+use axon_api::v1alpha1::GithubToken;
+use axon_api::{Task, TaskReason, Workspace, labels, naming};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::ObjectMeta;
+use kube::{Api, Resource, ResourceExt};
+use secrecy::ExposeSecret;
+
+use super::apply::ApplyError;
+use super::controller::Context;
+use super::github_token::{Token, of_error};
+use crate::github::{self, Credential, InstallationToken, Repository};
+use crate::identity::{Act, IdentityError};
+
+/// Pause before another look at a Secret that is not there, or at what a former Task has left.
+const MISSING_PAUSE: Duration = Duration::from_secs(5);
+/// Pause before rights that are missing are tried again.
+const DENIED_PAUSE: Duration = Duration::from_secs(60);
+
+/// Returns what the Workspace's Secret gives for a Task: itself, or a token that is good beyond its renewal.
+///
+/// # Errors
+/// [`ApplyError`] for what may be better at the next try and is not worth a word to the user.
+pub async fn fetch(
+    task: &Task,
+    workspace: Option<&Workspace>,
+    context: &Context,
+) -> Result<Token, ApplyError> {
+    let Some((workspace, reference)) = workspace.and_then(|w| Some((w, w.spec.secret_ref.as_ref()?))) else {
+        return Ok(Token::Plain);
+    };
+    let (namespace, name) = (task.namespace().unwrap_or_default(), reference.name.as_str());
+    let secret = match context.shared.identity.secret(&namespace, name).await {
+        Ok(Some(secret)) => secret,
+        Ok(None) => {
+            let message = format!(
+                "waits for Secret {name} of Workspace {}, which does not exist",
+                workspace.name_any()
+            );
+            return Ok(Token::Wait {
+                reason: TaskReason::SecretNotFound,
+                message,
+                pause: MISSING_PAUSE,
+            });
+        }
+        // A namespace may keep its Secrets to itself: then tokens work, and Apps do not.
+        Err(error) if error.is_denied() => {
+            let note = format!("Secret {name} is used as it is, with the key GITHUB_TOKEN: {error}");
+            tracing::info!(task = %task.name_any(), %namespace, %error, "can't look at the Workspace's Secret");
+            context.events.warn(task, "SecretNotRead", &note).await;
+            return Ok(Token::Plain);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let data = secret.data.unwrap_or_default();
+    if !github::is_app(&data) {
+        return Ok(Token::Plain);
+    }
+    let invalid = |message: String| {
+        Ok(Token::Refused {
+            reason: TaskReason::InvalidConfig,
+            message,
+        })
+    };
+    let credential = match Credential::from_secret(name, &data) {
+        Ok(credential) => credential,
+        Err(error) => return invalid(error.to_string()),
+    };
+    let repository = match Repository::of(&workspace.spec.repo) {
+        Ok(repository) => repository,
+        Err(error) => return invalid(format!("Workspace {}: {error}", workspace.name_any())),
+    };
+    match look(task, &namespace, context).await? {
+        Kept::Good(token) => Ok(Token::Minted(token)),
+        Kept::Foreign(token) => Ok(token),
+        Kept::Old(old) => {
+            let Some(app) = credential.app() else {
+                return Ok(Token::Plain);
+            };
+            match context.shared.github.installation_token(&repository, app).await {
+                Ok(token) => keep(task, &namespace, old, &token, context).await,
+                Err(error) => {
+                    tracing::warn!(task = %task.name_any(), %namespace, %error, "no token for the GitHub App");
+                    Ok(of_error(&error, context.clock.now()))
+                }
+            }
+        }
+    }
+}
+
+/// The Secret that holds a Task's token.
+enum Kept {
+    /// It is there and good.
+    Good(GithubToken),
+    /// It has to be written; its resourceVersion, if it is there.
+    Old(Option<String>),
+    /// Its name is taken.
+    Foreign(Token),
+}
+
+async fn look(task: &Task, namespace: &str, context: &Context) -> Result<Kept, ApplyError> {
+    let name = naming::task_github_token(&task.name_any());
+    let secret = match context.shared.identity.secret(namespace, &name).await {
+        Ok(Some(secret)) => secret,
+        Ok(None) => return Ok(Kept::Old(None)),
+        Err(error) if error.is_denied() => return Ok(Kept::Foreign(denied(&error))),
+        Err(error) => return Err(error.into()),
+    };
+    let ours = secret
+        .owner_references()
+        .iter()
+        .any(|owner| Some(&owner.uid) == task.metadata.uid.as_ref());
+    if !ours {
+        let left = secret.labels().get(labels::TASK) == task.metadata.name.as_ref()
+            && secret.labels().get(labels::MANAGED_BY).map(String::as_str) == Some(labels::MANAGER);
+        return Ok(Kept::Foreign(taken(&name, left)));
+    }
+    let time = |annotation: &str| -> Option<Time> {
+        let text = secret.annotations().get(annotation)?;
+        text.parse().ok().map(Time)
+    };
+    let token = time(labels::TOKEN_EXPIRES).zip(time(labels::TOKEN_RENEW));
+    Ok(match token {
+        Some((expiration_time, renew_time)) if renew_time.0 > context.clock.now() => {
+            Kept::Good(GithubToken {
+                secret_name: name,
+                expiration_time,
+                renew_time,
+            })
+        }
+        _ => Kept::Old(secret.metadata.resource_version),
+    })
+}
+
+fn taken(name: &str, left: bool) -> Token {
+    if left {
+        return Token::Wait {
+            reason: TaskReason::WaitingForToken,
+            message: "waits for the Secret of the former Task of this name to be gone".into(),
+            pause: MISSING_PAUSE,
+        };
+    }
+    Token::Refused {
+        reason: TaskReason::InvalidConfig,
+        message: format!(
+            "a Secret {name} exists and does not belong to this Task: create the Task under another name"
+        ),
+    }
+}
+
+fn denied(error: &IdentityError) -> Token {
+    Token::Wait {
+        reason: TaskReason::WaitingForToken,
+        message: error.to_string(),
+        pause: DENIED_PAUSE,
+    }
+}
+
+/// Writes a token into the Task's Secret, which is new or of the version `old`.
+async fn keep(
+    task: &Task,
+    namespace: &str,
+    old: Option<String>,
+    token: &InstallationToken,
+    context: &Context,
+) -> Result<Token, ApplyError> {
+    let now = context.clock.now();
+    let minted = GithubToken {
+        secret_name: naming::task_github_token(&task.name_any()),
+        expiration_time: Time(after(now, token.lifetime)),
+        renew_time: Time(after(now, token.renew_after())),
+    };
+    let name = minted.secret_name.as_str();
+    let is_new = old.is_none();
+    let body = manifest(task, &minted, token, old);
+    let act = Act {
+        namespace,
+        verb: if is_new { "create" } else { "patch" },
+        resource: "secrets",
+        name,
+    };
+    let written = context
+        .shared
+        .identity
+        .call(act, async |client| {
+            let api = Api::<Secret>::namespaced(client, namespace);
+            if is_new {
+                api.create(&PostParams::default(), &body).await
+            } else {
+                // The version in it makes this a compare-and-swap.
+                api.patch(name, &PatchParams::default(), &Patch::Merge(&body))
+                    .await
+            }
+        })
+        .await;
+    match written {
+        Ok(_) => Ok(Token::Minted(minted)),
+        Err(error) if error.is_denied() => Ok(denied(&error)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn manifest(
+    task: &Task,
+    minted: &GithubToken,
+    token: &InstallationToken,
+    resource_version: Option<String>,
+) -> Secret {
+    let marks = [
+        (labels::NAME, labels::APP_NAME),
+        (labels::COMPONENT, labels::COMPONENT_TASK),
+        (labels::MANAGED_BY, labels::MANAGER),
+        (labels::TASK, &task.name_any()),
+    ];
+    let times = [
+        (labels::TOKEN_EXPIRES, &minted.expiration_time),
+        (labels::TOKEN_RENEW, &minted.renew_time),
+    ];
+    // It must not hold up the Task's deletion: that would take a right on the Task's finalizers.
+    let owner = task.controller_owner_ref(&()).map(|owner| OwnerReference {
+        block_owner_deletion: None,
+        ..owner
+    });
+    Secret {
+        metadata: ObjectMeta {
+            name: Some(minted.secret_name.clone()),
+            resource_version,
+            labels: Some(
+                marks
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .into(),
+            ),
+            annotations: Some(
+                times
+                    .map(|(key, time)| (key.to_owned(), time.0.to_string()))
+                    .into(),
+            ),
+            owner_references: owner.map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        string_data: Some(
+            [(
+                env::GITHUB_TOKEN.to_owned(),
+                token.token.expose_secret().to_owned(),
+            )]
+            .into(),
+        ),
+        ..Secret::default()
+    }
+}
+
+/// By the second, as it is stored.
+fn after(now: Timestamp, lifetime: Duration) -> Timestamp {
+    let end = SignedDuration::try_from(lifetime)
+        .ok()
+        .and_then(|lifetime| now.checked_add(lifetime).ok())
+        .unwrap_or(now);
+    Timestamp::from_second(end.as_second()).unwrap_or(end)
+}

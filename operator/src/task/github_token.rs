@@ -1,0 +1,222 @@
+//! The token of a Workspace's GitHub App in a Task's life: when one is needed, what becomes of a Task that gets none, when
+//! it is renewed, and how the pod sees it. Pure.
+
+use std::time::Duration;
+
+use axon_api::contract::{self, env};
+use axon_api::git::Repository;
+use axon_api::v1alpha1::{GithubToken, NameRef};
+use axon_api::{Task, TaskPhase, TaskReason, TaskStatus, Workspace};
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{PodSpec, SecretVolumeSource, Volume, VolumeMount};
+
+use super::job::literal;
+use super::lifecycle::Decision;
+use super::status::enter;
+use crate::github::GithubError;
+
+/// Shortest and longest pause before a token that could not be had is asked for again.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+const VOLUME: &str = "axon-github";
+
+/// What is known of the Workspace's Secret.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Token {
+    /// Nobody has looked.
+    Unasked,
+    /// It is no GitHub App's, or the operator may not look: the pod gets the Secret itself.
+    Plain,
+    /// A token was made for the App.
+    Minted(GithubToken),
+    /// There is none for now.
+    Wait {
+        /// For programs.
+        reason: TaskReason,
+        /// For people.
+        message: String,
+        /// When to ask again.
+        pause: Duration,
+    },
+    /// There will be none.
+    Refused {
+        /// For programs.
+        reason: TaskReason,
+        /// For people.
+        message: String,
+    },
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Look at the Workspace's Secret, get a token if it is an App's, and ask again.
+    Fetch,
+    /// Do this.
+    Do(Decision),
+}
+
+/// Returns true for a Workspace whose Secret may be a GitHub App's.
+#[must_use]
+pub fn needs_look(workspace: Option<&Workspace>) -> bool {
+    workspace.is_some_and(|workspace| {
+        let is_http = || Repository::parse(&workspace.spec.repo).is_ok_and(|repository| repository.is_http);
+        workspace.spec.secret_ref.is_some() && is_http()
+    })
+}
+
+/// Completes what was decided for a Task by what its token needs: none is created without the look at its Secret, and
+/// none that runs is left without a token that is good.
+#[must_use]
+pub fn step(
+    task: &Task,
+    workspace: Option<&Workspace>,
+    decision: Decision,
+    token: &Token,
+    now: Timestamp,
+) -> Step {
+    match decision {
+        Decision::CreateJob if needs_look(workspace) => before_the_job(task, token, now),
+        Decision::Wait(pause) => with_job(task, pause, token, now),
+        other => Step::Do(other),
+    }
+}
+
+fn before_the_job(task: &Task, token: &Token, now: Timestamp) -> Step {
+    let old = task.status.clone().unwrap_or_default();
+    let to =
+        |phase, reason, message: &str| enter(&old, phase, reason, message, task.metadata.generation, now);
+    match token {
+        Token::Unasked => Step::Fetch,
+        Token::Plain | Token::Minted(_) => Step::Do(Decision::CreateJob),
+        Token::Refused { reason, message } => {
+            let status = to(TaskPhase::Failed, *reason, message);
+            Step::Do(Decision::UpdateStatus(Box::new(status)))
+        }
+        Token::Wait {
+            reason,
+            message,
+            pause,
+        } => {
+            let status = to(TaskPhase::Waiting, *reason, message);
+            if Some(&status) == task.status.as_ref() {
+                return Step::Do(Decision::Wait(Some(bounded(*pause))));
+            }
+            Step::Do(Decision::UpdateStatus(Box::new(status)))
+        }
+    }
+}
+
+fn with_job(task: &Task, pause: Option<Duration>, token: &Token, now: Timestamp) -> Step {
+    let wait = |until: Duration| Step::Do(Decision::Wait(Some(pause.map_or(until, |p| p.min(until)))));
+    let Some((status, minted)) = renewable(task) else {
+        return Step::Do(Decision::Wait(pause));
+    };
+    let left = minted.renew_time.0.as_second() - now.as_second();
+    if let Some(left) = u64::try_from(left).ok().filter(|left| *left > 0) {
+        return wait(Duration::from_secs(left));
+    }
+    let update = |github_token| {
+        let status = TaskStatus {
+            github_token,
+            ..status.clone()
+        };
+        Step::Do(Decision::UpdateStatus(Box::new(status)))
+    };
+    match token {
+        Token::Unasked => Step::Fetch,
+        Token::Minted(fresh) => update(Some(fresh.clone())),
+        // The Secret has become another one; there is nothing to renew any more.
+        Token::Plain => update(None),
+        Token::Wait { pause, .. } => wait(bounded(*pause)),
+        Token::Refused { .. } => wait(PAUSES.1),
+    }
+}
+
+/// Returns the token of a Task that has a Job and has not ended.
+fn renewable(task: &Task) -> Option<(&TaskStatus, &GithubToken)> {
+    let status = task.status.as_ref()?;
+    let live =
+        !status.phase.is_some_and(TaskPhase::is_terminal) && task.metadata.deletion_timestamp.is_none();
+    let token = status.github_token.as_ref()?;
+    (live && status.job_name.is_some()).then_some((status, token))
+}
+
+fn bounded(pause: Duration) -> Duration {
+    pause.clamp(PAUSES.0, PAUSES.1)
+}
+
+/// Returns what GitHub's refusal means for a Task.
+#[must_use]
+pub fn of_error(error: &GithubError, now: Timestamp) -> Token {
+    let message = match error {
+        GithubError::Unauthorized { asked, .. }
+        | GithubError::NotFound { asked, .. }
+        | GithubError::Forbidden { asked, .. } => format!(
+            "{error}: check the keys appID, installationID and privateKey of Secret {}",
+            asked.secret.as_deref().unwrap_or_default()
+        ),
+        _ => error.to_string(),
+    };
+    if let Some(pause) = error.pause(now) {
+        let reason = TaskReason::WaitingForToken;
+        return Token::Wait {
+            reason,
+            message,
+            pause,
+        };
+    }
+    let reason = match error {
+        GithubError::BadKey { .. } | GithubError::Malformed { .. } => TaskReason::InvalidConfig,
+        _ => TaskReason::AuthFailed,
+    };
+    Token::Refused { reason, message }
+}
+
+/// Returns the Workspace as the pod has to see it: with the minted token's Secret in place of the App's.
+#[must_use]
+pub fn seen_by_pod(workspace: Option<&Workspace>, token: Option<&GithubToken>) -> Option<Workspace> {
+    let mut workspace = workspace?.clone();
+    if let Some(token) = token {
+        workspace.spec.secret_ref = Some(NameRef::new(&token.secret_name));
+    }
+    Some(workspace)
+}
+
+/// Mounts the token as a file into all containers of a Job: unlike a variable, it is renewed.
+pub fn mount(job: &mut Job, token: &GithubToken) {
+    let Some(pod) = job.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()) else {
+        return;
+    };
+    pod.volumes.get_or_insert_default().push(Volume {
+        name: VOLUME.into(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(token.secret_name.clone()),
+            // The pod's group reads it.
+            default_mode: Some(0o440),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    });
+    let PodSpec {
+        containers,
+        init_containers,
+        ..
+    } = pod;
+    for container in containers.iter_mut().chain(init_containers.iter_mut().flatten()) {
+        container.volume_mounts.get_or_insert_default().push(VolumeMount {
+            name: VOLUME.into(),
+            mount_path: contract::GITHUB_DIR.into(),
+            read_only: Some(true),
+            ..VolumeMount::default()
+        });
+        let file = format!("{}/{}", contract::GITHUB_DIR, env::GITHUB_TOKEN);
+        let variables = container.env.get_or_insert_default();
+        variables.retain(|variable| variable.name != env::GITHUB_TOKEN_FILE);
+        variables.push(literal(env::GITHUB_TOKEN_FILE, &file));
+    }
+}
+
+#[cfg(test)]
+#[path = "github_token_tests.rs"]
+mod tests;

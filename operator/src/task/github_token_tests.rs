@@ -1,0 +1,222 @@
+use axon_api::v1alpha1::GithubToken;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::*;
+use crate::github::Asked;
+use crate::images::Images;
+use crate::task::fixtures::{task, workspace};
+use crate::task::job;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn minted(renew: i64) -> GithubToken {
+    GithubToken {
+        secret_name: "t-github-token".into(),
+        expiration_time: Time(at(renew + 900)),
+        renew_time: Time(at(renew)),
+    }
+}
+
+fn with_secret() -> Workspace {
+    let mut workspace = workspace("https://github.com/o/r");
+    workspace.spec.secret_ref = Some(NameRef::new("app"));
+    workspace
+}
+
+fn running(token: Option<GithubToken>) -> Task {
+    let mut task = task("t");
+    task.status = Some(TaskStatus {
+        phase: Some(TaskPhase::Running),
+        job_name: Some("t".into()),
+        github_token: token,
+        ..TaskStatus::default()
+    });
+    task
+}
+
+fn wait(seconds: u64) -> Step {
+    Step::Do(Decision::Wait(Some(Duration::from_secs(seconds))))
+}
+
+#[test]
+fn only_a_secret_for_http_is_looked_at() {
+    assert!(needs_look(Some(&with_secret())));
+    assert!(!needs_look(None) && !needs_look(Some(&workspace("https://github.com/o/r"))));
+    let mut ssh = with_secret();
+    ssh.spec.repo = "git@github.com:o/r".into();
+    assert!(!needs_look(Some(&ssh)));
+}
+
+#[test]
+fn no_job_before_the_look_and_one_after_it() {
+    let (t, w) = (task("t"), with_secret());
+    let step = |token: &Token| step(&t, Some(&w), Decision::CreateJob, token, at(5));
+    assert_eq!(step(&Token::Unasked), Step::Fetch);
+    for token in [Token::Plain, Token::Minted(minted(100))] {
+        assert_eq!(step(&token), Step::Do(Decision::CreateJob));
+    }
+    let other = super::step(&t, None, Decision::CreateJob, &Token::Unasked, at(5));
+    assert_eq!(other, Step::Do(Decision::CreateJob));
+}
+
+#[test]
+fn a_task_waits_for_what_heals_and_fails_of_what_does_not() {
+    let (mut t, w) = (task("t"), with_secret());
+    let pause = Duration::from_secs(7);
+    let token = Token::Wait {
+        reason: TaskReason::WaitingForToken,
+        message: "m".into(),
+        pause,
+    };
+    let Step::Do(Decision::UpdateStatus(status)) = step(&t, Some(&w), Decision::CreateJob, &token, at(5))
+    else {
+        panic!()
+    };
+    assert_eq!(
+        (status.phase, status.reason, status.message.as_deref()),
+        (
+            Some(TaskPhase::Waiting),
+            Some(TaskReason::WaitingForToken),
+            Some("m")
+        )
+    );
+    t.status = Some(*status);
+    assert_eq!(
+        step(&t, Some(&w), Decision::CreateJob, &token, at(9)),
+        wait(7),
+        "told once"
+    );
+    let refused = Token::Refused {
+        reason: TaskReason::AuthFailed,
+        message: "no".into(),
+    };
+    let Step::Do(Decision::UpdateStatus(status)) = step(&t, Some(&w), Decision::CreateJob, &refused, at(9))
+    else {
+        panic!()
+    };
+    assert_eq!(
+        (status.phase, status.reason),
+        (Some(TaskPhase::Failed), Some(TaskReason::AuthFailed))
+    );
+    assert!(status.completion_time.is_some());
+}
+
+#[test]
+fn a_running_task_is_woken_for_the_renewal_and_gets_the_new_times() {
+    let (t, w) = (running(Some(minted(100))), with_secret());
+    let net = Decision::Wait(Some(Duration::from_secs(300)));
+    let step = |now, token: &Token| step(&t, Some(&w), net.clone(), token, at(now));
+    assert_eq!(step(40, &Token::Unasked), wait(60));
+    assert_eq!(step(100, &Token::Unasked), Step::Fetch);
+    let Step::Do(Decision::UpdateStatus(status)) = step(100, &Token::Minted(minted(200))) else {
+        panic!()
+    };
+    assert_eq!(status.github_token, Some(minted(200)));
+    assert_eq!(status.phase, Some(TaskPhase::Running));
+    let unreachable = Token::Wait {
+        reason: TaskReason::WaitingForToken,
+        message: String::new(),
+        pause: Duration::from_secs(9),
+    };
+    assert_eq!(step(100, &unreachable), wait(9));
+    let refused = Token::Refused {
+        reason: TaskReason::AuthFailed,
+        message: String::new(),
+    };
+    assert_eq!(step(100, &refused), wait(300), "a running agent is left to run");
+}
+
+#[test]
+fn what_has_no_token_or_has_ended_is_left_alone() {
+    let w = with_secret();
+    let long = Decision::Wait(None);
+    for t in [running(None), task("t")] {
+        assert_eq!(
+            step(&t, Some(&w), long.clone(), &Token::Unasked, at(500)),
+            Step::Do(long.clone())
+        );
+    }
+    let mut over = running(Some(minted(100)));
+    over.status.as_mut().unwrap().phase = Some(TaskPhase::Succeeded);
+    assert_eq!(
+        step(&over, Some(&w), long.clone(), &Token::Unasked, at(500)),
+        Step::Do(long)
+    );
+}
+
+#[test]
+fn errors_name_the_secret_and_its_keys() {
+    let asked = Asked {
+        host: "ghe".into(),
+        what: "installation 34 of App 12".into(),
+        secret: Some("app".into()),
+    };
+    let said = "Not Found".to_owned();
+    let not_found = GithubError::NotFound {
+        asked: asked.clone(),
+        said: said.clone(),
+    };
+    let Token::Refused { reason, message } = of_error(&not_found, at(0)) else {
+        panic!()
+    };
+    assert_eq!(reason, TaskReason::AuthFailed);
+    for words in ["ghe", "installation 34", "installationID", "Secret app"] {
+        assert!(message.contains(words), "{message}");
+    }
+    let key = GithubError::BadKey {
+        secret: "app".into(),
+        key: "privateKey",
+        said,
+    };
+    let Token::Refused { reason, message } = of_error(&key, at(0)) else {
+        panic!()
+    };
+    assert_eq!(reason, TaskReason::InvalidConfig);
+    assert!(message.contains("Secret app, key privateKey"), "{message}");
+    let until = at(50);
+    let limited = GithubError::RateLimited {
+        asked,
+        until,
+        secondary: false,
+    };
+    assert!(matches!(of_error(&limited, at(0)), Token::Wait { pause, .. } if pause.as_secs() == 50));
+}
+
+#[test]
+fn the_pod_gets_the_minted_secret_as_variables_and_as_a_file() {
+    let (t, w, token) = (task("t"), with_secret(), minted(100));
+    let seen = seen_by_pod(Some(&w), Some(&token));
+    let images = Images {
+        registry: "r".into(),
+        tag: "v".into(),
+    };
+    let mut job = job::build(&t, seen.as_ref(), None, &images).unwrap().job;
+    mount(&mut job, &token);
+    let pod = job.spec.unwrap().template.spec.unwrap();
+    let volume = pod
+        .volumes
+        .unwrap()
+        .into_iter()
+        .find(|v| v.name == VOLUME)
+        .unwrap();
+    assert_eq!(
+        volume.secret.unwrap().secret_name.as_deref(),
+        Some("t-github-token")
+    );
+    for container in pod.containers.iter().chain(pod.init_containers.iter().flatten()) {
+        let variable = |name: &str| container.env.iter().flatten().find(|v| v.name == name).unwrap();
+        let source = variable(env::GITHUB_TOKEN).value_from.as_ref().unwrap();
+        assert_eq!(source.secret_key_ref.as_ref().unwrap().name, "t-github-token");
+        let file = variable(env::GITHUB_TOKEN_FILE).value.as_deref();
+        assert_eq!(file, Some("/axon/github/GITHUB_TOKEN"));
+        let mount = container
+            .volume_mounts
+            .iter()
+            .flatten()
+            .find(|m| m.name == VOLUME);
+        // A mount with a subPath would never be renewed.
+        assert!(mount.is_some_and(|m| m.sub_path.is_none() && m.mount_path == "/axon/github"));
+    }
+}
