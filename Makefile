@@ -252,10 +252,15 @@ unit: ## Unit and property tests (seconds, no cluster).
 
 .PHONY: control-plane
 control-plane: cluster-binaries $(BIN)/krew ## Tests against a real kube-apiserver and etcd, and with a real krew.
-	$(CARGO) build --locked -p kubectl-axon
+	$(CARGO) build --locked -p kubectl-axon -p axon-operator
 	$(CARGO) test --locked -p axon-test --test api --test harness --test operator --test krew
-	$(CARGO) build --locked -p axon-operator
 	$(CARGO) test --locked -p axon-test --test faults
+	$(CARGO) test --locked -p axon-test --test chaos -- --nocapture
+
+.PHONY: chaos
+chaos: cluster-binaries ## An hour of killed replicas and a failing API server; AXON_CHAOS_SECONDS=300 for five minutes.
+	$(CARGO) build --locked -p axon-operator
+	AXON_CHAOS_SECONDS=$${AXON_CHAOS_SECONDS:-3600} $(CARGO) test --locked -p axon-test --test chaos -- --nocapture
 
 .PHONY: e2e
 e2e: ## Tests with real pods and the real agent CLIs.

@@ -4,6 +4,14 @@
 pub const TASK: &str = "axon.io/task";
 /// Name of the TaskSpawner that created a Task.
 pub const TASK_SPAWNER: &str = "axon.io/taskspawner";
+/// The item of its TaskSpawner that a Task was created for: an issue's number or a run's time.
+pub const ITEM: &str = "axon.io/item";
+/// Annotation of a spawned Task: where its item can be read.
+pub const ITEM_URL: &str = "axon.io/item-url";
+/// Annotation of a spawned Task: whether its item is still in its spawner's match, see `operator::spawner::mark`.
+pub const MATCH: &str = "axon.io/match";
+/// Marks the Lease of a replica of the operator.
+pub const MEMBER: &str = "axon.io/member";
 /// Name of the Task that a Task repeats; the same as `spec.retryOf`, for selectors.
 pub const RETRY_OF: &str = "axon.io/retry-of";
 /// Standard application name label; the value is [`APP_NAME`].

@@ -31,6 +31,26 @@ pub fn task_input(task: &str) -> String {
     child(task, "input", 253)
 }
 
+/// Returns the name of the Task that a TaskSpawner creates for an item: `<spawner>-<item>`, and `<spawner>-<item>-r2`
+/// when it runs the item a second time although the first Task is still there.
+#[must_use]
+pub fn spawned(spawner: &str, item: &str, run: u32) -> String {
+    if run <= 1 {
+        child(spawner, item, MAX_TASK_NAME)
+    } else {
+        child(spawner, &format!("{item}-r{run}"), MAX_TASK_NAME)
+    }
+}
+
+/// Returns an object's name as the value of a label, which takes 63 characters only.
+#[must_use]
+pub fn label_value(name: &str) -> String {
+    if name.len() <= MAX_TASK_NAME {
+        return name.to_owned();
+    }
+    child(name, "x", MAX_TASK_NAME)
+}
+
 /// Returns the name of the record of the Task with this name and UID.
 #[must_use]
 pub fn task_record(task: &str, uid: &str) -> String {
@@ -46,6 +66,22 @@ pub fn task_github_token(task: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runs_of_an_item_have_names_of_their_own_however_long_the_spawner_is() {
+        assert_eq!(spawned("fix-bugs", "42", 1), "fix-bugs-42");
+        assert_eq!(spawned("fix-bugs", "42", 2), "fix-bugs-42-r2");
+        let long = "s".repeat(100);
+        let names: std::collections::BTreeSet<String> = (1..200)
+            .flat_map(|item| [1, 2, 3].map(|run| spawned(&long, &item.to_string(), run)))
+            .collect();
+        assert_eq!(names.len(), 597);
+        assert!(names.iter().all(|n| n.len() <= MAX_TASK_NAME));
+        assert!(spawned(&long, "20260207-0900", 1).ends_with("-20260207-0900"));
+        assert_ne!(label_value(&long), label_value(&format!("{long}t")));
+        assert!(label_value(&long).len() <= MAX_TASK_NAME);
+        assert_eq!(label_value("fix-bugs"), "fix-bugs");
+    }
 
     #[test]
     fn short_names_are_kept() {

@@ -27,6 +27,9 @@ pub struct Args {
     /// How long an image may fail to be pulled before its Task fails, such as 5m.
     #[arg(long, env = "AXON_IMAGE_PULL_LIMIT", default_value = "5m", value_parser = axon_api::godur::parse)]
     pub image_pull_limit: Duration,
+    /// Pretends that this machine's clock is wrong by so many seconds, for tests of the operator.
+    #[arg(long, hide = true, default_value_t = 0, allow_negative_numbers = true)]
+    pub clock_skew: i64,
     /// How long records of finished Tasks are kept, such as 2160h (90 days); 0 for ever.
     #[arg(long, env = "AXON_RECORD_RETENTION", default_value = "2160h", value_parser = axon_api::godur::parse)]
     pub record_retention: Duration,

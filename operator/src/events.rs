@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axon_api::{Task, TaskPhase, TaskReason, TaskStatus};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource};
 use kube_runtime::events::{Event, EventType, Recorder, Reporter};
 
@@ -27,8 +28,9 @@ impl Events {
     /// Tells that a Task has entered the phase of `status`. An event that can't be written is only logged: the
     /// status has it all.
     pub async fn phase(&self, task: &Task, status: &TaskStatus) {
-        let Some(event) = event_of(status) else { return };
-        self.publish(task, &event).await;
+        if let Some(event) = event_of(status) {
+            self.send(&event, &task.object_ref(&())).await;
+        }
     }
 
     /// Warns about a Task that goes on all the same.
@@ -40,12 +42,12 @@ impl Events {
             action: "Run".to_owned(),
             secondary: None,
         };
-        self.publish(task, &event).await;
+        self.send(&event, &task.object_ref(&())).await;
     }
 
-    async fn publish(&self, task: &Task, event: &Event) {
-        let reference = task.object_ref(&());
-        match tokio::time::timeout(LIMIT, self.0.publish(event, &reference)).await {
+    /// Publishes an event, if that goes well.
+    pub(crate) async fn send(&self, event: &Event, about: &ObjectReference) {
+        match tokio::time::timeout(LIMIT, self.0.publish(event, about)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "failed to publish an event"),
             Err(_) => tracing::debug!("failed to publish an event in time"),

@@ -3,12 +3,16 @@
 pub mod admin;
 pub mod args;
 pub mod clock;
+pub mod cluster_clock;
 pub mod events;
 pub mod github;
 pub mod identity;
 pub mod images;
 pub mod leadership;
+pub mod members;
 pub mod metrics;
 pub mod run;
+pub mod shards;
+pub mod spawner;
 pub mod task;
 pub mod telemetry;

@@ -11,7 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::github;
+use crate::github::Figures;
+use crate::spawner::metrics::SpawnerMetrics;
 
 /// Labels of a started Task.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -43,8 +44,10 @@ pub struct Metrics {
     pub reconcile_errors: Counter,
     /// 1 while this replica leads.
     pub leader: Gauge,
-    /// The talk with GitHub.
-    pub github: github::Figures,
+    /// Figures about spawners.
+    pub spawners: SpawnerMetrics,
+    /// Figures about the talk with GitHub.
+    pub github: Figures,
 }
 
 impl Default for Metrics {
@@ -100,7 +103,7 @@ impl Metrics {
             reconcile_errors.clone(),
         );
         registry.register("leader", "1 while this replica leads", leader.clone());
-        let github = github::Figures::default();
+        let (spawners, github) = (SpawnerMetrics::new(&mut registry), Figures::default());
         github.register(&mut registry);
         let registry = std::sync::Arc::new(registry);
         Self {
@@ -113,6 +116,7 @@ impl Metrics {
             output_tokens,
             reconcile_errors,
             leader,
+            spawners,
             github,
         }
     }

@@ -9,6 +9,7 @@ mod retry;
 mod task;
 mod task_record;
 mod task_spawner;
+mod task_spawner_status;
 mod task_status;
 mod workspace;
 
@@ -21,8 +22,8 @@ pub use retry::{MAX_BACKOFF, MAX_RETRIES, RetryPolicy, RetryReason};
 pub use task::{Task, TaskSpec};
 pub use task_record::{TaskRecord, TaskRecordSpec};
 pub use task_spawner::{
-    Cron, GithubIssues, ItemState, ItemType, TaskSpawner, TaskSpawnerPhase, TaskSpawnerSpec,
-    TaskSpawnerStatus, TaskTemplate, When,
+    Cron, GithubIssues, ItemState, ItemType, TaskSpawner, TaskSpawnerSpec, TaskTemplate, When,
 };
+pub use task_spawner_status::{Claim, TaskSpawnerPhase, TaskSpawnerStatus, WaitingItem, spawner_condition};
 pub use task_status::{Attempt, GithubToken, NextRun, TaskPhase, TaskReason, TaskStatus, condition};
 pub use workspace::{Workspace, WorkspaceFile, WorkspaceSpec};

@@ -1,6 +1,5 @@
 //! TaskSpawner: makes Tasks from GitHub issues and pull requests, or by the clock.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::common::{Credentials, NameRef, positive_duration};
 use super::pod_overrides::PodOverrides;
 use super::retry::RetryPolicy;
+use super::task_spawner_status::TaskSpawnerStatus;
 use crate::agents::AgentType;
 
 /// When to make Tasks, and which.
@@ -34,6 +34,20 @@ use crate::agents::AgentType;
     printcolumn(json_path = ".status.activeTasks", name = "Active", type_ = "integer"),
     printcolumn(json_path = ".status.totalDiscovered", name = "Discovered", type_ = "integer"),
     printcolumn(json_path = ".status.totalTasksCreated", name = "Tasks", type_ = "integer"),
+    printcolumn(json_path = ".status.source", name = "Source", type_ = "string", priority = 1),
+    printcolumn(
+        json_path = ".status.lastRunTime",
+        name = "Last Run",
+        type_ = "date",
+        priority = 1
+    ),
+    printcolumn(
+        json_path = ".status.nextRunTime",
+        name = "Next Run",
+        type_ = "string",
+        priority = 1
+    ),
+    printcolumn(json_path = ".status.runner", name = "Runner", type_ = "string", priority = 1),
     printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
 )]
 #[serde(rename_all = "camelCase")]
@@ -126,11 +140,13 @@ pub enum ItemState {
 }
 
 /// A schedule.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Cron {
-    /// Five fields: minute, hour, day of month, month, day of week.
+    /// Five fields: minute, hour, day of month, month, day of week. `CRON_TZ=ZONE` may stand before them.
     #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new(r"self.matches('^((CRON_)?TZ=[^ ]+ +)?[ \\t]*[^ \\t@]+([ \\t]+[^ \\t]+){4}[ \\t]*$')")
+        .message("schedule must have exactly five fields: minute, hour, day of month, month, day of week, such as 0 9 * * 1-5"))]
     pub schedule: String,
     /// IANA name of the time zone that the schedule is in; UTC if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -190,51 +206,4 @@ pub struct TaskTemplate {
     #[schemars(length(max = 32))]
     #[x_kube(validation = positive_duration("stallTimeout"))]
     pub stall_timeout: Option<String>,
-}
-
-/// What a TaskSpawner is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
-pub enum TaskSpawnerPhase {
-    /// Not looked at yet.
-    Pending,
-    /// Polling its source.
-    Running,
-    /// Paused on request.
-    Suspended,
-    /// Its source can't be read or its template not be used; conditions say why.
-    Failed,
-}
-
-/// What a TaskSpawner is doing.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TaskSpawnerStatus {
-    /// Current phase: `Pending`, `Running`, `Suspended` or `Failed`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phase: Option<TaskSpawnerPhase>,
-    /// Name of the Deployment that runs the spawner: the operator's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deployment_name: Option<String>,
-    /// Items that the last poll found.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub total_discovered: Option<i64>,
-    /// Tasks that this spawner has created in its life.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub total_tasks_created: Option<i64>,
-    /// Tasks of this spawner that have not ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub active_tasks: Option<i64>,
-    /// When the source was last polled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_discovery_time: Option<Time>,
-    /// What there is to say about the phase.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// Generation of the spec that this status is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// Details, by type.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
-    pub conditions: Vec<Condition>,
 }

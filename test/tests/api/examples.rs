@@ -68,3 +68,45 @@ async fn every_example_is_accepted_and_its_secrets_have_the_right_keys() {
     }
     assert!(seen >= 8, "{seen} examples");
 }
+
+#[tokio::test]
+async fn self_development_is_accepted_and_its_references_fit_its_readme() {
+    let folder = paths::root().join("self-development");
+    let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let namespace = control_plane::namespace().await.unwrap();
+    let mut files = Vec::new();
+    for folder in [folder.clone(), folder.join("tasks")] {
+        for file in std::fs::read_dir(folder).unwrap() {
+            files.push(file.unwrap().path());
+        }
+    }
+    files.retain(|path| path.extension().is_some_and(|e| e == "yaml"));
+    assert_eq!(files.len(), 6);
+    for path in files {
+        // The server gives a generated name; an apply needs one.
+        let text = std::fs::read_to_string(&path)
+            .unwrap()
+            .replace("generateName: ", "name: x");
+        let text = text.replace("-\nspec:", "\nspec:");
+        namespace
+            .apply(&text)
+            .await
+            .unwrap_or_else(|e| panic!("{}: {e:#}", path.display()));
+        for document in yaml::documents(&text).unwrap() {
+            let spec = if document["kind"] == "TaskSpawner" {
+                &document["spec"]["taskTemplate"]
+            } else {
+                &document["spec"]
+            };
+            for reference in [
+                "/credentials/secretRef/name",
+                "/workspaceRef/name",
+                "/agentConfigRef/name",
+            ] {
+                if let Some(name) = spec.pointer(reference).and_then(|n| n.as_str()) {
+                    assert!(readme.contains(name), "{}: {name} is not set up", path.display());
+                }
+            }
+        }
+    }
+}

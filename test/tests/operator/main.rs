@@ -11,3 +11,4 @@ mod leadership;
 mod lifecycle;
 mod pipelines;
 mod records;
+mod spawners;

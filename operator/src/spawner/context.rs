@@ -1,0 +1,91 @@
+//! What every look at a spawner has.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use kube::Client;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::source::Source;
+use super::status::Outcome;
+use super::stores::Stores;
+use crate::cluster_clock::ClusterClock;
+use crate::events::Events;
+use crate::identity::Identity;
+use crate::members::Membership;
+use crate::metrics::Metrics;
+
+/// What a replica knows of a spawner that it runs. Nothing that counts depends on it.
+#[derive(Default)]
+pub struct Memory {
+    /// Generation that the rest is about.
+    pub generation: Option<i64>,
+    /// What the last look gave.
+    pub outcome: Option<Outcome>,
+    /// When to look again.
+    pub next_poll: Option<Instant>,
+    /// When the source was last read.
+    pub last_poll: Option<Instant>,
+    /// When a Task was seen to end that others wait for; a listing from before is too old.
+    pub refill: Option<Instant>,
+    /// Version of the Workspace when the source was last read.
+    pub workspace: Option<String>,
+    /// Failed looks in a row.
+    pub failures: u32,
+    /// Since when each Task, by its UID, is known for sure.
+    pub seen: HashMap<String, Timestamp>,
+    /// Items that could not become Tasks last time: they come last.
+    pub blocked: BTreeSet<String>,
+    /// Since when claims, by name, have been found impossible to fulfil.
+    pub stuck: HashMap<String, Instant>,
+    /// Tasks that had not ended at the last look.
+    pub active: usize,
+}
+
+/// What every look at a spawner has.
+pub struct Context {
+    /// The operator's own client.
+    pub client: Client,
+    /// Acts as the namespaces' ServiceAccounts.
+    pub identity: Identity,
+    /// Reads GitHub.
+    pub source: Source,
+    /// What was watched.
+    pub stores: Stores,
+    /// Who runs what.
+    pub members: watch::Receiver<Option<Membership>>,
+    /// Time.
+    pub clock: ClusterClock,
+    /// Figures.
+    pub metrics: Metrics,
+    /// Events for people.
+    pub events: Events,
+    /// This replica.
+    pub me: String,
+    /// By UID.
+    pub memories: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
+}
+
+impl Context {
+    /// Returns whether this replica owns the spawner with this UID at this moment.
+    #[must_use]
+    pub fn owns(&self, uid: &str) -> bool {
+        let members = self.members.borrow();
+        members.as_ref().is_some_and(|m| m.owns(uid, Instant::now()))
+    }
+
+    /// Returns what is known of a spawner.
+    #[must_use]
+    pub fn memory(&self, uid: &str) -> Arc<tokio::sync::Mutex<Memory>> {
+        let mut all = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(uid.to_owned()).or_default())
+    }
+
+    /// Forgets a spawner that is gone or another replica's. Returns true if it was known.
+    pub fn forget(&self, uid: &str) -> bool {
+        let mut all = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        all.remove(uid).is_some()
+    }
+}

@@ -1,0 +1,413 @@
+//! The shell of the spawners: which one is looked at when. Runs in every replica; each runs what it owns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axon_api::godur;
+use axon_api::v1alpha1::TaskSpawner;
+use futures::{StreamExt, stream};
+use kube::ResourceExt;
+use kube_runtime::controller::{self, Action, Config, Controller};
+use kube_runtime::reflector::{ObjectRef, store};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::context::{Context, Memory};
+use super::cron;
+use super::look::{Work, template_fault};
+use super::plan::{Ledger, Limits, room, wanted};
+use super::render::Templates;
+use super::shell::ShellError;
+use super::status::Outcome;
+use super::stores::{Stores, watch_tasks};
+use crate::members::Membership;
+use crate::task::stores::watch_custom;
+
+/// Most spawners that are looked at at the same time. Many, so that runs of schedules do not wait behind slow polls; each
+/// makes one call at a time.
+const CONCURRENCY: u16 = 128;
+/// Shortest poll interval.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+/// Poll interval of a spawner whose own can't be read.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(300);
+/// Most time over which the first polls of a replica that takes spawners over are spread.
+const SPREAD: Duration = Duration::from_secs(3);
+/// Shortest time between two polls when a Task's end makes room.
+const REFILL_PAUSE: Duration = Duration::from_secs(5);
+/// Pause before work that failed half-way is taken up again.
+const AGAIN: Duration = Duration::from_millis(700);
+/// Pause before blocked items and claims that are not fulfilled are tried again.
+const RETRY: Duration = Duration::from_secs(15);
+/// Longest pause, in case a broken watch has lost an event.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// Runs the spawners until the returned future is dropped. `build` makes the context around the stores.
+pub async fn run(
+    members: watch::Receiver<Option<Membership>>,
+    client: kube::Client,
+    build: impl FnOnce(Stores) -> Context,
+) {
+    let (spawners, spawner_writer) = store::store();
+    let (tasks, task_writer) = store::store();
+    let (workspaces, workspace_writer) = store::store();
+    let stores = Stores {
+        spawners,
+        tasks,
+        workspaces,
+    };
+    let context = Arc::new(build(stores.clone()));
+    let changes = stream::unfold(members, |mut members| async move {
+        members.changed().await.ok()?;
+        members.borrow_and_update();
+        Some(((), members))
+    });
+    let (of_task, of_workspace) = (stores.clone(), stores.clone());
+    let (filled, filling) = watch::channel(false);
+    let fill = {
+        let stores = stores.clone();
+        async move {
+            // An error means that the writer is gone, so that everything is ending anyway.
+            let _ = tokio::join!(
+                stores.tasks.wait_until_ready(),
+                stores.workspaces.wait_until_ready()
+            );
+            filled.send_replace(true);
+            std::future::pending::<()>().await;
+        }
+    };
+    let forgetting = Arc::clone(&context);
+    let spawner_stream = watch_custom(
+        client.clone(),
+        spawner_writer,
+        |_| {},
+        move |event| {
+            if let kube_runtime::watcher::Event::Delete(spawner) = event {
+                forgetting.let_go(spawner);
+            }
+        },
+    );
+    let controller = Controller::for_stream(spawner_stream, stores.spawners.clone())
+        .with_config(Config::default().concurrency(CONCURRENCY))
+        .watches_stream(watch_tasks(client.clone(), task_writer), move |task| {
+            of_task.spawner_of(&task)
+        })
+        .watches_stream(
+            watch_custom(client, workspace_writer, |_| {}, |_| {}),
+            move |workspace| of_workspace.spawners_naming(&workspace),
+        )
+        .reconcile_all_on(changes)
+        .run(
+            move |spawner, context| {
+                let mut filling = filling.clone();
+                async move {
+                    // Half-filled stores would show missing objects that are there.
+                    let _ = filling.wait_for(|filled| *filled).await;
+                    Box::pin(reconcile(spawner, context)).await
+                }
+            },
+            on_error,
+            context,
+        )
+        .for_each(|result| async {
+            match result {
+                Ok(_)
+                | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
+                Err(error) => tracing::warn!(%error, "a watch is broken and is set up again"),
+            }
+        });
+    tokio::select! { () = controller => {}, () = fill => {} }
+}
+
+impl Context {
+    /// Forgets a spawner that this replica runs no longer.
+    fn let_go(&self, spawner: &TaskSpawner) {
+        if self.forget(&spawner.uid().unwrap_or_default()) {
+            self.metrics.spawners.lost(spawner);
+        }
+    }
+}
+
+async fn reconcile(spawner: Arc<TaskSpawner>, context: Arc<Context>) -> Result<Action, ShellError> {
+    let uid = spawner.uid().unwrap_or_default();
+    if !context.owns(&uid) || spawner.metadata.deletion_timestamp.is_some() {
+        context.let_go(&spawner);
+        return Ok(Action::await_change());
+    }
+    context.metrics.spawners.owned(&spawner);
+    let memory = context.memory(&uid);
+    let mut memory = memory.lock().await;
+    let pause = look(&spawner, &context, &mut memory).await?;
+    Ok(Action::requeue(pause.min(LONGEST)))
+}
+
+/// Looks at a spawner, does what is due, and returns when to look again.
+async fn look(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) -> Result<Duration, ShellError> {
+    if memory.generation != spawner.metadata.generation {
+        let taken_over = memory.generation.is_none()
+            && spawner
+                .status
+                .as_ref()
+                .is_some_and(|s| s.observed_generation == spawner.metadata.generation);
+        memory.generation = spawner.metadata.generation;
+        memory.outcome = None;
+        memory.blocked.clear();
+        memory.failures = 0;
+        // Spawners that are taken over, all at once perhaps, need not all be looked at in the same moment.
+        memory.next_poll = (taken_over && spawner.spec.when.cron.is_none())
+            .then(|| Instant::now() + SPREAD.mul_f64(rand::random_range(0.0..1.0)));
+    }
+    remember_tasks(spawner, context, memory);
+    let templates = match Templates::parse(&spawner.spec.task_template) {
+        Ok(templates) => templates,
+        Err(error) => {
+            let outcome = Outcome {
+                template_fault: Some(template_fault(&error)),
+                ..memory.outcome.take().unwrap_or_default()
+            };
+            publish(spawner, context, memory, outcome).await?;
+            return Ok(LONGEST);
+        }
+    };
+    match (&spawner.spec.when.cron, &spawner.spec.when.github_issues) {
+        (_, Some(_)) => look_at_github(spawner, context, memory, &templates).await,
+        (Some(_), None) => look_at_clock(spawner, context, memory, &templates).await,
+        // The CRD's rules allow no such spawner.
+        (None, None) => Ok(LONGEST),
+    }
+}
+
+/// Notes since when each Task is known.
+fn remember_tasks(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) {
+    let (tasks, now) = (context.stores.tasks_of(spawner), context.clock.now());
+    memory.seen.retain(|uid, _| tasks.iter().any(|t| t.uid == *uid));
+    for task in &tasks {
+        memory.seen.entry(task.uid.clone()).or_insert(now);
+    }
+}
+
+/// Writes what is known without asking the API server first.
+async fn publish(
+    spawner: &TaskSpawner,
+    context: &Context,
+    memory: &mut Memory,
+    outcome: Outcome,
+) -> Result<(), ShellError> {
+    let tasks = context.stores.tasks_of(spawner);
+    let published = context
+        .publish(spawner.status.as_ref(), spawner, &tasks, &outcome)
+        .await;
+    memory.active = tasks.iter().filter(|t| !t.ended).count();
+    memory.outcome = Some(outcome);
+    published
+}
+
+async fn look_at_github(
+    spawner: &TaskSpawner,
+    context: &Context,
+    memory: &mut Memory,
+    templates: &Templates,
+) -> Result<Duration, ShellError> {
+    let Some(spec) = &spawner.spec.when.github_issues else {
+        return Ok(LONGEST);
+    };
+    let interval = interval(spawner);
+    let now = Instant::now();
+    let suspended = spawner.spec.suspend;
+    // A spawner that is paused is looked at once after each edit, so that it shows what it would do.
+    let workspace = workspace_version(spawner, context);
+    let is_due = match memory.next_poll {
+        None => true,
+        Some(_) if memory.last_poll.is_some() && workspace != memory.workspace => true,
+        Some(at) if suspended => memory.outcome.is_none() && now >= at,
+        Some(at) => now >= at,
+    };
+    if !is_due {
+        refill(spawner, context, memory);
+        if let Some(outcome) = memory.outcome.clone() {
+            publish(spawner, context, memory, outcome).await?;
+        }
+        return Ok(until(
+            memory.next_poll,
+            now,
+            suspended && memory.outcome.is_some(),
+        ));
+    }
+    memory.workspace = workspace;
+    let (found, mut outcome, pause) = Box::pin(context.poll(spawner, spec, memory, interval)).await;
+    memory.next_poll = Some(Instant::now() + pause);
+    let Some(found) = found else {
+        publish(spawner, context, memory, outcome).await?;
+        return Ok(until(memory.next_poll, Instant::now(), false));
+    };
+    let tasks = context.stores.tasks_of(spawner);
+    context.write_marks(spawner, &found, &tasks, memory).await;
+    let ids: Vec<&str> = found.items.iter().map(|item| item.id.as_str()).collect();
+    let ledger = Ledger::of(&spawner.status.clone().unwrap_or_default());
+    let new = wanted(&spawner.name_any(), &ids, &tasks, &ledger, Some(&found.filter));
+    if new.is_empty() && ledger.claims.is_empty() {
+        publish(spawner, context, memory, outcome).await?;
+        return Ok(until(memory.next_poll, Instant::now(), suspended));
+    }
+    let work = Work::Github(found);
+    spawn(spawner, context, memory, templates, &work, &mut outcome).await?;
+    Ok(until(memory.next_poll, Instant::now(), suspended))
+}
+
+async fn spawn(
+    spawner: &TaskSpawner,
+    context: &Context,
+    memory: &mut Memory,
+    templates: &Templates,
+    work: &Work,
+    outcome: &mut Outcome,
+) -> Result<(), ShellError> {
+    // Whatever fails below is tried again soon, also if the poll itself is not due.
+    let planned = memory.next_poll;
+    let soon = |pause| Some(planned.map_or(Instant::now() + pause, |at| at.min(Instant::now() + pause)));
+    memory.next_poll = soon(AGAIN);
+    let done = Box::pin(context.spawn(spawner, templates, work, memory, outcome)).await?;
+    memory.next_poll = if done.unfinished { soon(RETRY) } else { planned };
+    let ledger = Ledger::of(&done.live.status.clone().unwrap_or_default());
+    memory.active = super::plan::active(&done.tasks, &ledger);
+    memory.outcome = Some(outcome.clone());
+    context
+        .publish(spawner.status.as_ref(), &done.live, &done.tasks, outcome)
+        .await
+}
+
+/// What changes when the Workspace is made, edited or deleted.
+fn workspace_version(spawner: &TaskSpawner, context: &Context) -> Option<String> {
+    let name = &spawner.spec.task_template.workspace_ref.as_ref()?.name;
+    let reference = ObjectRef::new(name).within(&spawner.namespace()?);
+    context.stores.workspaces.get(&reference)?.resource_version()
+}
+
+/// A Task has ended, and items wait for room: they need not wait for the next poll.
+fn refill(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) {
+    let waits = memory
+        .outcome
+        .as_ref()
+        .is_some_and(|o| !o.waiting.is_empty() && o.source_fault.is_none());
+    let tasks = context.stores.tasks_of(spawner);
+    let active = tasks.iter().filter(|t| !t.ended).count();
+    let ledger = Ledger::of(&spawner.status.clone().unwrap_or_default());
+    let free = room(&tasks, &ledger, Limits::of(&spawner.spec)).free;
+    if waits && active < memory.active && free > 0 {
+        let at = memory
+            .last_poll
+            .map_or_else(Instant::now, |last| last + REFILL_PAUSE);
+        memory.next_poll = memory.next_poll.map(|next| next.min(at));
+        memory.refill = Some(Instant::now());
+    }
+    memory.active = active;
+}
+
+async fn look_at_clock(
+    spawner: &TaskSpawner,
+    context: &Context,
+    memory: &mut Memory,
+    templates: &Templates,
+) -> Result<Duration, ShellError> {
+    let Some(spec) = &spawner.spec.when.cron else {
+        return Ok(LONGEST);
+    };
+    let status = spawner.status.clone().unwrap_or_default();
+    let source = Some(format!("cron {}", spec.schedule));
+    let look = match cron::look(spawner, spec, &status, context.clock.now()) {
+        Ok(look) => look,
+        Err(fault) => {
+            let outcome = Outcome {
+                source,
+                source_fault: Some(fault),
+                ..Outcome::default()
+            };
+            publish(spawner, context, memory, outcome).await?;
+            return Ok(LONGEST);
+        }
+    };
+    let mut outcome = Outcome {
+        source,
+        discovered: Some(usize::from(
+            look.due.run.is_some() || status.last_run_time.is_some(),
+        )),
+        next_run: look.due.next,
+        ..Outcome::default()
+    };
+    let ledger = Ledger::of(&status);
+    let tasks = context.stores.tasks_of(spawner);
+    let limits = Limits::of(&spawner.spec);
+    let has_room = room(&tasks, &ledger, limits).free > 0;
+    let retry_at = memory.next_poll.take().filter(|at| *at > Instant::now());
+    let may_try = retry_at.is_none() || memory.outcome.as_ref().is_none_or(|o| o.blocked.is_empty());
+    let work_to_do = look.due.run.is_some() && has_room || !ledger.claims.is_empty();
+    if work_to_do && !spawner.spec.suspend && may_try {
+        let work = Work::Cron(spec.clone());
+        spawn(spawner, context, memory, templates, &work, &mut outcome).await?;
+    } else {
+        memory.next_poll = retry_at;
+        if let (Some(run), false) = (look.item(spec), spawner.spec.suspend) {
+            let ids = [run.id.as_str()];
+            let claims = wanted(&spawner.name_any(), &ids, &tasks, &ledger, None);
+            outcome.waiting = claims
+                .into_iter()
+                .map(|claim| axon_api::v1alpha1::WaitingItem {
+                    item: claim.item,
+                    task: claim.name,
+                    title: Some(run.title.clone()),
+                })
+                .collect();
+            if let Some(old) = &memory.outcome {
+                outcome.blocked.clone_from(&old.blocked);
+            }
+        }
+        let mut begun = spawner.clone();
+        look.begin(begun.status.get_or_insert_default());
+        let published = context
+            .publish(spawner.status.as_ref(), &begun, &tasks, &outcome)
+            .await;
+        memory.outcome = Some(outcome);
+        published?;
+    }
+    let now = context.clock.now();
+    let to_tick = look
+        .due
+        .next
+        .map(|next| Duration::try_from(next.duration_since(now)).unwrap_or_default());
+    // The server's time is known better and better: the last second before a run is looked at again.
+    let to_tick = to_tick.map(|wait| {
+        if wait > Duration::from_millis(1500) {
+            wait - Duration::from_secs(1)
+        } else {
+            wait
+        }
+    });
+    let retry = memory
+        .next_poll
+        .map(|at| at.saturating_duration_since(Instant::now()));
+    Ok(to_tick.into_iter().chain(retry).min().unwrap_or(LONGEST))
+}
+
+fn until(next: Option<Instant>, now: Instant, idle: bool) -> Duration {
+    if idle {
+        return LONGEST;
+    }
+    next.map_or(LONGEST, |at| at.saturating_duration_since(now))
+}
+
+fn interval(spawner: &TaskSpawner) -> Duration {
+    godur::parse(&spawner.spec.poll_interval)
+        .unwrap_or(DEFAULT_INTERVAL)
+        .max(MIN_INTERVAL)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature is the Controller's")]
+fn on_error(spawner: Arc<TaskSpawner>, error: &ShellError, context: Arc<Context>) -> Action {
+    let (name, namespace) = (spawner.name_any(), spawner.namespace().unwrap_or_default());
+    if error.is_ordinary() {
+        tracing::debug!(taskspawner = %name, %namespace, %error, "will look again");
+        return Action::requeue(Duration::from_millis(500).mul_f64(rand::random_range(0.5..1.5)));
+    }
+    context.metrics.reconcile_errors.inc();
+    tracing::warn!(taskspawner = %name, %namespace, %error, "will try again");
+    Action::requeue(Duration::from_secs(2).mul_f64(rand::random_range(0.5..1.5)))
+}

@@ -1,0 +1,177 @@
+//! The clock as a source: what is due, and how far runs are dealt with. Pure.
+
+use axon_api::TaskSpawner;
+use axon_api::schedule::Schedule;
+use axon_api::v1alpha1::{Cron, TaskSpawnerStatus};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::item::Item;
+use super::status::{Fault, note_skipped, whole_second};
+use super::ticks::{Due, due};
+
+/// The schedule of a spawner at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Runs up to this time are dealt with.
+    pub handled: Timestamp,
+    /// The schedule and its zone, as the status names it.
+    pub schedule: String,
+    /// What is due.
+    pub due: Due,
+}
+
+impl Look {
+    /// Returns the item of the run that is due.
+    #[must_use]
+    pub fn item(&self, cron: &Cron) -> Option<Item> {
+        self.due.run.map(|run| Item::of_tick(run, &cron.schedule))
+    }
+
+    /// Notes in `status` how far runs are dealt with before anything is done about those that are due.
+    pub fn begin(&self, status: &mut TaskSpawnerStatus) {
+        status.handled_until = Some(Time(self.handled));
+        status.handled_schedule = Some(self.schedule.clone());
+    }
+
+    /// Notes in `status` that the run that is due is dealt with.
+    pub fn finish(&self, status: &mut TaskSpawnerStatus, generation: Option<i64>, now: Timestamp) {
+        let Some(run) = self.due.run else { return };
+        status.handled_until = Some(Time(run));
+        status.handled_schedule = Some(self.schedule.clone());
+        status.last_run_time = Some(Time(run));
+        status.last_discovery_time = Some(Time(whole_second(now)));
+        note_skipped(status, self.due.skipped, run, generation, now);
+    }
+}
+
+/// Looks at the schedule of a spawner.
+///
+/// A new spawner's first run is the first one after its creation, and the first one after an edit of its schedule is the
+/// next one: an edit makes up for nothing. `lastDiscoveryTime` is where the original's spawners have got to.
+///
+/// # Errors
+/// If it is no schedule, or has no run within five years.
+pub fn look(
+    spawner: &TaskSpawner,
+    cron: &Cron,
+    status: &TaskSpawnerStatus,
+    now: Timestamp,
+) -> Result<Look, Fault> {
+    let invalid = |reason, message| Fault {
+        reason,
+        message,
+        transient: false,
+    };
+    let parsed = Schedule::parse(&cron.schedule, cron.time_zone.as_deref())
+        .map_err(|error| invalid("InvalidSchedule", format!("when.cron: {error}")))?;
+    let schedule = match &cron.time_zone {
+        Some(zone) => format!("{} {zone}", cron.schedule),
+        None => cron.schedule.clone(),
+    };
+    let time = |time: &Option<Time>| time.as_ref().map(|time| time.0);
+    let known = time(&status.handled_until);
+    let handled = match (&status.handled_schedule, known) {
+        (Some(of), Some(handled)) if *of == schedule => handled,
+        (Some(_), _) => whole_second(now),
+        (None, _) => time(&status.last_discovery_time)
+            .or_else(|| time(&spawner.metadata.creation_timestamp))
+            .unwrap_or_else(|| whole_second(now)),
+    };
+    let due = due(&parsed, handled, now);
+    if due.run.is_none() && due.next.is_none() {
+        let message = format!(
+            "when.cron.schedule {:?} has no run within five years",
+            cron.schedule
+        );
+        return Err(invalid("NeverRuns", message));
+    }
+    Ok(Look {
+        handled,
+        schedule,
+        due,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spawner::fixtures::cron as spawner;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn looked(spawner: &TaskSpawner, status: &TaskSpawnerStatus, now: &str) -> Result<Look, Fault> {
+        look(spawner, spawner.spec.when.cron.as_ref().unwrap(), status, at(now))
+    }
+
+    #[test]
+    fn the_first_run_is_the_first_after_creation_and_the_state_is_the_run() {
+        let hourly = spawner("c", "0 * * * *");
+        let mut status = TaskSpawnerStatus::default();
+        let first = looked(&hourly, &status, "2026-01-01T00:30:00Z").unwrap();
+        assert_eq!(
+            (first.due.run, first.due.next),
+            (None, Some(at("2026-01-01T01:00:00Z")))
+        );
+        first.begin(&mut status);
+        let due = looked(&hourly, &status, "2026-01-01T01:00:07Z").unwrap();
+        assert_eq!(due.due.run, Some(at("2026-01-01T01:00:00Z")));
+        due.finish(&mut status, Some(1), at("2026-01-01T01:00:07Z"));
+        assert_eq!(status.handled_until, Some(Time(at("2026-01-01T01:00:00Z"))));
+        assert_eq!(
+            looked(&hourly, &status, "2026-01-01T01:00:08Z").unwrap().due.run,
+            None
+        );
+    }
+
+    #[test]
+    fn an_edit_of_the_schedule_or_zone_makes_up_for_nothing() {
+        let mut edited = spawner("c", "0 * * * *");
+        let mut status = TaskSpawnerStatus::default();
+        looked(&edited, &status, "2026-01-01T09:30:00Z")
+            .unwrap()
+            .begin(&mut status);
+        edited.spec.when.cron.as_mut().unwrap().schedule = "*/5 * * * *".into();
+        let look = looked(&edited, &status, "2026-01-01T12:31:00Z").unwrap();
+        assert_eq!(
+            (look.due.run, look.due.next),
+            (None, Some(at("2026-01-01T12:35:00Z")))
+        );
+        look.begin(&mut status);
+        edited.spec.when.cron.as_mut().unwrap().time_zone = Some("Asia/Tokyo".into());
+        let look = looked(&edited, &status, "2026-01-01T15:01:00Z").unwrap();
+        assert_eq!(look.due.run, None);
+    }
+
+    #[test]
+    fn a_spawner_of_the_original_goes_on_where_it_was() {
+        let status = TaskSpawnerStatus {
+            last_discovery_time: Some(Time(at("2026-03-01T10:20:00Z"))),
+            ..TaskSpawnerStatus::default()
+        };
+        let look = looked(&spawner("c", "0 * * * *"), &status, "2026-03-01T11:00:00Z").unwrap();
+        assert_eq!(
+            (look.due.run, look.due.skipped),
+            (Some(at("2026-03-01T11:00:00Z")), 0)
+        );
+    }
+
+    #[test]
+    fn what_is_no_schedule_is_a_fault() {
+        for (schedule, reason) in [
+            ("@daily", "InvalidSchedule"),
+            ("61 * * * *", "InvalidSchedule"),
+            ("0 0 30 2 *", "NeverRuns"),
+        ] {
+            let fault = looked(
+                &spawner("c", schedule),
+                &TaskSpawnerStatus::default(),
+                "2026-01-01T09:30:00Z",
+            )
+            .unwrap_err();
+            assert_eq!((fault.reason, fault.transient), (reason, false));
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! One look at a spawner: what its source has, what follows, and doing it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axon_api::TaskSpawner;
+use axon_api::v1alpha1::{Claim, Cron, GithubIssues, TaskSpawnerStatus, WaitingItem};
+use kube::ResourceExt;
+use tokio::time::Instant;
+
+use super::context::{Context, Memory};
+use super::cron::{self, Look};
+use super::item::{Item, tick_of};
+use super::mark::Mark;
+use super::plan::{self, Known, Ledger, Limits};
+use super::render::{self, Templates};
+use super::shell::{Created, ShellError};
+use super::source::Found;
+use super::status::{self, Blocked, Fault, Outcome, Situation};
+
+/// The operator's Deployment, as `status.deploymentName` names it.
+const DEPLOYMENT: &str = "axon-operator";
+/// Most Tasks that are claimed at a time: so many claims a status may hold.
+const BATCH: usize = 20;
+/// How long a claim that can't be fulfilled stands until it is given back: longer than any request of another owner can
+/// be under way, so that nobody creates its Task afterwards.
+const GIVE_BACK: Duration = Duration::from_secs(60);
+/// How much later than a Task was known a listing must have been asked for to prove that its item has left the match.
+const SURELY: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
+/// Longest pause after which a source that only a person can mend is tried again: nobody tells of a Secret's change.
+const LASTING: Duration = Duration::from_secs(300);
+
+/// Where the items of one look come from.
+pub enum Work {
+    /// GitHub.
+    Github(Box<Found>),
+    /// The clock.
+    Cron(Cron),
+}
+
+/// A spawner as it was after everything was done that could be.
+pub struct Done {
+    /// As it was written last.
+    pub live: TaskSpawner,
+    /// Its Tasks then.
+    pub tasks: Vec<Known>,
+    /// True if something has to be tried again soon.
+    pub unfinished: bool,
+}
+
+impl Context {
+    /// Writes the marks that follow from a listing, on the newest Task of each item.
+    pub async fn write_marks(&self, spawner: &TaskSpawner, found: &Found, tasks: &[Known], memory: &Memory) {
+        let matching: BTreeSet<&str> = found.items.iter().map(|item| item.id.as_str()).collect();
+        for (item, task) in plan::newest_of_items(tasks) {
+            let known = memory.seen.get(&task.uid);
+            let later = found.complete && known.is_some_and(|seen| *seen + SURELY < found.asked);
+            if let Some(mark) = task.mark.next(matching.contains(item), later, &found.filter) {
+                self.mark(spawner, task, &mark).await;
+            }
+        }
+    }
+
+    /// Claims and creates the Tasks that the items call for, as far as limits allow, and completes what was claimed
+    /// before.
+    ///
+    /// # Errors
+    /// [`ShellError`]; what was claimed until then is completed by the next look, whoever makes it.
+    pub async fn spawn(
+        &self,
+        spawner: &TaskSpawner,
+        templates: &Templates,
+        work: &Work,
+        memory: &mut Memory,
+        outcome: &mut Outcome,
+    ) -> Result<Done, ShellError> {
+        let mut refused: Vec<Blocked> = Vec::new();
+        let mut ready: Vec<(Claim, axon_api::Task)> = Vec::new();
+        loop {
+            let (live, mut tasks) = self.fresh(spawner).await?;
+            let status = live.status.clone().unwrap_or_default();
+            let look = match work {
+                Work::Github(_) => None,
+                Work::Cron(of) => cron::look(&live, of, &status, self.clock.now()).ok(),
+            };
+            let items = items_of(work, look.as_ref());
+            let (ledger, limits) = (Ledger::of(&status), Limits::of(&live.spec));
+            let wanted = wanted(&live, work, &items, &tasks, &ledger, &refused, memory);
+            let room = plan::room(&tasks, &ledger, limits);
+            let want = room.free.min(BATCH.saturating_sub(ledger.claims.len()));
+            for claim in &wanted {
+                if ready.iter().filter(|(c, _)| wanted.contains(c)).count() >= want {
+                    break;
+                }
+                if ready.iter().any(|(c, _)| c == claim) {
+                    continue;
+                }
+                match self.prepare(&live, templates, work, &items, claim, true).await? {
+                    Ok(task) => ready.push((claim.clone(), task)),
+                    Err(blocked) => refused.push(blocked),
+                }
+            }
+            let claims: Vec<Claim> = wanted
+                .iter()
+                .filter(|claim| ready.iter().any(|(c, _)| c == *claim))
+                .take(want)
+                .cloned()
+                .collect();
+            let mut next = status.clone();
+            if let Some(look) = &look {
+                look.begin(&mut next);
+            }
+            let claimed = plan::claim(&ledger, &tasks, limits, &claims);
+            let had_its_turn =
+                wanted.is_empty() && !refused.iter().any(|b| items.iter().any(|i| i.id == b.item));
+            if let Some(look) = look.as_ref().filter(|_| claimed.is_some() || had_its_turn) {
+                look.finish(&mut next, live.metadata.generation, self.clock.now());
+            }
+            let has_claimed = claimed.is_some();
+            if let Some(ledger) = claimed {
+                ledger.write(&mut next);
+            }
+            let live = if next == status {
+                live
+            } else {
+                self.write(&live, &next).await?
+            };
+            if has_claimed && let Some(run) = look.as_ref().and_then(|look| look.due.run) {
+                let late = self.clock.now().duration_since(run).as_secs_f64();
+                self.metrics.spawners.late(late);
+            }
+            let (settled, unfinished) = self
+                .fulfil(
+                    &live,
+                    templates,
+                    work,
+                    &items,
+                    &mut tasks,
+                    &mut ready,
+                    memory,
+                    &mut refused,
+                )
+                .await?;
+            let more = wanted.len() > claims.len() + refused.len() && room.free > claims.len() && has_claimed;
+            let live = match settled {
+                Some(next) if more => self.write(&live, &next).await?,
+                Some(next) => TaskSpawner {
+                    status: Some(next),
+                    ..live
+                },
+                None => live,
+            };
+            if more {
+                continue;
+            }
+            let held: BTreeSet<&str> = claims.iter().map(|c| c.item.as_str()).collect();
+            outcome.waiting = wanted
+                .iter()
+                .filter(|claim| !held.contains(claim.item.as_str()))
+                .filter(|claim| !refused.iter().any(|b| b.item == claim.item))
+                .map(|claim| waiting(claim, &items))
+                .collect();
+            outcome.next_run = look.and_then(|look| look.due.next).or(outcome.next_run);
+            memory.blocked = refused.iter().map(|b| b.item.clone()).collect();
+            let unfinished = unfinished || !refused.is_empty();
+            outcome.blocked = refused;
+            return Ok(Done {
+                live,
+                tasks,
+                unfinished,
+            });
+        }
+    }
+
+    /// Makes the Task of a claim, and makes sure that the API server would take it. An item that can't become a Task
+    /// takes no room from others.
+    async fn prepare(
+        &self,
+        live: &TaskSpawner,
+        templates: &Templates,
+        work: &Work,
+        items: &[Item],
+        claim: &Claim,
+        ask: bool,
+    ) -> Result<Result<axon_api::Task, Blocked>, ShellError> {
+        let blocked = |reason, message| Blocked {
+            item: claim.item.clone(),
+            reason,
+            message,
+        };
+        let Some(mut item) = items
+            .iter()
+            .find(|item| item.id == claim.item)
+            .cloned()
+            .or_else(|| tick(work, &claim.item))
+        else {
+            return Ok(Err(blocked(
+                "ItemGone",
+                "the item is no longer in the match".to_owned(),
+            )));
+        };
+        let mark = match work {
+            Work::Github(found) => {
+                if uses_comments(live)
+                    && let Err(error) = self.source.add_comments(found, &mut item).await
+                {
+                    return Ok(Err(blocked("CommentsUnreadable", error.to_string())));
+                }
+                Mark::new(&found.filter)
+            }
+            Work::Cron(_) => Mark::Unknown,
+        };
+        let task = match render::task(live, templates, &item, &claim.name, &mark) {
+            Ok(task) => task,
+            Err(error) => return Ok(Err(blocked(render_reason(&error), error.to_string()))),
+        };
+        if ask && let Created::Blocked(why) = self.create(live, claim, &task, true).await? {
+            return Ok(Err(why));
+        }
+        Ok(Ok(task))
+    }
+
+    /// Creates the Tasks of all claims. Returns the status without the claims that are fulfilled, if there are any, and
+    /// whether some are left.
+    #[expect(clippy::too_many_arguments, reason = "all of a look's state")]
+    async fn fulfil(
+        &self,
+        live: &TaskSpawner,
+        templates: &Templates,
+        work: &Work,
+        items: &[Item],
+        tasks: &mut Vec<Known>,
+        ready: &mut Vec<(Claim, axon_api::Task)>,
+        memory: &mut Memory,
+        refused: &mut Vec<Blocked>,
+    ) -> Result<(Option<TaskSpawnerStatus>, bool), ShellError> {
+        let mut status = live.status.clone().unwrap_or_default();
+        let before = Ledger::of(&status);
+        let (mut there, mut back) = (BTreeSet::new(), BTreeSet::new());
+        for claim in &before.claims {
+            if tasks.iter().any(|task| task.name == claim.name) {
+                there.insert(claim.name.clone());
+                continue;
+            }
+            // Nothing starts while the spawner is paused, also what was decided on before.
+            if live.spec.suspend || self.stores_say_changed(live) {
+                continue;
+            }
+            let at = ready.iter().position(|(c, _)| c == claim);
+            let made = match at {
+                Some(at) => Ok(ready.swap_remove(at).1),
+                None => self.prepare(live, templates, work, items, claim, false).await?,
+            };
+            let created = match made {
+                Ok(task) => self.create(live, claim, &task, false).await?,
+                Err(blocked) => Created::Blocked(blocked),
+            };
+            match created {
+                Created::Yes => {
+                    memory.stuck.remove(&claim.name);
+                    there.insert(claim.name.clone());
+                    tasks.push(Known {
+                        name: claim.name.clone(),
+                        item: Some(claim.item.clone()),
+                        ..Known::default()
+                    });
+                    self.metrics.spawners.spawned(live);
+                    self.events.spawned(live, &claim.name).await;
+                }
+                Created::Blocked(why) => {
+                    let since = *memory
+                        .stuck
+                        .entry(claim.name.clone())
+                        .or_insert_with(Instant::now);
+                    if is_for_good(work, &why) && since.elapsed() >= GIVE_BACK {
+                        tracing::warn!(task = %claim.name, reason = why.reason, "a claim is given back");
+                        back.insert(claim.name.clone());
+                    }
+                    refused.push(why);
+                }
+            }
+        }
+        memory
+            .stuck
+            .retain(|name, _| before.claims.iter().any(|c| c.name == *name) && !back.contains(name));
+        let after = before.clone().settled(&there).given_back(&back);
+        let unfinished = !after.claims.is_empty();
+        if after == before {
+            return Ok((None, unfinished));
+        }
+        after.write(&mut status);
+        Ok((Some(status), unfinished))
+    }
+
+    /// Returns true if the watch already knows of a change that stops this look.
+    fn stores_say_changed(&self, live: &TaskSpawner) -> bool {
+        let reference = kube_runtime::reflector::ObjectRef::from_obj(live);
+        self.stores.spawners.get(&reference).is_none_or(|known| {
+            known.uid() == live.uid() && known.metadata.generation > live.metadata.generation
+                || known.metadata.deletion_timestamp.is_some()
+        })
+    }
+
+    /// Writes what is known as the spawner's status, unless it says so already.
+    ///
+    /// # Errors
+    /// [`ShellError`].
+    pub async fn publish(
+        &self,
+        stored: Option<&TaskSpawnerStatus>,
+        live: &TaskSpawner,
+        tasks: &[Known],
+        outcome: &Outcome,
+    ) -> Result<(), ShellError> {
+        let old = live.status.clone().unwrap_or_default();
+        let ledger = Ledger::of(&old);
+        let situation = Situation {
+            active: plan::active(tasks, &ledger),
+            room: plan::room(tasks, &ledger, Limits::of(&live.spec)),
+            runner: &self.me,
+            deployment: DEPLOYMENT,
+            now: self.clock.now(),
+        };
+        let new = status::build(&old, live, outcome, &situation);
+        if !status::is_news(stored, &new) {
+            return Ok(());
+        }
+        self.write(live, &new).await?;
+        self.events.spawner(live, stored, &new).await;
+        Ok(())
+    }
+
+    /// Reads GitHub for a spawner. Returns what was found, and when to look again.
+    pub async fn poll(
+        &self,
+        spawner: &TaskSpawner,
+        spec: &GithubIssues,
+        memory: &mut Memory,
+        interval: Duration,
+    ) -> (Option<Box<Found>>, Outcome, Duration) {
+        // After a Task's end an older listing is no news.
+        let max_age = memory
+            .refill
+            .take()
+            .map_or(interval, |at| at.elapsed().min(interval));
+        let listed = self.source.list(spawner, spec, &self.stores, max_age).await;
+        memory.last_poll = Some(Instant::now());
+        self.metrics
+            .spawners
+            .polled(listed.as_ref().map_or_else(|e| e.fault.reason, |_| "ok"));
+        match listed {
+            Ok(found) => {
+                memory.failures = 0;
+                let outcome = Outcome {
+                    source: Some(found.name.clone()),
+                    discovered: Some(found.items.len()),
+                    polled: Some(self.clock.now()),
+                    ..Outcome::default()
+                };
+                (
+                    Some(Box::new(found)),
+                    outcome,
+                    interval.mul_f64(rand::random_range(0.95..1.05)),
+                )
+            }
+            Err(unreadable) => {
+                memory.failures = memory.failures.saturating_add(1);
+                let old = memory.outcome.take().unwrap_or_default();
+                let outcome = Outcome {
+                    source: unreadable.name.or(old.source),
+                    waiting: old.waiting,
+                    blocked: old.blocked,
+                    source_fault: Some(unreadable.fault),
+                    ..Outcome::default()
+                };
+                let backoff =
+                    Duration::from_secs(2).saturating_mul(2u32.saturating_pow(memory.failures.min(10)));
+                let pause = unreadable.pause.map_or(interval.min(LASTING), |pause| {
+                    pause.max(backoff).min(interval.max(pause))
+                });
+                (None, outcome, pause.mul_f64(rand::random_range(1.0..1.1)))
+            }
+        }
+    }
+}
+
+/// Returns why templates can't be used.
+#[must_use]
+pub fn template_fault(error: &render::RenderError) -> Fault {
+    Fault {
+        reason: "InvalidTemplate",
+        message: error.to_string(),
+        transient: false,
+    }
+}
+
+fn items_of(work: &Work, look: Option<&Look>) -> Vec<Item> {
+    match work {
+        Work::Github(found) => found.items.clone(),
+        Work::Cron(cron) => look.and_then(|look| look.item(cron)).into_iter().collect(),
+    }
+}
+
+/// Returns what the items call for, those that failed in this look left out and those that failed in the last one
+/// behind all others.
+fn wanted(
+    live: &TaskSpawner,
+    work: &Work,
+    items: &[Item],
+    tasks: &[Known],
+    ledger: &Ledger,
+    refused: &[Blocked],
+    memory: &Memory,
+) -> Vec<Claim> {
+    let filter = match work {
+        Work::Github(found) => Some(&found.filter),
+        Work::Cron(_) => None,
+    };
+    let ids: Vec<&str> = items.iter().map(|item| item.id.as_str()).collect();
+    let mut wanted = plan::wanted(&live.name_any(), &ids, tasks, ledger, filter);
+    wanted.retain(|claim| !refused.iter().any(|b| b.item == claim.item));
+    wanted.sort_by_key(|claim| memory.blocked.contains(&claim.item));
+    wanted
+}
+
+/// A run needs no source to be made again.
+fn tick(work: &Work, id: &str) -> Option<Item> {
+    match work {
+        Work::Cron(cron) => Some(Item::of_tick(tick_of(id)?, &cron.schedule)),
+        Work::Github(_) => None,
+    }
+}
+
+fn waiting(claim: &Claim, items: &[Item]) -> WaitingItem {
+    let item = items.iter().find(|item| item.id == claim.item);
+    WaitingItem {
+        item: claim.item.clone(),
+        task: claim.name.clone(),
+        title: item.map(|item| item.title.clone()),
+    }
+}
+
+/// Comments cost a request: they are read only where they are shown.
+fn uses_comments(spawner: &TaskSpawner) -> bool {
+    let template = &spawner.spec.task_template;
+    let shows = |text: &Option<String>| text.as_deref().is_some_and(|text| text.contains("Comments"));
+    let default = template.prompt_template.as_deref().unwrap_or_default().is_empty();
+    default || shows(&template.prompt_template) || shows(&template.branch)
+}
+
+fn render_reason(error: &render::RenderError) -> &'static str {
+    match error {
+        render::RenderError::Template { .. } => "TemplateFailed",
+        render::RenderError::EmptyPrompt => "EmptyPrompt",
+        render::RenderError::Branch { .. } => "InvalidBranch",
+    }
+}
+
+/// Returns whether waiting will not help a claim.
+fn is_for_good(work: &Work, why: &Blocked) -> bool {
+    match why.reason {
+        "ItemGone" => match work {
+            Work::Github(found) => found.complete,
+            Work::Cron(_) => true,
+        },
+        "CreateFailed" | "CommentsUnreadable" => false,
+        _ => true,
+    }
+}

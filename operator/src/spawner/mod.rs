@@ -1,0 +1,21 @@
+//! TaskSpawners: pure rules, and the thin shell that applies them.
+
+pub mod context;
+pub mod controller;
+pub mod cron;
+pub mod events;
+#[cfg(test)]
+pub(crate) mod fixtures;
+pub mod item;
+pub mod look;
+pub mod mark;
+pub mod metrics;
+pub mod plan;
+#[cfg(test)]
+mod plan_properties;
+pub mod render;
+pub mod shell;
+pub mod source;
+pub mod status;
+pub mod stores;
+pub mod ticks;

@@ -1,0 +1,240 @@
+//! Makes a Task of an item.
+
+use std::collections::BTreeMap;
+
+use axon_api::git::branch_fault;
+use axon_api::template::{Limits, MissingKey, Template, TemplateError};
+use axon_api::v1alpha1::{TaskSpawner, TaskTemplate};
+use axon_api::{Task, TaskSpec, labels, naming};
+use kube::core::ObjectMeta;
+
+use super::item::Item;
+use super::mark::Mark;
+
+/// The templates of a spawner, ready for use.
+#[derive(Clone, Debug)]
+pub struct Templates {
+    prompt: Option<Template>,
+    branch: Option<Template>,
+    /// True if the prompt is read as a template once more, when the dependencies' results are known.
+    is_read_again: bool,
+}
+
+/// Why an item can't become a Task.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    /// A template fails with this item's data.
+    #[error("{field} can't be rendered: {source}")]
+    Template {
+        /// Field of the spawner.
+        field: &'static str,
+        /// What is wrong.
+        #[source]
+        source: TemplateError,
+    },
+    /// The prompt is empty.
+    #[error("taskTemplate.promptTemplate renders to an empty prompt")]
+    EmptyPrompt,
+    /// Git would not take the branch.
+    #[error("taskTemplate.branch renders to {branch:?}, which {fault}")]
+    Branch {
+        /// What it renders to.
+        branch: String,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
+}
+
+const PROMPT: &str = "taskTemplate.promptTemplate";
+const BRANCH: &str = "taskTemplate.branch";
+
+impl Templates {
+    /// Reads the templates of a spawner.
+    ///
+    /// # Errors
+    /// [`RenderError::Template`] if one is no template.
+    pub fn parse(template: &TaskTemplate) -> Result<Self, RenderError> {
+        let read = |field: &'static str, text: &Option<String>| {
+            text.as_deref()
+                .filter(|text| !text.is_empty())
+                .map(|text| Template::parse(field, text).map(|t| t.missing_key(MissingKey::Error)))
+                .transpose()
+                .map_err(|source| RenderError::Template { field, source })
+        };
+        Ok(Self {
+            prompt: read(PROMPT, &template.prompt_template)?,
+            branch: read(BRANCH, &template.branch)?,
+            is_read_again: !template.depends_on.is_empty(),
+        })
+    }
+
+    /// Returns prompt and branch for an item.
+    ///
+    /// # Errors
+    /// [`RenderError`].
+    pub fn render(&self, item: &Item) -> Result<(String, Option<String>), RenderError> {
+        let render = |field, template: &Template, item: &Item| {
+            template
+                .render(&item.variables(), Limits::default())
+                .map_err(|source| RenderError::Template { field, source })
+        };
+        let inert = self.is_read_again.then(|| item.for_a_template());
+        let shown = inert.as_ref().unwrap_or(item);
+        let prompt = match &self.prompt {
+            Some(template) => render(PROMPT, template, shown)?,
+            None => shown.default_prompt(),
+        };
+        if prompt.is_empty() {
+            return Err(RenderError::EmptyPrompt);
+        }
+        let branch = self
+            .branch
+            .as_ref()
+            .map(|t| render(BRANCH, t, item))
+            .transpose()?;
+        let branch = branch.filter(|branch| !branch.is_empty());
+        if let Some(branch) = &branch
+            && let Some(fault) =
+                branch_fault(branch).or((branch.len() > 244).then_some("is longer than 244 bytes"))
+        {
+            return Err(RenderError::Branch {
+                branch: branch.clone(),
+                fault,
+            });
+        }
+        Ok((prompt, branch))
+    }
+}
+
+/// Returns the Task of this name for an item.
+///
+/// # Errors
+/// [`RenderError`].
+pub fn task(
+    spawner: &TaskSpawner,
+    templates: &Templates,
+    item: &Item,
+    name: &str,
+    mark: &Mark,
+) -> Result<Task, RenderError> {
+    let (prompt, branch) = templates.render(item)?;
+    let template = &spawner.spec.task_template;
+    let spawner_name = spawner.metadata.name.as_deref().unwrap_or_default();
+    let mut annotations = BTreeMap::new();
+    if !item.url.is_empty() {
+        annotations.insert(labels::ITEM_URL.to_owned(), item.url.clone());
+    }
+    if *mark != Mark::Unknown {
+        annotations.insert(labels::MATCH.to_owned(), mark.to_string());
+    }
+    let labels = BTreeMap::from([
+        (labels::TASK_SPAWNER.to_owned(), naming::label_value(spawner_name)),
+        (labels::ITEM.to_owned(), item.id.clone()),
+    ]);
+    let mut task = Task::new(
+        name,
+        TaskSpec {
+            agent: template.agent,
+            prompt,
+            credentials: template.credentials.clone(),
+            model: template.model.clone(),
+            image: template.image.clone(),
+            workspace_ref: template.workspace_ref.clone(),
+            agent_config_ref: template.agent_config_ref.clone(),
+            depends_on: template.depends_on.clone(),
+            branch,
+            ttl_seconds_after_finished: template.ttl_seconds_after_finished,
+            pod_overrides: template.pod_overrides.clone(),
+            stop: None,
+            retry_of: None,
+            retry_policy: template.retry_policy.clone(),
+            stall_timeout: template.stall_timeout.clone(),
+        },
+    );
+    task.metadata = ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: spawner.metadata.namespace.clone(),
+        labels: Some(labels),
+        annotations: (!annotations.is_empty()).then_some(annotations),
+        ..ObjectMeta::default()
+    };
+    Ok(task)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spawner::fixtures::{github, issue};
+
+    fn rendered(prompt: &str, branch: &str, item: &Item) -> Result<(String, Option<String>), RenderError> {
+        let mut spawner = github("fix");
+        spawner.spec.task_template.prompt_template = Some(prompt.to_owned());
+        spawner.spec.task_template.branch = Some(branch.to_owned());
+        Templates::parse(&spawner.spec.task_template)?.render(item)
+    }
+
+    #[test]
+    fn all_ten_variables_are_there() {
+        let mut item = issue(42);
+        item.labels = vec!["bug".into(), "p1".into()];
+        item.comments = "hm".into();
+        let all = "{{.ID}}|{{.Number}}|{{.Title}}|{{.Body}}|{{.URL}}|{{.Labels}}|{{.Comments}}|{{.Kind}}|{{.Time}}|{{.Schedule}}";
+        let (prompt, branch) = rendered(all, "axon-task-{{.Number}}", &item).unwrap();
+        assert_eq!(
+            prompt,
+            "42|42|issue 42|body of 42|https://github.com/org/repo/issues/42|bug, p1|hm|Issue||"
+        );
+        assert_eq!(branch.as_deref(), Some("axon-task-42"));
+        let tick = Item::of_tick("2026-02-07T09:00:00Z".parse().unwrap(), "0 9 * * *");
+        let (prompt, _) = rendered(all, "", &tick).unwrap();
+        assert_eq!(
+            prompt,
+            "20260207-0900|0|2026-02-07T09:00:00Z|||||Issue|2026-02-07T09:00:00Z|0 9 * * *"
+        );
+    }
+
+    #[test]
+    fn what_can_not_be_rendered_is_told_by_field() {
+        for (prompt, branch, part) in [
+            ("{{.Titel}}", "", "taskTemplate.promptTemplate can't be rendered"),
+            ("{{", "", "taskTemplate.promptTemplate can't be rendered"),
+            (
+                "x",
+                "fix {{.Title}}",
+                "taskTemplate.branch renders to \"fix issue 1\", which has a space",
+            ),
+            ("x", "{{.Body | nope}}", "taskTemplate.branch can't be rendered"),
+            ("{{.Time}}", "", "empty prompt"),
+        ] {
+            let error = rendered(prompt, branch, &issue(1)).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_task_has_all_of_its_template_and_no_owner() {
+        let mut spawner = github("fix");
+        spawner.spec.task_template.model = Some("opus".into());
+        spawner.spec.task_template.ttl_seconds_after_finished = Some(60);
+        let templates = Templates::parse(&spawner.spec.task_template).unwrap();
+        let task = task(&spawner, &templates, &issue(7), "fix-7", &Mark::In("f".into())).unwrap();
+        assert_eq!(task.spec.model.as_deref(), Some("opus"));
+        assert_eq!(task.spec.ttl_seconds_after_finished, Some(60));
+        assert_eq!(task.spec.workspace_ref, spawner.spec.task_template.workspace_ref);
+        assert_eq!(task.metadata.owner_references, None);
+        let labels = task.metadata.labels.unwrap();
+        assert_eq!(
+            (
+                labels["axon.io/taskspawner"].as_str(),
+                labels["axon.io/item"].as_str()
+            ),
+            ("fix", "7")
+        );
+        let annotations = task.metadata.annotations.unwrap();
+        assert_eq!(
+            annotations["axon.io/item-url"],
+            "https://github.com/org/repo/issues/7"
+        );
+        assert_eq!(annotations["axon.io/match"], "in:f");
+    }
+}

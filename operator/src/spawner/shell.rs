@@ -1,0 +1,236 @@
+//! What spawners write to the cluster, and read from it when a decision depends on the latest.
+//!
+//! Before every write that counts the replica makes sure that it still owns the spawner.
+
+use std::time::Duration;
+
+use axon_api::v1alpha1::{Claim, TaskSpawner, TaskSpawnerStatus};
+use axon_api::{API_VERSION, Task, labels, naming};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use super::context::Context;
+use super::mark::Mark;
+use super::plan::Known;
+use super::status::Blocked;
+use super::stores::SlimTask;
+use crate::identity::{Act, IdentityError};
+use crate::task::apply::{ApplyError, timed};
+
+/// Why a spawner's work stopped for now. It is taken up again.
+#[derive(Debug, thiserror::Error)]
+pub enum ShellError {
+    /// The API server.
+    #[error(transparent)]
+    Call(#[from] ApplyError),
+    /// Another replica owns the spawner now.
+    #[error("another replica runs this spawner")]
+    NotOwner,
+    /// The spawner was edited or deleted meanwhile.
+    #[error("the spawner was changed meanwhile")]
+    Changed,
+}
+
+impl ShellError {
+    /// Returns true if the event of a change is on its way, so that nothing needs to be told.
+    #[must_use]
+    pub fn is_ordinary(&self) -> bool {
+        match self {
+            Self::Call(error) => error.is_conflict(),
+            Self::NotOwner | Self::Changed => true,
+        }
+    }
+}
+
+/// What became of an attempt to create a Task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// It is there, by this attempt or an earlier one.
+    Yes,
+    /// It can't be for now.
+    Blocked(Blocked),
+}
+
+/// Pause before a call that failed for no fault of its own is made once more.
+const PAUSE: Duration = Duration::from_millis(300);
+/// How often such a call is made.
+const TRIES: usize = 4;
+
+impl Context {
+    /// Fails unless this replica owns the spawner at this moment.
+    ///
+    /// # Errors
+    /// [`ShellError::NotOwner`].
+    pub fn must_own(&self, spawner: &TaskSpawner) -> Result<(), ShellError> {
+        if self.owns(&spawner.uid().unwrap_or_default()) {
+            Ok(())
+        } else {
+            Err(ShellError::NotOwner)
+        }
+    }
+
+    /// Reads the spawner and then its Tasks from the API server: in this order, see [`super::plan`].
+    ///
+    /// # Errors
+    /// [`ShellError`], also if the spawner is no longer the one that was looked at.
+    pub async fn fresh(&self, spawner: &TaskSpawner) -> Result<(TaskSpawner, Vec<Known>), ShellError> {
+        let (namespace, name) = (spawner.namespace().unwrap_or_default(), spawner.name_any());
+        let spawners = Api::<TaskSpawner>::namespaced(self.client.clone(), &namespace);
+        let live = timed("get taskspawner", spawners.get_opt(&name)).await?;
+        let live = live
+            .filter(|live| {
+                live.uid() == spawner.uid() && live.metadata.generation == spawner.metadata.generation
+            })
+            .filter(|live| live.metadata.deletion_timestamp.is_none())
+            .ok_or(ShellError::Changed)?;
+        let tasks = Api::<SlimTask>::namespaced(self.client.clone(), &namespace);
+        let own = format!("{}={}", labels::TASK_SPAWNER, naming::label_value(&name));
+        let tasks = timed("list tasks", tasks.list(&ListParams::default().labels(&own))).await?;
+        Ok((live, tasks.iter().map(Known::from).collect()))
+    }
+
+    /// Writes the status of the spawner if nobody has written since it was read, and returns it as it is then.
+    ///
+    /// # Errors
+    /// [`ShellError`].
+    pub async fn write(
+        &self,
+        spawner: &TaskSpawner,
+        status: &TaskSpawnerStatus,
+    ) -> Result<TaskSpawner, ShellError> {
+        self.must_own(spawner)?;
+        let body = json!({
+            "apiVersion": API_VERSION,
+            "kind": "TaskSpawner",
+            // The version makes the write a compare-and-swap.
+            "metadata": { "resourceVersion": spawner.resource_version() },
+            "status": status,
+        });
+        let params = PatchParams::apply(labels::MANAGER).force();
+        let api =
+            Api::<TaskSpawner>::namespaced(self.client.clone(), &spawner.namespace().unwrap_or_default());
+        let name = spawner.name_any();
+        self.metrics.spawners.written();
+        let written = timed(
+            "write taskspawner status",
+            api.patch_status(&name, &params, &Patch::Apply(&body)),
+        )
+        .await?;
+        Ok(written)
+    }
+
+    /// Creates a Task as the namespace's ServiceAccount, or only asks whether that would go well.
+    ///
+    /// # Errors
+    /// [`ShellError`] if there is no answer; a refusal is a [`Created::Blocked`].
+    pub async fn create(
+        &self,
+        spawner: &TaskSpawner,
+        claim: &Claim,
+        task: &Task,
+        dry_run: bool,
+    ) -> Result<Created, ShellError> {
+        let namespace = spawner.namespace().unwrap_or_default();
+        let params = PostParams {
+            field_manager: Some(labels::MANAGER.into()),
+            dry_run,
+        };
+        let act = Act {
+            namespace: &namespace,
+            verb: "create",
+            resource: "tasks",
+            name: &claim.name,
+        };
+        let mut tries = 0;
+        let error = loop {
+            self.must_own(spawner)?;
+            let created = self.identity.call(act, async |client| {
+                Api::<Task>::namespaced(client, &namespace)
+                    .create(&params, task)
+                    .await
+            });
+            match created.await {
+                Ok(_) => return Ok(Created::Yes),
+                // A request that fails on the way may have arrived: the next one is told that the Task exists.
+                Err(error) if is_passing(&error) && tries < TRIES => tries += 1,
+                Err(error) => break error,
+            }
+            tokio::time::sleep(PAUSE * u32::try_from(tries).unwrap_or(1)).await;
+        };
+        let blocked = |reason, message| {
+            Ok(Created::Blocked(Blocked {
+                item: claim.item.clone(),
+                reason,
+                message,
+            }))
+        };
+        if error.is_denied() {
+            // Quotas refuse in the same way as missing rights do.
+            let text = error.to_string();
+            let reason = if text.contains("exceeded quota") {
+                "QuotaExceeded"
+            } else {
+                "AccessDenied"
+            };
+            return blocked(reason, text);
+        }
+        match error.said().map(|said| (said.code, said.is_already_exists())) {
+            Some((_, true)) => self.look_at_namesake(spawner, claim).await,
+            Some((400 | 413 | 422, _)) => blocked("TaskRefused", error.to_string()),
+            _ => blocked("CreateFailed", error.to_string()),
+        }
+    }
+
+    /// A Task of that name exists: is it the one that was to be created?
+    async fn look_at_namesake(&self, spawner: &TaskSpawner, claim: &Claim) -> Result<Created, ShellError> {
+        let api = Api::<Task>::namespaced(self.client.clone(), &spawner.namespace().unwrap_or_default());
+        let existing = timed("get task", api.get_metadata_opt(&claim.name)).await?;
+        let label = |key| existing.as_ref().and_then(|e| e.labels().get(key).cloned());
+        let ours = label(labels::TASK_SPAWNER) == Some(naming::label_value(&spawner.name_any()))
+            && label(labels::ITEM).is_none_or(|item| item == claim.item);
+        if ours {
+            return Ok(Created::Yes);
+        }
+        Ok(Created::Blocked(Blocked {
+            item: claim.item.clone(),
+            reason: "NameTaken",
+            message: format!(
+                "Task {:?} exists and is not this spawner's: delete or rename it, so that the item gets a Task",
+                claim.name
+            ),
+        }))
+    }
+
+    /// Writes a mark on a Task, if it is still the same one.
+    pub async fn mark(&self, spawner: &TaskSpawner, task: &Known, mark: &Mark) {
+        if self.must_own(spawner).is_err() {
+            return;
+        }
+        let namespace = spawner.namespace().unwrap_or_default();
+        let patch =
+            json!({ "metadata": { "uid": task.uid, "annotations": { labels::MATCH: mark.to_string() } } });
+        let act = Act {
+            namespace: &namespace,
+            verb: "patch",
+            resource: "tasks",
+            name: &task.name,
+        };
+        let marked = self.identity.call(act, async |client| {
+            let api = Api::<SlimTask>::namespaced(client, &namespace);
+            api.patch(&task.name, &PatchParams::default(), &Patch::Merge(&patch))
+                .await
+        });
+        if let Err(error) = marked.await {
+            // The next look at the source comes to the same conclusion.
+            tracing::warn!(%namespace, task = %task.name, %error, "failed to note whether an item has left the match");
+        }
+    }
+}
+
+fn is_passing(error: &IdentityError) -> bool {
+    match error.said() {
+        Some(said) => said.code == 429 || said.code >= 500,
+        None => !error.is_denied(),
+    }
+}

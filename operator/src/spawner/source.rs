@@ -1,0 +1,261 @@
+//! Reads a spawner's GitHub source.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axon_api::TaskSpawner;
+use axon_api::v1alpha1::{GithubIssues, ItemState, ItemType};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube_runtime::reflector::ObjectRef;
+use tokio::time::Instant;
+
+use super::item::{Item, Kind};
+use super::mark::Filter;
+use super::status::Fault;
+use super::stores::Stores;
+use crate::clock::Clock;
+use crate::github::{self, Credential, Github, ItemKind, ListQuery, Repository, State};
+use crate::identity::{Identity, IdentityError};
+
+/// How long a Secret that was read is good. A changed one counts after that time.
+const SECRET_PERIOD: Duration = Duration::from_secs(30);
+
+/// A source that can't be read, and when to try again.
+#[derive(Clone, Debug)]
+pub struct Unreadable {
+    /// What to tell.
+    pub fault: Fault,
+    /// Time after which another try is of use; the poll interval if absent.
+    pub pause: Option<Duration>,
+    /// `HOST/OWNER/NAME`, if it is known.
+    pub name: Option<String>,
+}
+
+/// What was found.
+pub struct Found {
+    /// Items in the match, the oldest first.
+    pub items: Vec<Item>,
+    /// What GitHub said of them, in the same order.
+    pub listed: Vec<Arc<github::Item>>,
+    /// False if an item that is missing may be there all the same.
+    pub complete: bool,
+    /// When it was asked.
+    pub asked: Timestamp,
+    /// The filter.
+    pub filter: Filter,
+    /// `HOST/OWNER/NAME`.
+    pub name: String,
+    repository: Repository,
+    credential: Credential,
+}
+
+/// Secrets that were read a moment ago, by namespace and name.
+type Read = HashMap<(String, String), (Instant, Credential)>;
+
+/// Reads GitHub for all spawners of a replica.
+pub struct Source {
+    github: Github,
+    identity: Identity,
+    clock: Clock,
+    read: Mutex<Read>,
+}
+
+impl Source {
+    /// Returns a reader. `clock` is the one that `github` has.
+    #[must_use]
+    pub fn new(github: Github, identity: Identity, clock: Clock) -> Self {
+        Self {
+            github,
+            identity,
+            clock,
+            read: Mutex::default(),
+        }
+    }
+
+    /// Lists the items of a spawner's match. A listing that another spawner got within `max_age` will do.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn list(
+        &self,
+        spawner: &TaskSpawner,
+        spec: &GithubIssues,
+        stores: &Stores,
+        max_age: Duration,
+    ) -> Result<Found, Unreadable> {
+        let namespace = spawner.namespace().unwrap_or_default();
+        let name = spawner
+            .spec
+            .task_template
+            .workspace_ref
+            .as_ref()
+            .map(|r| r.name.as_str());
+        let name = name.unwrap_or_default();
+        let workspace = stores
+            .workspaces
+            .get(&ObjectRef::new(name).within(&namespace))
+            .ok_or_else(|| {
+                let message =
+                    format!("Workspace {name:?} of taskTemplate.workspaceRef does not exist: create it");
+                lasting("WorkspaceNotFound", message, None)
+            })?;
+        let repository = Repository::of(&workspace.spec.repo)
+            .map_err(|error| lasting("NotOnGitHub", format!("Workspace {name:?}: {error}"), None))?;
+        let source = format!("{}/{}", repository.host, repository.path());
+        let secret = workspace.spec.secret_ref.as_ref().map(|r| r.name.as_str());
+        let credential = match secret {
+            None => Credential::anonymous(),
+            Some(secret) => self
+                .credential(&namespace, secret)
+                .await
+                .map_err(|unreadable| Unreadable {
+                    name: Some(source.clone()),
+                    ..unreadable
+                })?,
+        };
+        let query = query(spec, spawner.uid().unwrap_or_default(), max_age);
+        let listing = self
+            .github
+            .items(&repository, &credential, &query)
+            .await
+            .map_err(|error| {
+                if !error.is_transient()
+                    && let Some(secret) = secret
+                {
+                    // A new one may be there already.
+                    self.forget(&namespace, secret);
+                }
+                Unreadable {
+                    fault: Fault {
+                        reason: error.reason(),
+                        message: error.to_string(),
+                        transient: error.is_transient(),
+                    },
+                    pause: error.pause(self.clock.now()),
+                    name: Some(source.clone()),
+                }
+            })?;
+        Ok(Found {
+            items: listing.items.iter().map(|item| item_of(item)).collect(),
+            complete: listing.complete,
+            asked: listing.fetched,
+            filter: Filter::of(&source, spec),
+            name: source,
+            listed: listing.items,
+            repository,
+            credential,
+        })
+    }
+
+    /// Adds the comments to the item at `index`.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub async fn add_comments(&self, found: &Found, item: &mut Item) -> Result<(), github::GithubError> {
+        let Some(listed) = found
+            .listed
+            .iter()
+            .find(|listed| listed.number.to_string() == item.id)
+        else {
+            return Ok(());
+        };
+        item.comments = self
+            .github
+            .comments(&found.repository, &found.credential, listed)
+            .await?;
+        Ok(())
+    }
+
+    async fn credential(&self, namespace: &str, secret: &str) -> Result<Credential, Unreadable> {
+        let key = (namespace.to_owned(), secret.to_owned());
+        let known = self.lock().get(&key).cloned();
+        if let Some((at, credential)) = known
+            && at.elapsed() < SECRET_PERIOD
+        {
+            return Ok(credential);
+        }
+        let read = self
+            .identity
+            .secret(namespace, secret)
+            .await
+            .map_err(|error| denied(&error))?;
+        let read = read.ok_or_else(|| {
+            let message = format!("Secret {secret:?}, which the Workspace names, does not exist: create it with the key GITHUB_TOKEN");
+            lasting("SecretNotFound", message, None)
+        })?;
+        let credential = Credential::from_secret(secret, &read.data.unwrap_or_default())
+            .map_err(|error| lasting("InvalidCredential", error.to_string(), None))?;
+        self.lock().insert(key, (Instant::now(), credential.clone()));
+        Ok(credential)
+    }
+
+    fn forget(&self, namespace: &str, secret: &str) {
+        self.lock().remove(&(namespace.to_owned(), secret.to_owned()));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Read> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn lasting(reason: &'static str, message: String, name: Option<String>) -> Unreadable {
+    Unreadable {
+        fault: Fault {
+            reason,
+            message,
+            transient: false,
+        },
+        pause: None,
+        name,
+    }
+}
+
+fn denied(error: &IdentityError) -> Unreadable {
+    if error.is_denied() {
+        return lasting("AccessDenied", error.to_string(), None);
+    }
+    Unreadable {
+        fault: Fault {
+            reason: "ApiServerUnreachable",
+            message: error.to_string(),
+            transient: true,
+        },
+        pause: Some(Duration::from_secs(5)),
+        name: None,
+    }
+}
+
+fn query(spec: &GithubIssues, caller: String, max_age: Duration) -> ListQuery {
+    ListQuery {
+        state: match spec.state {
+            ItemState::Open => State::Open,
+            ItemState::Closed => State::Closed,
+            ItemState::All => State::All,
+        },
+        labels: spec.labels.clone(),
+        exclude_labels: spec.exclude_labels.clone(),
+        // Like the original: no kinds at all means issues.
+        issues: spec.types.is_empty() || spec.types.contains(&ItemType::Issues),
+        pulls: spec.types.contains(&ItemType::Pulls),
+        caller,
+        max_age,
+    }
+}
+
+fn item_of(listed: &github::Item) -> Item {
+    Item {
+        id: listed.number.to_string(),
+        number: i64::try_from(listed.number).unwrap_or_default(),
+        title: listed.title.clone(),
+        body: listed.body.clone(),
+        url: listed.url.clone(),
+        labels: listed.labels.clone(),
+        kind: match listed.kind {
+            ItemKind::Issue => Kind::Issue,
+            ItemKind::PullRequest => Kind::Pull,
+        },
+        ..Item::default()
+    }
+}

@@ -1,0 +1,346 @@
+//! Builds a spawner's status. The only place that sets phase, message and conditions. Pure.
+
+use axon_api::TaskSpawner;
+use axon_api::v1alpha1::spawner_condition as kind;
+use axon_api::v1alpha1::{TaskSpawnerPhase, TaskSpawnerStatus, WaitingItem};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::plan::Room;
+
+/// Most items that `status.waiting` shows.
+const MAX_WAITING: usize = 20;
+/// Most items that the message about blocked ones names.
+const MAX_NAMED: usize = 5;
+/// Most characters of a message.
+const MAX_MESSAGE: usize = 1000;
+/// Most characters of a waiting item's title.
+const MAX_TITLE: usize = 80;
+/// How old `lastDiscoveryTime` may get while nothing else changes, in seconds: a write per poll and spawner would be the
+/// greatest load that spawners put on the API server.
+const DISCOVERY_PERIOD: i64 = 300;
+
+/// Why the source or the templates can't be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// CamelCase.
+    pub reason: &'static str,
+    /// For people: what is wrong and what to do.
+    pub message: String,
+    /// True if it may heal without anybody's doing.
+    pub transient: bool,
+}
+
+/// An item that can't become a Task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// The item.
+    pub item: String,
+    /// CamelCase.
+    pub reason: &'static str,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// What the last look at a spawner's source gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Where the work comes from, for people.
+    pub source: Option<String>,
+    /// Why the source can't be read.
+    pub source_fault: Option<Fault>,
+    /// Why the templates can't be used.
+    pub template_fault: Option<Fault>,
+    /// Items in the match; `None` if that is not known.
+    pub discovered: Option<usize>,
+    /// Items that wait for room.
+    pub waiting: Vec<WaitingItem>,
+    /// Items that can't become Tasks.
+    pub blocked: Vec<Blocked>,
+    /// When the source was read.
+    pub polled: Option<Timestamp>,
+    /// Cron: the next run.
+    pub next_run: Option<Timestamp>,
+}
+
+/// What is true besides.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// Tasks that have not ended.
+    pub active: usize,
+    /// What limits leave.
+    pub room: Room,
+    /// This replica.
+    pub runner: &'a str,
+    /// The operator's Deployment.
+    pub deployment: &'a str,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Returns the status that follows from what is known. What counts Tasks and runs is kept as it is in `old`.
+#[must_use]
+pub fn build(
+    old: &TaskSpawnerStatus,
+    spawner: &TaskSpawner,
+    outcome: &Outcome,
+    situation: &Situation<'_>,
+) -> TaskSpawnerStatus {
+    let suspended = spawner.spec.suspend;
+    let fault = outcome.source_fault.as_ref().or(outcome.template_fault.as_ref());
+    let phase = match (suspended, fault) {
+        (true, _) => TaskSpawnerPhase::Suspended,
+        (false, Some(_)) => TaskSpawnerPhase::Failed,
+        (false, None) => TaskSpawnerPhase::Running,
+    };
+    let mut status = old.clone();
+    let total = old.total_tasks_created.unwrap_or_default();
+    status.phase = Some(phase);
+    status.deployment_name = Some(situation.deployment.to_owned());
+    status.runner = Some(situation.runner.to_owned());
+    status.source.clone_from(&outcome.source);
+    status.total_tasks_created = Some(total);
+    status.active_tasks = i64::try_from(situation.active).ok();
+    status.observed_generation = spawner.metadata.generation;
+    status.next_run_time = outcome.next_run.filter(|_| !suspended).map(Time);
+    status.waiting = outcome.waiting.iter().take(MAX_WAITING).map(shortened).collect();
+    if let Some(discovered) = outcome.discovered {
+        status.total_discovered = i64::try_from(discovered).ok();
+    }
+    if let Some(polled) = outcome.polled {
+        status.last_discovery_time = Some(Time(whole_second(polled)));
+    }
+    let message = match (phase, fault) {
+        (TaskSpawnerPhase::Suspended, _) => {
+            "paused on request: resume it with spec.suspend: false".to_owned()
+        }
+        (_, Some(fault)) => format!("{}: {}", fault.reason, fault.message),
+        (_, None) => format!(
+            "found {}, created {total} in all, {} active",
+            count(status.total_discovered.unwrap_or_default(), "item"),
+            situation.active
+        ),
+    };
+    status.message = Some(cut(&message, MAX_MESSAGE));
+    status.conditions = conditions(old, spawner, outcome, situation, &message);
+    status
+}
+
+/// Returns whether writing `new` over `old` is worth it.
+#[must_use]
+pub fn is_news(old: Option<&TaskSpawnerStatus>, new: &TaskSpawnerStatus) -> bool {
+    let Some(old) = old else { return true };
+    let same_but_time = TaskSpawnerStatus {
+        last_discovery_time: new.last_discovery_time.clone(),
+        ..old.clone()
+    } == *new;
+    let age = match (&old.last_discovery_time, &new.last_discovery_time) {
+        (Some(old), Some(new)) => new.0.as_second() - old.0.as_second(),
+        (None, Some(_)) => i64::MAX,
+        (_, None) => 0,
+    };
+    !same_but_time || age >= DISCOVERY_PERIOD
+}
+
+/// One condition to be.
+struct Is<'a> {
+    kind: &'static str,
+    status: bool,
+    reason: &'a str,
+    message: String,
+}
+
+fn conditions(
+    old: &TaskSpawnerStatus,
+    spawner: &TaskSpawner,
+    outcome: &Outcome,
+    situation: &Situation<'_>,
+    message: &str,
+) -> Vec<Condition> {
+    let suspended = spawner.spec.suspend;
+    let fault = outcome.source_fault.as_ref().or(outcome.template_fault.as_ref());
+    let reason = match (suspended, fault) {
+        (true, _) => "UserSuspended",
+        (false, Some(fault)) => fault.reason,
+        (false, None) => "Running",
+    };
+    let stalled = !suspended && fault.is_some_and(|fault| !fault.transient);
+    let waiting = outcome.waiting.len() as i64;
+    let total = old.total_tasks_created.unwrap_or_default();
+    let limited = situation.room.concurrency_full && waiting > 0;
+    let source_kind = if spawner.spec.when.cron.is_some() {
+        kind::SCHEDULE_VALID
+    } else {
+        kind::SOURCE_REACHABLE
+    };
+    let mut all = vec![
+        // A pause that was asked for is no state to wait for the end of.
+        is(
+            kind::READY,
+            suspended || fault.is_none(),
+            reason,
+            message.to_owned(),
+        ),
+        is(
+            kind::STALLED,
+            stalled,
+            if stalled { reason } else { "Working" },
+            String::new(),
+        ),
+        match suspended {
+            true => is(
+                kind::SUSPENDED,
+                true,
+                "UserSuspended",
+                "spec.suspend is true".into(),
+            ),
+            false => is(kind::SUSPENDED, false, "Running", String::new()),
+        },
+        match situation.room.budget_spent {
+            true => is(
+                kind::TASK_BUDGET_EXHAUSTED,
+                true,
+                "BudgetReached",
+                format!(
+                    "{total} of {} Tasks created, {} waiting: raise maxTotalTasks to go on",
+                    spawner.spec.max_total_tasks.unwrap_or_default(),
+                    count(waiting, "item")
+                ),
+            ),
+            false => is(
+                kind::TASK_BUDGET_EXHAUSTED,
+                false,
+                "BudgetAvailable",
+                String::new(),
+            ),
+        },
+        match limited {
+            true => is(
+                kind::CONCURRENCY_LIMITED,
+                true,
+                "LimitReached",
+                format!(
+                    "{} waiting for one of {} running Tasks to end",
+                    count(waiting, "item"),
+                    situation.active
+                ),
+            ),
+            false => is(kind::CONCURRENCY_LIMITED, false, "RoomLeft", String::new()),
+        },
+        match &outcome.source_fault {
+            Some(fault) => is(source_kind, false, fault.reason, fault.message.clone()),
+            None => is(source_kind, true, "Read", String::new()),
+        },
+        match &outcome.template_fault {
+            Some(fault) => is(kind::TEMPLATE_VALID, false, fault.reason, fault.message.clone()),
+            None => is(kind::TEMPLATE_VALID, true, "Read", String::new()),
+        },
+        blocked(&outcome.blocked),
+    ];
+    let renewed = all
+        .drain(..)
+        .map(|is| renew(old, &is, spawner.metadata.generation, situation.now));
+    let mut conditions: Vec<Condition> = renewed.collect();
+    // It is about the latest run, and written with that run's claim.
+    conditions.extend(
+        old.conditions
+            .iter()
+            .find(|c| c.type_ == kind::RUNS_SKIPPED)
+            .cloned(),
+    );
+    conditions
+}
+
+fn is<'a>(kind: &'static str, status: bool, reason: &'a str, message: String) -> Is<'a> {
+    Is {
+        kind,
+        status,
+        reason,
+        message,
+    }
+}
+
+fn blocked(items: &[Blocked]) -> Is<'_> {
+    let Some(first) = items.first() else {
+        return is(kind::ITEMS_BLOCKED, false, "NoneBlocked", String::new());
+    };
+    let named = items
+        .iter()
+        .take(MAX_NAMED)
+        .map(|b| format!("{}: {}", b.item, b.message));
+    let mut message = named.collect::<Vec<_>>().join("; ");
+    if items.len() > MAX_NAMED {
+        message.push_str(&format!("; and {} more", items.len() - MAX_NAMED));
+    }
+    is(kind::ITEMS_BLOCKED, true, first.reason, message)
+}
+
+/// Notes how many runs were left out before the one that is claimed now.
+pub fn note_skipped(
+    status: &mut TaskSpawnerStatus,
+    skipped: usize,
+    run: Timestamp,
+    generation: Option<i64>,
+    now: Timestamp,
+) {
+    let is = match skipped {
+        0 => is(kind::RUNS_SKIPPED, false, "OnTime", String::new()),
+        n => is(
+            kind::RUNS_SKIPPED,
+            true,
+            "OneLateRunOnly",
+            format!(
+                "{} before {run} left out: the spawner was suspended, at a limit, or not running",
+                count(i64::try_from(n).unwrap_or(i64::MAX), "run")
+            ),
+        ),
+    };
+    let new = renew(status, &is, generation, now);
+    status.conditions.retain(|c| c.type_ != kind::RUNS_SKIPPED);
+    status.conditions.push(new);
+}
+
+fn renew(old: &TaskSpawnerStatus, is: &Is<'_>, generation: Option<i64>, now: Timestamp) -> Condition {
+    let status = if is.status { "True" } else { "False" };
+    let since = old
+        .conditions
+        .iter()
+        .find(|c| c.type_ == is.kind && c.status == status)
+        .map(|c| c.last_transition_time.clone());
+    Condition {
+        type_: is.kind.to_owned(),
+        status: status.to_owned(),
+        reason: is.reason.to_owned(),
+        message: cut(&is.message, MAX_MESSAGE),
+        observed_generation: generation,
+        last_transition_time: since.unwrap_or_else(|| Time(whole_second(now))),
+    }
+}
+
+fn shortened(item: &WaitingItem) -> WaitingItem {
+    WaitingItem {
+        title: item.title.as_deref().map(|title| cut(title, MAX_TITLE)),
+        ..item.clone()
+    }
+}
+
+fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+fn count(number: i64, of: &str) -> String {
+    format!("{number} {of}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Kubernetes stores times by the second; a finer one would make every comparison with what was stored differ.
+#[must_use]
+pub fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

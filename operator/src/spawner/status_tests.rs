@@ -1,0 +1,209 @@
+use super::*;
+use crate::spawner::fixtures::{cron, github};
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+fn situation(now: Timestamp) -> Situation<'static> {
+    Situation {
+        active: 2,
+        room: Room {
+            free: 1,
+            concurrency_full: false,
+            budget_spent: false,
+        },
+        runner: "pod-1",
+        deployment: "axon-operator",
+        now,
+    }
+}
+
+fn polled(discovered: usize, now: Timestamp) -> Outcome {
+    Outcome {
+        source: Some("github.com/org/repo".into()),
+        discovered: Some(discovered),
+        polled: Some(now),
+        ..Outcome::default()
+    }
+}
+
+fn waiting(n: usize) -> Vec<WaitingItem> {
+    let item = |i: usize| WaitingItem {
+        item: i.to_string(),
+        task: format!("fix-{i}"),
+        title: Some("t".repeat(200)),
+    };
+    (0..n).map(item).collect()
+}
+
+fn condition<'a>(status: &'a TaskSpawnerStatus, kind: &str) -> (&'a str, &'a str, &'a str) {
+    let found = status.conditions.iter().find(|c| c.type_ == kind).unwrap();
+    (&found.status, &found.reason, &found.message)
+}
+
+#[test]
+fn a_spawner_at_work_says_what_it_found() {
+    let status = build(
+        &TaskSpawnerStatus::default(),
+        &github("fix"),
+        &polled(3, at(0)),
+        &situation(at(0)),
+    );
+    assert_eq!(status.phase, Some(TaskSpawnerPhase::Running));
+    assert_eq!(
+        status.message.as_deref(),
+        Some("found 3 items, created 0 in all, 2 active")
+    );
+    assert_eq!(
+        (status.deployment_name.as_deref(), status.runner.as_deref()),
+        (Some("axon-operator"), Some("pod-1"))
+    );
+    assert_eq!(condition(&status, "Ready").0, "True");
+    assert_eq!(condition(&status, "Suspended").1, "Running");
+    assert_eq!(condition(&status, "TaskBudgetExhausted").1, "BudgetAvailable");
+    assert_eq!(condition(&status, "SourceReachable").0, "True");
+}
+
+#[test]
+fn a_fault_is_a_failure_that_a_person_or_time_mends() {
+    for (transient, stalled) in [(false, "True"), (true, "False")] {
+        let fault = Fault {
+            reason: "Unauthorized",
+            message: "GitHub refuses the credential".into(),
+            transient,
+        };
+        let outcome = Outcome {
+            source_fault: Some(fault),
+            ..Outcome::default()
+        };
+        let old = TaskSpawnerStatus {
+            total_discovered: Some(7),
+            ..TaskSpawnerStatus::default()
+        };
+        let status = build(&old, &github("fix"), &outcome, &situation(at(0)));
+        assert_eq!(status.phase, Some(TaskSpawnerPhase::Failed));
+        assert_eq!(
+            status.message.as_deref(),
+            Some("Unauthorized: GitHub refuses the credential")
+        );
+        assert_eq!(condition(&status, "SourceReachable").1, "Unauthorized");
+        assert_eq!(
+            (condition(&status, "Ready").0, condition(&status, "Stalled").0),
+            ("False", stalled)
+        );
+        assert_eq!(status.total_discovered, Some(7));
+    }
+}
+
+#[test]
+fn a_pause_counts_more_than_a_fault() {
+    let mut spawner = cron("nightly", "0 9 * * *");
+    spawner.spec.suspend = true;
+    let outcome = Outcome {
+        next_run: Some(at(0)),
+        ..Outcome::default()
+    };
+    let status = build(
+        &TaskSpawnerStatus::default(),
+        &spawner,
+        &outcome,
+        &situation(at(0)),
+    );
+    assert_eq!(status.phase, Some(TaskSpawnerPhase::Suspended));
+    assert_eq!(condition(&status, "Suspended").1, "UserSuspended");
+    assert_eq!(status.next_run_time, None);
+    assert_eq!(condition(&status, "ScheduleValid").0, "True");
+}
+
+#[test]
+fn limits_are_told_with_what_waits() {
+    let outcome = Outcome {
+        waiting: waiting(30),
+        ..polled(30, at(0))
+    };
+    let room = Room {
+        free: 0,
+        concurrency_full: true,
+        budget_spent: true,
+    };
+    let status = build(
+        &TaskSpawnerStatus::default(),
+        &github("fix"),
+        &outcome,
+        &Situation {
+            room,
+            ..situation(at(0))
+        },
+    );
+    assert_eq!(
+        condition(&status, "ConcurrencyLimited").2,
+        "30 items waiting for one of 2 running Tasks to end"
+    );
+    assert_eq!(condition(&status, "TaskBudgetExhausted").1, "BudgetReached");
+    assert_eq!(status.waiting.len(), MAX_WAITING);
+    assert_eq!(
+        status.waiting[0].title.as_ref().unwrap().chars().count(),
+        MAX_TITLE
+    );
+}
+
+#[test]
+fn blocked_items_are_named_but_not_all_of_many() {
+    let item = |i: i32| Blocked {
+        item: i.to_string(),
+        reason: "InvalidBranch",
+        message: "has a space".into(),
+    };
+    let outcome = Outcome {
+        blocked: (0..7).map(item).collect(),
+        ..polled(7, at(0))
+    };
+    let status = build(
+        &TaskSpawnerStatus::default(),
+        &github("fix"),
+        &outcome,
+        &situation(at(0)),
+    );
+    let (is, reason, message) = condition(&status, "ItemsBlocked");
+    assert_eq!((is, reason), ("True", "InvalidBranch"));
+    assert!(
+        message.starts_with("0: has a space; 1: ") && message.ends_with("; and 2 more"),
+        "{message}"
+    );
+    assert_eq!(status.phase, Some(TaskSpawnerPhase::Running));
+}
+
+#[test]
+fn nothing_is_written_for_the_time_alone_but_every_five_minutes() {
+    let build_at =
+        |old: &TaskSpawnerStatus, n, s| build(old, &github("fix"), &polled(n, at(s)), &situation(at(s)));
+    let first = build_at(&TaskSpawnerStatus::default(), 3, 0);
+    assert!(is_news(None, &first));
+    assert!(!is_news(Some(&first), &first));
+    assert!(!is_news(Some(&first), &build_at(&first, 3, 299)));
+    assert!(is_news(Some(&first), &build_at(&first, 3, 300)));
+    assert!(is_news(Some(&first), &build_at(&first, 4, 1)));
+    // What a condition says since when stays.
+    assert_eq!(build_at(&first, 3, 60).conditions, first.conditions);
+}
+
+#[test]
+fn skipped_runs_are_told_until_the_next_run_is_on_time() {
+    let mut status = TaskSpawnerStatus::default();
+    note_skipped(&mut status, 3, at(0), Some(1), at(10));
+    let kept = build(
+        &status,
+        &cron("c", "0 9 * * *"),
+        &Outcome::default(),
+        &situation(at(20)),
+    );
+    assert!(
+        condition(&kept, "RunsSkipped")
+            .2
+            .starts_with("3 runs before 2027-01-15T08:00:00Z left out")
+    );
+    note_skipped(&mut status, 0, at(60), Some(1), at(60));
+    assert_eq!(condition(&status, "RunsSkipped"), ("False", "OnTime", ""));
+    assert_eq!(status.conditions.len(), 1);
+}

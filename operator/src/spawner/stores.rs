@@ -1,0 +1,146 @@
+//! What spawners see of the cluster, kept small: of Tasks only what limits and marks need.
+
+use axon_api::v1alpha1::TaskSpawner;
+use axon_api::{Task, Workspace, labels, naming};
+use futures::{Stream, StreamExt};
+use kube::core::ObjectMeta;
+use kube::{Api, Client, Resource, ResourceExt};
+use kube_runtime::reflector::store::Writer;
+use kube_runtime::reflector::{ObjectRef, Store};
+use kube_runtime::{WatchStreamExt, reflector, watcher};
+use serde::{Deserialize, Serialize};
+
+use super::mark::Mark;
+use super::plan::Known;
+
+/// A Task without its spec. Whatever else it holds, it can be read.
+#[derive(Resource, Clone, Debug, Serialize, Deserialize)]
+#[resource(inherit = Task)]
+pub struct SlimTask {
+    /// Metadata.
+    pub metadata: ObjectMeta,
+    /// The part of the status that counts.
+    #[serde(default)]
+    pub status: Option<SlimStatus>,
+}
+
+/// The phase alone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SlimStatus {
+    /// Phase.
+    #[serde(default)]
+    pub phase: Option<String>,
+}
+
+impl SlimTask {
+    /// Returns true in a terminal phase.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let phase = self.status.as_ref().and_then(|s| s.phase.as_deref());
+        phase
+            .and_then(|phase| phase.parse::<axon_api::TaskPhase>().ok())
+            .is_some_and(axon_api::TaskPhase::is_terminal)
+    }
+}
+
+impl From<&SlimTask> for Known {
+    fn from(task: &SlimTask) -> Self {
+        Self {
+            name: task.name_any(),
+            uid: task.uid().unwrap_or_default(),
+            item: task.labels().get(labels::ITEM).cloned(),
+            ended: task.has_ended(),
+            mark: Mark::parse(task.annotations().get(labels::MATCH).map(String::as_str)),
+        }
+    }
+}
+
+/// The stores.
+#[derive(Clone)]
+pub struct Stores {
+    /// All spawners.
+    pub spawners: Store<TaskSpawner>,
+    /// All Tasks of spawners.
+    pub tasks: Store<SlimTask>,
+    /// All Workspaces.
+    pub workspaces: Store<Workspace>,
+}
+
+impl Stores {
+    /// Returns the Tasks of a spawner.
+    #[must_use]
+    pub fn tasks_of(&self, spawner: &TaskSpawner) -> Vec<Known> {
+        let (namespace, label) = (spawner.namespace(), naming::label_value(&spawner.name_any()));
+        let own = self.tasks.state_filter(|task| {
+            task.namespace() == namespace && task.labels().get(labels::TASK_SPAWNER) == Some(&label)
+        });
+        own.iter().map(|task| Known::from(task.as_ref())).collect()
+    }
+
+    /// Returns the spawner that a Task is of.
+    #[must_use]
+    pub fn spawner_of(&self, task: &SlimTask) -> Option<ObjectRef<TaskSpawner>> {
+        let (namespace, label) = (task.namespace()?, task.labels().get(labels::TASK_SPAWNER)?);
+        let direct = ObjectRef::new(label).within(&namespace);
+        if self.spawners.get(&direct).is_some() {
+            return Some(direct);
+        }
+        // The label of a spawner with a very long name.
+        let cut = |s: &TaskSpawner| {
+            s.namespace().as_ref() == Some(&namespace) && naming::label_value(&s.name_any()) == *label
+        };
+        self.spawners.find(cut).map(|s| ObjectRef::from_obj(s.as_ref()))
+    }
+
+    /// Returns the spawners that use a Workspace.
+    #[must_use]
+    pub fn spawners_naming(&self, workspace: &Workspace) -> Vec<ObjectRef<TaskSpawner>> {
+        let (namespace, name) = (workspace.namespace(), workspace.name_any());
+        let using = self.spawners.state_filter(|spawner| {
+            let reference = spawner.spec.task_template.workspace_ref.as_ref();
+            spawner.namespace() == namespace && reference.is_some_and(|r| r.name == name)
+        });
+        using.iter().map(|s| ObjectRef::from_obj(s.as_ref())).collect()
+    }
+}
+
+/// Watches the Tasks of spawners.
+pub fn watch_tasks(
+    client: Client,
+    writer: Writer<SlimTask>,
+) -> impl Stream<Item = Result<SlimTask, watcher::Error>> + Send + 'static {
+    let config = watcher::Config::default().labels(labels::TASK_SPAWNER);
+    let events = watcher(Api::<SlimTask>::all(client), config).default_backoff();
+    let slim = events.modify(|task| {
+        task.managed_fields_mut().clear();
+        let item_or_mark = |key: &String| key == labels::MATCH;
+        task.annotations_mut().retain(|key, _| item_or_mark(key));
+    });
+    reflector(writer, slim).touched_objects().boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_read_whatever_its_spec_and_phase_are() {
+        let read = |phase: &str| -> SlimTask {
+            serde_json::from_value(serde_json::json!({
+                "apiVersion": "axon.io/v1alpha1", "kind": "Task",
+                "metadata": {"name": "fix-7", "uid": "u", "labels": {"axon.io/item": "7"}, "annotations": {"axon.io/match": "left:f"}},
+                "spec": {"type": "of-the-future"}, "status": {"phase": phase},
+            }))
+            .unwrap()
+        };
+        assert!(read("Succeeded").has_ended() && read("Failed").has_ended());
+        assert!(!read("Running").has_ended() && !read("Novel").has_ended());
+        let known = Known::from(&read("Running"));
+        assert_eq!(
+            (known.item.as_deref(), known.mark),
+            (Some("7"), Mark::Left("f".into()))
+        );
+        assert_eq!(SlimTask::kind(&()), "Task");
+        assert_eq!(SlimTask::plural(&()), "tasks");
+    }
+}

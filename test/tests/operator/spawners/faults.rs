@@ -1,0 +1,139 @@
+//! Sources that can't be read: told, and mended without a restart.
+
+use std::collections::BTreeMap;
+
+use axon_api::v1alpha1::TaskSpawnerPhase;
+use axon_api::{TaskSpawner, Workspace};
+use axon_test::fixtures::github::faults::Fault;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::ResourceExt;
+use kube::api::{DeleteParams, ListParams};
+use serde_json::json;
+
+use super::{bug, world};
+use crate::harness::PATIENCE;
+
+const WHEN: &str = "when: {githubIssues: {labels: [bug]}}";
+const REACHABLE: &str = "SourceReachable";
+
+#[tokio::test]
+async fn what_the_source_needs_and_has_not_is_named_and_waited_for() {
+    let w = world().await;
+    w.put(1, bug());
+    let delete = DeleteParams::default();
+    w.bench
+        .namespace
+        .api::<Workspace>()
+        .delete("w", &delete)
+        .await
+        .unwrap();
+    w.bench
+        .namespace
+        .api::<Secret>()
+        .delete("gh", &delete)
+        .await
+        .unwrap();
+    w.spawner("fix", WHEN, "").await;
+    let message = w
+        .until_condition("fix", REACHABLE, "False", "WorkspaceNotFound")
+        .await;
+    assert!(message.contains("Workspace \"w\""), "{message}");
+    let status = w
+        .until("fix", "is failed", |s| s.phase == Some(TaskSpawnerPhase::Failed))
+        .await;
+    assert!(status.message.unwrap().starts_with("WorkspaceNotFound: "));
+    w.until_condition("fix", "Stalled", "True", "WorkspaceNotFound")
+        .await;
+    w.add_workspace().await;
+    let message = w
+        .until_condition("fix", REACHABLE, "False", "SecretNotFound")
+        .await;
+    assert!(message.contains("Secret \"gh\""), "{message}");
+    // Nothing was asked of GitHub without the token that is referred to.
+    assert_eq!(w.github.world().record.count("/issues"), 0);
+    w.add_secret().await;
+    w.until_tasks(&["fix-1"]).await;
+    w.until_condition("fix", REACHABLE, "True", "Read").await;
+    w.until_condition("fix", "Stalled", "False", "Working").await;
+}
+
+#[tokio::test]
+async fn what_github_refuses_is_told_and_heals() {
+    let w = world().await;
+    w.put(1, bug());
+    let fault = |status: u16, headers: &[(&str, &str)]| Fault {
+        path: "/issues".into(),
+        times: Some(1_000_000),
+        status: Some(status),
+        body: Some(json!({"message": "on purpose"})),
+        headers: headers
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect::<BTreeMap<_, _>>(),
+        ..Fault::default()
+    };
+    w.github.world().faults.add(fault(401, &[]));
+    w.spawner("fix", WHEN, "").await;
+    w.until_condition("fix", REACHABLE, "False", "Unauthorized").await;
+    for (status, headers, reason) in [
+        (403, &[][..], "Forbidden"),
+        (404, &[], "RepositoryNotFound"),
+        (403, &[("retry-after", "3")], "RateLimited"),
+        (502, &[], "Unreachable"),
+    ] {
+        w.github.world().faults.clear();
+        w.github.world().faults.add(fault(status, headers));
+        let message = w.until_condition("fix", REACHABLE, "False", reason).await;
+        assert!(
+            reason != "RateLimited" || message.contains(" until 20"),
+            "{message}"
+        );
+    }
+    assert!(w.tasks().await.is_empty());
+    w.github.world().faults.clear();
+    w.until_tasks(&["fix-1"]).await;
+    let status = w
+        .until("fix", "runs", |s| s.phase == Some(TaskSpawnerPhase::Running))
+        .await;
+    assert_eq!(status.total_tasks_created, Some(1));
+}
+
+#[tokio::test]
+async fn a_namespace_that_narrows_the_role_is_told_what_is_missing() {
+    let w = world().await;
+    w.put(1, bug());
+    // Everything but Tasks.
+    w.apply(
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: less}\nrules:\n\
+         - {apiGroups: [\"\"], resources: [secrets], verbs: [get]}\n---\n\
+         apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: axon-spawner}\n\
+         roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: less}\n\
+         subjects: [{kind: ServiceAccount, name: axon-spawner}]",
+    )
+    .await;
+    w.spawner("fix", WHEN, "").await;
+    let message = w
+        .until_condition("fix", "ItemsBlocked", "True", "AccessDenied")
+        .await;
+    assert!(
+        message.contains("axon-spawner") && message.contains("create tasks"),
+        "{message}"
+    );
+    let spawners = w.bench.namespace.api::<TaskSpawner>();
+    let status = spawners.get("fix").await.unwrap().status.unwrap();
+    assert_eq!((status.total_tasks_created, status.claims.len()), (Some(0), 0));
+    let bindings = w.bench.namespace.api::<RoleBinding>();
+    let narrowed = bindings.list(&ListParams::default()).await.unwrap();
+    assert!(
+        narrowed
+            .iter()
+            .all(|b| b.name_any() != "axon-spawner" || b.role_ref.name == "less")
+    );
+    bindings
+        .delete("axon-spawner", &DeleteParams::default())
+        .await
+        .unwrap();
+    // Rights are looked at again half a minute after a refusal at the earliest.
+    w.until_tasks_within(&["fix-1"], PATIENCE * 4).await;
+}
