@@ -132,7 +132,6 @@ async fn a_task_that_runs_is_stopped_with_its_last_words_and_keeps_its_record() 
     let pod = b.kubelet.report_job("t", &PodState::AgentRunning).await.unwrap();
     b.until_phase("t", TaskPhase::Running).await;
     stop(&b, "t").await;
-    b.until_reason("t", TaskReason::Stopping).await;
     let pods = b.namespace.api::<Pod>();
     wait::until("the end of the pod's Job to begin", PATIENCE, async || {
         let job = b.namespace.api::<Job>().get_opt("t").await?;
@@ -142,7 +141,7 @@ async fn a_task_that_runs_is_stopped_with_its_last_words_and_keeps_its_record() 
     })
     .await
     .unwrap();
-    // There is no node and so no grace period: the pod goes at once, and takes its last words along.
+    // There is no node and so no grace period: the pod goes at once, before anyone could read that it is being stopped.
     wait::until_gone(&pods, &pod.name_any(), PATIENCE).await.unwrap();
     let stopped = b.until_reason("t", TaskReason::Stopped).await;
     assert_eq!(stopped.phase, Some(TaskPhase::Failed));
