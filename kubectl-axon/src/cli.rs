@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
     completion, config, cost, create, delete, describe, doctor, get, init, install, logs, retry, run, stop,
-    tree, uninstall, verify_image, version, why,
+    suspend, tree, uninstall, verify_image, version, why,
 };
 use crate::connection::{self, ConnectionArgs};
 use crate::error::EXIT_CODES;
@@ -66,6 +66,10 @@ pub enum Command {
     Stop(stop::Args),
     /// Run a task that has ended once more, as a new task
     Retry(retry::Args),
+    /// Pause taskspawners: they create no tasks, and tasks that run go on
+    Suspend(suspend::Args),
+    /// Let paused taskspawners go on
+    Resume(suspend::Args),
     /// Delete tasks, taskspawners, workspaces, agentconfigs or taskrecords
     Delete(delete::Args),
     /// Create workspaces, agentconfigs or taskspawners

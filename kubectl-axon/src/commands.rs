@@ -15,6 +15,7 @@ pub mod options;
 pub mod retry;
 pub mod run;
 pub mod stop;
+pub mod suspend;
 pub mod tree;
 pub mod uninstall;
 pub mod verify_image;
@@ -78,6 +79,8 @@ pub async fn execute(ui: &Ui, cli: Cli) -> Result<()> {
         Command::Why(args) => Box::pin(why::execute(ui, &globals, args)).await,
         Command::Describe(args) => Box::pin(describe::execute(ui, &globals, args)).await,
         Command::Stop(args) => Box::pin(stop::execute(ui, &globals, args)).await,
+        Command::Suspend(args) => Box::pin(suspend::execute(ui, &globals, args, true)).await,
+        Command::Resume(args) => Box::pin(suspend::execute(ui, &globals, args, false)).await,
         Command::Retry(args) => Box::pin(retry::execute(ui, &globals, args)).await,
         Command::Create(args) => Box::pin(create::execute(ui, &globals, args)).await,
         Command::Doctor(args) => Box::pin(doctor::execute(ui, &globals, args)).await,

@@ -14,8 +14,8 @@ use crate::output::Ui;
 
 const DETAILS: &str = "\
 The agent is asked to end and has some seconds for it. The task then has failed with reason
-Stopped; its outputs, its cost and its log stay. It can't be continued, but repeated:
-kubectl axon retry.
+Stopped; its outputs and its cost stay, its log goes with the pod. It can't be continued, but
+repeated: kubectl axon retry.
 
 Examples:
   kubectl axon stop fix-login

@@ -55,6 +55,41 @@ fn stop_sets_one_field_and_leaves_alone_what_has_ended() {
 }
 
 #[test]
+fn suspend_and_resume_set_one_field_and_say_so_if_it_was_set() {
+    let home = Home::new();
+    let spawner = |suspend: bool| {
+        json!({"apiVersion": "axon.io/v1alpha1", "kind": "TaskSpawner", "metadata": {"name": "s"},
+            "spec": {"suspend": suspend, "when": {"cron": {"schedule": "0 9 * * *"}},
+                "taskTemplate": {"type": "codex", "credentials": {"type": "none"}}}})
+    };
+    for (verb, participle, before) in [("suspend", "suspended", false), ("resume", "resumed", true)] {
+        let fake = Fake::start(move |request| match request.path.as_str() {
+            path if path.ends_with("/taskspawners/s") => Reply::Json(200, spawner(before)),
+            _ => not_found("x"),
+        });
+        let done = home.against(&fake, &[verb, "taskspawner", "s"]);
+        assert_eq!(
+            (done.code, done.out),
+            (0, format!("taskspawner/s {participle}\n")),
+            "{}",
+            done.err
+        );
+        let patch = fake.requests().into_iter().find(|r| r.method == "PATCH").unwrap();
+        assert_eq!(patch.body, json!({"spec": {"suspend": !before}}));
+        let there = Fake::start(move |_| Reply::Json(200, spawner(!before)));
+        let done = home.against(&there, &[verb, "ts/s"]);
+        assert_eq!(
+            (done.code, done.err),
+            (0, format!("taskspawner/s is {participle} already\n"))
+        );
+        assert!(there.writes().is_empty());
+        assert_eq!(home.against(&fake, &[verb, "ts/nope"]).code, 5);
+        assert_eq!(home.against(&fake, &[verb, "task", "t"]).code, 2);
+        assert_eq!(home.against(&fake, &[verb, "ts"]).code, 2);
+    }
+}
+
+#[test]
 fn retry_makes_a_new_task_that_says_what_it_repeats() {
     let home = Home::new();
     let fake = with_task("Failed");
