@@ -183,7 +183,7 @@ async fn the_other_kinds_may_change() {
         (Manifest::agent_config(json!({})), json!({"agentsMD": "x"})),
         (
             Manifest::cron(),
-            json!({"suspend": true, "maxConcurrency": 2, "when": {"cron": {"schedule": "@daily"}}}),
+            json!({"suspend": true, "maxConcurrency": 2, "when": {"cron": {"schedule": "30 4 * * *"}}}),
         ),
     ] {
         let stored = manifest.create(&namespace).await.unwrap();

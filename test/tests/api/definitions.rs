@@ -140,7 +140,8 @@ async fn kubectl_get_shows_what_matters_of_a_spawner() {
     manifest.create(&namespace).await.unwrap();
     let status = json!({"status": {
         "phase": "Running", "activeTasks": 1, "totalDiscovered": 0, "totalTasksCreated": 3,
-        "lastDiscoveryTime": "2026-01-02T03:04:05Z",
+        "lastDiscoveryTime": "2026-01-02T03:04:05Z", "source": "schedule",
+        "nextRunTime": "2026-01-09T03:04:00Z", "runner": "axon-operator-0",
     }});
     let path = format!("{}/s/status?fieldValidation=Strict", manifest.path(&namespace));
     send(
@@ -161,6 +162,10 @@ async fn kubectl_get_shows_what_matters_of_a_spawner() {
         column("Active", 0, 1),
         column("Discovered", 0, 0),
         column("Tasks", 0, 3),
+        column("Source", 1, "schedule"),
+        column("Last Run", 1, Value::Null),
+        column("Next Run", 1, "2026-01-09T03:04:00Z"),
+        column("Runner", 1, "axon-operator-0"),
     ];
     assert_eq!(table(&namespace, &manifest).await, expected);
 }
