@@ -119,10 +119,13 @@ fn of_container(pod: &PodView, ended: &Ended, default: TaskReason, what: &str, o
     let said = ended.report.as_ref();
     let reason = said.and_then(|report| report.reason);
     if pod.deleting && matches!(reason, None | Some(TaskReason::Stopped)) {
+        // Among the last words may be what became of the work.
+        let words = said.and_then(|report| report.message.as_deref());
+        let words = words.map(|words| format!(": {words}")).unwrap_or_default();
         return Failure::new(
             TaskReason::PodLost,
             format!(
-                "pod {} was deleted{on_node} while {what} ran (exit code {})",
+                "pod {} was deleted{on_node} while {what} ran (exit code {}){words}",
                 pod.name, ended.exit_code
             ),
         );
@@ -260,7 +263,9 @@ mod tests {
             ..ended(143, "Error")
         });
         lost.deleting = true;
-        assert_eq!(of_pod(&lost).unwrap().reason, TaskReason::PodLost);
+        let failure = of_pod(&lost).unwrap();
+        assert_eq!(failure.reason, TaskReason::PodLost);
+        assert!(failure.message.ends_with(": SIGTERM"), "{}", failure.message);
         let mut failed = pod(Ended {
             report: report(TaskReason::AgentError, "x"),
             ..ended(1, "Error")
