@@ -124,7 +124,8 @@ TEST_IMAGES := $(IMAGES) example
 # What the demo runs.
 DEMO_IMAGES := operator workspace claude-code fixtures
 ARCHIVES := $(STATE)/cache/images
-LOADED := $(STATE)/loaded
+# With the images themselves: both go when the cluster is taken down.
+LOADED := $(STATE)/data/loaded
 
 restart_operator := -n axon-system rollout restart deployment/axon-operator
 restart_fixtures := -n axon-fixtures rollout restart deployment/fixtures

@@ -163,3 +163,29 @@ fn the_operator_has_no_verb_on_secrets_and_no_wildcard() {
         }
     }
 }
+
+#[test]
+fn marks_of_loaded_images_go_with_the_cluster_that_has_them() {
+    let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
+    let marks = makefile
+        .lines()
+        .find_map(|line| line.strip_prefix("LOADED := "))
+        .unwrap();
+    let layout = root().join("hack/cluster/internal/layout/layout.go");
+    let layout = std::fs::read_to_string(layout).unwrap();
+    let removed = layout.split("func (l Layout) Remove()").nth(1).unwrap();
+    let removed = removed
+        .lines()
+        .find(|line| line.contains("range []string{"))
+        .unwrap();
+    let folder = marks
+        .strip_prefix("$(STATE)/")
+        .unwrap()
+        .split('/')
+        .next()
+        .unwrap();
+    assert!(
+        removed.contains(&format!("{folder:?}")),
+        "`down` leaves {marks}: {removed}"
+    );
+}
