@@ -29,7 +29,7 @@ use crate::metrics::Metrics;
 use crate::run::Shared;
 
 /// Most Tasks that are worked on at the same time.
-const CONCURRENCY: u16 = 16;
+const CONCURRENCY: u16 = 32;
 
 /// What every reconciliation has.
 pub struct Context {

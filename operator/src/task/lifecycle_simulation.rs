@@ -255,7 +255,7 @@ impl World {
                     self.made += 1;
                     self.job = Some(JobView {
                         uid: Some(format!("job-{}", self.made)),
-                        created: Some(at(self.now)),
+                        started: Some(at(self.now)),
                         ..job()
                     });
                     let (phase, reason) = (TaskPhase::Pending, TaskReason::Starting);

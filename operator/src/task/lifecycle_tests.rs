@@ -49,7 +49,7 @@ fn job() -> JobView {
         finished: None,
         deleting: false,
         deleting_since: None,
-        created: Some(at(NOW - 60)),
+        started: Some(at(NOW - 60)),
     }
 }
 
@@ -475,8 +475,17 @@ fn the_pods_progress_is_told() {
 #[test]
 fn a_job_without_a_pod_is_explained_after_a_while() {
     let t = with_phase(TaskPhase::Pending);
+    let unseen = JobView {
+        started: None,
+        ..job()
+    };
+    let status = status_of(decide(&Observed {
+        job: Some(unseen),
+        ..observed(&t)
+    }));
+    assert_eq!(status.reason, Some(TaskReason::Starting));
     let fresh = JobView {
-        created: Some(at(NOW - 1)),
+        started: Some(at(NOW - 1)),
         ..job()
     };
     let status = status_of(decide(&Observed {

@@ -23,8 +23,8 @@ pub struct JobView {
     pub deleting: bool,
     /// When deletion began, if it has.
     pub deleting_since: Option<Timestamp>,
-    /// When it was created.
-    pub created: Option<Timestamp>,
+    /// When the Job controller took it up and began to make its pod.
+    pub started: Option<Timestamp>,
 }
 
 /// How a Job ended.
@@ -73,7 +73,10 @@ impl From<&Job> for JobView {
             deleting: job.metadata.deletion_timestamp.is_some(),
             // A Job has no grace period of its own: this is when its deletion was asked for.
             deleting_since: job.metadata.deletion_timestamp.as_ref().map(|t| t.0),
-            created: job.metadata.creation_timestamp.as_ref().map(|t| t.0),
+            started: job
+                .status
+                .as_ref()
+                .and_then(|status| Some(status.start_time.as_ref()?.0)),
         }
     }
 }

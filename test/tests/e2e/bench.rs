@@ -10,6 +10,7 @@ use axon_test::cluster::Cluster;
 use axon_test::fixtures_client::{Fixtures, model_url, repository_url};
 use axon_test::namespace::Namespace;
 use axon_test::{paths, wait};
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -19,6 +20,9 @@ use tokio::sync::OnceCell;
 
 /// Two cores run everything: pods may have to wait for each other.
 pub const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The right reason stands in the status this long after its cause (docs/pipelines.md).
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
 
 /// Stands in every credential, so that a leak can be searched for.
 pub const CANARY: &str = "canary-5up3r-s3cr3t";
@@ -116,6 +120,15 @@ pub fn commit_script(file: &str) -> String {
         "Add {file}.\n@bash printf 'made by an agent\\n' > {file} && git add {file} && git commit -q -m 'Add {file}'\n\
          @bash git push -q origin HEAD\n@say {file} is committed and pushed."
     )
+}
+
+/// Holds the time from a cause to the status that tells of it against what is promised.
+pub fn assert_told(what: &str, cause: Timestamp) {
+    let after = Timestamp::now().duration_since(cause);
+    println!("{what} was told after {after:#}");
+    // The API's times are cut to whole seconds.
+    let limit = TOLD_WITHIN + Duration::from_secs(1);
+    assert!(after.unsigned_abs() <= limit, "{what} was told after {after:#}");
 }
 
 impl Bench {

@@ -1,12 +1,31 @@
 //! Each failure has its reason, its evidence and the figures of what was spent.
 
+use std::time::Duration;
+
 use axon_api::{TaskReason, TaskStatus};
 use axon_test::fixtures_client::repository_url;
 use axon_test::wait;
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
-use crate::bench::{PATIENCE, bench};
+use crate::bench::{Bench, PATIENCE, assert_told, bench};
+
+/// Returns the only pod of the namespace.
+async fn pod(b: &Bench) -> Pod {
+    let pods = b.namespace.api::<Pod>().list(&Default::default()).await.unwrap();
+    assert_eq!(pods.items.len(), 1);
+    pods.items.into_iter().next().unwrap()
+}
+
+/// Returns when the agent's container ended.
+fn agent_ended(pod: &Pod) -> Timestamp {
+    let status = pod.status.as_ref().unwrap();
+    let agent = &status.container_statuses.as_ref().unwrap()[0];
+    let ended = agent.state.as_ref().unwrap().terminated.as_ref().unwrap();
+    ended.finished_at.clone().unwrap().0
+}
 
 #[tokio::test]
 async fn an_agent_that_fails_half_way_tells_why_and_what_it_spent() {
@@ -43,6 +62,9 @@ async fn a_deadline_ends_the_run_and_loses_no_figure() {
     b.task("t", "@bash echo one\n@sleep 120000\n@say never", overrides)
         .await;
     let status = b.until_failed("t", TaskReason::DeadlineExceeded).await;
+    let job = b.namespace.api::<Job>().get("t").await.unwrap();
+    let started = job.status.unwrap().start_time.unwrap().0;
+    assert_told("the deadline", started + Duration::from_secs(25));
     assert!(status.message.as_ref().unwrap().contains("activeDeadlineSeconds"));
     b.assert_usage_is_the_models("t", &status).await;
 }
@@ -54,6 +76,7 @@ async fn memory_over_the_limit_is_called_that() {
     let limits = json!({"podOverrides": {"resources": {"limits": {"memory": "100Mi"}}}});
     b.task("t", "@say never", limits).await;
     let status = b.until_failed("t", TaskReason::OOMKilled).await;
+    assert_told("the lack of memory", agent_ended(&pod(&b).await));
     assert!(
         status.message.as_ref().unwrap().contains("limits.memory"),
         "{:?}",
@@ -70,6 +93,8 @@ async fn an_image_that_does_not_exist_is_named() {
         s.reason == Some(TaskReason::ImagePull)
     })
     .await;
+    let scheduled = pod(&b).await.status.unwrap().start_time.unwrap().0;
+    assert_told("the missing image", scheduled);
     let status = b.until_failed("t", TaskReason::ImagePull).await;
     assert!(
         status.message.as_ref().unwrap().contains("no-such-image"),

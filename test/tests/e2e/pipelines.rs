@@ -1,16 +1,15 @@
 //! Chains, fans, and pods that are taken away, on a real cluster.
 
-use std::time::Instant;
-
 use axon_api::{Task, TaskPhase, TaskReason};
 use axon_test::wait;
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, EvictParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use crate::bench::{Bench, PATIENCE, bench};
+use crate::bench::{Bench, PATIENCE, assert_told, bench};
 
 /// A Task that needs little: two cores run everything.
 fn small() -> serde_json::Value {
@@ -78,7 +77,7 @@ async fn a_stopped_task_saves_its_commits_and_keeps_its_figures() {
         "@bash printf x > x.txt && git add x.txt && git commit -q -m saved\n@sleep 120000\n@say never";
     with(&b, "t", script, json!({"branch": "work"})).await;
     b.until_model_is_asked("t", 2).await;
-    let asked = Instant::now();
+    let asked = Timestamp::now();
     let stop = Patch::Merge(json!({"spec": {"stop": true}}));
     let tasks = b.namespace.api::<Task>();
     tasks.patch("t", &PatchParams::default(), &stop).await.unwrap();
@@ -86,9 +85,9 @@ async fn a_stopped_task_saves_its_commits_and_keeps_its_figures() {
         s.reason == Some(TaskReason::Stopping) || s.phase == Some(TaskPhase::Failed)
     })
     .await;
-    println!("stopping was told after {:?}", asked.elapsed());
+    assert_told("the request to stop", asked);
     let status = b.until_failed("t", TaskReason::Stopped).await;
-    println!("stopped after {:?}: {:?}", asked.elapsed(), status.message);
+    assert_told("the end", asked);
     assert!(
         status
             .message
@@ -139,6 +138,7 @@ async fn a_drained_node_is_no_failure_and_the_pod_runs_again_when_there_is_a_nod
         nodes.patch(&node, &PatchParams::default(), &patch).await.unwrap();
     };
     cordon(true).await;
+    let drained = Timestamp::now();
     let evicted = pods.evict(&pod, &EvictParams::default()).await;
     let waits = b
         .until("t", "waits for a node", |s| {
@@ -146,6 +146,7 @@ async fn a_drained_node_is_no_failure_and_the_pod_runs_again_when_there_is_a_nod
         })
         .await;
     cordon(false).await;
+    assert_told("the drain", drained);
     evicted.unwrap();
     assert_eq!(waits.attempts.len(), 1);
     assert_eq!(waits.attempts[0].reason, Some(TaskReason::Evicted));
@@ -160,12 +161,12 @@ async fn a_pod_deleted_by_hand_runs_again_and_nothing_is_left_running() {
     with(&b, "t", "@bash echo one\n@sleep 8000\n@say done", json!({})).await;
     let pod = busy_pod(&b, "t", 2).await;
     let pods = b.namespace.api::<Pod>();
-    let deleted = Instant::now();
+    let deleted = Timestamp::now();
     pods.delete(&pod, &DeleteParams::default()).await.unwrap();
     let again = b
         .until("t", "has noted the loss", |s| s.attempts.len() == 1)
         .await;
-    println!("the loss was told after {:?}", deleted.elapsed());
+    assert_told("the loss", deleted);
     assert_eq!(again.attempts[0].reason, Some(TaskReason::PodLost));
     let done = b.until_succeeded("t").await;
     assert_eq!(done.attempts.len(), 2);

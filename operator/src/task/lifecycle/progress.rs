@@ -18,22 +18,19 @@ pub(super) fn decide(
     let pending =
         |reason, message: &str| move_to(observed, status, TaskPhase::Pending, reason, message, None);
     let Some(pod) = pod else {
-        // A quota or a policy keeps the pod away: the Job controller says so only in events.
-        let age = job
-            .created
-            .map_or(0, |created| observed.now.as_second() - created.as_second());
-        if age < POD_EXPECTED_SECONDS {
-            let wake = Duration::from_secs(u64::try_from(POD_EXPECTED_SECONDS - age).unwrap_or(1));
-            let message = STARTING;
-            return move_to(
-                observed,
-                status,
-                TaskPhase::Pending,
-                TaskReason::Starting,
-                message,
-                Some(wake),
-            );
+        let starting = |wake| {
+            let (phase, reason) = (TaskPhase::Pending, TaskReason::Starting);
+            move_to(observed, status, phase, reason, STARTING, wake)
+        };
+        // Among thousands of new Jobs the Job controller takes its time; its first write to this one leads on.
+        let Some(started) = job.started else {
+            return starting(None);
+        };
+        let left = POD_EXPECTED_SECONDS + started.as_second() - observed.now.as_second();
+        if let Ok(left @ 1..) = u64::try_from(left) {
+            return starting(Some(Duration::from_secs(left)));
         }
+        // A quota or a policy keeps the pod away: the Job controller says so only in events.
         return pending(
             TaskReason::PodRefused,
             &format!(
