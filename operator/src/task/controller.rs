@@ -19,6 +19,7 @@ use super::github_secret;
 use super::github_token::{self, Step, Token};
 use super::index::{Interests, Key, Runs, place};
 use super::lifecycle::decide;
+use super::prices::PriceTable;
 use super::stores::{
     Readiness, Stores, slim_task, task_of, watch_custom, watch_jobs, watch_named, watch_pods,
 };
@@ -41,10 +42,8 @@ pub struct Context {
     pub stores: Stores,
     /// Whether the stores are filled.
     readiness: Readiness,
-    /// Images to run.
-    pub images: Images,
-    /// How long an image may fail to be pulled.
-    pub image_pull_limit: Duration,
+    /// What it was told at its start.
+    pub options: Options,
     /// Time.
     pub clock: Clock,
     /// Figures.
@@ -55,6 +54,17 @@ pub struct Context {
     /// same moment do not both take a branch. The Jobs themselves are the truth; this only bridges the watch's delay.
     branch_claims: Mutex<HashMap<branch_lock::Key, Claim>>,
     failures: Failures,
+}
+
+/// What the Task controller is told at its start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Images to run.
+    pub images: Images,
+    /// How long an image may fail to be pulled.
+    pub image_pull_limit: Duration,
+    /// What models cost.
+    pub prices: Arc<PriceTable>,
 }
 
 /// UID of the Task whose Job was last created for a branch. Held while one decides about that branch.
@@ -70,8 +80,7 @@ const MAX_CLAIMS: usize = 10_000;
 pub async fn run(
     client: Client,
     shared: Shared,
-    images: Images,
-    image_pull_limit: Duration,
+    options: Options,
     clock: Clock,
     metrics: Metrics,
     events: Events,
@@ -108,8 +117,7 @@ pub async fn run(
         shared,
         stores: stores.clone(),
         readiness,
-        images,
-        image_pull_limit,
+        options,
         clock,
         metrics,
         events,

@@ -10,6 +10,9 @@ use crate::task::fixtures::{task, workspace};
 use crate::task::outcome::Failure;
 use crate::task::view::{ContainerView, Ended, JobEnd};
 
+#[path = "lifecycle_volumes_tests.rs"]
+mod volumes_tests;
+
 #[path = "lifecycle_again_tests.rs"]
 mod again_tests;
 
@@ -37,6 +40,8 @@ fn observed(task: &Task) -> Observed<'_> {
         awaited: false,
         log_outputs: Vec::new(),
         image_pull_limit: Duration::from_secs(300),
+        price: None,
+        missing: Vec::new(),
         now: at(NOW),
     }
 }
