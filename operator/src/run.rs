@@ -22,6 +22,7 @@ use crate::leadership::{self, Timing};
 use crate::members::{self, Member, Membership};
 use crate::metrics::Metrics;
 use crate::spawner::{self, context::Context, source::Source};
+use crate::task::controller::Options;
 use crate::task::prices::PriceTable;
 use crate::{admin, task};
 
@@ -30,7 +31,15 @@ use crate::{admin, task};
 /// # Errors
 /// If the price table or the cluster's configuration can't be used or the port is taken.
 pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow::Result<()> {
-    let prices = Arc::new(prices(args.price_table.as_deref())?);
+    let options = Options {
+        images: Images {
+            registry: args.image_registry.clone(),
+            tag: args.image_tag.clone(),
+        },
+        image_pull_limit: args.image_pull_limit,
+        record_retention: args.record_retention,
+        prices: Arc::new(prices(args.price_table.as_deref())?),
+    };
     let timing = Timing {
         period: args.election_round,
         call_limit: args.election_round,
@@ -92,7 +101,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         cluster_clock,
         members,
     );
-    let work = lead(args, prices, client, shared, metrics, events, clock, leads);
+    let work = lead(options, client, shared, metrics, events, clock, leads);
     tokio::select! {
         () = work => {}
         () = spawn => {}
@@ -187,8 +196,7 @@ async fn count_members(mut members: watch::Receiver<Option<Membership>>, metrics
 
 /// Does the leader's work whenever this replica leads.
 async fn lead(
-    args: Args,
-    prices: Arc<PriceTable>,
+    options: Options,
     client: Client,
     shared: Shared,
     metrics: Metrics,
@@ -196,14 +204,6 @@ async fn lead(
     clock: Clock,
     mut leads: watch::Receiver<Option<Instant>>,
 ) {
-    let options = task::controller::Options {
-        images: Images {
-            registry: args.image_registry,
-            tag: args.image_tag,
-        },
-        image_pull_limit: args.image_pull_limit,
-        prices,
-    };
     while leadership::wait_to_lead(&mut leads).await.is_some() {
         metrics.leader.set(1);
         tracing::info!("leading");
@@ -215,7 +215,7 @@ async fn lead(
             metrics.clone(),
             events.clone(),
         );
-        let housekeeping = task::retention::run(client.clone(), args.record_retention, clock.clone());
+        let housekeeping = task::retention::run(client.clone(), options.record_retention, clock.clone());
         // Dropping the work stops it at once, also between two calls: every write is safe to repeat.
         tokio::select! {
             () = work => tracing::error!("the Task controller ended by itself; it is started again"),

@@ -21,8 +21,8 @@ A run is a task whose agent has started. Runs whose task is deleted are counted 
 each is kept (kubectl axon get taskrecords), by default for 90 days. A figure that no agent
 reported is unknown, not zero: column UNKNOWN says how many runs have no cost; averages and P90,
 which nine of ten runs do not exceed, are of the others. With a price table the operator estimates
-what agents did not report: column ESTIMATED, marked with ~ and never part of COST. Groups: task, spawner, agent, model,
-workspace, namespace, day (of the end, UTC), label=KEY.
+what agents did not report: column ESTIMATED, marked with ~ and never part of COST. Groups: task,
+spawner, agent, model, workspace, namespace, day (of the end, UTC), label=KEY.
 
 Examples:
   kubectl axon cost
@@ -137,8 +137,7 @@ fn remarks(total: &Sum) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(estimate) = total.estimate() {
         remarks.push(format!(
-            "~{} of {} is an estimate by the operator's price table, because the agent reported no cost. COST and \
-             AVERAGE are without it.",
+            "~{} of {} is estimated by the operator's price table; COST and AVERAGE are without it.",
             money::short(estimate),
             human::count(total.estimated_runs, "run")
         ));

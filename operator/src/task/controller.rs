@@ -63,6 +63,8 @@ pub struct Options {
     pub images: Images,
     /// How long an image may fail to be pulled.
     pub image_pull_limit: Duration,
+    /// How long records of finished Tasks are kept.
+    pub record_retention: Duration,
     /// What models cost.
     pub prices: Arc<PriceTable>,
 }

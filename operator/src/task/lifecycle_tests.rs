@@ -93,12 +93,12 @@ fn ended(exit_code: i32, tokens: i64) -> Ended {
     };
     Ended {
         exit_code,
-        report: Some(Report {
+        report: Some(Box::new(Report {
             is_final: true,
             usage,
             outputs: vec!["branch: b".into()],
             ..Report::new()
-        }),
+        })),
         started: Some(at(NOW - 40)),
         ..Ended::default()
     }

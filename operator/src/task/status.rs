@@ -160,11 +160,11 @@ mod tests {
             ..Usage::default()
         };
         Ended {
-            report: Some(Report {
+            report: Some(Box::new(Report {
                 usage,
                 outputs: vec!["branch: b".into()],
                 ..Report::new()
-            }),
+            })),
             ..Ended::default()
         }
     }
@@ -268,7 +268,7 @@ mod tests {
         let table = PriceTable::parse("models: {m: {input: 3, output: 0}}").unwrap();
         let price = table.price_of(&task);
         let killed = |estimated: Option<&str>| Ended {
-            report: Some(Report {
+            report: Some(Box::new(Report {
                 usage: Usage {
                     input_tokens: Some(1_000_000),
                     output_tokens: Some(1),
@@ -276,7 +276,7 @@ mod tests {
                     ..Usage::default()
                 },
                 ..Report::new()
-            }),
+            })),
             ..Ended::default()
         };
         let mut status = TaskStatus::default();

@@ -194,7 +194,7 @@ pub struct Ended {
     /// The kubelet's reason: `Completed`, `Error`, `OOMKilled`, `ContainerCannotRun`…
     pub reason: String,
     /// Report in the termination message, when there is one.
-    pub report: Option<Report>,
+    pub report: Option<Box<Report>>,
     /// The termination message, when it is no report: for failed containers the end of the log.
     pub message: String,
     /// When it started.
@@ -266,7 +266,7 @@ impl From<&ContainerState> for ContainerView {
     fn from(state: &ContainerState) -> Self {
         if let Some(terminated) = &state.terminated {
             let text = terminated.message.clone().unwrap_or_default();
-            let report = Report::parse(&text);
+            let report = Report::parse(&text).map(Box::new);
             return Self::Terminated(Ended {
                 exit_code: terminated.exit_code,
                 reason: terminated.reason.clone().unwrap_or_default(),
