@@ -22,6 +22,10 @@ pub const MCP_SECRETS_DIR: &str = "/axon/mcp";
 pub const SSH_DIR: &str = "/axon/ssh";
 /// Where the token of a GitHub App is mounted, when the Workspace has one. The kubelet brings renewed tokens there.
 pub const GITHUB_DIR: &str = "/axon/github";
+/// Where the CA of a Workspace's Secret is mounted, when the repository is reached by HTTPS.
+pub const CA_DIR: &str = "/axon/ca";
+/// Key of the Secret that has the CA, and so the file's name below [`CA_DIR`].
+pub const CA_KEY: &str = "ca.crt";
 /// Home directory, an emptyDir: the root file system is read-only.
 pub const HOME_DIR: &str = "/home/agent";
 /// Kubernetes' default path of the termination message.
@@ -103,6 +107,8 @@ pub mod env {
     pub const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
     /// File with the token that is good now, set when the token is renewed while the Task runs. It wins over the others.
     pub const GITHUB_TOKEN_FILE: &str = "AXON_GITHUB_TOKEN_FILE";
+    /// File with the certificate of the CA that vouches for the git host, PEM. There may be no such file.
+    pub const CA_FILE: &str = "AXON_CA_FILE";
     /// The same token, as `gh` reads it for github.com.
     pub const GH_TOKEN: &str = "GH_TOKEN";
     /// The same token, as `gh` reads it for any other host.

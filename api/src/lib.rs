@@ -9,6 +9,7 @@ pub mod file_path;
 pub mod git;
 pub mod godur;
 pub mod labels;
+pub mod money;
 pub mod naming;
 pub mod outputs;
 pub mod packed;

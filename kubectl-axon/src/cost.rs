@@ -11,8 +11,8 @@ use jiff::tz::TimeZone;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
 
-use crate::money;
 use crate::tasks::{Brief, Meta};
+use axon_api::money;
 
 /// What of a TaskRecord is read.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -243,6 +243,12 @@ pub struct Sum {
     pub failed: usize,
     /// Costs that are known, in billionths of a dollar, ascending once all runs are in.
     costs: Vec<i64>,
+    /// Sum of the estimates, in billionths of a dollar, of what no agent reported a cost for.
+    estimated: i64,
+    /// Runs with an estimate.
+    pub estimated_runs: usize,
+    /// Runs with neither cost nor estimate.
+    pub unknown: usize,
     /// Input tokens.
     pub input: Tokens,
     /// Output tokens.
@@ -262,8 +268,14 @@ impl Sum {
             None => {}
         }
         let usage = &run.usage;
-        self.costs
-            .extend(usage.cost_usd.as_deref().and_then(money::parse));
+        let cost = usage.cost_usd.as_deref().and_then(money::parse);
+        let estimate = usage.estimated_cost_usd.as_deref().and_then(money::parse);
+        self.costs.extend(cost);
+        if let Some(estimate) = estimate {
+            self.estimated = self.estimated.saturating_add(estimate);
+            self.estimated_runs += 1;
+        }
+        self.unknown += usize::from(cost.is_none() && estimate.is_none());
         self.input.add(usage.input_tokens);
         self.output.add(usage.output_tokens);
         self.cache_read.add(usage.cache_read_tokens);
@@ -293,10 +305,16 @@ impl Sum {
         self.costs.get(rank.checked_sub(1)?).copied()
     }
 
-    /// Returns the number of runs whose cost is not known.
+    /// Returns the sum of the estimates; `None` if nothing is estimated.
     #[must_use]
-    pub fn unknown(&self) -> usize {
-        self.runs - self.costs.len()
+    pub fn estimate(&self) -> Option<i64> {
+        (self.estimated_runs > 0).then_some(self.estimated)
+    }
+
+    /// Returns everything that is known or estimated, which is what groups are sorted by.
+    fn weight(&self) -> Option<i64> {
+        let both = [self.cost(), self.estimate()];
+        both.into_iter().flatten().reduce(i64::saturating_add)
     }
 
     /// Returns the number of runs that have not ended.
@@ -316,7 +334,7 @@ impl Sum {
 /// Groups, and everything together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Name and sum of each group: days in their order, others by cost, the dearest first.
+    /// Name and sum of each group: days in their order, others by cost and estimate, the dearest first.
     pub groups: Vec<(String, Sum)>,
     /// All runs.
     pub total: Sum,
@@ -341,7 +359,7 @@ pub fn report(runs: &[Run], by: &By, namespaces: bool, since: Option<Timestamp>)
     }
     total.costs.sort_unstable();
     if *by != By::Day {
-        groups.sort_by_key(|(_, sum)| std::cmp::Reverse(sum.cost()));
+        groups.sort_by_key(|(_, sum)| std::cmp::Reverse(sum.weight()));
     }
     Report { groups, total }
 }
@@ -385,7 +403,7 @@ mod tests {
         let names: Vec<&str> = runs.iter().map(|r| r.task.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
         let total = report(&runs, &By::Task, false, None).total;
-        assert_eq!((total.runs, total.unknown(), total.unfinished()), (2, 1, 1));
+        assert_eq!((total.runs, total.unknown, total.unfinished()), (2, 1, 1));
         assert_eq!(total.cost(), Some(500_000_000));
         assert_eq!((total.input.count, total.input.runs), (10, 1));
         assert_eq!(total.success_percent(), Some(100));
@@ -396,8 +414,32 @@ mod tests {
         let runs = runs(vec![record("a", None, 1, "Failed")], vec![]);
         let total = report(&runs, &By::Agent, false, None).total;
         assert_eq!((total.cost(), total.average(), total.p90()), (None, None, None));
-        assert_eq!((total.unknown(), total.success_percent()), (1, Some(0)));
+        assert_eq!((total.unknown, total.success_percent()), (1, Some(0)));
         assert_eq!(report(&[], &By::Agent, false, None).total.success_percent(), None);
+    }
+
+    #[test]
+    fn estimates_stay_apart() {
+        let mut estimated = record("a", None, 1, "Succeeded");
+        estimated.spec.usage.as_mut().unwrap().estimated_cost_usd = Some("0.25".into());
+        let mut both = record("b", Some("0.5"), 1, "Succeeded");
+        both.spec.usage.as_mut().unwrap().estimated_cost_usd = Some("0.1".into());
+        let records = vec![
+            record("c", Some("0.55"), 1, "Failed"),
+            estimated,
+            both,
+            record("d", None, 1, "Failed"),
+        ];
+        let report = report(&runs(records, vec![]), &By::Task, false, None);
+        let total = &report.total;
+        assert_eq!(
+            (total.cost(), total.estimate()),
+            (Some(1_050_000_000), Some(350_000_000))
+        );
+        assert_eq!((total.estimated_runs, total.unknown), (2, 1));
+        assert_eq!(total.average(), Some(525_000_000), "of what was reported alone");
+        let keys: Vec<&str> = report.groups.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["b", "c", "a", "d"]);
     }
 
     #[test]

@@ -66,6 +66,14 @@ pub fn cost(dollars: &str) -> String {
     }
 }
 
+/// Returns what was reported, and apart from it what was estimated: `$0.0122`, `~$0.0122`, `$0.0122+~$0.0040`.
+#[must_use]
+pub fn spent(reported: Option<&str>, estimated: Option<&str>) -> String {
+    let estimated = estimated.map(|dollars| format!("~{}", cost(dollars)));
+    let parts = reported.map(cost).into_iter().chain(estimated);
+    parts.collect::<Vec<_>>().join("+")
+}
+
 /// Returns `text` on one line, without characters that a terminal would obey.
 #[must_use]
 pub fn one_line(text: &str) -> String {
@@ -184,6 +192,10 @@ mod tests {
     fn money_and_run_times_are_short() {
         assert_eq!(cost("0.012224"), "$0.0122");
         assert_eq!(cost("?"), "?");
+        assert_eq!(spent(None, None), "");
+        assert_eq!(spent(Some("0.5"), None), "$0.5000");
+        assert_eq!(spent(None, Some("0.12")), "~$0.1200");
+        assert_eq!(spent(Some("0.5"), Some("0.12")), "$0.5000+~$0.1200");
         assert_eq!(run_time(442), "0.4s");
         assert_eq!(run_time(4200), "4.2s");
         assert_eq!(run_time(252_000), "4m12s");

@@ -18,7 +18,6 @@ pub mod graph;
 pub mod human;
 pub mod kinds;
 pub mod manifests;
-pub mod money;
 pub mod output;
 pub mod patience;
 pub mod reference;

@@ -1,6 +1,7 @@
 //! Command line and environment of the operator. The only reader of the environment.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
@@ -27,6 +28,9 @@ pub struct Args {
     /// How long an image may fail to be pulled before its Task fails, such as 5m.
     #[arg(long, env = "AXON_IMAGE_PULL_LIMIT", default_value = "5m", value_parser = axon_api::godur::parse)]
     pub image_pull_limit: Duration,
+    /// File with prices of models, for estimates of what agents report no cost for; see docs/agents.md.
+    #[arg(long, env = "AXON_PRICE_TABLE", value_name = "FILE")]
+    pub price_table: Option<PathBuf>,
     /// Pretends that this machine's clock is wrong by so many seconds, for tests of the operator.
     #[arg(long, hide = true, default_value_t = 0, allow_negative_numbers = true)]
     pub clock_skew: i64,

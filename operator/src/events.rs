@@ -12,7 +12,12 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// Publishes events about Tasks.
 #[derive(Clone)]
-pub struct Events(Recorder);
+pub struct Events {
+    client: Client,
+    reporter: Reporter,
+    /// Counts what repeats itself.
+    recorder: Recorder,
+}
 
 impl Events {
     /// Returns a publisher in the name of this replica.
@@ -22,14 +27,20 @@ impl Events {
             controller: "axon-operator".into(),
             instance: Some(instance.to_owned()),
         };
-        Self(Recorder::new(client, reporter))
+        Self {
+            recorder: Recorder::new(client.clone(), reporter.clone()),
+            client,
+            reporter,
+        }
     }
 
     /// Tells that a Task has entered the phase of `status`. An event that can't be written is only logged: the
     /// status has it all.
     pub async fn phase(&self, task: &Task, status: &TaskStatus) {
         if let Some(event) = event_of(status) {
-            self.send(&event, &task.object_ref(&())).await;
+            // A phase begins once. A recorder keeps what it has sent for minutes, and looks through it each time.
+            let once = Recorder::new(self.client.clone(), self.reporter.clone());
+            publish(&once, &event, &task.object_ref(&())).await;
         }
     }
 
@@ -47,11 +58,15 @@ impl Events {
 
     /// Publishes an event, if that goes well.
     pub(crate) async fn send(&self, event: &Event, about: &ObjectReference) {
-        match tokio::time::timeout(LIMIT, self.0.publish(event, about)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "failed to publish an event"),
-            Err(_) => tracing::debug!("failed to publish an event in time"),
-        }
+        publish(&self.recorder, event, about).await;
+    }
+}
+
+async fn publish(recorder: &Recorder, event: &Event, about: &ObjectReference) {
+    match tokio::time::timeout(LIMIT, recorder.publish(event, about)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "failed to publish an event"),
+        Err(_) => tracing::debug!("failed to publish an event in time"),
     }
 }
 

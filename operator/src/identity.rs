@@ -321,6 +321,25 @@ impl Identity {
         .await
     }
 
+    /// Returns true if there is a Secret of this name, without reading what is in it.
+    ///
+    /// # Errors
+    /// As [`Identity::call`].
+    pub async fn has_secret(&self, namespace: &str, name: &str) -> Result<bool, IdentityError> {
+        let act = Act {
+            namespace,
+            verb: "get",
+            resource: "secrets",
+            name,
+        };
+        let found = self.call(act, async |client| {
+            Api::<Secret>::namespaced(client, namespace)
+                .get_metadata_opt(name)
+                .await
+        });
+        Ok(found.await?.is_some())
+    }
+
     fn namespace(&self, namespace: &str) -> Arc<Namespace> {
         let mut all = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = all.get(namespace) {

@@ -38,6 +38,7 @@ pub struct Metrics {
     completed: Family<End, Counter>,
     duration: Family<Kind, Histogram>,
     cost: Family<Kind, Counter<f64, AtomicU64>>,
+    estimated_cost: Family<Kind, Counter<f64, AtomicU64>>,
     input_tokens: Family<Kind, Counter>,
     output_tokens: Family<Kind, Counter>,
     /// Reconciliations that ended in an error.
@@ -64,6 +65,7 @@ impl Metrics {
         let completed = Family::default();
         let duration = Family::new_with_constructor(durations as fn() -> Histogram);
         let (cost, input_tokens, output_tokens) = (Family::default(), Family::default(), Family::default());
+        let estimated_cost = Family::default();
         let (reconcile_errors, leader) = (Counter::default(), Gauge::default());
         let mut registry = Registry::with_prefix("axon");
         registry.register(
@@ -86,6 +88,11 @@ impl Metrics {
             "task_cost_usd",
             "Cost that agents reported, in US dollars",
             Family::clone(&cost),
+        );
+        registry.register(
+            "task_estimated_cost_usd",
+            "Estimated cost, in US dollars, of what no agent reported a cost for",
+            Family::clone(&estimated_cost),
         );
         registry.register(
             "task_input_tokens",
@@ -112,6 +119,7 @@ impl Metrics {
             completed,
             duration,
             cost,
+            estimated_cost,
             input_tokens,
             output_tokens,
             reconcile_errors,
@@ -145,13 +153,14 @@ impl Metrics {
             self.duration.get_or_create(&kind).observe(seconds.max(0.0));
         }
         let Some(usage) = &status.usage else { return };
-        if let Some(cost) = usage
-            .cost_usd
-            .as_ref()
-            .and_then(|c| c.parse::<f64>().ok())
-            .filter(|c| *c >= 0.0)
-        {
-            self.cost.get_or_create(&kind).inc_by(cost);
+        for (family, dollars) in [
+            (&self.cost, &usage.cost_usd),
+            (&self.estimated_cost, &usage.estimated_cost_usd),
+        ] {
+            let dollars = dollars.as_ref().and_then(|d| d.parse::<f64>().ok());
+            if let Some(dollars) = dollars.filter(|d| *d >= 0.0) {
+                family.get_or_create(&kind).inc_by(dollars);
+            }
         }
         for (family, tokens) in [
             (&self.input_tokens, usage.input_tokens),
@@ -200,6 +209,7 @@ mod tests {
             reason: Some(TaskReason::OOMKilled),
             usage: Some(Usage {
                 cost_usd: Some("0.5".into()),
+                estimated_cost_usd: Some("0.25".into()),
                 input_tokens: Some(7),
                 ..Usage::default()
             }),
@@ -219,6 +229,7 @@ mod tests {
             r#"axon_task_created_total{namespace="team",type="claude-code"} 1"#,
             r#"axon_task_completed_total{namespace="team",type="claude-code",phase="Failed",reason="OOMKilled"} 1"#,
             r#"axon_task_cost_usd_total{namespace="team",type="claude-code"} 0.5"#,
+            r#"axon_task_estimated_cost_usd_total{namespace="team",type="claude-code"} 0.25"#,
             r#"axon_task_input_tokens_total{namespace="team",type="claude-code"} 7"#,
         ] {
             assert!(text.contains(line), "{line}\n{text}");

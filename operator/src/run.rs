@@ -1,5 +1,9 @@
 //! Wires the operator together: election, membership, Task controller, spawners, HTTP port, and an orderly end.
 
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use jiff::SignedDuration;
 use kube::{Client, Config};
@@ -18,13 +22,24 @@ use crate::leadership::{self, Timing};
 use crate::members::{self, Member, Membership};
 use crate::metrics::Metrics;
 use crate::spawner::{self, context::Context, source::Source};
+use crate::task::controller::Options;
+use crate::task::prices::PriceTable;
 use crate::{admin, task};
 
 /// Runs until `stop`, then ends the work, steps down and returns.
 ///
 /// # Errors
-/// If the cluster's configuration can't be used or the port is taken.
+/// If the price table or the cluster's configuration can't be used or the port is taken.
 pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let options = Options {
+        images: Images {
+            registry: args.image_registry.clone(),
+            tag: args.image_tag.clone(),
+        },
+        image_pull_limit: args.image_pull_limit,
+        record_retention: args.record_retention,
+        prices: Arc::new(prices(args.price_table.as_deref())?),
+    };
     let timing = Timing {
         period: args.election_round,
         call_limit: args.election_round,
@@ -86,7 +101,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         cluster_clock,
         members,
     );
-    let work = lead(args, client, shared, metrics, events, clock, leads);
+    let work = lead(options, client, shared, metrics, events, clock, leads);
     tokio::select! {
         () = work => {}
         () = spawn => {}
@@ -97,6 +112,34 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
     let (elected, belonged) = tokio::join!(elected, belonged);
     elected.context("the election ended badly")?;
     belonged.context("the membership ended badly")
+}
+
+/// Reads the price table. A folder without any file is that of an optional ConfigMap which nobody has made; in a folder
+/// with others the table has another name than it should.
+fn prices(file: Option<&Path>) -> anyhow::Result<PriceTable> {
+    let Some(file) = file else {
+        return Ok(PriceTable::default());
+    };
+    let text = match std::fs::read_to_string(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound && is_empty_folder(file.parent()) => {
+            tracing::info!("no price table: a cost that no agent reports stays unknown");
+            return Ok(PriceTable::default());
+        }
+        read => read.with_context(|| format!("failed to read the price table {}", file.display()))?,
+    };
+    let table = PriceTable::parse(&text)
+        .with_context(|| format!("the price table {} can't be used", file.display()))?;
+    tracing::info!(models = table.len(), "price table read");
+    Ok(table)
+}
+
+fn is_empty_folder(folder: Option<&Path>) -> bool {
+    let Some(Ok(entries)) = folder.map(std::fs::read_dir) else {
+        return false;
+    };
+    // The kubelet's own entries begin with two dots.
+    let visible = |name: std::ffi::OsString| !name.to_string_lossy().starts_with("..");
+    !entries.flatten().any(|entry| visible(entry.file_name()))
 }
 
 /// What all parts of a replica share.
@@ -153,7 +196,7 @@ async fn count_members(mut members: watch::Receiver<Option<Membership>>, metrics
 
 /// Does the leader's work whenever this replica leads.
 async fn lead(
-    args: Args,
+    options: Options,
     client: Client,
     shared: Shared,
     metrics: Metrics,
@@ -161,23 +204,18 @@ async fn lead(
     clock: Clock,
     mut leads: watch::Receiver<Option<Instant>>,
 ) {
-    let images = Images {
-        registry: args.image_registry,
-        tag: args.image_tag,
-    };
     while leadership::wait_to_lead(&mut leads).await.is_some() {
         metrics.leader.set(1);
         tracing::info!("leading");
         let work = task::controller::run(
             client.clone(),
             shared.clone(),
-            images.clone(),
-            args.image_pull_limit,
+            options.clone(),
             clock.clone(),
             metrics.clone(),
             events.clone(),
         );
-        let housekeeping = task::retention::run(client.clone(), args.record_retention, clock.clone());
+        let housekeeping = task::retention::run(client.clone(), options.record_retention, clock.clone());
         // Dropping the work stops it at once, also between two calls: every write is safe to repeat.
         tokio::select! {
             () = work => tracing::error!("the Task controller ended by itself; it is started again"),
@@ -185,5 +223,33 @@ async fn lead(
             () = leadership::wait_to_lose(&mut leads) => tracing::warn!("no longer leading"),
         }
         metrics.leader.set(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_table_may_be_absent_but_not_wrong() {
+        let folder = std::env::temp_dir().join(format!("axon-prices-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("..data")).unwrap();
+        let file = folder.join("prices.yaml");
+        assert!(prices(None).unwrap().is_empty());
+        assert!(prices(Some(&file)).unwrap().is_empty());
+        assert!(prices(Some(&folder.join("none/prices.yaml"))).is_err());
+
+        std::fs::write(folder.join("my-prices.yaml"), "").unwrap();
+        let misnamed = prices(Some(&file)).unwrap_err();
+        assert!(format!("{misnamed:#}").contains("prices.yaml"), "{misnamed:#}");
+        std::fs::write(&file, "models: {m: {input: 1}}").unwrap();
+        let wrong = prices(Some(&file)).unwrap_err();
+        assert!(
+            format!("{wrong:#}").contains("models.m.output: is missing"),
+            "{wrong:#}"
+        );
+        std::fs::write(&file, "models: {m: {input: 1, output: 2}}").unwrap();
+        assert_eq!(prices(Some(&file)).unwrap().len(), 1);
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

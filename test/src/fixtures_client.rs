@@ -88,6 +88,40 @@ impl Fixtures {
         Ok(())
     }
 
+    /// Makes a GitHub App, as [`crate::fixtures::github::accounts::AppSpec`] describes it.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub async fn put_app(&self, id: &str, app: &Value) -> Result<()> {
+        let path = format!("_admin/apps/{id}");
+        self.send_body("PUT", "github", &path, app.to_string().into_bytes())
+            .await?;
+        Ok(())
+    }
+
+    /// Makes a repository of the GitHub, as [`crate::fixtures::github::store::RepositorySpec`] describes it, and a token
+    /// that may use its API.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub async fn put_github_repository(&self, name: &str, repository: &Value, token: &str) -> Result<()> {
+        for (path, body) in [
+            (format!("_admin/repos/{name}"), repository.to_string()),
+            (format!("_admin/tokens/{token}"), "{}".to_owned()),
+        ] {
+            self.send_body("PUT", "github", &path, body.into_bytes()).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns what the GitHub was asked.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub async fn github_record(&self) -> Result<Value> {
+        self.json("GET", "github", "_admin/record").await
+    }
+
     /// Allows a token as password.
     ///
     /// # Errors
@@ -160,11 +194,12 @@ impl Fixtures {
     }
 
     async fn send(&self, method: &str, service: &str, path: &str) -> Result<String> {
+        self.send_body(method, service, path, Vec::new()).await
+    }
+
+    async fn send_body(&self, method: &str, service: &str, path: &str, body: Vec<u8>) -> Result<String> {
         let uri = format!("/api/v1/namespaces/{NAMESPACE}/services/{service}:80/proxy/{path}");
-        let request = http::Request::builder()
-            .method(method)
-            .uri(&uri)
-            .body(Vec::new())?;
+        let request = http::Request::builder().method(method).uri(&uri).body(body)?;
         self.client
             .request_text(request)
             .await

@@ -26,6 +26,12 @@ use crate::agents::AgentType;
     printcolumn(json_path = ".status.phase", name = "Phase", type_ = "string"),
     printcolumn(json_path = ".status.reason", name = "Reason", type_ = "string"),
     printcolumn(json_path = ".status.usage.costUSD", name = "Cost", type_ = "string"),
+    printcolumn(
+        json_path = ".status.usage.estimatedCostUSD",
+        name = "Estimate",
+        type_ = "string",
+        priority = 1
+    ),
     printcolumn(json_path = ".status.results.branch", name = "Result Branch", type_ = "string", priority = 1),
     printcolumn(json_path = ".spec.branch", name = "Branch", type_ = "string", priority = 1),
     printcolumn(json_path = ".spec.dependsOn", name = "Depends On", type_ = "string", priority = 1),

@@ -26,6 +26,12 @@ use crate::usage::Usage;
     printcolumn(json_path = ".spec.phase", name = "Phase", type_ = "string"),
     printcolumn(json_path = ".spec.usage.costUSD", name = "Cost", type_ = "string"),
     printcolumn(
+        json_path = ".spec.usage.estimatedCostUSD",
+        name = "Estimate",
+        type_ = "string",
+        priority = 1
+    ),
+    printcolumn(
         json_path = ".spec.usage.inputTokens",
         name = "In",
         type_ = "integer",

@@ -5,6 +5,7 @@
 //! [`workspace::clone`] and [`run`] touch the world.
 
 pub mod agent;
+pub mod ca;
 pub mod cli;
 pub mod credential;
 pub mod env;

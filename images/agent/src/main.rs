@@ -6,11 +6,17 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use axon_agent::cli::Command;
 use axon_agent::env::Env;
-use axon_agent::{credential, renewed, run, workspace};
+use axon_agent::{ca, credential, renewed, run, workspace};
 
 fn main() -> anyhow::Result<ExitCode> {
     let env = Env::of_process();
-    match Command::from_args(std::env::args_os()) {
+    let command = Command::from_args(std::env::args_os());
+    if matches!(command, Command::Workspace | Command::Run { .. })
+        && let Err(error) = ca::adopt(&env, std::env::args_os())
+    {
+        eprintln!("can't use the CA of the Workspace's Secret: {error}");
+    }
+    match command {
         Command::Workspace => Ok(workspace::main(&env)),
         Command::Run { args } => Ok(run::main(&env, &args)),
         Command::GitCredential { scope, action } => {

@@ -11,17 +11,18 @@ use crate::cluster::Cluster;
 use crate::cost::{By, Record, Report, Sum, report, runs};
 use crate::error::{CliError, Result};
 use crate::kinds::Kind;
-use crate::money;
 use crate::output::{Notation, Ui};
 use crate::table::Table;
 use crate::{human, tasks};
+use axon_api::money;
 
 const DETAILS: &str = "\
 A run is a task whose agent has started. Runs whose task is deleted are counted too: a record of
 each is kept (kubectl axon get taskrecords), by default for 90 days. A figure that no agent
 reported is unknown, not zero: column UNKNOWN says how many runs have no cost; averages and P90,
-which nine of ten runs do not exceed, are of the others. Groups: task, spawner, agent, model,
-workspace, namespace, day (of the end, UTC), label=KEY.
+which nine of ten runs do not exceed, are of the others. With a price table the operator estimates
+what agents did not report: column ESTIMATED, marked with ~ and never part of COST. Groups: task,
+spawner, agent, model, workspace, namespace, day (of the end, UTC), label=KEY.
 
 Examples:
   kubectl axon cost
@@ -134,10 +135,17 @@ async fn records(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<Recor
 /// Returns what has to be known to read the figures.
 fn remarks(total: &Sum) -> Vec<String> {
     let mut remarks = Vec::new();
-    if total.unknown() > 0 {
+    if let Some(estimate) = total.estimate() {
+        remarks.push(format!(
+            "~{} of {} is estimated by the operator's price table; COST and AVERAGE are without it.",
+            money::short(estimate),
+            human::count(total.estimated_runs, "run")
+        ));
+    }
+    if total.unknown > 0 {
         remarks.push(format!(
             "The cost of {} of {} is unknown: the agent reported none (yet). COST is the sum of the others.",
-            total.unknown(),
+            total.unknown,
             human::count(total.runs, "run")
         ));
     }
@@ -160,10 +168,23 @@ fn remarks(total: &Sum) -> Vec<String> {
 
 fn as_table(report: &Report, by: &By, wide: bool, width: Option<usize>) -> String {
     let mut header = vec![by.title()];
+    let estimated = report.total.estimate().is_some();
     let columns = [
-        "RUNS", "OK", "COST", "AVERAGE", "P90", "IN", "OUT", "CACHED", "UNKNOWN",
+        "RUNS",
+        "OK",
+        "COST",
+        "ESTIMATED",
+        "AVERAGE",
+        "P90",
+        "IN",
+        "OUT",
+        "CACHED",
+        "UNKNOWN",
     ];
-    header.extend(columns.map(str::to_owned));
+    let shown = columns
+        .into_iter()
+        .filter(|name| estimated || *name != "ESTIMATED");
+    header.extend(shown.map(str::to_owned));
     if wide {
         header.extend(["CACHE WRITES", "FAILED", "UNFINISHED"].map(str::to_owned));
     }
@@ -182,17 +203,26 @@ fn as_table(report: &Report, by: &By, wide: bool, width: Option<usize>) -> Strin
             sum.runs.to_string(),
             sum.success_percent().map(|p| format!("{p}%")).unwrap_or_default(),
             money(sum.cost()),
+        ];
+        if estimated {
+            cells.push(
+                sum.estimate()
+                    .map(|sum| format!("~{}", money::short(sum)))
+                    .unwrap_or_default(),
+            );
+        }
+        cells.extend([
             money(sum.average()),
             money(sum.p90()),
             tokens(sum.input),
             tokens(sum.output),
             tokens(sum.cache_read),
-            if sum.unknown() == 0 {
+            if sum.unknown == 0 {
                 String::new()
             } else {
-                sum.unknown().to_string()
+                sum.unknown.to_string()
             },
-        ];
+        ]);
         if wide {
             cells.extend([
                 tokens(sum.cache_write),
@@ -224,12 +254,14 @@ fn figures(sum: &Sum) -> Vec<(&'static str, Value)> {
         ("costUSD", money(sum.cost())),
         ("averageUSD", money(sum.average())),
         ("p90USD", money(sum.p90())),
-        ("runsWithUnknownCost", sum.unknown().into()),
+        ("runsWithUnknownCost", sum.unknown.into()),
         ("inputTokens", tokens(sum.input)),
         ("outputTokens", tokens(sum.output)),
         ("cacheReadTokens", tokens(sum.cache_read)),
         ("cacheWriteTokens", tokens(sum.cache_write)),
         ("runsWithUnknownTokens", (sum.runs - sum.input.runs).into()),
+        ("estimatedCostUSD", money(sum.estimate())),
+        ("runsWithEstimatedCost", sum.estimated_runs.into()),
     ]
 }
 

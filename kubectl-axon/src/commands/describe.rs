@@ -147,12 +147,12 @@ fn attempts(object: &Value) -> Rows {
     all.into_iter()
         .flatten()
         .map(|attempt| {
-            let cost = text(attempt, "/usage/costUSD");
+            let money = |field: &str| attempt.pointer(field).and_then(Value::as_str);
             vec![
                 text(attempt, "/podName"),
                 text(attempt, "/exitCode"),
                 text(attempt, "/reason"),
-                if cost.is_empty() { cost } else { human::cost(&cost) },
+                human::spent(money("/usage/costUSD"), money("/usage/estimatedCostUSD")),
                 text(attempt, "/message"),
             ]
         })

@@ -51,6 +51,10 @@ pub fn summary(name: &str, task: &Task) -> Vec<String> {
         "cost",
         usage.cost_usd.as_deref().map(human::cost).unwrap_or_default(),
     );
+    field(
+        "estimate",
+        human::spent(None, usage.estimated_cost_usd.as_deref()),
+    );
     field("tokens", tokens(&usage));
     if let (Some(start), Some(end)) = (&status.start_time, &status.completion_time) {
         field("duration", human::age(Some(start.0), end.0));
@@ -88,7 +92,7 @@ mod tests {
         let done = task(json!({
             "phase": "Succeeded", "reason": "Completed",
             "results": {"branch": "fix/x", "commit": "abc", "pr": "https://example.com/pr/1"},
-            "usage": {"costUSD": "0.012224", "inputTokens": 2001, "outputTokens": 101},
+            "usage": {"costUSD": "0.012224", "estimatedCostUSD": "0.004", "inputTokens": 2001, "outputTokens": 101},
             "startTime": "2026-01-02T09:00:00Z", "completionTime": "2026-01-02T09:04:12Z",
         }));
         insta::assert_snapshot!(summary("t", &done).join("\n"), @r"
@@ -97,6 +101,7 @@ mod tests {
           commit    abc
           pr        https://example.com/pr/1
           cost      $0.0122
+          estimate  ~$0.0040
           tokens    2001 in, 101 out
           duration  4m12s
         ");

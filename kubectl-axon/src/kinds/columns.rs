@@ -56,7 +56,7 @@ pub fn columns(kind: Kind, namespace: bool, wide: bool) -> Vec<Column> {
             add("PHASE", |o, _| text(o, "/status/phase"));
             add("REASON", |o, _| text(o, "/status/reason"));
             add("BRANCH", |o, _| branch(o));
-            add("COST", |o, _| cost(o));
+            add("COST", |o, _| spent(o, "/status/usage"));
             if wide {
                 add("MODEL", |o, _| text(o, "/spec/model"));
                 add("WORKSPACE", |o, _| text(o, "/spec/workspaceRef/name"));
@@ -94,7 +94,7 @@ pub fn columns(kind: Kind, namespace: bool, wide: bool) -> Vec<Column> {
             add("TASK", |o, _| text(o, "/spec/taskName"));
             add("TYPE", |o, _| text(o, "/spec/type"));
             add("PHASE", |o, _| text(o, "/spec/phase"));
-            add("COST", |o, _| dollars(o, "/spec/usage/costUSD"));
+            add("COST", |o, _| spent(o, "/spec/usage"));
             if wide {
                 add("REASON", |o, _| text(o, "/spec/reason"));
                 add("MODEL", |o, _| text(o, "/spec/model"));
@@ -163,10 +163,14 @@ fn branch(object: &Value) -> String {
     }
 }
 
-pub(super) fn cost(object: &Value) -> String {
-    dollars(object, "/status/usage/costUSD")
+/// Returns the money of the usage at a JSON pointer.
+pub(super) fn spent(object: &Value, pointer: &str) -> String {
+    let usage = object.pointer(pointer);
+    let field = |name: &str| usage?.get(name)?.as_str();
+    human::spent(field("costUSD"), field("estimatedCostUSD"))
 }
 
+/// Returns dollars at a JSON pointer; empty if there are none.
 pub(super) fn dollars(object: &Value, pointer: &str) -> String {
     let dollars = text(object, pointer);
     if dollars.is_empty() {
@@ -237,6 +241,9 @@ mod tests {
                 "60m"
             ]
         );
+        let estimated = json!({"status": {"usage": {"estimatedCostUSD": "0.12"}}});
+        let cells = row(Kind::Task, false, &estimated);
+        assert!(cells.contains(&("COST", "~$0.1200".into())), "{cells:?}");
         let wide = row(Kind::Task, true, &task);
         assert!(wide.contains(&("DURATION", "4m12s".into())), "{wide:?}");
         assert!(wide.contains(&("IN", "2001".into())));

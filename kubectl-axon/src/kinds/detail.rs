@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Kind;
-use super::columns::{cost, dollars, duration, names, source, text, time};
+use super::columns::{dollars, duration, names, source, text, time};
 use crate::human;
 
 /// Column in which values start.
@@ -92,7 +92,7 @@ fn task(block: &mut Block, object: &Value, now: Timestamp) {
     block.field("Start Time", &text(object, "/status/startTime"));
     block.field("Completion Time", &text(object, "/status/completionTime"));
     block.field("Duration", &duration(object, now));
-    block.field("Cost", &cost(object));
+    money(block, object, "/status/usage");
     let (input, output) = (
         text(object, "/status/usage/inputTokens"),
         text(object, "/status/usage/outputTokens"),
@@ -105,6 +105,15 @@ fn task(block: &mut Block, object: &Value, now: Timestamp) {
         "Outputs",
         &joined(object, "/status/outputs", |o| text(o, ""), "\n"),
     );
+}
+
+/// Shows what was reported and, apart from it, what was estimated.
+fn money(block: &mut Block, object: &Value, usage: &str) {
+    block.field("Cost", &dollars(object, &format!("{usage}/costUSD")));
+    let estimated = dollars(object, &format!("{usage}/estimatedCostUSD"));
+    if !estimated.is_empty() {
+        block.field("Estimated Cost", &format!("~{estimated}"));
+    }
 }
 
 fn record(block: &mut Block, object: &Value) {
@@ -123,7 +132,7 @@ fn record(block: &mut Block, object: &Value) {
     ] {
         block.field(label, &text(object, pointer));
     }
-    block.field("Cost", &dollars(object, "/spec/usage/costUSD"));
+    money(block, object, "/spec/usage");
     for (label, key) in [
         ("Input Tokens", "inputTokens"),
         ("Output Tokens", "outputTokens"),
@@ -210,7 +219,8 @@ mod tests {
             "metadata": {"name": "fix", "namespace": "x", "creationTimestamp": "2026-01-02T09:00:00Z"},
             "spec": {"type": "codex", "prompt": "one\ntwo", "credentials": {"type": "none"}, "dependsOn": ["a", "b"],
                 "ttlSecondsAfterFinished": 0, "podOverrides": {"activeDeadlineSeconds": 1800}},
-            "status": {"phase": "Failed", "outputs": ["branch: b", "commit: c"]},
+            "status": {"phase": "Failed", "outputs": ["branch: b", "commit: c"],
+                "usage": {"costUSD": "0.5", "estimatedCostUSD": "0.12"}},
         });
         insta::assert_snapshot!(detail(Kind::Task, &task, "2026-01-02T10:00:00Z".parse().unwrap()), @r"
         Name:               fix
@@ -223,6 +233,8 @@ mod tests {
         Depends On:         a, b
         Timeout:            30m
         TTL:                0s
+        Cost:               $0.5000
+        Estimated Cost:     ~$0.1200
         Outputs:            branch: b
                             commit: c
         Age:                60m

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::{GIST, Piece, labelled, number, text};
-use crate::{human, money};
+use crate::human;
+use axon_api::money;
 
 /// What was seen of a run. Its totals are those of its steps.
 #[derive(Debug, Default)]

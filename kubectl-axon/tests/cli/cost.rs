@@ -95,3 +95,46 @@ fn an_older_cluster_without_records_counts_what_there_is() {
     );
     assert_eq!(home.against(&fake, &["cost", "--by", "colour"]).code, 2);
 }
+
+#[test]
+fn estimates_have_a_column_of_their_own() {
+    let fake = Fake::start(|request| {
+        if !request.path.ends_with("/taskrecords") {
+            return list(&[]);
+        }
+        let tokens = |more: Value| {
+            let mut usage = json!({"inputTokens": 120_000, "outputTokens": 5000, "cacheReadTokens": 40_000});
+            usage
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            usage
+        };
+        let killed = tokens(json!({"costUSD": "1.5", "estimatedCostUSD": "0.25"}));
+        list(&[
+            record("killed", "claude-code", &killed, "Succeeded"),
+            record(
+                "by-table",
+                "codex",
+                &tokens(json!({"estimatedCostUSD": "0.12"})),
+                "Succeeded",
+            ),
+            record("unpriced", "gemini", &tokens(json!({})), "Failed"),
+        ])
+    });
+    let home = Home::new();
+    let done = home.against(&fake, &["cost"]);
+    assert!(done.out.lines().all(|l| l.chars().count() <= 100), "{}", done.out);
+    insta::assert_snapshot!(done.out + &done.err);
+    let done = home.against(&fake, &["cost", "-o", "json"]);
+    let read: Value = serde_json::from_str(&done.out).unwrap();
+    let total = &read["total"];
+    assert_eq!(
+        (&total["costUSD"], &total["estimatedCostUSD"]),
+        (&json!("1.50"), &json!("0.37"))
+    );
+    assert_eq!(
+        (&total["runsWithEstimatedCost"], &total["runsWithUnknownCost"]),
+        (&json!(2), &json!(1))
+    );
+}

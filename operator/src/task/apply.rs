@@ -23,6 +23,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::ca;
 use super::controller::Context;
 use super::dependencies::Dependencies;
 use super::gather::Gathered;
@@ -280,8 +281,9 @@ fn plan(task: &Task, gathered: &Gathered, context: &Context) -> Result<job::Plan
     let token = gathered.github_token.as_ref();
     let workspace = github_token::seen_by_pod(gathered.workspace.as_deref(), token);
     let config = gathered.agent_config.as_deref();
-    let mut plan =
-        job::build(task, workspace.as_ref(), config, &context.images).map_err(|error| error.to_string())?;
+    let mut plan = job::build(task, workspace.as_ref(), config, &context.options.images)
+        .map_err(|error| error.to_string())?;
+    ca::mount(&mut plan.job, gathered.workspace.as_deref());
     if let Some(token) = token {
         github_token::mount(&mut plan.job, token);
     }

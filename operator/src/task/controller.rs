@@ -19,9 +19,11 @@ use super::github_secret;
 use super::github_token::{self, Step, Token};
 use super::index::{Interests, Key, Runs, place};
 use super::lifecycle::decide;
+use super::prices::PriceTable;
 use super::stores::{
     Readiness, Stores, slim_task, task_of, watch_custom, watch_jobs, watch_named, watch_pods,
 };
+use super::view;
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::images::Images;
@@ -41,10 +43,8 @@ pub struct Context {
     pub stores: Stores,
     /// Whether the stores are filled.
     readiness: Readiness,
-    /// Images to run.
-    pub images: Images,
-    /// How long an image may fail to be pulled.
-    pub image_pull_limit: Duration,
+    /// What it was told at its start.
+    pub options: Options,
     /// Time.
     pub clock: Clock,
     /// Figures.
@@ -55,6 +55,19 @@ pub struct Context {
     /// same moment do not both take a branch. The Jobs themselves are the truth; this only bridges the watch's delay.
     branch_claims: Mutex<HashMap<branch_lock::Key, Claim>>,
     failures: Failures,
+}
+
+/// What the Task controller is told at its start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Images to run.
+    pub images: Images,
+    /// How long an image may fail to be pulled.
+    pub image_pull_limit: Duration,
+    /// How long records of finished Tasks are kept.
+    pub record_retention: Duration,
+    /// What models cost.
+    pub prices: Arc<PriceTable>,
 }
 
 /// UID of the Task whose Job was last created for a branch. Held while one decides about that branch.
@@ -70,8 +83,7 @@ const MAX_CLAIMS: usize = 10_000;
 pub async fn run(
     client: Client,
     shared: Shared,
-    images: Images,
-    image_pull_limit: Duration,
+    options: Options,
     clock: Clock,
     metrics: Metrics,
     events: Events,
@@ -108,8 +120,7 @@ pub async fn run(
         shared,
         stores: stores.clone(),
         readiness,
-        images,
-        image_pull_limit,
+        options,
         clock,
         metrics,
         events,
@@ -118,9 +129,10 @@ pub async fn run(
     });
     let controller = Controller::for_stream(task_stream, stores.tasks.clone())
         .with_config(Config::default().concurrency(CONCURRENCY))
-        .watches_stream(
+        .watches_stream_with(
             watch_jobs(client.clone(), stores.runs.clone(), filled.clone()),
             |job| task_of(&job),
+            view::jobs(),
         )
         .watches_stream(
             watch_pods(
@@ -149,7 +161,7 @@ pub async fn run(
                 Err(error) => tracing::warn!(%error, "a watch is broken and is set up again"),
             }
         });
-    controller.await;
+    Box::pin(controller).await;
 }
 
 async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, ApplyError> {

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use axon_api::v1alpha1::{GithubToken, NameRef};
 use axon_api::{AgentConfig, Task, TaskPhase, TaskReason, TaskStatus, Workspace, labels};
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::ListParams;
 use kube::{Api, Resource, ResourceExt};
 use kube_runtime::reflector::{ObjectRef, Store};
@@ -16,8 +15,8 @@ use super::branch_lock::{self, Rival};
 use super::controller::Context;
 use super::dependencies::{self, Dependencies, Satisfied};
 use super::index::Key;
-use super::lifecycle::{Named, Observed, newest};
-use super::view::{JobView, PodView};
+use super::lifecycle::{Named, Observed, newest, volumes};
+use super::view::{self, JobSeen, JobView, Needed, PodView};
 
 /// Everything about a Task that was read.
 pub struct Gathered {
@@ -25,6 +24,7 @@ pub struct Gathered {
     pub job: Option<JobView>,
     pods: Vec<PodView>,
     log_outputs: Vec<String>,
+    missing: Vec<Needed>,
     /// The Workspace, if it is there.
     pub workspace: Option<Arc<Workspace>>,
     /// The AgentConfig, if it is there.
@@ -57,6 +57,7 @@ pub async fn gather(
         job: None,
         pods: Vec::new(),
         log_outputs: Vec::new(),
+        missing: Vec::new(),
         workspace,
         agent_config,
         github_token: None,
@@ -90,7 +91,7 @@ async fn read_job_and_pods(
     let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
     let status = task.status.clone().unwrap_or_default();
     if gathered.job.is_none() && status.job_name.is_some() {
-        let api = Api::<Job>::namespaced(context.client.clone(), &namespace);
+        let api = Api::<JobSeen>::namespaced_with(context.client.clone(), &namespace, &view::jobs());
         gathered.job = apply::timed("get job", api.get_opt(&name))
             .await?
             .as_ref()
@@ -121,7 +122,32 @@ async fn read_job_and_pods(
     if let Some(pod) = newest(&gathered.pods).filter(|pod| needs_log(pod, &status)) {
         gathered.log_outputs = apply::read_outputs(context, &namespace, pod).await?;
     }
+    if let Some(pod) = newest(&gathered.pods).filter(|pod| volumes::are_overdue(pod, context.clock.now())) {
+        gathered.missing = missing(&namespace, pod, context).await?;
+    }
     Ok(())
+}
+
+/// Returns what a pod's volumes need and is not there. Of Secrets only the metadata is asked for, as the namespace's
+/// ServiceAccount; where that may not look, nothing is known of them.
+async fn missing(namespace: &str, pod: &PodView, context: &Context) -> Result<Vec<Needed>, ApplyError> {
+    let mut missing = Vec::new();
+    for needed in &pod.needs {
+        let is_there = if needed.kind == "Secret" {
+            match context.shared.identity.has_secret(namespace, &needed.name).await {
+                Err(error) if error.is_denied() => true,
+                found => found?,
+            }
+        } else {
+            let api = Api::<ConfigMap>::namespaced(context.client.clone(), namespace);
+            let found = apply::timed("get configmap", api.get_metadata_opt(&needed.name)).await?;
+            found.is_some()
+        };
+        if !is_there {
+            missing.push(needed.clone());
+        }
+    }
+    Ok(missing)
 }
 
 /// Returns true for a pod whose image wrote no report and whose log was not read yet.
@@ -164,7 +190,7 @@ impl Gathered {
     pub fn observed<'a>(
         &'a self,
         task: &'a Task,
-        context: &Context,
+        context: &'a Context,
         claimed_by: Option<&str>,
     ) -> Observed<'a> {
         let rivals = self.rivals.iter().map(|(rival, has_job)| {
@@ -184,7 +210,9 @@ impl Gathered {
             rivals: rivals.collect(),
             awaited: self.awaited,
             log_outputs: self.log_outputs.clone(),
-            image_pull_limit: context.image_pull_limit,
+            missing: self.missing.clone(),
+            image_pull_limit: context.options.image_pull_limit,
+            price: context.options.prices.price_of(task),
             now: context.clock.now(),
         }
     }

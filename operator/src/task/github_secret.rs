@@ -17,6 +17,7 @@ use secrecy::ExposeSecret;
 use super::apply::ApplyError;
 use super::controller::Context;
 use super::github_token::{Token, of_error};
+use super::ssh;
 use crate::github::{self, Credential, InstallationToken, Repository};
 use crate::identity::{Act, IdentityError};
 
@@ -53,7 +54,7 @@ pub async fn fetch(
         }
         // A namespace may keep its Secrets to itself: then tokens work, and Apps do not.
         Err(error) if error.is_denied() => {
-            let note = format!("Secret {name} is used as it is, with the key GITHUB_TOKEN: {error}");
+            let note = format!("Secret {name} is used as it is, unseen: {error}");
             tracing::info!(task = %task.name_any(), %namespace, %error, "can't look at the Workspace's Secret");
             context.events.warn(task, "SecretNotRead", &note).await;
             return Ok(Token::Plain);
@@ -61,7 +62,7 @@ pub async fn fetch(
         Err(error) => return Err(error.into()),
     };
     let data = secret.data.unwrap_or_default();
-    if !github::is_app(&data) {
+    if ssh::is_ssh(workspace) || !github::is_app(&data) {
         return Ok(Token::Plain);
     }
     let invalid = |message: String| {

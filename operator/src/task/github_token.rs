@@ -56,12 +56,13 @@ pub enum Step {
     Do(Decision),
 }
 
-/// Returns true for a Workspace whose Secret may be a GitHub App's.
+/// Returns true for a Workspace whose Secret is looked at before there is a pod: it may be a GitHub App's, or it may be
+/// one for SSH, which the kubelet does not wait for.
 #[must_use]
 pub fn needs_look(workspace: Option<&Workspace>) -> bool {
     workspace.is_some_and(|workspace| {
-        let is_http = || Repository::parse(&workspace.spec.repo).is_ok_and(|repository| repository.is_http);
-        workspace.spec.secret_ref.is_some() && is_http()
+        let is_known = |repository: Repository| repository.is_http || repository.is_ssh;
+        workspace.spec.secret_ref.is_some() && Repository::parse(&workspace.spec.repo).is_ok_and(is_known)
     })
 }
 

@@ -12,7 +12,7 @@ use kube_runtime::reflector::ObjectRef;
 use kube_runtime::watcher::Event;
 
 use super::gather::has_ended;
-use super::view::{JobView, PodView};
+use super::view::{JobSeen, JobView, PodView};
 
 /// A namespace and a name in it.
 type Place = (String, String);
@@ -158,7 +158,7 @@ type Shared<S> = Arc<RwLock<Relist<S>>>;
 
 impl Runs {
     /// Takes note of an event.
-    pub fn apply_job(&self, event: &Event<k8s_openapi::api::batch::v1::Job>) {
+    pub fn apply_job(&self, event: &Event<JobSeen>) {
         let mut all = self.jobs.write().unwrap_or_else(PoisonError::into_inner);
         all.apply(
             event,

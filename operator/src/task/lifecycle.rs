@@ -9,13 +9,15 @@ use jiff::Timestamp;
 
 use super::branch_lock::Rival;
 use super::dependencies::Dependencies;
+use super::prices::Price;
 use super::status::enter;
-use super::view::{JobView, PodView};
+use super::view::{JobView, Needed, PodView};
 
 mod after_end;
 mod again;
 mod before_job;
 mod progress;
+pub mod volumes;
 mod with_job;
 
 pub(super) use progress::STARTING;
@@ -64,8 +66,13 @@ pub struct Observed<'a> {
     pub awaited: bool,
     /// Lines of the marker block in the newest pod's log; read only for pods that left no report.
     pub log_outputs: Vec<String>,
+    /// Secrets and ConfigMaps that the newest pod's volumes wait for and that are not there; looked for only if that takes
+    /// unusually long.
+    pub missing: Vec<Needed>,
     /// How long an image may fail to be pulled before the Task fails.
     pub image_pull_limit: Duration,
+    /// What the Task's model costs, where there is a price table that knows it.
+    pub price: Option<&'a Price>,
     /// The time.
     pub now: Timestamp,
 }

@@ -36,6 +36,12 @@ fn any_pod() -> impl Strategy<Value = PodView> {
             deleting,
             disruption: evicted.then(|| ("Evicted".to_owned(), String::new())),
             created: Some(at(NOW - 400)),
+            scheduled: Some(at(if deleting { NOW - 5 } else { NOW - 390 })),
+            needs: vec![Needed {
+                kind: "Secret",
+                name: "s".into(),
+            }],
+            volumes_ready: (!evicted).then_some(false),
             ..pod(workspace, agent)
         })
 }

@@ -10,6 +10,9 @@ use crate::task::fixtures::{task, workspace};
 use crate::task::outcome::Failure;
 use crate::task::view::{ContainerView, Ended, JobEnd};
 
+#[path = "lifecycle_volumes_tests.rs"]
+mod volumes_tests;
+
 #[path = "lifecycle_again_tests.rs"]
 mod again_tests;
 
@@ -37,6 +40,8 @@ fn observed(task: &Task) -> Observed<'_> {
         awaited: false,
         log_outputs: Vec::new(),
         image_pull_limit: Duration::from_secs(300),
+        price: None,
+        missing: Vec::new(),
         now: at(NOW),
     }
 }
@@ -88,12 +93,12 @@ fn ended(exit_code: i32, tokens: i64) -> Ended {
     };
     Ended {
         exit_code,
-        report: Some(Report {
+        report: Some(Box::new(Report {
             is_final: true,
             usage,
             outputs: vec!["branch: b".into()],
             ..Report::new()
-        }),
+        })),
         started: Some(at(NOW - 40)),
         ..Ended::default()
     }

@@ -1,6 +1,7 @@
 //! The Task controller: pure rules in one file each, and the thin shell around them.
 
 pub mod apply;
+mod ca;
 pub mod controller;
 pub mod dependencies;
 mod env;
@@ -16,6 +17,7 @@ pub mod lifecycle;
 pub mod mcp_secrets;
 pub mod outcome;
 mod overrides;
+pub mod prices;
 pub mod prompt;
 pub mod record;
 pub mod retention;

@@ -199,13 +199,13 @@ mod tests {
         }
     }
 
-    fn report(reason: TaskReason, message: &str) -> Option<Report> {
-        Some(Report {
+    fn report(reason: TaskReason, message: &str) -> Option<Box<Report>> {
+        Some(Box::new(Report {
             is_final: true,
             reason: Some(reason),
             message: Some(message.into()),
             ..Report::new()
-        })
+        }))
     }
 
     #[test]

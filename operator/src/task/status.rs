@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::outcome::Failure;
+use super::prices::Price;
 use super::view::{Ended, PodView};
 
 /// Most attempts that a status keeps: those of the longest retry policy, and of the disruptions besides.
@@ -81,13 +82,15 @@ fn whole_second(time: Timestamp) -> Timestamp {
 }
 
 /// Records in `status` what a pod that ended leaves behind: outputs, usage and one attempt. Recording the same pod
-/// again replaces what was recorded. `log_outputs` are the lines of a marker block, for images without a report.
+/// again replaces what was recorded. `log_outputs` are the lines of a marker block, for images without a report; `price`
+/// is that of the Task's model, if it is known.
 pub fn record_attempt(
     status: &mut TaskStatus,
     pod: &PodView,
     ended: &Ended,
     failure: Option<Failure>,
     log_outputs: &[String],
+    price: Option<&Price>,
 ) {
     let report = ended.report.as_ref();
     let outputs = bounded(match report {
@@ -95,10 +98,11 @@ pub fn record_attempt(
         _ => log_outputs,
     });
     let map = results(&outputs);
-    let usage = match report {
+    let mut usage = match report {
         Some(report) if !report.usage.is_empty() => report.usage.clone(),
         _ => usage_from_results(&map),
     };
+    usage.estimated_cost_usd = price.and_then(|price| price.estimate(&usage));
     let (reason, message) = failure.map(|f| (f.reason, f.message)).unzip();
     let attempt = Attempt {
         pod_name: pod.name.clone(),
@@ -143,6 +147,7 @@ mod tests {
     use axon_api::outputs::Report;
 
     use super::*;
+    use crate::task::prices::PriceTable;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -155,11 +160,11 @@ mod tests {
             ..Usage::default()
         };
         Ended {
-            report: Some(Report {
+            report: Some(Box::new(Report {
                 usage,
                 outputs: vec!["branch: b".into()],
                 ..Report::new()
-            }),
+            })),
             ..Ended::default()
         }
     }
@@ -230,10 +235,24 @@ mod tests {
     #[test]
     fn attempts_add_up_and_the_same_pod_counts_once() {
         let mut status = TaskStatus::default();
-        record_attempt(&mut status, &pod("a"), &ended(10, "0.10"), Some(evicted()), &[]);
-        record_attempt(&mut status, &pod("a"), &ended(12, "0.20"), Some(evicted()), &[]);
+        record_attempt(
+            &mut status,
+            &pod("a"),
+            &ended(10, "0.10"),
+            Some(evicted()),
+            &[],
+            None,
+        );
+        record_attempt(
+            &mut status,
+            &pod("a"),
+            &ended(12, "0.20"),
+            Some(evicted()),
+            &[],
+            None,
+        );
         assert_eq!(status.usage.as_ref().unwrap().cost_usd.as_deref(), Some("0.20"));
-        record_attempt(&mut status, &pod("b"), &ended(5, "0.05"), None, &[]);
+        record_attempt(&mut status, &pod("b"), &ended(5, "0.05"), None, &[], None);
         let usage = status.usage.unwrap();
         assert_eq!(
             (usage.input_tokens, usage.cost_usd.as_deref()),
@@ -243,10 +262,40 @@ mod tests {
     }
 
     #[test]
+    fn only_attempts_without_a_cost_are_estimated_and_images_estimate_nothing() {
+        let mut task = crate::task::fixtures::task("t");
+        task.spec.model = Some("m".into());
+        let table = PriceTable::parse("models: {m: {input: 3, output: 0}}").unwrap();
+        let price = table.price_of(&task);
+        let killed = |estimated: Option<&str>| Ended {
+            report: Some(Box::new(Report {
+                usage: Usage {
+                    input_tokens: Some(1_000_000),
+                    output_tokens: Some(1),
+                    estimated_cost_usd: estimated.map(Into::into),
+                    ..Usage::default()
+                },
+                ..Report::new()
+            })),
+            ..Ended::default()
+        };
+        let mut status = TaskStatus::default();
+        record_attempt(&mut status, &pod("a"), &killed(None), Some(evicted()), &[], price);
+        record_attempt(&mut status, &pod("b"), &ended(5, "0.05"), None, &[], price);
+        let usage = status.usage.clone().unwrap();
+        assert_eq!(usage.cost_usd.as_deref(), Some("0.05"));
+        assert_eq!(usage.estimated_cost_usd.as_deref(), Some("3.00"));
+        assert!(!status.results.contains_key("cost-usd"));
+
+        record_attempt(&mut status, &pod("a"), &killed(Some("9")), None, &[], None);
+        assert_eq!(status.usage.unwrap().estimated_cost_usd, None);
+    }
+
+    #[test]
     fn a_marker_block_serves_where_there_is_no_report() {
         let mut status = TaskStatus::default();
         let lines = ["branch: x".to_owned(), "cost-usd: 0.5".to_owned()];
-        record_attempt(&mut status, &pod("a"), &Ended::default(), None, &lines);
+        record_attempt(&mut status, &pod("a"), &Ended::default(), None, &lines, None);
         assert_eq!(status.results["branch"], "x");
         assert_eq!(status.usage.unwrap().cost_usd.as_deref(), Some("0.5"));
     }
@@ -255,7 +304,14 @@ mod tests {
     fn the_list_of_attempts_is_bounded() {
         let mut status = TaskStatus::default();
         for i in 0..20 {
-            record_attempt(&mut status, &pod(&format!("p{i}")), &ended(1, "0"), None, &[]);
+            record_attempt(
+                &mut status,
+                &pod(&format!("p{i}")),
+                &ended(1, "0"),
+                None,
+                &[],
+                None,
+            );
         }
         assert_eq!(status.attempts.len(), MAX_ATTEMPTS);
         assert_eq!(

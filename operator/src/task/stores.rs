@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axon_api::{AgentConfig, Task, Workspace, labels};
 use futures::{Stream, StreamExt, future};
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::DeserializeGuard;
 use kube::{Api, Client, Resource, ResourceExt};
@@ -19,6 +18,7 @@ use tokio::sync::watch;
 
 use super::gather::{has_ended, is_queued};
 use super::index::{Interests, Key, Runs};
+use super::view::{self, JobSeen};
 
 /// The stores.
 #[derive(Clone)]
@@ -206,14 +206,10 @@ where
 }
 
 /// Watches the Jobs that this operator made.
-pub fn watch_jobs(client: Client, runs: Runs, filled: Filled) -> impl Watch<Job> {
-    let events = watcher(Api::<Job>::all(client), ours()).default_backoff();
+pub fn watch_jobs(client: Client, runs: Runs, filled: Filled) -> impl Watch<JobSeen> {
+    let events = watcher(Api::<JobSeen>::all_with(client, &view::jobs()), ours()).default_backoff();
     let first = filled.on_first_list();
-    let slim = events.modify(|job| {
-        job.managed_fields_mut().clear();
-        job.spec = None;
-    });
-    noted(slim, move |event| {
+    noted(events, move |event| {
         runs.apply_job(event);
         first(event);
     })
@@ -265,6 +261,7 @@ mod tests {
     use std::time::Duration;
 
     use futures::FutureExt as _;
+    use k8s_openapi::api::batch::v1::Job;
     use kube_runtime::watcher::Event;
 
     use super::*;

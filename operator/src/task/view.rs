@@ -1,12 +1,15 @@
 //! What matters of a Job and of a Pod, read once from the Kubernetes objects. No rules here.
 
+use std::collections::BTreeSet;
+
 use axon_api::contract::container;
 use axon_api::labels;
 use axon_api::outputs::Report;
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use k8s_openapi::api::batch::v1::{Job, JobStatus};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, Volume};
 use kube::ResourceExt;
+use kube::core::{ApiResource, NotUsed, Object};
 
 /// A Job, as far as a Task's life depends on it.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,8 +46,17 @@ pub enum JobEnd {
     },
 }
 
-impl From<&Job> for JobView {
-    fn from(job: &Job) -> Self {
+/// A Job without the pod that it describes: thousands come in one list.
+pub type JobSeen = Object<NotUsed, JobStatus>;
+
+/// Returns where the API has Jobs.
+#[must_use]
+pub fn jobs() -> ApiResource {
+    ApiResource::erase::<Job>(&())
+}
+
+impl From<&JobSeen> for JobView {
+    fn from(job: &JobSeen) -> Self {
         let conditions = job
             .status
             .as_ref()
@@ -114,10 +126,55 @@ pub struct PodView {
     pub disruption: Option<(String, String)>,
     /// `status.reason` and `status.message`, which the kubelet sets on eviction.
     pub failure: Option<(String, String)>,
+    /// Secrets and ConfigMaps that its volumes can't do without.
+    pub needs: Vec<Needed>,
+    /// Whether volumes and network are ready, where the kubelet says so (Kubernetes 1.29 and newer).
+    pub volumes_ready: Option<bool>,
     /// The container that prepares the workspace, if the pod has one.
     pub workspace: ContainerView,
     /// The container that runs the agent.
     pub agent: ContainerView,
+}
+
+/// An object that a volume is made of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Needed {
+    /// `Secret` or `ConfigMap`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+}
+
+impl std::fmt::Display for Needed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+/// Returns what a volume can't do without.
+fn needs(volume: &Volume) -> Vec<Needed> {
+    let needed = |kind, name: Option<&String>, optional: Option<bool>| {
+        let name = name.filter(|_| optional != Some(true))?.clone();
+        Some(Needed { kind, name })
+    };
+    let secret = volume.secret.as_ref();
+    let map = volume.config_map.as_ref();
+    let sources = volume.projected.iter().flat_map(|p| p.sources.iter().flatten());
+    let projected = sources.flat_map(|source| {
+        let (secret, map) = (source.secret.as_ref(), source.config_map.as_ref());
+        [
+            secret.and_then(|s| needed("Secret", Some(&s.name), s.optional)),
+            map.and_then(|m| needed("ConfigMap", Some(&m.name), m.optional)),
+        ]
+    });
+    [
+        secret.and_then(|s| needed("Secret", s.secret_name.as_ref(), s.optional)),
+        map.and_then(|m| needed("ConfigMap", Some(&m.name), m.optional)),
+    ]
+    .into_iter()
+    .chain(projected)
+    .flatten()
+    .collect()
 }
 
 /// A container's state.
@@ -150,7 +207,7 @@ pub struct Ended {
     /// The kubelet's reason: `Completed`, `Error`, `OOMKilled`, `ContainerCannotRun`…
     pub reason: String,
     /// Report in the termination message, when there is one.
-    pub report: Option<Report>,
+    pub report: Option<Box<Report>>,
     /// The termination message, when it is no report: for failed containers the end of the log.
     pub message: String,
     /// When it started.
@@ -203,6 +260,15 @@ impl From<&Pod> for PodView {
             failure: status
                 .reason
                 .map(|reason| (reason, status.message.unwrap_or_default())),
+            needs: {
+                let volumes = pod.spec.iter().flat_map(|s| s.volumes.iter().flatten());
+                let all: BTreeSet<Needed> = volumes.flat_map(needs).collect();
+                all.into_iter().collect()
+            },
+            volumes_ready: match condition("PodReadyToStartContainers", "True") {
+                Some(_) => Some(true),
+                None => condition("PodReadyToStartContainers", "False").map(|_| false),
+            },
             workspace: find(&status.init_container_statuses, container::WORKSPACE),
             agent: find(&status.container_statuses, container::AGENT),
         }
@@ -213,7 +279,7 @@ impl From<&ContainerState> for ContainerView {
     fn from(state: &ContainerState) -> Self {
         if let Some(terminated) = &state.terminated {
             let text = terminated.message.clone().unwrap_or_default();
-            let report = Report::parse(&text);
+            let report = Report::parse(&text).map(Box::new);
             return Self::Terminated(Ended {
                 exit_code: terminated.exit_code,
                 reason: terminated.reason.clone().unwrap_or_default(),

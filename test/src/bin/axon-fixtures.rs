@@ -8,6 +8,7 @@ use axon_test::fixtures::git::{GitHost, ssh};
 use axon_test::fixtures::github::GithubHost;
 use axon_test::fixtures::model::Model;
 use axon_test::fixtures::server;
+use axon_test::fixtures::tls::TlsListener;
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -58,6 +59,9 @@ enum Command {
         /// Address of the GitHub.
         #[arg(long)]
         github_listen: SocketAddr,
+        /// Address of the git host for HTTPS, with a certificate of the test CA.
+        #[arg(long)]
+        git_tls_listen: Option<SocketAddr>,
         /// Address of the git host for SSH, with the machine's sshd.
         #[arg(long)]
         ssh_listen: Option<SocketAddr>,
@@ -88,13 +92,14 @@ async fn main() -> Result<()> {
         .init();
     match Cli::parse().command {
         Command::Model { listen, keys } => model(listen, keys).await,
-        Command::Git { listen, root } => git(listen, root, &GithubHost::default()).await,
+        Command::Git { listen, root } => git(listen, None, root, &GithubHost::default()).await,
         Command::Github { listen } => github(listen, &GithubHost::default()).await,
         Command::All {
             model_listen,
             git_listen,
             git_root,
             github_listen,
+            git_tls_listen,
             ssh_listen,
             keys,
         } => {
@@ -105,7 +110,7 @@ async fn main() -> Result<()> {
             };
             tokio::try_join!(
                 model(model_listen, keys),
-                git(git_listen, git_root, &host),
+                git(git_listen, git_tls_listen, git_root, &host),
                 github(github_listen, &host)
             )
             .map(|_| ())
@@ -122,11 +127,22 @@ async fn model(listen: SocketAddr, keys: Keys) -> Result<()> {
     server::serve(listener, Model::new(keys.require_key).router(), stopped()).await
 }
 
-async fn git(listen: SocketAddr, root: PathBuf, github: &GithubHost) -> Result<()> {
-    let host = GitHost::open(root).await?;
+async fn git(
+    listen: SocketAddr,
+    tls_listen: Option<SocketAddr>,
+    root: PathBuf,
+    github: &GithubHost,
+) -> Result<()> {
+    let host = GitHost::open(root).await?.trusting(github);
+    let router = github.beside(host.router());
     let listener = server::bind(listen).await?;
     tracing::info!(address = %listener.local_addr()?, "git host listens");
-    server::serve(listener, github.beside(host.router()), stopped()).await
+    let plain = server::serve(listener, router.clone(), stopped());
+    let Some(tls_listen) = tls_listen else {
+        return plain.await;
+    };
+    let listener = TlsListener::new(server::bind(tls_listen).await?)?;
+    tokio::try_join!(plain, server::serve(listener, router, stopped())).map(|_| ())
 }
 
 async fn github(listen: SocketAddr, host: &GithubHost) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axon_api::{TaskReason, TaskStatus};
+use axon_api::{TaskPhase, TaskReason, TaskStatus};
 use axon_test::fixtures_client::repository_url;
 use axon_test::wait;
 use jiff::Timestamp;
@@ -173,4 +173,31 @@ async fn a_missing_secret_is_named_and_its_appearance_starts_the_agent() {
     assert_eq!(status.reason, Some(TaskReason::SecretNotFound));
     b.secret("late", "ANTHROPIC_API_KEY", "sk-now").await;
     b.until_succeeded("t").await;
+}
+
+#[tokio::test]
+async fn a_secret_that_a_volume_needs_is_named_and_its_appearance_starts_the_agent() {
+    let b = bench().await;
+    let overrides = json!({
+        "volumes": [{"name": "late", "secret": {"secretName": "late"}}],
+        "volumeMounts": [{"name": "late", "mountPath": "/etc/late", "readOnly": true}],
+    });
+    b.task(
+        "t",
+        "@bash cat /etc/late/word\n@say done",
+        json!({"podOverrides": overrides}),
+    )
+    .await;
+    let named = |s: &TaskStatus| s.message.as_ref().is_some_and(|m| m.contains("Secret late"));
+    let status = b.until("t", "tells of the Secret", named).await;
+    assert_eq!(
+        (status.phase, status.reason),
+        (Some(TaskPhase::Pending), Some(TaskReason::SecretNotFound)),
+        "{:?}",
+        status.message
+    );
+    b.secret("late", "word", "here-i-am").await;
+    b.until_succeeded("t").await;
+    let seen = b.fixtures.bodies(&b.run_id("t")).await.unwrap().to_string();
+    assert!(seen.contains("here-i-am"));
 }

@@ -126,3 +126,23 @@ async fn what_the_secret_lacks_for_ssh_is_told_with_advice() {
     let status = b.until_failed("none", TaskReason::CloneFailed).await;
     assert!(status.message.unwrap().contains("Workspace.spec.secretRef"));
 }
+
+#[tokio::test]
+async fn a_missing_secret_is_waited_for() {
+    let b = bench().await;
+    let key = b.fixtures.ssh_key(true, "").await.unwrap();
+    let known = format!("{HOST} {}\n", b.fixtures.ssh_host_key().await.unwrap());
+    let url = format!("ssh://git@{HOST}/{}.git", b.repository);
+    b.workspace("late", &url, "secretRef: {name: late}").await;
+    b.task("t", "@say done", json!({"workspaceRef": {"name": "late"}}))
+        .await;
+    let waits = |s: &axon_api::TaskStatus| s.reason == Some(TaskReason::SecretNotFound);
+    let status = b.until("t", "waits for the Secret", waits).await;
+    assert!(status.message.unwrap().contains("Secret late of Workspace late"));
+    b.secret_of(
+        "late",
+        [("ssh-privatekey", key.as_str()), ("known_hosts", known.as_str())],
+    )
+    .await;
+    b.until_succeeded("t").await;
+}

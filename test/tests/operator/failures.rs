@@ -138,6 +138,32 @@ async fn what_keeps_a_pod_from_starting_is_told_and_passes() {
 }
 
 #[tokio::test]
+async fn a_pod_that_waits_for_its_volumes_says_for_which_secret() {
+    let b = bench().await;
+    b.namespace
+        .apply("apiVersion: v1\nkind: Secret\nmetadata: {name: there}\nstringData: {a: b}")
+        .await
+        .unwrap();
+    let overrides = "podOverrides: {volumes: [{name: a, secret: {secretName: there}}, {name: b, secret: {secretName: late}},\n  \
+                     {name: c, configMap: {name: maybe, optional: true}}]}";
+    b.create("t", overrides).await;
+    let pod = b.kubelet.pod_of("t").await.unwrap();
+    b.kubelet
+        .report(&pod, &PodState::ContainerCreating)
+        .await
+        .unwrap();
+    let pending = b.until_reason("t", TaskReason::SecretNotFound).await;
+    assert_eq!(pending.phase, Some(TaskPhase::Pending));
+    assert_eq!(
+        pending.message.as_deref(),
+        Some("the pod can't start: its volumes need Secret late, which does not exist")
+    );
+    b.kubelet.report(&pod, &PodState::AgentRunning).await.unwrap();
+    let running = b.until_phase("t", TaskPhase::Running).await;
+    assert_eq!(running.message, None);
+}
+
+#[tokio::test]
 async fn an_image_that_cannot_be_pulled_fails_the_task_after_a_while_and_stops_its_job() {
     let b = bench().await;
     b.create("t", "image: registry.test/typo:v1").await;

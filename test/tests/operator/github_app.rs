@@ -202,6 +202,31 @@ async fn a_secret_that_comes_late_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_secret_for_ssh_that_comes_late_is_waited_for_too() {
+    let w = World::without_secret(3600).await;
+    let patch = json!({"spec": {"repo": "git@git.example.com:acme/widgets.git"}});
+    let workspaces = w.bench.namespace.api::<Workspace>();
+    workspaces
+        .patch("ws", &PatchParams::default(), &Patch::Merge(&patch))
+        .await
+        .unwrap();
+    w.create("t").await;
+    let waiting = w.bench.until_reason("t", TaskReason::SecretNotFound).await;
+    assert_eq!(waiting.phase, Some(TaskPhase::Waiting));
+    assert!(waiting.message.unwrap().contains("Secret app of Workspace ws"));
+    // A Secret for SSH is never an App's, whatever else is in it.
+    w.put_secret(&[
+        ("ssh-privatekey", "k"),
+        ("appID", "77"),
+        ("installationID", "88"),
+        ("privateKey", "x"),
+    ])
+    .await;
+    let pending = w.bench.until_phase("t", TaskPhase::Pending).await;
+    assert_eq!((pending.github_token, w.minted()), (None, 0));
+}
+
+#[tokio::test]
 async fn a_foreign_secret_of_that_name_is_not_touched() {
     let w = World::new(3600).await;
     let foreign =

@@ -7,7 +7,7 @@ use axon_operator::args::Args;
 use axon_test::control_plane::ControlPlane;
 use axon_test::kubelet::Kubelet;
 use axon_test::namespace::Namespace;
-use axon_test::operator_process;
+use axon_test::{operator_process, paths};
 use clap::Parser;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -53,8 +53,11 @@ async fn start(control_plane: &ControlPlane) {
     if let Ok(level) = std::env::var("AXON_TEST_LOG") {
         axon_operator::telemetry::start(&level).unwrap();
     }
+    let prices = paths::root().join("test/tests/operator/prices.yaml");
+    let price_table = format!("--price-table={}", prices.display());
     let args = Args::parse_from([
         "axon-operator",
+        price_table.as_str(),
         "--identity=operator-under-test",
         "--listen=127.0.0.1:0",
         "--image-registry=registry.test/axon",

@@ -58,6 +58,36 @@ async fn a_task_leaves_one_record_that_outlives_it() {
 }
 
 #[tokio::test]
+async fn what_no_agent_reports_is_estimated_where_the_price_table_knows_the_model() {
+    let b = bench().await;
+    let tokens = r#"{"axon":1,"final":true,"usage":{"inputTokens":1000000,"outputTokens":100000,"cacheReadTokens":2000000},
+        "outputs":["input-tokens: 1000000","output-tokens: 100000"]}"#;
+    for (name, more, report, estimate) in [
+        ("exact", "model: priced-exactly", tokens, Some("2.50")),
+        ("prefix", "model: priced-otherwise", tokens, Some("8.00")),
+        ("unpriced", "model: free", tokens, None),
+        ("unnamed", "", tokens, None),
+        ("reported", "model: priced-exactly", REPORT, None),
+    ] {
+        b.create(name, more).await;
+        b.until_phase(name, TaskPhase::Pending).await;
+        b.succeed(name, report).await;
+        let done = b.until_phase(name, TaskPhase::Succeeded).await;
+        let usage = done.usage.clone().unwrap();
+        assert_eq!(usage.estimated_cost_usd.as_deref(), estimate, "{name}");
+        assert_eq!(usage.cost_usd.is_some(), name == "reported", "{name}");
+        assert!(
+            !done.results.contains_key("cost-usd"),
+            "{name}: {:?}",
+            done.results
+        );
+        let all = records(&b).await;
+        let record = all.iter().find(|r| r.spec.task_name == name).unwrap();
+        assert_eq!(record.spec.usage, done.usage, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_record_is_never_changed() {
     let b = bench().await;
     b.create("t", "dependsOn: [t]").await;

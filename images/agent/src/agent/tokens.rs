@@ -44,6 +44,7 @@ impl Tokens {
             output_tokens: Some(self.output),
             cache_read_tokens: Some(self.cache_read),
             cache_write_tokens: Some(self.cache_write),
+            ..Usage::default()
         }
     }
 }

@@ -19,6 +19,7 @@ use super::messages::{Fault, evidence};
 use super::plan::{Advertised, Target, patterns};
 use super::remote::Remote;
 use super::ssh::Access;
+use crate::ca;
 use crate::env::Env;
 use crate::failure::Failure;
 use crate::program::{Call, End, Output};
@@ -400,6 +401,7 @@ impl<'a> Clone<'a> {
             _ => said,
         };
         let advice = self.access.advice(&output.stderr);
+        let advice = advice.or_else(|| ca::advice(&output.stderr));
         let advice = advice.map(|advice| format!("\n{advice}")).unwrap_or_default();
         Failure {
             reason: fault.reason(),

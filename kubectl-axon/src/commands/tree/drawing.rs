@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::graph::{Graph, Line, Mark, Node, Path};
+use crate::human;
 use crate::table::Table;
 use crate::tasks::Brief;
-use crate::{human, money};
+use axon_api::money;
+use axon_api::usage::Usage;
 
 /// Chains that are spelled out below the tree; of more the stars alone have to tell.
 const MAX_LEGENDS: usize = 3;
@@ -197,7 +199,9 @@ impl Drawing<'_> {
                 .unwrap_or_default()
         };
         let pr = result("pr");
-        let cost = status.usage.as_ref().and_then(|usage| usage.cost_usd.as_deref());
+        let usage = status.usage.as_ref();
+        let reported = usage.and_then(|usage| usage.cost_usd.as_deref());
+        let estimated = usage.and_then(|usage| usage.estimated_cost_usd.as_deref());
         let mut cells = vec![
             phase.unwrap_or_else(|| "New".to_owned()),
             human::age(task.metadata.created(), self.now),
@@ -206,7 +210,7 @@ impl Drawing<'_> {
             human::one_line(&task.spec.agent),
             human::one_line(task.branch()),
             if self.wide { pr } else { number(&pr) },
-            cost.map(human::cost).unwrap_or_default(),
+            human::spent(reported, estimated),
         ];
         if self.wide {
             cells.extend([
@@ -230,11 +234,17 @@ impl Drawing<'_> {
         };
         let tasks = self.graph.nodes.iter().filter_map(Node::task);
         let own = tasks.filter(|t| t.spawner() == Some(name) && t.metadata.namespace == *namespace);
-        let known = own.filter_map(|t| money::parse(t.status.usage.as_ref()?.cost_usd.as_ref()?));
-        let total = known.fold(None, |sum: Option<i64>, cost| {
-            Some(sum.unwrap_or_default().saturating_add(cost))
-        });
-        total.map(money::short).unwrap_or_default()
+        let usages: Vec<&Usage> = own.filter_map(|t| t.status.usage.as_ref()).collect();
+        let total = |money: fn(&Usage) -> Option<&String>| {
+            let known = usages.iter().filter_map(|usage| money::parse(money(usage)?));
+            known.fold(None, |sum: Option<i64>, nanos| {
+                Some(sum.unwrap_or_default().saturating_add(nanos))
+            })
+        };
+        let reported = total(|usage| usage.cost_usd.as_ref()).map(money::short);
+        let estimated = total(|usage| usage.estimated_cost_usd.as_ref()).map(money::short);
+        let parts = reported.into_iter().chain(estimated.map(|sum| format!("~{sum}")));
+        parts.collect::<Vec<_>>().join("+")
     }
 
     /// Returns the critical path of each pipeline that is more than one Task.
@@ -340,7 +350,6 @@ fn paint(line: &str, place: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use axon_api::usage::Usage;
 
     use super::*;
     use crate::graph::Spawner;

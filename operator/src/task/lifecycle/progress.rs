@@ -5,7 +5,7 @@ use std::time::Duration;
 use axon_api::{TaskPhase, TaskReason, TaskStatus};
 use jiff::Timestamp;
 
-use super::{Decision, Observed, again, move_to, stay};
+use super::{Decision, Observed, again, move_to, stay, volumes};
 use crate::task::outcome::Failure;
 use crate::task::view::{ContainerView, JobView, PodView};
 
@@ -70,7 +70,10 @@ pub(super) fn decide(
                 TaskReason::Unschedulable,
                 &format!("no node takes the pod: {why}"),
             ),
-            None => pending(TaskReason::Starting, STARTING),
+            None => {
+                let (reason, message, wake) = volumes::tell(observed, pod);
+                move_to(observed, status, TaskPhase::Pending, reason, &message, wake)
+            }
         },
     }
 }

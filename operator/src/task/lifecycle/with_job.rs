@@ -150,7 +150,7 @@ fn record(observed: &Observed<'_>, status: &mut TaskStatus, final_look: bool) {
         if known.is_some() && ended.report.is_none() && log_outputs.is_empty() {
             continue;
         }
-        record_attempt(status, pod, ended, failure, log_outputs);
+        record_attempt(status, pod, ended, failure, log_outputs, observed.price);
     }
 }
 
