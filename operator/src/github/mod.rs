@@ -121,6 +121,26 @@ impl Github {
         shared.fetched(query, pages, now, time)
     }
 
+    /// Returns an issue or pull request by its number, whatever its state and labels.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn item(
+        &self,
+        repository: &Repository,
+        credential: &Credential,
+        number: u64,
+    ) -> Result<Item, GithubError> {
+        let target = Target {
+            repository,
+            credential,
+            what: format!("{}#{number}", repository.path()),
+        };
+        let path = self.path(repository, &format!("issues/{number}"));
+        let got = self.0.client.get(&target, &path, None).await?;
+        query::read_item(&got.into_fresh(&target)?.body).map_err(|error| target.malformed(&error))
+    }
+
     /// Returns the comments of an item as one text of at most 64 KiB: the newest ones if they are more, the oldest of
     /// them first, with a line `---` between them. Empty, without a request, if it had none when it was listed.
     ///

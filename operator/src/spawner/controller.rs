@@ -157,6 +157,10 @@ async fn look(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) -> 
             .then(|| Instant::now() + SPREAD.mul_f64(rand::random_range(0.0..1.0)));
     }
     remember_tasks(spawner, context, memory);
+    if context.attend(spawner).await? {
+        // The event of that write comes first; what is due is done then.
+        return Ok(AGAIN);
+    }
     let templates = match Templates::parse(&spawner.spec.task_template) {
         Ok(templates) => templates,
         Err(error) => {

@@ -12,5 +12,6 @@ mod overrides;
 mod pipelines;
 mod plugin;
 mod prompts;
+mod spawners;
 mod ssh;
 mod success;
