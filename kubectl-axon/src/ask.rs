@@ -126,9 +126,10 @@ async fn write(cluster: &Cluster, name: &str, request: Option<&str>, version: Op
         ..PatchParams::default()
     };
     let mut patch = json!({"metadata": {"annotations": {labels::REQUEST: request}}});
-    if let (Some(version), Some(metadata)) =
-        (version, patch.pointer_mut("/metadata").and_then(Value::as_object_mut))
-    {
+    if let (Some(version), Some(metadata)) = (
+        version,
+        patch.pointer_mut("/metadata").and_then(Value::as_object_mut),
+    ) {
         metadata.insert("resourceVersion".to_owned(), version.into());
     }
     let api = cluster.api::<TaskSpawner>();
@@ -150,7 +151,10 @@ async fn withdraw(cluster: &Cluster, name: &str, request: &str) {
             return;
         }
         // Of this version only: somebody else's request must not go.
-        if write(cluster, name, None, spawner.resource_version()).await.is_ok() {
+        if write(cluster, name, None, spawner.resource_version())
+            .await
+            .is_ok()
+        {
             return;
         }
     }

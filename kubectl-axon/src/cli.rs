@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    completion, config, cost, create, delete, describe, doctor, get, init, install, logs, preview, retry, run, stop,
-    suspend, tree, uninstall, verify_image, version, why,
+    completion, config, cost, create, delete, describe, doctor, get, init, install, logs, preview, retry,
+    run, stop, suspend, tree, uninstall, verify_image, version, why,
 };
 use crate::connection::{self, ConnectionArgs};
 use crate::error::EXIT_CODES;

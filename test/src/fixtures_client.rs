@@ -162,7 +162,8 @@ impl Fixtures {
     /// If the server can't be reached.
     pub async fn put_item(&self, repository: &str, number: u64, item: &ItemSpec) -> Result<()> {
         let path = format!("api/v3/_admin/repos/{repository}/items/{number}");
-        self.send_body("PUT", "git", &path, serde_json::to_vec(item)?).await?;
+        self.send_body("PUT", "git", &path, serde_json::to_vec(item)?)
+            .await?;
         Ok(())
     }
 
@@ -198,10 +199,7 @@ impl Fixtures {
 
     async fn send_body(&self, method: &str, service: &str, path: &str, body: Vec<u8>) -> Result<String> {
         let uri = format!("/api/v1/namespaces/{NAMESPACE}/services/{service}:80/proxy/{path}");
-        let request = http::Request::builder()
-            .method(method)
-            .uri(&uri)
-            .body(body)?;
+        let request = http::Request::builder().method(method).uri(&uri).body(body)?;
         self.client
             .request_text(request)
             .await

@@ -47,7 +47,10 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         Some(Format::Json) => ui.structured(&list(&answer), Notation::Json),
         Some(Format::Yaml) => ui.structured(&list(&answer), Notation::Yaml),
         Some(Format::Name) => {
-            let created = answer.items.iter().filter(|i| i.outcome == PreviewOutcome::Create);
+            let created = answer
+                .items
+                .iter()
+                .filter(|i| i.outcome == PreviewOutcome::Create);
             for task in created.filter_map(|item| item.task.as_deref()) {
                 ui.line(&format!("task.axon.io/{task}"))?;
             }
@@ -78,7 +81,10 @@ fn table(ui: &Ui, answer: &Answer, wide: bool) -> Result<()> {
     let lines = table.lines(true, &mut widths);
     ui.raw((lines.join("\n") + "\n").as_bytes())?;
     if let Some(more) = answer.more_items {
-        ui.say(&format!("and {}", human::count(usize::try_from(more).unwrap_or_default(), "more item")));
+        ui.say(&format!(
+            "and {}",
+            human::count(usize::try_from(more).unwrap_or_default(), "more item")
+        ));
     }
     Ok(())
 }
@@ -95,7 +101,9 @@ fn columns(wide: bool) -> (Vec<String>, Vec<bool>) {
     if wide {
         all.extend([("URL", false), ("MESSAGE", false)]);
     }
-    all.into_iter().map(|(header, soft)| (header.to_owned(), soft)).unzip()
+    all.into_iter()
+        .map(|(header, soft)| (header.to_owned(), soft))
+        .unzip()
 }
 
 fn cells(item: &PreviewItem, wide: bool) -> Vec<String> {

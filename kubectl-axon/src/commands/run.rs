@@ -52,8 +52,8 @@ pub struct Args {
     /// What the agent is asked to do; @FILE reads a file, - reads stdin
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, required_unless_present_any = ["from", "from_task", "filename"])]
     pub prompt: Option<String>,
-    /// Try the template of a taskspawner, as taskspawner/NAME: take all from it that flags do not say
-    #[arg(long, value_name = "TYPE/NAME", conflicts_with_all = ["from_task", "filename"])]
+    /// Try the template of a taskspawner: take all from it that flags do not say
+    #[arg(long, value_name = "TASKSPAWNER", conflicts_with_all = ["from_task", "filename"])]
     pub from: Option<String>,
     /// With --from: the issue or pull request to render the template for
     #[arg(long, value_name = "NUMBER", requires = "from")]

@@ -100,8 +100,7 @@ impl ListQuery {
             ItemKind::Issue => self.issues,
             ItemKind::PullRequest => self.pulls,
         };
-        kind && self.labels.iter().all(|label| has(item, label))
-            && self.excluded_by(item).is_none()
+        kind && self.labels.iter().all(|label| has(item, label)) && self.excluded_by(item).is_none()
     }
 
     /// Returns the excluded label that keeps `item` out, if there is one.

@@ -95,7 +95,13 @@ impl Room {
 
 fn look(scene: Scene<'_>, item: &Item, room: &mut Room) -> PreviewItem {
     let name = scene.spawner.name_any();
-    if let Some(claim) = scene.ledger.claims.iter().find(|claim| claim.item == item.id) {
+    // A claim stands a moment longer than it takes to create its Task.
+    let is_there = |name: &str| scene.tasks.iter().any(|task| task.name == name);
+    let claims = scene.ledger.claims.iter();
+    if let Some(claim) = claims
+        .filter(|claim| claim.item == item.id)
+        .find(|claim| !is_there(&claim.name))
+    {
         return PreviewItem {
             task: Some(claim.name.clone()),
             ..shown(item, PreviewOutcome::Create)
@@ -131,7 +137,10 @@ fn look(scene: Scene<'_>, item: &Item, room: &mut Room) -> PreviewItem {
 
 /// An item that calls for no Task because of the one that it has.
 fn with_task(scene: Scene<'_>, item: &Item, spawner: &str) -> PreviewItem {
-    let own = scene.tasks.iter().filter(|task| plan::belongs(task, spawner, &item.id));
+    let own = scene
+        .tasks
+        .iter()
+        .filter(|task| plan::belongs(task, spawner, &item.id));
     let newest = own.max_by_key(|task| plan::run_of(&task.name, &item.id));
     let came_back = newest
         .zip(scene.filter)

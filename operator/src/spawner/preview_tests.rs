@@ -56,11 +56,12 @@ fn what_is_created_waits_is_done_and_left_out() {
         ..issue(n)
     };
     let tasks = [known("fix-1", "1", true), known("fix-2", "2", false)];
+    let claim = |item: &str| Claim {
+        name: format!("fix-{item}"),
+        item: item.into(),
+    };
     let ledger = Ledger {
-        claims: vec![Claim {
-            name: "fix-3".into(),
-            item: "3".into(),
-        }],
+        claims: vec![claim("2"), claim("3")],
         total: 3,
     };
     let items = [slug(1), slug(2), slug(3), issue(4), slug(5), slug(6)];
@@ -132,10 +133,7 @@ fn runs_have_a_time() {
     let tick = Item::of_tick("2026-02-07T09:00:00Z".parse().unwrap(), "0 9 * * *");
     let all = seen(&spawner, &[], &Ledger::default(), &[tick], &[]);
     assert_eq!(lines(&all), ["20260207-0900 Create nightly-20260207-0900 -"]);
-    assert_eq!(
-        all[0].time,
-        Some(Time("2026-02-07T09:00:00Z".parse().unwrap()))
-    );
+    assert_eq!(all[0].time, Some(Time("2026-02-07T09:00:00Z".parse().unwrap())));
 }
 
 #[test]

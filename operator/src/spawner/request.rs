@@ -16,8 +16,8 @@ use super::render::Templates;
 use super::shell::ShellError;
 use super::status::Fault;
 
-/// How old a listing may be that a preview is made of.
-const MAX_AGE: Duration = Duration::from_secs(2);
+/// How old a listing may be that a preview is made of: people ask after they have changed something.
+const MAX_AGE: Duration = Duration::ZERO;
 /// Longest prompt that is told, in bytes: the answer travels in the spawner's status, and an object in the cluster has
 /// 1.5 MB at most.
 const MAX_PROMPT: usize = 512 * 1024;
@@ -71,9 +71,12 @@ impl Context {
     }
 
     async fn answer(&self, spawner: &TaskSpawner, text: &str) -> Result<Answer, Fault> {
-        let request: Request = text
-            .parse()
-            .map_err(|error| refused("InvalidRequest", format!("annotation {}: {error}", labels::REQUEST)))?;
+        let request: Request = text.parse().map_err(|error| {
+            refused(
+                "InvalidRequest",
+                format!("annotation {}: {error}", labels::REQUEST),
+            )
+        })?;
         let templates =
             Templates::parse(&spawner.spec.task_template).map_err(|error| template_fault(&error))?;
         match request.wanted {

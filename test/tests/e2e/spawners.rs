@@ -24,13 +24,11 @@ struct World {
 async fn world() -> World {
     let b = bench().await;
     let repository = format!("org/{}", b.repository);
-    b.fixtures
-        .put_repository(&repository, "private=1")
-        .await
-        .unwrap();
+    b.fixtures.put_repository(&repository, "private=1").await.unwrap();
     b.fixtures.allow_github_token(&b.token).await.unwrap();
     let url = axon_test::fixtures_client::repository_url(&repository);
-    b.workspace("hub", &url, "ref: main\n  secretRef: {name: git}").await;
+    b.workspace("hub", &url, "ref: main\n  secretRef: {name: git}")
+        .await;
     World { b, repository }
 }
 
@@ -40,7 +38,9 @@ impl World {
             pull,
             closed,
             title: title.into(),
-            body: Some(format!("Text of {number}: $(GITHUB_TOKEN) {{{{.ID}}}} \"quoted\"")),
+            body: Some(format!(
+                "Text of {number}: $(GITHUB_TOKEN) {{{{.ID}}}} \"quoted\""
+            )),
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
         };
         self.b
@@ -90,7 +90,10 @@ impl World {
             Ok((self.tasks(spawner).await == wanted).then_some(()))
         });
         if let Err(error) = found.await {
-            panic!("{error}: {spawner} has {:?}, not {wanted:?}", self.tasks(spawner).await);
+            panic!(
+                "{error}: {spawner} has {:?}, not {wanted:?}",
+                self.tasks(spawner).await
+            );
         }
     }
 
@@ -121,15 +124,19 @@ async fn issues_pull_requests_and_schedules_reach_the_model_with_all_their_varia
         .await
         .unwrap();
     // Each of these fails one filter alone.
-    w.put(4, "asks", &["bug", "p1", "axon/needs-input"], false, false).await;
+    w.put(4, "asks", &["bug", "p1", "axon/needs-input"], false, false)
+        .await;
     w.put(5, "other label", &["bug"], false, false).await;
     w.put(6, "closed", &["bug", "p1"], false, true).await;
     w.put(7, "pull", &["bug", "p1"], true, false).await;
     w.put(8, "merged pull", &["docs"], true, true).await;
     let mine = json!(["bug", "p1"]);
     let out = json!(["axon/needs-input"]);
-    w.spawner("issues", json!({"githubIssues": {"labels": mine, "excludeLabels": out}}))
-        .await;
+    w.spawner(
+        "issues",
+        json!({"githubIssues": {"labels": mine, "excludeLabels": out}}),
+    )
+    .await;
     w.spawner(
         "closed",
         json!({"githubIssues": {"labels": mine, "excludeLabels": out, "state": "closed"}}),
@@ -171,7 +178,10 @@ async fn issues_pull_requests_and_schedules_reach_the_model_with_all_their_varia
         .and_then(|id| id.strip_prefix("ID="))
         .unwrap()
         .to_owned();
-    assert!(w.tasks("clock").await.contains(&format!("clock-{id}")), "{prompt}");
+    assert!(
+        w.tasks("clock").await.contains(&format!("clock-{id}")),
+        "{prompt}"
+    );
     let time = format!(
         "{}-{}-{}T{}:{}:00Z",
         &id[..4],
@@ -209,8 +219,10 @@ async fn an_agent_that_asked_runs_again_when_its_question_is_answered() {
     .await;
     w.b.until_succeeded("loop-1").await;
     // The agent asks and puts the label on; a person answers and takes it off.
-    w.put(1, "Unclear", &["bug", "axon/needs-input"], false, false).await;
-    w.until("loop", "has nothing left", |s| s.total_discovered == Some(0)).await;
+    w.put(1, "Unclear", &["bug", "axon/needs-input"], false, false)
+        .await;
+    w.until("loop", "has nothing left", |s| s.total_discovered == Some(0))
+        .await;
     assert_eq!(w.tasks("loop").await, ["loop-1"]);
     w.b.fixtures
         .comment(&w.repository, 1, &["The blue one."])
@@ -228,7 +240,8 @@ async fn an_agent_that_asked_runs_again_when_its_question_is_answered() {
 async fn a_template_is_previewed_and_tried_by_hand() {
     let w = world().await;
     w.put(9, "By hand", &["bug"], false, false).await;
-    w.spawner("hand", json!({"githubIssues": {"labels": ["none"]}})).await;
+    w.spawner("hand", json!({"githubIssues": {"labels": ["none"]}}))
+        .await;
     let run = async |args: &[&str]| {
         let args = [args, &["-n", w.b.namespace.name()]].concat();
         let done = w.b.cluster.kubectl_axon(&args).await.unwrap();

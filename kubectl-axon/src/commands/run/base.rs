@@ -13,7 +13,7 @@ use crate::ask::{ask, tail};
 use crate::cluster::Cluster;
 use crate::config_file::Config;
 use crate::error::{Action, CliError, Result};
-use crate::kinds::{Kind, parse_arguments, parse_named};
+use crate::kinds::{Kind, parse_named};
 
 /// A Task to vary.
 #[derive(Debug, Clone)]
@@ -94,18 +94,14 @@ pub(crate) async fn from_task(cluster: &Cluster, given: &str) -> Result<Base> {
 
 /// Asks the operator for what the template of `--from` makes of an item.
 pub(crate) async fn from_spawner(cluster: &Cluster, given: &str, item: Option<u64>) -> Result<Base> {
-    let (kind, names) = parse_arguments(given, &[]).map_err(CliError::usage)?;
-    let (Kind::TaskSpawner, [name]) = (kind, names.as_slice()) else {
-        return Err(CliError::usage(format!(
-            "--from {given:?} is not of the form taskspawner/NAME"
-        )));
-    };
+    let (_, name) = parse_named(given, &[Kind::TaskSpawner])
+        .map_err(|fault| CliError::usage(format!("--from: {fault}")))?;
     let wanted = Wanted::Rendering(item.map(|number| number.to_string()));
-    let (spawner, answer) = ask(cluster, name, wanted).await?;
+    let (spawner, answer) = ask(cluster, &name, wanted).await?;
     let rendering = answer
         .rendering
         .ok_or_else(|| CliError::new("the operator gave no rendering: is it of this version?"))?;
-    Ok(tried(&spawner, name, rendering, &tail()))
+    Ok(tried(&spawner, &name, rendering, &tail()))
 }
 
 /// The label is not the one of the spawner's own Tasks: those count against its limits, and mean that their item has had
@@ -258,14 +254,21 @@ mod tests {
         let base = tried(&spawner, "fix", rendering, "bcdfg");
         assert_eq!(base.name.as_deref(), Some("fix-42-try-bcdfg"));
         assert_eq!(
-            (base.spec.prompt.as_str(), base.spec.branch.as_deref(), base.spec.stall_timeout.as_deref()),
+            (
+                base.spec.prompt.as_str(),
+                base.spec.branch.as_deref(),
+                base.spec.stall_timeout.as_deref()
+            ),
             ("fix it", Some("axon-42"), Some("15m"))
         );
         let mut task = Task::new("t", base.spec.clone());
         base.mark(&mut task);
         let all = task.metadata.labels.unwrap();
         assert_eq!(all.get(labels::TASK_SPAWNER), None);
-        assert_eq!((all[labels::RUN_FROM].as_str(), all[labels::ITEM].as_str()), ("fix", "42"));
+        assert_eq!(
+            (all[labels::RUN_FROM].as_str(), all[labels::ITEM].as_str()),
+            ("fix", "42")
+        );
         assert!(task.metadata.annotations.unwrap()[labels::ITEM_URL].ends_with("/42"));
     }
 
