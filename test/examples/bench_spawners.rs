@@ -208,7 +208,7 @@ impl Bench {
                 );
             }
             // Half of them leave the choice of a label to GitHub, half want a second one.
-            let labels = if n % 2 == 0 {
+            let labels = if n.is_multiple_of(2) {
                 json!(["bug", "axon"])
             } else {
                 json!(["axon"])

@@ -123,7 +123,11 @@ mod tests {
             while !asked.ends_with(b"\r\n\r\n") {
                 asked.push(stream.read_u8().await.unwrap());
             }
-            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhello").await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            // Then it passes on what the client says, and what is answered.
+            let mut said = [0; 5];
+            stream.read_exact(&mut said).await.unwrap();
+            stream.write_all(&said).await.unwrap();
             String::from_utf8(asked).unwrap()
         });
         let mut direct = HttpConnector::new();
@@ -134,9 +138,11 @@ mod tests {
             .call("https://api.github.com/repos".parse().unwrap())
             .await
             .unwrap();
-        let mut greeting = [0; 5];
-        stream.into_inner().read_exact(&mut greeting).await.unwrap();
-        assert_eq!(&greeting, b"hello");
+        let mut stream = stream.into_inner();
+        stream.write_all(b"hello").await.unwrap();
+        let mut heard = [0; 5];
+        stream.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"hello");
         let asked = proxy.await.unwrap();
         assert!(
             asked.starts_with("CONNECT api.github.com:443 HTTP/1.1\r\n"),
