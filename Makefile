@@ -290,6 +290,7 @@ batch: $(genuine_files) ## Some 50 runs of each real agent CLI; BATCH=text picks
 bench: cluster-binaries ## Measures the operator's release build against a real API server (minutes; not part of test).
 	$(CARGO) build --release --locked -p axon-operator
 	AXON_TEST_OPERATOR=$(CURDIR)/target/release/axon-operator $(CARGO) run --locked -p axon-test --example bench
+	AXON_TEST_OPERATOR=$(CURDIR)/target/release/axon-operator $(CARGO) run --locked -p axon-test --example bench_spawners
 
 .PHONY: verify
 verify: ## Format, lints, generated files, dependencies.

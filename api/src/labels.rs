@@ -10,6 +10,10 @@ pub const ITEM: &str = "axon.io/item";
 pub const ITEM_URL: &str = "axon.io/item-url";
 /// Annotation of a spawned Task: whether its item is still in its spawner's match, see `operator::spawner::mark`.
 pub const MATCH: &str = "axon.io/match";
+/// Annotation of a TaskSpawner: asks the operator what it would do, see [`crate::v1alpha1::Request`].
+pub const REQUEST: &str = "axon.io/request";
+/// Name of the TaskSpawner by whose template a person made a Task. It is none of the spawner's own Tasks.
+pub const RUN_FROM: &str = "axon.io/run-from";
 /// Marks the Lease of a replica of the operator.
 pub const MEMBER: &str = "axon.io/member";
 /// Name of the Task that a Task repeats; the same as `spec.retryOf`, for selectors.

@@ -42,6 +42,13 @@ pub fn spawned(spawner: &str, item: &str, run: u32) -> String {
     }
 }
 
+/// Returns the name of a Task that a person makes of a TaskSpawner's template: `<spawner>-<item>-try-<tail>`. `tail` must
+/// consist of letters other than `r`: the spawner's own names end in digits, or in `-r` and digits.
+#[must_use]
+pub fn tried(spawner: &str, item: &str, tail: &str) -> String {
+    child(spawner, &format!("{item}-try-{tail}"), MAX_TASK_NAME)
+}
+
 /// Returns an object's name as the value of a label, which takes 63 characters only.
 #[must_use]
 pub fn label_value(name: &str) -> String {
@@ -81,6 +88,13 @@ mod tests {
         assert_ne!(label_value(&long), label_value(&format!("{long}t")));
         assert!(label_value(&long).len() <= MAX_TASK_NAME);
         assert_eq!(label_value("fix-bugs"), "fix-bugs");
+    }
+
+    #[test]
+    fn what_a_person_tries_has_no_name_of_the_spawners_own() {
+        assert_eq!(tried("fix", "42", "bcdfg"), "fix-42-try-bcdfg");
+        let long = tried(&"s".repeat(100), "20260207-0900", "bcdfg");
+        assert!(long.len() <= MAX_TASK_NAME && long.ends_with("-20260207-0900-try-bcdfg"));
     }
 
     #[test]

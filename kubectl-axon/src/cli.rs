@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    completion, config, cost, create, delete, describe, doctor, get, init, install, logs, retry, run, stop,
-    suspend, tree, uninstall, verify_image, version, why,
+    completion, config, cost, create, delete, describe, doctor, get, init, install, logs, preview, retry,
+    run, stop, suspend, tree, uninstall, verify_image, version, why,
 };
 use crate::connection::{self, ConnectionArgs};
 use crate::error::EXIT_CODES;
@@ -66,6 +66,8 @@ pub enum Command {
     Stop(stop::Args),
     /// Run a task that has ended once more, as a new task
     Retry(retry::Args),
+    /// Show what a taskspawner would create next, without creating it
+    Preview(preview::Args),
     /// Pause taskspawners: they create no tasks, and tasks that run go on
     Suspend(suspend::Args),
     /// Let paused taskspawners go on
@@ -240,6 +242,7 @@ mod tests {
             &["describe", "task", "x"],
             &["stop", "x"],
             &["retry", "x"],
+            &["preview", "x"],
             &["create", "workspace", "x", "--repo=r"],
             &["config", "view"],
             &["completion", "bash"],

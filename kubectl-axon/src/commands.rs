@@ -12,6 +12,7 @@ pub mod init;
 pub mod install;
 pub mod logs;
 pub mod options;
+pub mod preview;
 pub mod retry;
 pub mod run;
 pub mod stop;
@@ -79,6 +80,7 @@ pub async fn execute(ui: &Ui, cli: Cli) -> Result<()> {
         Command::Why(args) => Box::pin(why::execute(ui, &globals, args)).await,
         Command::Describe(args) => Box::pin(describe::execute(ui, &globals, args)).await,
         Command::Stop(args) => Box::pin(stop::execute(ui, &globals, args)).await,
+        Command::Preview(args) => Box::pin(preview::execute(ui, &globals, args)).await,
         Command::Suspend(args) => Box::pin(suspend::execute(ui, &globals, args, true)).await,
         Command::Resume(args) => Box::pin(suspend::execute(ui, &globals, args, false)).await,
         Command::Retry(args) => Box::pin(retry::execute(ui, &globals, args)).await,

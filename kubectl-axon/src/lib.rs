@@ -4,6 +4,7 @@
 //! files into a [`cluster::Cluster`]. Data goes to stdout and talk to stderr, both through [`output::Ui`]; every
 //! failure is a [`error::CliError`], whose kind is the exit code.
 
+pub mod ask;
 pub mod cli;
 pub mod cluster;
 pub mod commands;

@@ -41,6 +41,12 @@ pub struct Args {
     /// calls.
     #[arg(long, env = "AXON_ELECTION_ROUND", default_value = "1500ms", hide = true, value_parser = axon_api::godur::parse)]
     pub election_round: Duration,
+    /// Proxy through which GitHub is reached by https, as http://[USER:PASSWORD@]HOST:PORT.
+    #[arg(long, env = "HTTPS_PROXY", hide_env_values = true)]
+    pub https_proxy: Option<String>,
+    /// Hosts, domains and networks that are reached without the proxy, separated by commas.
+    #[arg(long, env = "NO_PROXY")]
+    pub no_proxy: Option<String>,
     /// What to log: error, warn, info, debug, trace, or a filter such as axon_operator=debug.
     #[arg(long, env = "AXON_LOG", default_value = "info")]
     pub log: String,

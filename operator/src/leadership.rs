@@ -288,3 +288,7 @@ mod tests {
         assert_eq!(start.elapsed(), Duration::from_secs(5));
     }
 }
+
+#[cfg(test)]
+#[path = "leadership_race_tests.rs"]
+mod race_tests;

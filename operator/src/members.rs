@@ -167,7 +167,7 @@ impl Member {
                             live,
                             until,
                         });
-                    tell(&members, next);
+                    tell(&members, next, now);
                     self.forget(&leases, &sightings, now).await;
                 }
                 Err(error) => tracing::warn!(%error, "failed to list the replicas' leases"),
@@ -274,11 +274,12 @@ impl Member {
     }
 }
 
-/// Only a change wakes the spawners; a renewal is read when it is needed.
-fn tell(members: &watch::Sender<Option<Membership>>, next: Option<Membership>) {
+/// Only a change wakes the spawners; a renewal is read when it is needed. One that comes after the membership has lapsed
+/// is a change: who looked at a spawner meanwhile has let go of it.
+fn tell(members: &watch::Sender<Option<Membership>>, next: Option<Membership>, now: Instant) {
     members.send_if_modified(|old| {
         let same = match (old.as_ref(), next.as_ref()) {
-            (Some(old), Some(next)) => old.live == next.live,
+            (Some(old), Some(next)) => old.live == next.live && now < old.until,
             (None, None) => true,
             _ => false,
         };
@@ -349,6 +350,28 @@ mod tests {
         assert!(timing.fresh + timing.call_limit < timing.ttl);
         assert!(timing.ttl + timing.period * 2 + timing.call_limit * 2 <= Duration::from_secs(15));
         assert!(timing.settle() > timing.period + timing.call_limit);
+    }
+
+    #[test]
+    fn a_renewal_wakes_the_spawners_only_if_the_membership_had_lapsed() {
+        let (sender, mut receiver) = watch::channel(None);
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut told = |until, now| {
+            let membership = Membership {
+                me: "a".into(),
+                live: ["a".to_owned()].into(),
+                until: at(until),
+            };
+            tell(&sender, Some(membership), at(now));
+            let news = receiver.has_changed().unwrap();
+            assert_eq!(receiver.borrow_and_update().as_ref().unwrap().until, at(until));
+            news
+        };
+        assert!(told(8, 0), "a newcomer");
+        assert!(!told(10, 2), "a renewal in time");
+        // Leases could be renewed and not be listed for a while: nobody was told, and time has run out.
+        assert!(told(20, 12), "a renewal too late");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use kube::Client;
 use serde_json::Value;
 
+use crate::fixtures::github::store::ItemSpec;
 use crate::fixtures::model::record::Totals;
 
 const NAMESPACE: &str = "axon-fixtures";
@@ -187,6 +188,39 @@ impl Fixtures {
     pub async fn git_requests(&self, repository: &str) -> Result<Vec<Value>> {
         let path = format!("_admin/requests?repo={repository}");
         Ok(serde_json::from_value(self.json("GET", "git", &path).await?)?)
+    }
+
+    /// Makes an issue or pull request of a GitHub repository, or changes it.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub async fn put_item(&self, repository: &str, number: u64, item: &ItemSpec) -> Result<()> {
+        let path = format!("api/v3/_admin/repos/{repository}/items/{number}");
+        self.send_body("PUT", "git", &path, serde_json::to_vec(item)?)
+            .await?;
+        Ok(())
+    }
+
+    /// Adds comments to an issue or pull request.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub async fn comment(&self, repository: &str, number: u64, bodies: &[&str]) -> Result<()> {
+        let path = format!("api/v3/_admin/repos/{repository}/items/{number}/comments");
+        let body = serde_json::json!({ "bodies": bodies });
+        self.send_body("POST", "git", &path, serde_json::to_vec(&body)?)
+            .await?;
+        Ok(())
+    }
+
+    /// Lets a token use GitHub's API.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub async fn allow_github_token(&self, token: &str) -> Result<()> {
+        self.send("PUT", "git", &format!("api/v3/_admin/tokens/{token}"))
+            .await?;
+        Ok(())
     }
 
     async fn json(&self, method: &str, service: &str, path: &str) -> Result<Value> {

@@ -74,17 +74,38 @@ impl Operator {
     /// # Errors
     /// If its program has not been built, or the kubeconfig can't be read.
     pub fn start_beside(kubeconfig: &Path, token: &str, more: &[&str]) -> Result<Self> {
-        let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-        let cluster = kubeconfig
-            .clusters
-            .into_iter()
-            .next()
-            .and_then(|named| named.cluster);
-        let cluster = serde_json::to_value(cluster.context("the kubeconfig has a cluster")?)?;
-        Self::start_in(&cluster, token, more)
+        Self::start_in(&cluster_of(kubeconfig)?, token, more)
+    }
+
+    /// Starts a replica of this name with the times of production.
+    ///
+    /// # Errors
+    /// As [`Operator::start_beside`].
+    pub fn start_replica(kubeconfig: &Path, token: &str, name: &str) -> Result<Self> {
+        Self::start_with(
+            &cluster_of(kubeconfig)?,
+            token,
+            &[
+                &format!("--identity={name}"),
+                "--listen=127.0.0.1:0",
+                "--image-registry=registry.test/axon",
+                "--image-tag=v1",
+            ],
+        )
     }
 
     fn start_in(cluster: &Value, token: &str, more: &[&str]) -> Result<Self> {
+        let common = [
+            "--identity=operator-0",
+            "--listen=127.0.0.1:0",
+            "--image-registry=registry.test/axon",
+            "--image-tag=v1",
+            "--election-round=200ms",
+        ];
+        Self::start_with(cluster, token, &[&common[..], more].concat())
+    }
+
+    fn start_with(cluster: &Value, token: &str, args: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
@@ -93,14 +114,7 @@ impl Operator {
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
         });
         std::fs::write(folder.path().join("kubeconfig"), kubeconfig.to_string())?;
-        let common = [
-            "--identity=operator-0",
-            "--listen=127.0.0.1:0",
-            "--image-registry=registry.test/axon",
-            "--image-tag=v1",
-            "--election-round=200ms",
-        ];
-        let args: Vec<String> = common.iter().chain(more).map(|arg| (*arg).to_owned()).collect();
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let child = spawn(
             &folder.path().join("kubeconfig"),
             &folder.path().join("log"),
@@ -119,6 +133,34 @@ impl Operator {
         Ok(())
     }
 
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    /// If it can't be waited for.
+    pub async fn wait(&mut self) -> Result<()> {
+        self.child.wait().await?;
+        Ok(())
+    }
+
+    /// Kills it with SIGKILL and waits until it is gone.
+    ///
+    /// # Errors
+    /// If it can't be killed.
+    pub async fn kill(&mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Returns the URL of its HTTP port, once it has logged that it listens.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        let log = std::fs::read_to_string(self.log()).ok()?;
+        let line = log.lines().rev().find(|line| line.contains("listening"))?;
+        let at = line.find("127.0.0.1:")?;
+        let port = line.get(at + "127.0.0.1:".len()..)?;
+        let digits: String = port.chars().take_while(char::is_ascii_digit).collect();
+        Some(format!("http://127.0.0.1:{digits}"))
+    }
+
     /// Returns its process id while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
@@ -130,6 +172,18 @@ impl Operator {
     pub fn log(&self) -> PathBuf {
         self.folder.path().join("log")
     }
+}
+
+fn cluster_of(kubeconfig: &Path) -> Result<Value> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    let cluster = kubeconfig
+        .clusters
+        .into_iter()
+        .next()
+        .and_then(|named| named.cluster);
+    Ok(serde_json::to_value(
+        cluster.context("the kubeconfig has a cluster")?,
+    )?)
 }
 
 fn spawn(kubeconfig: &Path, log: &Path, args: &[String]) -> Result<Child> {

@@ -2,6 +2,7 @@
 //! unchanged.
 
 mod agent_config;
+mod answer;
 mod common;
 mod immutable;
 mod pod_overrides;
@@ -16,6 +17,7 @@ mod workspace;
 pub use agent_config::{
     AgentConfig, AgentConfigSpec, McpServer, McpTransport, Plugin, PluginFile, ValuesFrom,
 };
+pub use answer::{Answer, NotARequest, PreviewItem, PreviewOutcome, Rendering, Request, Wanted};
 pub use common::{Credentials, NameRef};
 pub use pod_overrides::{PodOverrides, Quantity, Resources, SafeVolume};
 pub use retry::{MAX_BACKOFF, MAX_RETRIES, RetryPolicy, RetryReason};

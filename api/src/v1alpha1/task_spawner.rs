@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::common::{Credentials, NameRef, positive_duration};
 use super::pod_overrides::PodOverrides;
 use super::retry::RetryPolicy;
+use super::task::TaskSpec;
 use super::task_spawner_status::TaskSpawnerStatus;
 use crate::agents::AgentType;
 
@@ -206,4 +207,28 @@ pub struct TaskTemplate {
     #[schemars(length(max = 32))]
     #[x_kube(validation = positive_duration("stallTimeout"))]
     pub stall_timeout: Option<String>,
+}
+
+impl TaskTemplate {
+    /// Returns the spec of the Task that the template makes, with prompt and branch as they were rendered.
+    #[must_use]
+    pub fn task(&self, prompt: String, branch: Option<String>) -> TaskSpec {
+        TaskSpec {
+            agent: self.agent,
+            prompt,
+            credentials: self.credentials.clone(),
+            model: self.model.clone(),
+            image: self.image.clone(),
+            workspace_ref: self.workspace_ref.clone(),
+            agent_config_ref: self.agent_config_ref.clone(),
+            depends_on: self.depends_on.clone(),
+            branch,
+            ttl_seconds_after_finished: self.ttl_seconds_after_finished,
+            pod_overrides: self.pod_overrides.clone(),
+            stop: None,
+            retry_of: None,
+            retry_policy: self.retry_policy.clone(),
+            stall_timeout: self.stall_timeout.clone(),
+        }
+    }
 }

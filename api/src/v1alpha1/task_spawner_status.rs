@@ -5,6 +5,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::answer::Answer;
+
 /// Condition types of a TaskSpawner.
 pub mod spawner_condition {
     /// True while the spawner reads its source and creates Tasks.
@@ -111,6 +113,9 @@ pub struct TaskSpawnerStatus {
     /// The first twenty items that would become Tasks if limits or suspension did not keep them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<WaitingItem>,
+    /// The answer to the request that `kubectl axon preview` or `kubectl axon run --from` made; it goes when the request does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
     /// What there is to say about the phase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

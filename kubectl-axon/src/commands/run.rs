@@ -33,11 +33,16 @@ Credentials and a workspace come from the configuration file (kubectl axon init 
 in), unless flags name others. Nothing is created before all input is known to be valid. A dry run shows
 the Secret, Workspace and Task; the Job is made of them by the operator and is not shown.
 
+--from asks the operator to render the template of a taskspawner for an issue or pull request, in its
+match or not; for a schedule, for the present moment. The task is yours: the spawner counts it against
+no limit, and makes its own for that item all the same.
+
 Examples:
   kubectl axon run -p \"Add a hello world program in Python\"
   kubectl axon run -p @prompt.md --workspace my-repo --branch fix/login -w
   kubectl axon run -p \"Write tests\" --depends-on scaffold --timeout 30m
   kubectl axon run --from-task fix-login -t codex -p \"Now with tests\"
+  kubectl axon run --from taskspawner/fix-bugs --item 42 --dry-run
   kubectl axon run -p \"Fix the bug\" --dry-run > task.yaml";
 
 /// Creates a task: one run of an agent
@@ -45,8 +50,14 @@ Examples:
 #[command(after_help = DETAILS)]
 pub struct Args {
     /// What the agent is asked to do; @FILE reads a file, - reads stdin
-    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, required_unless_present_any = ["from_task", "filename"])]
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, required_unless_present_any = ["from", "from_task", "filename"])]
     pub prompt: Option<String>,
+    /// Try the template of a taskspawner: take all from it that flags do not say
+    #[arg(long, value_name = "TASKSPAWNER", conflicts_with_all = ["from_task", "filename"])]
+    pub from: Option<String>,
+    /// With --from: the issue or pull request to render the template for
+    #[arg(long, value_name = "NUMBER", requires = "from")]
+    pub item: Option<u64>,
     /// Vary a task that is there: take all from it that flags do not say
     #[arg(long, value_name = "TASK", conflicts_with = "filename")]
     pub from_task: Option<String>,
@@ -137,12 +148,19 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         let cluster = globals.connection.connect(config.namespace.as_deref()).await?;
         base = Some(base::from_task(&cluster, given).await?);
     }
+    if let Some(given) = &args.from {
+        let cluster = globals.connection.connect(config.namespace.as_deref()).await?;
+        base = Some(base::from_spawner(&cluster, given, args.item).await?);
+    }
     let named = base.as_ref().and_then(|base| base.name.clone());
     let name = args.name.clone().or(named).unwrap_or_else(random_name);
     let mut plan = match (&base, prompt) {
         (Some(base), prompt) => base::vary(&args, &config, &base.spec, prompt, &name)?,
         (None, prompt) => plan(&args, &config, prompt.unwrap_or_default(), &name)?,
     };
+    if let Some(base) = base {
+        base.mark(&mut plan.task);
+    }
     if args.dry_run == DryRun::Client {
         let namespace = globals
             .connection

@@ -73,13 +73,13 @@ pub fn columns(kind: Kind, namespace: bool, wide: bool) -> Vec<Column> {
             add("DISCOVERED", |o, _| text(o, "/status/totalDiscovered"));
             add("TASKS", |o, _| text(o, "/status/totalTasksCreated"));
             if wide {
+                add("REASON", |o, _| fault(o));
                 add("TYPE", |o, _| text(o, "/spec/taskTemplate/type"));
                 add("MODEL", |o, _| text(o, "/spec/taskTemplate/model"));
-                add("INTERVAL", |o, _| text(o, "/spec/pollInterval"));
-                add("LAST POLL", |o, now| match time(o, "/status/lastDiscoveryTime") {
-                    Some(at) => human::age(Some(at), now),
-                    None => String::new(),
-                });
+                add("WHEN", |o, _| schedule(o));
+                add("LAST RUN", last_run);
+                add("NEXT RUN", next_run);
+                add("RUNNER", |o, _| text(o, "/status/runner"));
             }
         }
         Kind::Workspace => {
@@ -188,6 +188,53 @@ pub(super) fn duration(object: &Value, now: Timestamp) -> String {
     human::age(Some(start), time(object, "/status/completionTime").unwrap_or(now))
 }
 
+/// Returns why a TaskSpawner has failed; empty if it has not.
+fn fault(object: &Value) -> String {
+    if text(object, "/status/phase") != "Failed" {
+        return String::new();
+    }
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    let ready = conditions
+        .into_iter()
+        .flatten()
+        .find(|condition| text(condition, "/type") == "Ready");
+    ready
+        .map(|condition| text(condition, "/reason"))
+        .unwrap_or_default()
+}
+
+/// Returns how often a TaskSpawner looks at its source.
+fn schedule(object: &Value) -> String {
+    let schedule = text(object, "/spec/when/cron/schedule");
+    let zone = text(object, "/spec/when/cron/timeZone");
+    if schedule.is_empty() {
+        return format!("every {}", text(object, "/spec/pollInterval"));
+    }
+    format!("{schedule} {zone}").trim_end().to_owned()
+}
+
+/// Returns how long ago the last run of a schedule was, or the last look at another source.
+fn last_run(object: &Value, now: Timestamp) -> String {
+    let clock = object.pointer("/spec/when/cron").is_some();
+    let field = if clock {
+        "/status/lastRunTime"
+    } else {
+        "/status/lastDiscoveryTime"
+    };
+    match time(object, field) {
+        Some(at) => human::age(Some(at), now),
+        None => String::new(),
+    }
+}
+
+/// Returns how long it is until the next run of a schedule.
+fn next_run(object: &Value, now: Timestamp) -> String {
+    match time(object, "/status/nextRunTime") {
+        Some(at) => human::age(Some(now), at),
+        None => String::new(),
+    }
+}
+
 /// Returns where a TaskSpawner's work comes from.
 pub(super) fn source(object: &Value) -> String {
     let schedule = text(object, "/spec/when/cron/schedule");
@@ -255,6 +302,41 @@ mod tests {
         for kind in Kind::ALL {
             let cells = row(kind, true, &json!({}));
             assert_eq!(cells.last(), Some(&("AGE", "<unknown>".to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_spawner_shows_when_it_runs_who_runs_it_and_why_it_does_not() {
+        let cron = json!({
+            "metadata": {"name": "nightly"},
+            "spec": {"when": {"cron": {"schedule": "0 9 * * *", "timeZone": "Asia/Tokyo"}}, "pollInterval": "5m"},
+            "status": {"phase": "Running", "runner": "operator-1", "lastRunTime": "2026-01-02T00:00:00Z",
+                "lastDiscoveryTime": "2026-01-02T09:59:00Z", "nextRunTime": "2026-01-03T00:00:00Z",
+                "conditions": [{"type": "Ready", "status": "True", "reason": "Running"}]},
+        });
+        let wide = row(Kind::TaskSpawner, true, &cron);
+        for cell in [
+            ("REASON", ""),
+            ("WHEN", "0 9 * * * Asia/Tokyo"),
+            ("LAST RUN", "10h"),
+            ("NEXT RUN", "14h"),
+            ("RUNNER", "operator-1"),
+        ] {
+            assert!(wide.contains(&(cell.0, cell.1.to_owned())), "{cell:?} {wide:?}");
+        }
+        let github = json!({
+            "spec": {"when": {"githubIssues": {}}, "pollInterval": "5m"},
+            "status": {"phase": "Failed", "lastDiscoveryTime": "2026-01-02T09:56:00Z",
+                "conditions": [{"type": "Ready", "status": "False", "reason": "Unauthorized"}]},
+        });
+        let wide = row(Kind::TaskSpawner, true, &github);
+        for cell in [
+            ("REASON", "Unauthorized"),
+            ("WHEN", "every 5m"),
+            ("LAST RUN", "4m"),
+            ("NEXT RUN", ""),
+        ] {
+            assert!(wide.contains(&(cell.0, cell.1.to_owned())), "{cell:?} {wide:?}");
         }
     }
 

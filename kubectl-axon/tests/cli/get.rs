@@ -49,6 +49,66 @@ fn tables_look_like_kubectls() {
 }
 
 #[test]
+fn spawners_fit_a_hundred_columns_and_wide_ones_say_when_and_who() {
+    let cron = json!({"kind": "TaskSpawner", "metadata": {"name": "self-development-strategist", "namespace": "default",
+            "creationTimestamp": "2026-01-02T09:00:00Z"},
+        "spec": {"when": {"cron": {"schedule": "0 9 * * 1-5", "timeZone": "Europe/Berlin"}}, "pollInterval": "5m",
+            "taskTemplate": {"type": "claude-code", "workspaceRef": {"name": "axon"}}},
+        "status": {"phase": "Suspended", "activeTasks": 1, "totalDiscovered": 1, "totalTasksCreated": 1234,
+            "runner": "axon-operator-7c9d-x2x4z"}});
+    let github = json!({"kind": "TaskSpawner", "metadata": {"name": "fix-bugs", "namespace": "default", "creationTimestamp": "2026-01-02T09:00:00Z"},
+        "spec": {"when": {"githubIssues": {}}, "pollInterval": "1m",
+            "taskTemplate": {"type": "codex", "workspaceRef": {"name": "axon"}}},
+        "status": {"phase": "Failed", "conditions": [{"type": "Ready", "status": "False", "reason": "RateLimited"}]}});
+    let fake = Fake::start(move |_| list(&[cron.clone(), github.clone()]));
+    let home = Home::new();
+    let narrow = home.against(&fake, &["get", "taskspawners"]);
+    assert!(
+        narrow.out.lines().all(|line| line.chars().count() <= 100),
+        "{}",
+        narrow.out
+    );
+    insta::assert_snapshot!(without_age(&narrow.out), @r"
+    NAME                          SOURCE              PHASE       ACTIVE   DISCOVERED   TASKS
+    self-development-strategist   cron: 0 9 * * 1-5   Suspended   1        1            1234
+    fix-bugs                      axon                Failed      -        -            -
+    ");
+    let wide = home.against(&fake, &["get", "ts", "-o", "wide"]);
+    let rows: Vec<Vec<&str>> = wide
+        .out
+        .lines()
+        .map(|line| {
+            line.split("   ")
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty())
+                .collect()
+        })
+        .collect();
+    assert_eq!(
+        rows[0][6..13],
+        [
+            "REASON", "TYPE", "MODEL", "WHEN", "LAST RUN", "NEXT RUN", "RUNNER"
+        ]
+    );
+    assert_eq!(
+        rows[1][6..13],
+        [
+            "-",
+            "claude-code",
+            "-",
+            "0 9 * * 1-5 Europe/Berlin",
+            "-",
+            "-",
+            "axon-operator-7c9d-x2x4z"
+        ]
+    );
+    assert_eq!(
+        rows[2][6..13],
+        ["RateLimited", "codex", "-", "every 1m", "-", "-", "-"]
+    );
+}
+
+#[test]
 fn lists_come_in_pages_and_only_the_labelled() {
     let fake = Fake::start(|request| {
         let more = if request.query.contains("continue=next") {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::Options;
 use super::app::{self, InstallationToken};
 use super::credential::{App, Credential};
 use super::error::{Asked, GithubError};
@@ -122,9 +123,9 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(clock: Clock, figures: Figures, time_limit: Option<Duration>) -> Self {
+    pub(super) fn new(clock: Clock, figures: Figures, options: &Options) -> Self {
         Self {
-            transport: Transport::new(time_limit),
+            transport: Transport::new(options),
             clock,
             figures,
             slots: Semaphore::new(CONCURRENCY),

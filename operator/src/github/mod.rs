@@ -14,6 +14,7 @@ mod figures;
 mod limits;
 mod link;
 mod listing;
+mod proxy;
 mod query;
 mod repository;
 mod transport;
@@ -33,6 +34,7 @@ pub use app::InstallationToken;
 pub use credential::{App, Credential, CredentialError, is_app};
 pub use error::{Asked, GithubError};
 pub use figures::Figures;
+pub use proxy::{BadProxy, Proxies};
 pub use query::{Item, ItemKind, ListQuery, Listing, State};
 pub use repository::{NotOnGithub, Repository};
 
@@ -70,6 +72,8 @@ struct ListingKey {
 pub struct Options {
     /// Longest that one request may take; 20 s if absent.
     pub time_limit: Option<Duration>,
+    /// What is reached through a proxy; nothing if absent.
+    pub proxies: Proxies,
 }
 
 impl Github {
@@ -77,7 +81,7 @@ impl Github {
     #[must_use]
     pub fn new(clock: Clock, figures: Figures, options: &Options) -> Self {
         Self(Arc::new(Inner {
-            client: Client::new(clock.clone(), figures, options.time_limit),
+            client: Client::new(clock.clone(), figures, options),
             clock,
             listings: Mutex::default(),
         }))
@@ -119,6 +123,26 @@ impl Github {
         };
         let pages = self.fetch(&target, query.state, &scope, &shared.pages).await;
         shared.fetched(query, pages, now, time)
+    }
+
+    /// Returns an issue or pull request by its number, whatever its state and labels.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn item(
+        &self,
+        repository: &Repository,
+        credential: &Credential,
+        number: u64,
+    ) -> Result<Item, GithubError> {
+        let target = Target {
+            repository,
+            credential,
+            what: format!("{}#{number}", repository.path()),
+        };
+        let path = self.path(repository, &format!("issues/{number}"));
+        let got = self.0.client.get(&target, &path, None).await?;
+        query::read_item(&got.into_fresh(&target)?.body).map_err(|error| target.malformed(&error))
     }
 
     /// Returns the comments of an item as one text of at most 64 KiB: the newest ones if they are more, the oldest of

@@ -100,8 +100,14 @@ impl ListQuery {
             ItemKind::Issue => self.issues,
             ItemKind::PullRequest => self.pulls,
         };
-        kind && self.labels.iter().all(|label| has(item, label))
-            && !self.exclude_labels.iter().any(|label| has(item, label))
+        kind && self.labels.iter().all(|label| has(item, label)) && self.excluded_by(item).is_none()
+    }
+
+    /// Returns the excluded label that keeps `item` out, if there is one.
+    #[must_use]
+    pub fn excluded_by(&self, item: &Item) -> Option<&str> {
+        let found = self.exclude_labels.iter().find(|label| has(item, label));
+        found.map(String::as_str)
     }
 
     /// Returns its labels so that two queries with the same ones have equal sets.
@@ -154,6 +160,14 @@ pub fn read_page(body: &[u8]) -> Result<(Vec<Item>, usize, usize), serde_json::E
         .collect();
     let unread = count - items.len();
     Ok((items, count, unread))
+}
+
+/// Reads one issue or pull request.
+///
+/// # Errors
+/// If it is none.
+pub fn read_item(body: &[u8]) -> Result<Item, serde_json::Error> {
+    Ok(serde_json::from_slice::<RawItem>(body)?.into())
 }
 
 #[derive(Deserialize)]

@@ -16,6 +16,9 @@ use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::Options;
+use super::proxy::Connector;
+
 /// Longest that one exchange may take, body and all.
 const LIMIT: Duration = Duration::from_secs(20);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -60,7 +63,7 @@ pub(super) struct Transport {
 
 impl Transport {
     /// Must be called in a runtime.
-    pub(super) fn new(limit: Option<Duration>) -> Self {
+    pub(super) fn new(options: &Options) -> Self {
         let mut http = HttpConnector::new();
         http.set_connect_timeout(Some(CONNECT_LIMIT));
         http.enforce_http(false);
@@ -70,7 +73,10 @@ impl Transport {
             .https_or_http()
             .enable_http1()
             .enable_http2()
-            .wrap_connector(http);
+            .wrap_connector(Connector {
+                direct: http,
+                proxies: options.proxies.clone(),
+            });
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(hyper_util::rt::TokioTimer::new())
             .build(https);
@@ -84,7 +90,7 @@ impl Transport {
         };
         Self {
             crab,
-            limit: limit.unwrap_or(LIMIT),
+            limit: options.time_limit.unwrap_or(LIMIT),
         }
     }
 

@@ -20,6 +20,7 @@ use super::render::Templates;
 use super::shell::ShellError;
 use super::status::Outcome;
 use super::stores::{Stores, watch_tasks};
+use super::ticks::pause_before;
 use crate::members::Membership;
 use crate::task::stores::watch_custom;
 
@@ -157,6 +158,10 @@ async fn look(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) -> 
             .then(|| Instant::now() + SPREAD.mul_f64(rand::random_range(0.0..1.0)));
     }
     remember_tasks(spawner, context, memory);
+    if context.attend(spawner).await? {
+        // The event of that write comes first; what is due is done then.
+        return Ok(AGAIN);
+    }
     let templates = match Templates::parse(&spawner.spec.task_template) {
         Ok(templates) => templates,
         Err(error) => {
@@ -369,18 +374,7 @@ async fn look_at_clock(
         published?;
     }
     let now = context.clock.now();
-    let to_tick = look
-        .due
-        .next
-        .map(|next| Duration::try_from(next.duration_since(now)).unwrap_or_default());
-    // The server's time is known better and better: the last second before a run is looked at again.
-    let to_tick = to_tick.map(|wait| {
-        if wait > Duration::from_millis(1500) {
-            wait - Duration::from_secs(1)
-        } else {
-            wait
-        }
-    });
+    let to_tick = look.due.next.map(|next| pause_before(next, now));
     let retry = memory
         .next_poll
         .map(|at| at.saturating_duration_since(Instant::now()));

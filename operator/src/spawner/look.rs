@@ -441,14 +441,14 @@ fn waiting(claim: &Claim, items: &[Item]) -> WaitingItem {
 }
 
 /// Comments cost a request: they are read only where they are shown.
-fn uses_comments(spawner: &TaskSpawner) -> bool {
+pub(super) fn uses_comments(spawner: &TaskSpawner) -> bool {
     let template = &spawner.spec.task_template;
     let shows = |text: &Option<String>| text.as_deref().is_some_and(|text| text.contains("Comments"));
     let default = template.prompt_template.as_deref().unwrap_or_default().is_empty();
     default || shows(&template.prompt_template) || shows(&template.branch)
 }
 
-fn render_reason(error: &render::RenderError) -> &'static str {
+pub(super) fn render_reason(error: &render::RenderError) -> &'static str {
     match error {
         render::RenderError::Template { .. } => "TemplateFailed",
         render::RenderError::EmptyPrompt => "EmptyPrompt",

@@ -13,7 +13,9 @@ pub mod metrics;
 pub mod plan;
 #[cfg(test)]
 mod plan_properties;
+pub mod preview;
 pub mod render;
+pub mod request;
 pub mod shell;
 pub mod source;
 pub mod status;

@@ -202,7 +202,7 @@ pub fn newest_of_items(tasks: &[Known]) -> impl Iterator<Item = (&str, &Known)> 
 }
 
 /// Returns which run of its item a Task is, by its name.
-fn run_of(name: &str, item: &str) -> u32 {
+pub(super) fn run_of(name: &str, item: &str) -> u32 {
     let run = name.rsplit_once("-r").and_then(|(stem, run)| {
         let run: u32 = run.parse().ok()?;
         stem.ends_with(&format!("-{item}")).then_some(run)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axon_api::git::branch_fault;
 use axon_api::template::{Limits, MissingKey, Template, TemplateError};
 use axon_api::v1alpha1::{TaskSpawner, TaskTemplate};
-use axon_api::{Task, TaskSpec, labels, naming};
+use axon_api::{Task, labels, naming};
 use kube::core::ObjectMeta;
 
 use super::item::Item;
@@ -131,26 +131,7 @@ pub fn task(
         (labels::TASK_SPAWNER.to_owned(), naming::label_value(spawner_name)),
         (labels::ITEM.to_owned(), item.id.clone()),
     ]);
-    let mut task = Task::new(
-        name,
-        TaskSpec {
-            agent: template.agent,
-            prompt,
-            credentials: template.credentials.clone(),
-            model: template.model.clone(),
-            image: template.image.clone(),
-            workspace_ref: template.workspace_ref.clone(),
-            agent_config_ref: template.agent_config_ref.clone(),
-            depends_on: template.depends_on.clone(),
-            branch,
-            ttl_seconds_after_finished: template.ttl_seconds_after_finished,
-            pod_overrides: template.pod_overrides.clone(),
-            stop: None,
-            retry_of: None,
-            retry_policy: template.retry_policy.clone(),
-            stall_timeout: template.stall_timeout.clone(),
-        },
-    );
+    let mut task = Task::new(name, template.task(prompt, branch));
     task.metadata = ObjectMeta {
         name: Some(name.to_owned()),
         namespace: spawner.metadata.namespace.clone(),

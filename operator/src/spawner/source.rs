@@ -51,6 +51,16 @@ pub struct Found {
     credential: Credential,
 }
 
+/// A repository, and who asks there.
+struct Place {
+    repository: Repository,
+    credential: Credential,
+    /// `HOST/OWNER/NAME`.
+    name: String,
+    namespace: String,
+    secret: Option<String>,
+}
+
 /// Secrets that were read a moment ago, by namespace and name.
 type Read = HashMap<(String, String), (Instant, Credential)>;
 
@@ -74,17 +84,8 @@ impl Source {
         }
     }
 
-    /// Lists the items of a spawner's match. A listing that another spawner got within `max_age` will do.
-    ///
-    /// # Errors
-    /// [`Unreadable`].
-    pub async fn list(
-        &self,
-        spawner: &TaskSpawner,
-        spec: &GithubIssues,
-        stores: &Stores,
-        max_age: Duration,
-    ) -> Result<Found, Unreadable> {
+    /// Finds the repository of a spawner, and the credential to read it with.
+    async fn reach(&self, spawner: &TaskSpawner, stores: &Stores) -> Result<Place, Unreadable> {
         let namespace = spawner.namespace().unwrap_or_default();
         let name = spawner
             .spec
@@ -104,8 +105,8 @@ impl Source {
         let repository = Repository::of(&workspace.spec.repo)
             .map_err(|error| lasting("NotOnGitHub", format!("Workspace {name:?}: {error}"), None))?;
         let source = format!("{}/{}", repository.host, repository.path());
-        let secret = workspace.spec.secret_ref.as_ref().map(|r| r.name.as_str());
-        let credential = match secret {
+        let secret = workspace.spec.secret_ref.as_ref().map(|r| r.name.clone());
+        let credential = match &secret {
             None => Credential::anonymous(),
             Some(secret) => self
                 .credential(&namespace, secret)
@@ -115,38 +116,116 @@ impl Source {
                     ..unreadable
                 })?,
         };
+        Ok(Place {
+            repository,
+            credential,
+            name: source,
+            namespace,
+            secret,
+        })
+    }
+
+    fn failed(&self, place: &Place, error: &github::GithubError) -> Unreadable {
+        if !error.is_transient()
+            && let Some(secret) = &place.secret
+        {
+            // A new one may be there already.
+            self.forget(&place.namespace, secret);
+        }
+        Unreadable {
+            fault: Fault {
+                reason: error.reason(),
+                message: error.to_string(),
+                transient: error.is_transient(),
+            },
+            pause: error.pause(self.clock.now()),
+            name: Some(place.name.clone()),
+        }
+    }
+
+    /// Lists the items of a spawner's match. A listing that another spawner got within `max_age` will do.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn list(
+        &self,
+        spawner: &TaskSpawner,
+        spec: &GithubIssues,
+        stores: &Stores,
+        max_age: Duration,
+    ) -> Result<Found, Unreadable> {
+        let place = self.reach(spawner, stores).await?;
         let query = query(spec, spawner.uid().unwrap_or_default(), max_age);
         let listing = self
             .github
-            .items(&repository, &credential, &query)
+            .items(&place.repository, &place.credential, &query)
             .await
-            .map_err(|error| {
-                if !error.is_transient()
-                    && let Some(secret) = secret
-                {
-                    // A new one may be there already.
-                    self.forget(&namespace, secret);
-                }
-                Unreadable {
-                    fault: Fault {
-                        reason: error.reason(),
-                        message: error.to_string(),
-                        transient: error.is_transient(),
-                    },
-                    pause: error.pause(self.clock.now()),
-                    name: Some(source.clone()),
-                }
-            })?;
+            .map_err(|error| self.failed(&place, &error))?;
         Ok(Found {
             items: listing.items.iter().map(|item| item_of(item)).collect(),
             complete: listing.complete,
             asked: listing.fetched,
-            filter: Filter::of(&source, spec),
-            name: source,
+            filter: Filter::of(&place.name, spec),
+            name: place.name,
             listed: listing.items,
-            repository,
-            credential,
+            repository: place.repository,
+            credential: place.credential,
         })
+    }
+
+    /// Lists the items of a spawner's match, and those that an excluded label keeps out of it, with that label.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn survey(
+        &self,
+        spawner: &TaskSpawner,
+        spec: &GithubIssues,
+        stores: &Stores,
+        max_age: Duration,
+    ) -> Result<(Found, Vec<(Item, String)>), Unreadable> {
+        let all = GithubIssues {
+            exclude_labels: Vec::new(),
+            ..spec.clone()
+        };
+        let mut found = self.list(spawner, &all, stores, max_age).await?;
+        let narrow = query(spec, String::new(), max_age);
+        let (out, listed): (Vec<_>, Vec<_>) = std::mem::take(&mut found.listed)
+            .into_iter()
+            .partition(|item| narrow.excluded_by(item).is_some());
+        let excluded = out.iter().map(|item| {
+            let label = narrow.excluded_by(item).unwrap_or_default();
+            (item_of(item), label.to_owned())
+        });
+        let excluded = excluded.collect();
+        found.items = listed.iter().map(|item| item_of(item)).collect();
+        found.listed = listed;
+        found.filter = Filter::of(&found.name, spec);
+        Ok((found, excluded))
+    }
+
+    /// Returns one item by its number, in the match or not, with its comments if they are wanted.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn item(
+        &self,
+        spawner: &TaskSpawner,
+        stores: &Stores,
+        number: u64,
+        comments: bool,
+    ) -> Result<Item, Unreadable> {
+        let place = self.reach(spawner, stores).await?;
+        let (repository, credential) = (&place.repository, &place.credential);
+        let read = async {
+            let listed = self.github.item(repository, credential, number).await?;
+            let mut item = item_of(&listed);
+            if comments {
+                item.comments = self.github.comments(repository, credential, &listed).await?;
+            }
+            Ok(item)
+        };
+        read.await.map_err(|error| self.failed(&place, &error))
     }
 
     /// Adds the comments to the item at `index`.

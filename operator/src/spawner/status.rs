@@ -15,7 +15,7 @@ const MAX_NAMED: usize = 5;
 /// Most characters of a message.
 const MAX_MESSAGE: usize = 1000;
 /// Most characters of a waiting item's title.
-const MAX_TITLE: usize = 80;
+pub(super) const MAX_TITLE: usize = 80;
 /// How old `lastDiscoveryTime` may get while nothing else changes, in seconds: a write per poll and spawner would be the
 /// greatest load that spawners put on the API server.
 const DISCOVERY_PERIOD: i64 = 300;
@@ -324,7 +324,7 @@ fn shortened(item: &WaitingItem) -> WaitingItem {
     }
 }
 
-fn cut(text: &str, most: usize) -> String {
+pub(super) fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }

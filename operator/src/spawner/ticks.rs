@@ -3,6 +3,8 @@
 //! Of all runs that came due since the last one that was dealt with, only the latest is made up for: after an outage, a
 //! pause or a time at the limit there is one late run, not a herd. How many were left out is told.
 
+use std::time::Duration;
+
 use axon_api::schedule::Schedule;
 use jiff::{SignedDuration, Timestamp};
 
@@ -34,6 +36,18 @@ pub fn due(schedule: &Schedule, handled: Timestamp, now: Timestamp) -> Due {
             .count()
     });
     Due { run, skipped, next }
+}
+
+/// Returns how long to sleep before a run. The server's time is known better and better, so that the last second before
+/// a run is looked at again.
+#[must_use]
+pub fn pause_before(run: Timestamp, now: Timestamp) -> Duration {
+    let wait = Duration::try_from(run.duration_since(now)).unwrap_or_default();
+    if wait > Duration::from_millis(1500) {
+        wait - Duration::from_secs(1)
+    } else {
+        wait
+    }
 }
 
 /// Returns the latest run after `handled` and up to `now`.
@@ -104,6 +118,24 @@ mod tests {
     }
 
     proptest! {
+        /// Whenever a look happens, the sleeps after it end at the very run, after two more looks at most.
+        #[test]
+        fn sleeps_end_at_the_run(before in 0i64..86_400_000) {
+            let run = at("2026-01-02T00:00:00Z");
+            let mut now = run - SignedDuration::from_millis(before);
+            let mut looks = 0;
+            while now < run {
+                let due = due(&Schedule::parse("0 0 * * *", None).unwrap(), now, now);
+                prop_assert_eq!((due.run, due.next), (None, Some(run)));
+                now += pause_before(run, now);
+                looks += 1;
+            }
+            prop_assert_eq!(now, run);
+            prop_assert!(looks <= 3, "{} looks", looks);
+            let handled = run - SignedDuration::from_secs(1);
+            prop_assert_eq!(due(&Schedule::parse("0 0 * * *", None).unwrap(), handled, now).run, Some(run));
+        }
+
         #[test]
         fn the_run_is_the_last_of_all(minute in 0..60u32, step in 1..9u32, from in 0i64..2_000_000, length in 0i64..400_000) {
             let schedule = Schedule::parse(&format!("{minute} */{step} * * *"), None).unwrap();

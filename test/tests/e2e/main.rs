@@ -14,5 +14,6 @@ mod pipelines;
 mod plugin;
 mod private_ca;
 mod prompts;
+mod spawners;
 mod ssh;
 mod success;

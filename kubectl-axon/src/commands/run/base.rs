@@ -1,13 +1,15 @@
 //! What a run starts from when it is not made of flags alone: a manifest, or a Task that is there.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 
-use axon_api::v1alpha1::{NameRef, PodOverrides};
-use axon_api::{Task, TaskSpec};
+use axon_api::v1alpha1::{NameRef, PodOverrides, Rendering, Wanted};
+use axon_api::{Task, TaskSpawner, TaskSpec, labels, naming};
 use serde_json::Value;
 
 use super::plan::{self, Plan};
 use super::{Args, credentials, inputs};
+use crate::ask::{ask, tail};
 use crate::cluster::Cluster;
 use crate::config_file::Config;
 use crate::error::{Action, CliError, Result};
@@ -17,8 +19,32 @@ use crate::kinds::{Kind, parse_named};
 #[derive(Debug, Clone)]
 pub(crate) struct Base {
     pub(crate) spec: TaskSpec,
-    /// Name in the manifest.
+    /// Name in the manifest, or one that tells of the TaskSpawner.
     pub(crate) name: Option<String>,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+}
+
+impl Base {
+    fn of(spec: TaskSpec, name: Option<String>) -> Self {
+        Self {
+            spec,
+            name,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+        }
+    }
+
+    /// Notes on a Task where it comes from.
+    pub(crate) fn mark(self, task: &mut Task) {
+        task.metadata.labels.get_or_insert_default().extend(self.labels);
+        if !self.annotations.is_empty() {
+            task.metadata
+                .annotations
+                .get_or_insert_default()
+                .extend(self.annotations);
+        }
+    }
 }
 
 /// Reads the manifest of `--filename`, if there is one.
@@ -50,10 +76,7 @@ fn parse(text: &str) -> Result<Option<Base>, String> {
         return Err(format!("is not a Task of {}", axon_api::API_VERSION));
     }
     let task: Task = serde_json::from_value(document.clone()).map_err(|e| e.to_string())?;
-    Ok(Some(Base {
-        spec: task.spec,
-        name: task.metadata.name,
-    }))
+    Ok(Some(Base::of(task.spec, task.metadata.name)))
 }
 
 /// Reads the Task of `--from-task`.
@@ -66,7 +89,41 @@ pub(crate) async fn from_task(cluster: &Cluster, given: &str) -> Result<Base> {
     let mut spec = task.spec;
     spec.stop = None;
     spec.retry_of = None;
-    Ok(Base { spec, name: None })
+    Ok(Base::of(spec, None))
+}
+
+/// Asks the operator for what the template of `--from` makes of an item.
+pub(crate) async fn from_spawner(cluster: &Cluster, given: &str, item: Option<u64>) -> Result<Base> {
+    let (_, name) = parse_named(given, &[Kind::TaskSpawner])
+        .map_err(|fault| CliError::usage(format!("--from: {fault}")))?;
+    let wanted = Wanted::Rendering(item.map(|number| number.to_string()));
+    let (spawner, answer) = ask(cluster, &name, wanted).await?;
+    let rendering = answer
+        .rendering
+        .ok_or_else(|| CliError::new("the operator gave no rendering: is it of this version?"))?;
+    Ok(tried(&spawner, &name, rendering, &tail()))
+}
+
+/// The label is not the one of the spawner's own Tasks: those count against its limits, and mean that their item has had
+/// its turn.
+fn tried(spawner: &TaskSpawner, name: &str, rendering: Rendering, tail: &str) -> Base {
+    let spec = spawner
+        .spec
+        .task_template
+        .task(rendering.prompt, rendering.branch);
+    Base {
+        spec,
+        name: Some(naming::tried(name, &rendering.item, tail)),
+        labels: BTreeMap::from([
+            (labels::RUN_FROM.to_owned(), naming::label_value(name)),
+            (labels::ITEM.to_owned(), rendering.item),
+        ]),
+        annotations: rendering
+            .url
+            .map(|url| (labels::ITEM_URL.to_owned(), url))
+            .into_iter()
+            .collect(),
+    }
 }
 
 /// Returns the objects of a run that varies `base`: what flags say wins, and the configuration file is asked only for
@@ -178,6 +235,41 @@ mod tests {
             (AgentType::Codex, None)
         );
         assert_eq!(codex.secrets[0].name, "axon-credentials-codex");
+    }
+
+    #[test]
+    fn what_a_template_made_is_none_of_the_spawners_tasks() {
+        let spawner: TaskSpawner = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "fix"},
+            "spec": {"when": {"githubIssues": {}}, "taskTemplate": {"type": "codex", "credentials": {"type": "none"},
+                "workspaceRef": {"name": "w"}, "stallTimeout": "15m"}},
+        }))
+        .unwrap();
+        let rendering = Rendering {
+            item: "42".into(),
+            url: Some("https://github.com/o/r/issues/42".into()),
+            prompt: "fix it".into(),
+            branch: Some("axon-42".into()),
+        };
+        let base = tried(&spawner, "fix", rendering, "bcdfg");
+        assert_eq!(base.name.as_deref(), Some("fix-42-try-bcdfg"));
+        assert_eq!(
+            (
+                base.spec.prompt.as_str(),
+                base.spec.branch.as_deref(),
+                base.spec.stall_timeout.as_deref()
+            ),
+            ("fix it", Some("axon-42"), Some("15m"))
+        );
+        let mut task = Task::new("t", base.spec.clone());
+        base.mark(&mut task);
+        let all = task.metadata.labels.unwrap();
+        assert_eq!(all.get(labels::TASK_SPAWNER), None);
+        assert_eq!(
+            (all[labels::RUN_FROM].as_str(), all[labels::ITEM].as_str()),
+            ("fix", "42")
+        );
+        assert!(task.metadata.annotations.unwrap()[labels::ITEM_URL].ends_with("/42"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod cron;
 mod faults;
 mod github;
 mod limits;
+mod preview;
 
 use std::time::Duration;
 

@@ -1,0 +1,228 @@
+//! Answers the requests that people write on spawners: reads the source and tells what would be done. Creates nothing.
+
+use std::time::Duration;
+
+use axon_api::labels;
+use axon_api::v1alpha1::{Answer, PreviewItem, Rendering, Request, TaskSpawner, Wanted};
+use kube::ResourceExt;
+
+use super::context::Context;
+use super::cron;
+use super::item::Item;
+use super::look::{render_reason, template_fault, uses_comments};
+use super::plan::Ledger;
+use super::preview::{Scene, preview};
+use super::render::Templates;
+use super::shell::ShellError;
+use super::status::Fault;
+
+/// How old a listing may be that a preview is made of: people ask after they have changed something.
+const MAX_AGE: Duration = Duration::ZERO;
+/// Longest prompt that is told, in bytes: the answer travels in the spawner's status, and an object in the cluster has
+/// 1.5 MB at most.
+const MAX_PROMPT: usize = 512 * 1024;
+
+/// What there is to do about the request on a spawner.
+#[derive(Debug, PartialEq, Eq)]
+enum Duty<'a> {
+    None,
+    /// The request is gone: its answer goes too.
+    Clear,
+    Answer(&'a str),
+}
+
+fn duty(spawner: &TaskSpawner) -> Duty<'_> {
+    let asked = spawner.annotations().get(labels::REQUEST);
+    let answered = spawner.status.as_ref().and_then(|s| s.answer.as_ref());
+    match (asked, answered) {
+        (None, None) => Duty::None,
+        (None, Some(_)) => Duty::Clear,
+        (Some(asked), Some(answer)) if answer.request == *asked => Duty::None,
+        (Some(asked), _) => Duty::Answer(asked),
+    }
+}
+
+impl Context {
+    /// Answers the request on a spawner, or takes away the answer to one that is gone. Returns whether it has written.
+    ///
+    /// # Errors
+    /// [`ShellError`]; a request that can't be fulfilled is an answer.
+    pub async fn attend(&self, spawner: &TaskSpawner) -> Result<bool, ShellError> {
+        let answer = match duty(spawner) {
+            Duty::None => return Ok(false),
+            Duty::Clear => None,
+            Duty::Answer(text) => {
+                let answer = self.answer(spawner, text).await.unwrap_or_else(|fault| Answer {
+                    reason: Some(fault.reason.to_owned()),
+                    message: Some(fault.message),
+                    ..Answer::default()
+                });
+                Some(Answer {
+                    request: text.to_owned(),
+                    generation: spawner.metadata.generation,
+                    ..answer
+                })
+            }
+        };
+        let mut status = spawner.status.clone().unwrap_or_default();
+        status.answer = answer;
+        self.write(spawner, &status).await?;
+        Ok(true)
+    }
+
+    async fn answer(&self, spawner: &TaskSpawner, text: &str) -> Result<Answer, Fault> {
+        let request: Request = text.parse().map_err(|error| {
+            refused(
+                "InvalidRequest",
+                format!("annotation {}: {error}", labels::REQUEST),
+            )
+        })?;
+        let templates =
+            Templates::parse(&spawner.spec.task_template).map_err(|error| template_fault(&error))?;
+        match request.wanted {
+            Wanted::Preview => {
+                let (items, more) = self.preview(spawner, &templates).await?;
+                Ok(Answer {
+                    items,
+                    more_items: i64::try_from(more).ok().filter(|more| *more > 0),
+                    ..Answer::default()
+                })
+            }
+            Wanted::Rendering(item) => {
+                let item = self.item(spawner, item.as_deref()).await?;
+                Ok(Answer {
+                    rendering: Some(rendering(&templates, item)?),
+                    ..Answer::default()
+                })
+            }
+        }
+    }
+
+    async fn preview(
+        &self,
+        spawner: &TaskSpawner,
+        templates: &Templates,
+    ) -> Result<(Vec<PreviewItem>, usize), Fault> {
+        let status = spawner.status.clone().unwrap_or_default();
+        let tasks = self.stores.tasks_of(spawner);
+        let ledger = Ledger::of(&status);
+        let scene = Scene {
+            spawner,
+            templates,
+            tasks: &tasks,
+            ledger: &ledger,
+            filter: None,
+        };
+        if let Some(spec) = &spawner.spec.when.github_issues {
+            let surveyed = self.source.survey(spawner, spec, &self.stores, MAX_AGE).await;
+            let (found, excluded) = surveyed.map_err(|unreadable| unreadable.fault)?;
+            let scene = Scene {
+                filter: Some(&found.filter),
+                ..scene
+            };
+            return Ok(preview(scene, &found.items, &excluded));
+        }
+        let Some(spec) = &spawner.spec.when.cron else {
+            return Ok((Vec::new(), 0));
+        };
+        let look = cron::look(spawner, spec, &status, self.clock.now())?;
+        let runs = look.due.run.into_iter().chain(look.due.next);
+        let items: Vec<Item> = runs.map(|run| Item::of_tick(run, &spec.schedule)).collect();
+        Ok(preview(scene, &items, &[]))
+    }
+
+    async fn item(&self, spawner: &TaskSpawner, item: Option<&str>) -> Result<Item, Fault> {
+        match (&spawner.spec.when.cron, item) {
+            (Some(cron), None) => Ok(Item::of_tick(self.clock.now(), &cron.schedule)),
+            (Some(_), Some(_)) => Err(refused(
+                "NoItems",
+                "a schedule has no items: the template is rendered for the present moment".to_owned(),
+            )),
+            (None, None) => Err(refused(
+                "ItemMissing",
+                "name an issue or pull request by its number, with --item".to_owned(),
+            )),
+            (None, Some(text)) => {
+                let number: u64 = text.parse().map_err(|_| {
+                    let message = format!("{text:?} is not the number of an issue or pull request");
+                    refused("InvalidItem", message)
+                })?;
+                let read = self
+                    .source
+                    .item(spawner, &self.stores, number, uses_comments(spawner));
+                read.await.map_err(|unreadable| unreadable.fault)
+            }
+        }
+    }
+}
+
+fn rendering(templates: &Templates, item: Item) -> Result<Rendering, Fault> {
+    let (prompt, branch) = templates
+        .render(&item)
+        .map_err(|error| refused(render_reason(&error), error.to_string()))?;
+    if prompt.len() > MAX_PROMPT {
+        let message = format!(
+            "the prompt has {} bytes; more than {MAX_PROMPT} can't be told",
+            prompt.len()
+        );
+        return Err(refused("PromptTooLong", message));
+    }
+    Ok(Rendering {
+        item: item.id,
+        url: Some(item.url).filter(|url| !url.is_empty()),
+        prompt,
+        branch,
+    })
+}
+
+fn refused(reason: &'static str, message: String) -> Fault {
+    Fault {
+        reason,
+        message,
+        transient: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spawner::fixtures::{github, issue};
+
+    #[test]
+    fn a_request_is_answered_once_and_its_answer_goes_with_it() {
+        let mut spawner = github("fix");
+        assert_eq!(duty(&spawner), Duty::None);
+        let ask = |spawner: &mut TaskSpawner, text: Option<&str>| {
+            spawner.metadata.annotations = text.map(|text| [(labels::REQUEST.into(), text.into())].into());
+        };
+        ask(&mut spawner, Some("a preview"));
+        assert_eq!(duty(&spawner), Duty::Answer("a preview"));
+        spawner.status.get_or_insert_default().answer = Some(Answer {
+            request: "a preview".into(),
+            ..Answer::default()
+        });
+        assert_eq!(duty(&spawner), Duty::None);
+        ask(&mut spawner, Some("b preview"));
+        assert_eq!(duty(&spawner), Duty::Answer("b preview"));
+        ask(&mut spawner, None);
+        assert_eq!(duty(&spawner), Duty::Clear);
+    }
+
+    #[test]
+    fn what_is_told_is_what_a_task_would_get() {
+        let mut spawner = github("fix");
+        spawner.spec.task_template.prompt_template = Some("{{.Title}}".into());
+        spawner.spec.task_template.branch = Some("axon-task-{{.Number}}".into());
+        let templates = Templates::parse(&spawner.spec.task_template).unwrap();
+        let told = rendering(&templates, issue(7)).unwrap();
+        let mark = crate::spawner::mark::Mark::Unknown;
+        let task = crate::spawner::render::task(&spawner, &templates, &issue(7), "fix-7", &mark).unwrap();
+        let template = &spawner.spec.task_template;
+        assert_eq!(template.task(told.prompt, told.branch), task.spec);
+        let long = Item {
+            title: "x".repeat(MAX_PROMPT + 1),
+            ..issue(7)
+        };
+        assert_eq!(rendering(&templates, long).unwrap_err().reason, "PromptTooLong");
+    }
+}
