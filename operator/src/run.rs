@@ -84,14 +84,14 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
     let elected = tokio::spawn(elect);
     let belonged = tokio::spawn(member.run(joined, stop_leases.clone()));
     let events = Events::new(client.clone(), &args.identity);
-    let options = github::Options {
+    let way = github::Options {
         proxies: github::Proxies::new(args.https_proxy.as_deref(), args.no_proxy.as_deref())
             .context("HTTPS_PROXY can't be used")?,
         ..github::Options::default()
     };
     let shared = Shared {
         identity: Identity::new(client.clone()),
-        github: Github::new(cluster_clock.clock(), metrics.github.clone(), &options),
+        github: Github::new(cluster_clock.clock(), metrics.github.clone(), &way),
     };
     let spawn = spawners(
         args.identity.clone(),
