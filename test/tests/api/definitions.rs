@@ -105,7 +105,7 @@ async fn kubectl_get_shows_what_matters_of_a_task() {
     manifest.create(&namespace).await.unwrap();
     let status = json!({"status": {
         "phase": "Succeeded", "reason": "Completed", "message": "ended well",
-        "results": {"branch": "result"}, "usage": {"costUSD": "0.0123"},
+        "results": {"branch": "result"}, "usage": {"costUSD": "0.0123", "estimatedCostUSD": "0.5"},
     }});
     let path = format!("{}/t/status", manifest.path(&namespace));
     send(
@@ -123,6 +123,7 @@ async fn kubectl_get_shows_what_matters_of_a_task() {
         column("Phase", 0, "Succeeded"),
         column("Reason", 0, "Completed"),
         column("Cost", 0, "0.0123"),
+        column("Estimate", 1, "0.5"),
         column("Result Branch", 1, "result"),
         column("Branch", 1, "b"),
         column("Depends On", 1, "[\"x\",\"y\"]"),
