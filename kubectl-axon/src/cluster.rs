@@ -130,22 +130,22 @@ impl Cluster {
         }
     }
 
-    /// Lists page by page, so that memory and each request stay small, and hands each page to `each`.
+    /// Lists page by page, so that memory and each request stay small, and hands each page to `each`. `chosen` says what is
+    /// listed.
     ///
     /// # Errors
     /// The first failed request.
     pub async fn list_pages<K>(
         &self,
         api: &Api<K>,
-        selector: Option<&str>,
+        chosen: &ListParams,
         action: &Action,
         mut each: impl FnMut(ObjectList<K>),
     ) -> Result<String>
     where
         K: Clone + DeserializeOwned + std::fmt::Debug,
     {
-        let mut params = ListParams::default().limit(PAGE);
-        params.label_selector = selector.map(str::to_owned);
+        let mut params = chosen.clone().limit(PAGE);
         loop {
             let page = self.call(action, api.list(&params)).await?;
             let next = page.metadata.continue_.clone().filter(|token| !token.is_empty());

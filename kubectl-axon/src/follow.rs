@@ -37,6 +37,8 @@ const PASSING: Duration = Duration::from_millis(400);
 pub struct Options {
     /// Lines as they are.
     pub raw: bool,
+    /// Events as JSON.
+    pub json: bool,
     /// A time before each line.
     pub timestamps: bool,
     /// Only so many lines of what there is already.

@@ -1,9 +1,11 @@
-//! Makes an agent's log readable: lines go in, pieces of text and talk come out. Pure; the state is what was seen.
+//! Makes an agent's log readable: lines go in, events come out, which are shown as pieces of text and talk. Pure; the
+//! state is what was seen.
 //!
 //! Each agent has its own stream of JSON events, and its own file here. Lines that are no event pass unchanged. The block of outputs at the end of a log is for programs and is left out.
 
 mod claude;
 mod codex;
+mod event;
 mod gemini;
 mod opencode;
 
@@ -11,7 +13,7 @@ use axon_api::agents::AgentType;
 use axon_api::outputs::{MARKER_END, MARKER_START};
 use serde_json::{Map, Value};
 
-use crate::human;
+pub use event::{Event, Outcome};
 
 /// Longest gist of a tool call, in characters: with its tool it fits a line of a usual terminal.
 const GIST: usize = 80;
@@ -40,12 +42,12 @@ enum Events {
 }
 
 impl Events {
-    fn render(&mut self, event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
+    fn render(&mut self, event: &Map<String, Value>, events: &mut Vec<Event>) {
         match self {
-            Self::Claude(claude) => claude.render(event, pieces),
-            Self::Codex(codex) => codex.render(event, pieces),
-            Self::Gemini(gemini) => gemini.render(event, pieces),
-            Self::OpenCode(opencode) => opencode.render(event, pieces),
+            Self::Claude(claude) => claude.render(event, events),
+            Self::Codex(codex) => codex.render(event, events),
+            Self::Gemini(gemini) => gemini.render(event, events),
+            Self::OpenCode(opencode) => opencode.render(event, events),
         }
     }
 }
@@ -74,7 +76,7 @@ impl Renderer {
     }
 
     /// Renders a line, without its line end.
-    pub fn render(&mut self, line: &str) -> Vec<Piece> {
+    pub fn render(&mut self, line: &str) -> Vec<Event> {
         let trimmed = line.trim();
         if trimmed == MARKER_START {
             let before = self.held();
@@ -92,26 +94,29 @@ impl Renderer {
                 return Vec::new();
             }
         }
-        let mut pieces = self.held();
+        let mut events = self.held();
         match event(trimmed) {
-            Some(event) => self.events.render(&event, &mut pieces),
+            Some(event) => self.events.render(&event, &mut events),
             None if trimmed.is_empty() => {}
-            None => pieces.push(Piece::Text(line.to_owned())),
+            None => events.push(Event::Line {
+                text: line.to_owned(),
+            }),
         }
-        pieces
+        events
     }
 
     /// Returns what was held back; for the end of a log.
-    pub fn finish(&mut self) -> Vec<Piece> {
-        let mut pieces = self.held();
+    pub fn finish(&mut self) -> Vec<Event> {
+        let mut events = self.held();
         if let Events::Gemini(gemini) = &mut self.events {
-            pieces.extend(gemini.finish());
+            events.extend(gemini.finish());
         }
-        pieces
+        events
     }
 
-    fn held(&mut self) -> Vec<Piece> {
-        self.held.take().into_iter().flatten().map(Piece::Text).collect()
+    fn held(&mut self) -> Vec<Event> {
+        let lines = self.held.take().into_iter().flatten();
+        lines.map(|text| Event::Line { text }).collect()
     }
 }
 
@@ -123,13 +128,6 @@ fn event(text: &str) -> Option<Map<String, Value>> {
     match serde_json::from_str(text) {
         Ok(Value::Object(map)) if map.get("type").is_some_and(Value::is_string) => Some(map),
         _ => None,
-    }
-}
-
-fn labelled(name: &str, gist: Option<&str>) -> String {
-    match gist {
-        Some(gist) if !gist.trim().is_empty() => format!("{name}: {}", human::gist(gist, GIST)),
-        _ => name.to_owned(),
     }
 }
 

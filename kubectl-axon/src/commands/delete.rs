@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser};
 use kube::Api;
-use kube::api::{DeleteParams, DynamicObject};
+use kube::api::{DeleteParams, DynamicObject, ListParams};
 use tokio::time::Instant;
 
 use super::Globals;
@@ -70,7 +70,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     if args.all {
         let action = Action::new("list", kind.plural()).within(&cluster.namespace);
         cluster
-            .list_pages(&api, None, &action, |page| {
+            .list_pages(&api, &ListParams::default(), &action, |page| {
                 names.extend(page.items.into_iter().filter_map(|o| o.metadata.name));
             })
             .await?;

@@ -1,14 +1,16 @@
 //! `get`: shows objects of all kinds.
 
 mod rows;
+mod wanted;
 mod watch;
 
 use clap::Parser;
 use jiff::Timestamp;
-use kube::api::DynamicObject;
+use kube::api::{DynamicObject, ListParams};
 use serde_json::{Value, json};
 
 use self::rows::Rows;
+use self::wanted::{SortBy, Wanted, WantedParser};
 use super::Globals;
 use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Kind as Failure, Result};
@@ -19,12 +21,14 @@ const EXAMPLES: &str = "\
 Types: task, taskspawner (ts), workspace (ws), agentconfig (ac), taskrecord (axr)
 
 Tasks come in the order of their age, the newest last. On a terminal that is too narrow, long
-branches and URLs are shortened; -o wide shows all of them.
+branches and URLs are shortened; -o wide shows all of them. What kubectl can do besides, such as
+-o jsonpath, it does with these types too: kubectl get tasks.axon.io -o jsonpath=...
 
 Examples:
   kubectl axon get tasks
   kubectl axon get task/fix-login --detail
   kubectl axon get tasks -A -w -o wide
+  kubectl axon get tasks -l team=core --sort-by .status.usage.costUSD
   kubectl axon get ts nightly -o yaml";
 
 /// Shows tasks, taskspawners, workspaces, agentconfigs or taskrecords
@@ -38,8 +42,8 @@ pub struct Args {
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
     /// What to print: json, yaml, name, or a table with more columns (wide)
-    #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
-    pub output: Option<Format>,
+    #[arg(short, long, value_name = "FORMAT", value_parser = WantedParser, hide_possible_values = true)]
+    pub output: Option<Wanted>,
     /// Look into all namespaces
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
@@ -49,6 +53,15 @@ pub struct Args {
     /// Only objects with these labels, such as team=a,env!=prod
     #[arg(short = 'l', long, value_name = "LABELS")]
     pub selector: Option<String>,
+    /// Only objects with these fields, such as metadata.name=fix-login
+    #[arg(long, value_name = "FIELDS")]
+    pub field_selector: Option<String>,
+    /// Order by a field, such as .status.startTime; numbers as numbers, objects without it first
+    #[arg(long, value_name = "PATH", conflicts_with = "watch")]
+    pub sort_by: Option<String>,
+    /// Add a column with the labels
+    #[arg(long, conflicts_with = "detail")]
+    pub show_labels: bool,
     /// Leave the header out
     #[arg(long)]
     pub no_headers: bool,
@@ -69,13 +82,29 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     if !names.is_empty() && args.selector.is_some() {
         return Err(CliError::usage("a name and --selector exclude each other"));
     }
+    if !names.is_empty() && args.field_selector.is_some() {
+        return Err(CliError::usage("a name and --field-selector exclude each other"));
+    }
+    let sort_by = args.sort_by.as_deref().map(SortBy::parse).transpose()?;
+    let output = match &args.output {
+        Some(Wanted::Kubectls(format)) => {
+            return Err(wanted::kubectls(
+                kind,
+                &names,
+                format,
+                &kubectl_flags(globals, &args),
+            ));
+        }
+        Some(Wanted::Ours(format)) => Some(*format),
+        None => None,
+    };
     if args.detail && names.is_empty() {
         return Err(CliError::usage("--detail shows one object: name it"));
     }
     if args.watch && names.len() > 1 {
         return Err(CliError::usage("--watch takes one name, or a type alone"));
     }
-    if args.watch && matches!(args.output, Some(Format::Json | Format::Yaml)) {
+    if args.watch && matches!(output, Some(Format::Json | Format::Yaml)) {
         return Err(CliError::usage("--watch prints tables and names only"));
     }
     let cluster = globals.cluster(ui).await?;
@@ -84,6 +113,8 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         cluster: &cluster,
         kind,
         args: &args,
+        output,
+        sort_by,
     };
     if args.watch {
         view.watch(names.first().map(String::as_str)).await
@@ -94,11 +125,30 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     }
 }
 
+/// Returns the flags that kubectl needs to find the same objects.
+fn kubectl_flags(globals: &Globals, args: &Args) -> String {
+    let mut flags = String::new();
+    let mut add = |flag: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            flags += &format!(" {flag} {}", wanted::quoted(value));
+        }
+    };
+    add("-n", globals.connection.namespace.as_deref());
+    add("-l", args.selector.as_deref());
+    add("--field-selector", args.field_selector.as_deref());
+    if args.all_namespaces {
+        flags += " -A";
+    }
+    flags
+}
+
 struct View<'a> {
     ui: &'a Ui,
     cluster: &'a Cluster,
     kind: Kind,
     args: &'a Args,
+    output: Option<Format>,
+    sort_by: Option<SortBy>,
 }
 
 impl View<'_> {
@@ -116,11 +166,27 @@ impl View<'_> {
         }
     }
 
+    /// Returns what is asked of the server.
+    fn chosen(&self) -> ListParams {
+        ListParams {
+            label_selector: self.args.selector.clone(),
+            field_selector: self.args.field_selector.clone(),
+            ..ListParams::default()
+        }
+    }
+
+    fn sort(&self, objects: &mut [Value]) {
+        if let Some(path) = &self.sort_by {
+            objects.sort_by_cached_key(|object| path.key(object));
+        }
+    }
+
     fn columns(&self) -> Vec<Column> {
         columns(
             self.kind,
             self.args.all_namespaces,
-            self.args.output == Some(Format::Wide),
+            self.output == Some(Format::Wide),
+            self.args.show_labels,
         )
     }
 
@@ -139,7 +205,8 @@ impl View<'_> {
                 Err(error) => return Err(error),
             }
         }
-        match (self.args.output, objects.as_slice()) {
+        self.sort(&mut objects);
+        match (self.output, objects.as_slice()) {
             _ if self.args.detail => {
                 for object in &objects {
                     self.ui
@@ -155,22 +222,23 @@ impl View<'_> {
 
     async fn list(&self) -> Result<()> {
         let api = self.api();
-        let selector = self.args.selector.as_deref();
+        let chosen = self.chosen();
         let action = self.action("list");
-        if matches!(self.args.output, Some(Format::Json | Format::Yaml)) {
+        if matches!(self.output, Some(Format::Json | Format::Yaml)) {
             let mut objects = Vec::new();
             self.cluster
-                .list_pages(&api, selector, &action, |page| objects.extend(page.items))
+                .list_pages(&api, &chosen, &action, |page| objects.extend(page.items))
                 .await?;
-            let objects = objects.into_iter().map(value).collect::<Result<Vec<_>>>()?;
-            return self.print(self.args.output, &objects);
+            let mut objects = objects.into_iter().map(value).collect::<Result<Vec<_>>>()?;
+            self.sort(&mut objects);
+            return self.print(self.output, &objects);
         }
         // Rows are all that is kept of a page.
         let mut rows = Rows::new(self);
         let mut failure = None;
         let now = Timestamp::now();
         self.cluster
-            .list_pages(&api, selector, &action, |page| {
+            .list_pages(&api, &chosen, &action, |page| {
                 for object in page.items {
                     match value(object) {
                         Ok(object) => rows.add(&object, now),

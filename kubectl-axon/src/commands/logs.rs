@@ -15,9 +15,24 @@ const DETAILS: &str = "\
 What the agent says goes to stdout; its turns, tools and costs go to stderr. --raw prints the
 agent's stream of events as it is.
 
+-o json prints all of it to stdout, in the same form for all agents: one object a line, with the time
+of the log's line and a type. Fields in brackets are there if the agent tells.
+  start       model
+  turn        turn: its number
+  text        text: what the agent says
+  tool        tool, [argument]: what it is called with; nested: true if by a sub-agent
+  tool-error  message, nested
+  retry       error, [status], [attempt], [attempts]: a request to the model goes out again
+  mcp-server  server, status: it can't be used
+  error       message
+  result      ok, [message], [turns], [costUSD], [inputTokens], [outputTokens], [cachedTokens],
+              [durationMilliseconds]
+  line        text: a line that is not of the agent's stream
+
 Examples:
   kubectl axon logs task-a5b3c -f
   kubectl axon logs task-a5b3c --raw | jq .
+  kubectl axon logs task-a5b3c -o json | jq -r '.argument // empty'
   kubectl axon logs task-a5b3c -c workspace";
 
 /// Prints what the agent of a task says and does
@@ -31,8 +46,11 @@ pub struct Args {
     #[arg(short, long)]
     pub follow: bool,
     /// Print the lines of the log as they are
-    #[arg(long)]
+    #[arg(long, conflicts_with = "output")]
     pub raw: bool,
+    /// What to print: json, one object for each event
+    #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
+    pub output: Option<LogFormat>,
     /// Begin this many lines before the end
     #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(i64).range(0..))]
     pub tail: Option<i64>,
@@ -51,6 +69,13 @@ pub struct Args {
         hide_possible_values = true
     )]
     pub container: Container,
+}
+
+/// What `-o` may ask for of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object for each event
+    Json,
 }
 
 /// A container of a Task's pod.
@@ -79,6 +104,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     };
     let options = Options {
         raw: args.raw,
+        json: args.output == Some(LogFormat::Json),
         timestamps: args.timestamps,
         tail: args.tail,
         since_seconds,

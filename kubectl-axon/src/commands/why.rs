@@ -3,6 +3,7 @@
 use axon_api::{Task, Workspace};
 use clap::Parser;
 use jiff::Timestamp;
+use kube::api::ListParams;
 
 use super::Globals;
 use crate::error::{Action, CliError, Kind as Failure, Result};
@@ -58,8 +59,9 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
             Action::new("list", "workspaces").within(&cluster.namespace),
         );
         let (task_api, workspace_api) = (cluster.api::<Task>(), cluster.api::<Workspace>());
-        let listed = cluster.list_pages(&task_api, None, &task_action, |page| tasks.extend(page.items));
-        let places = cluster.list_pages(&workspace_api, None, &workspace_action, |page| {
+        let all = ListParams::default();
+        let listed = cluster.list_pages(&task_api, &all, &task_action, |page| tasks.extend(page.items));
+        let places = cluster.list_pages(&workspace_api, &all, &workspace_action, |page| {
             workspaces.extend(page.items);
         });
         futures::try_join!(listed, places)?;

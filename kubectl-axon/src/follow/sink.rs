@@ -3,17 +3,19 @@
 use std::collections::VecDeque;
 
 use axon_api::agents::AgentType;
+use serde::Serialize;
 
 use super::Options;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::output::{Style, Ui};
-use crate::render::{Piece, Renderer};
+use crate::render::{Event, Piece, Renderer};
 
 /// Writes the lines of a log.
 pub struct Sink<'a> {
     ui: &'a Ui,
     renderer: Option<Renderer>,
     timestamps: bool,
+    json: bool,
     held: Option<Held>,
 }
 
@@ -31,6 +33,7 @@ impl<'a> Sink<'a> {
             ui,
             renderer: agent.filter(|_| !options.raw).map(Renderer::new),
             timestamps: options.timestamps,
+            json: options.json,
             held: None,
         }
     }
@@ -56,11 +59,13 @@ impl<'a> Sink<'a> {
     }
 
     pub(super) fn line(&mut self, time: &str, text: &str) -> Result<()> {
-        let pieces = match &mut self.renderer {
+        let events = match &mut self.renderer {
             Some(renderer) => renderer.render(text),
-            None => vec![Piece::Text(text.to_owned())],
+            None => vec![Event::Line {
+                text: text.to_owned(),
+            }],
         };
-        self.write(pieces, time)
+        self.write(&events, time)
     }
 
     /// Writes what the kubelet says in place of a log.
@@ -70,13 +75,23 @@ impl<'a> Sink<'a> {
 
     pub(super) fn finish(&mut self) -> Result<()> {
         let held = self.renderer.as_mut().map(Renderer::finish).unwrap_or_default();
-        self.write(held, "")?;
+        self.write(&held, "")?;
         self.release()
     }
 
-    fn write(&mut self, pieces: Vec<Piece>, time: &str) -> Result<()> {
-        for piece in pieces {
-            for line in lines(piece, if self.timestamps { time } else { "" }) {
+    fn write(&mut self, events: &[Event], time: &str) -> Result<()> {
+        for event in events {
+            let shown = if self.json {
+                vec![Piece::Text(object(event, time)?)]
+            } else {
+                let time = if self.timestamps { time } else { "" };
+                event
+                    .pieces()
+                    .into_iter()
+                    .flat_map(|piece| lines(piece, time))
+                    .collect()
+            };
+            for line in shown {
                 match &mut self.held {
                     Some(held) => held.keep(line),
                     None => self.print(line)?,
@@ -103,6 +118,21 @@ impl Held {
             self.lines.pop_front();
         }
     }
+}
+
+/// An event, and when it was written to the log.
+#[derive(Serialize)]
+struct Dated<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    time: &'a str,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+/// Returns an event as a line of JSON.
+fn object(event: &Event, time: &str) -> Result<String> {
+    serde_json::to_string(&Dated { time, event })
+        .map_err(|e| CliError::new(format!("cannot write JSON: {e}")))
 }
 
 /// Returns the lines of a piece, each with its time. Empty notes only set things apart, which times do as well.

@@ -43,7 +43,7 @@ impl Column {
 
 /// Returns the columns of a kind.
 #[must_use]
-pub fn columns(kind: Kind, namespace: bool, wide: bool) -> Vec<Column> {
+pub fn columns(kind: Kind, namespace: bool, wide: bool, labels: bool) -> Vec<Column> {
     let mut all: Vec<Column> = Vec::new();
     let mut add = |header, read| all.push(Column { header, read });
     if namespace {
@@ -122,6 +122,12 @@ pub fn columns(kind: Kind, namespace: bool, wide: bool) -> Vec<Column> {
     add("AGE", |o, now| {
         human::age(time(o, "/metadata/creationTimestamp"), now)
     });
+    if labels {
+        all.push(Column {
+            header: "LABELS",
+            read: |o, _| labels_of(o),
+        });
+    }
     all
 }
 
@@ -147,6 +153,15 @@ pub(super) fn names(object: &Value, pointer: &str) -> String {
         .flatten()
         .filter_map(|entry| entry.get("name")?.as_str());
     names.collect::<Vec<_>>().join(",")
+}
+
+fn labels_of(object: &Value) -> String {
+    let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
+    let pairs = labels
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
+    pairs.collect::<Vec<_>>().join(",")
 }
 
 fn entries(object: &Value, pointer: &str) -> String {
@@ -257,7 +272,7 @@ mod tests {
 
     fn row(kind: Kind, wide: bool, object: &Value) -> Vec<(&'static str, String)> {
         let now = "2026-01-02T10:00:00Z".parse().unwrap();
-        columns(kind, false, wide)
+        columns(kind, false, wide, false)
             .iter()
             .map(|c| (c.header, c.cell(object, now)))
             .collect()

@@ -4,8 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::{GIST, Piece, labelled, number, text};
-use crate::human;
+use super::{Event, Outcome, number, text};
 
 /// What was seen of a run.
 #[derive(Debug, Default)]
@@ -17,17 +16,17 @@ pub(super) struct Claude {
 
 impl Claude {
     /// Renders an event. Kinds of events that are not known are left out.
-    pub(super) fn render(&mut self, event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
+    pub(super) fn render(&mut self, event: &Map<String, Value>, events: &mut Vec<Event>) {
         match text(event, "type") {
-            "system" => system(event, pieces),
-            "assistant" => self.assistant(event, pieces),
-            "user" => tool_results(event, pieces),
-            "result" => self.result(event, pieces),
+            "system" => system(event, events),
+            "assistant" => self.assistant(event, events),
+            "user" => tool_results(event, events),
+            "result" => self.result(event, events),
             _ => {}
         }
     }
 
-    fn assistant(&mut self, event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
+    fn assistant(&mut self, event: &Map<String, Value>, events: &mut Vec<Event>) {
         let Some(message) = event.get("message").and_then(Value::as_object) else {
             return;
         };
@@ -38,8 +37,9 @@ impl Claude {
             id => id.to_owned(),
         };
         if !nested && self.messages.insert(id) {
-            pieces.push(Piece::Note(String::new()));
-            pieces.push(Piece::Note(format!("--- Turn {} ---", self.messages.len())));
+            events.push(Event::Turn {
+                turn: self.messages.len(),
+            });
         }
         for block in blocks(message) {
             match text(block, "type") {
@@ -47,44 +47,44 @@ impl Claude {
                 "text" => {
                     let said = text(block, "text");
                     if !said.trim().is_empty() {
-                        pieces.push(Piece::Text(human::printable(said.trim_end())));
+                        events.push(Event::Text {
+                            text: said.trim_end().to_owned(),
+                        });
                         said.trim().clone_into(&mut self.last_text);
                     }
                 }
                 "tool_use" => {
-                    let indent = if nested { "  " } else { "" };
-                    pieces.push(Piece::Note(format!("{indent}[tool] {}", tool(block))));
+                    let (tool, argument) = tool(block);
+                    events.push(Event::Tool {
+                        tool,
+                        argument,
+                        nested,
+                    });
                 }
                 _ => {}
             }
         }
     }
 
-    fn result(&self, event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
+    fn result(&self, event: &Map<String, Value>, events: &mut Vec<Event>) {
         let failed = event.get("is_error").and_then(Value::as_bool) == Some(true)
             || text(event, "subtype").starts_with("error");
-        let mut facts = Vec::new();
-        if let Some(turns) = number(event, "num_turns") {
-            facts.push(human::count(usize::try_from(turns).unwrap_or_default(), "turn"));
-        }
-        if let Some(cost) = event.get("total_cost_usd").filter(|c| c.is_number()) {
-            facts.push(human::cost(&cost.to_string()));
-        }
-        if let Some(usage) = event.get("usage").and_then(Value::as_object)
-            && let (Some(input), Some(output)) =
-                (number(usage, "input_tokens"), number(usage, "output_tokens"))
-        {
-            facts.push(format!("{input} in / {output} out tokens"));
-        }
-        if let Some(milliseconds) = number(event, "duration_ms") {
-            facts.push(human::run_time(milliseconds));
-        }
-        let facts = facts.join(", ");
+        let usage = event.get("usage").and_then(Value::as_object);
+        let tokens = |key: &str| usage.and_then(|usage| number(usage, key));
+        let cost = event.get("total_cost_usd").filter(|c| c.is_number());
+        events.push(Event::Result(Outcome {
+            ok: !failed,
+            message: None,
+            turns: number(event, "num_turns"),
+            cost: cost.map(Value::to_string),
+            input_tokens: tokens("input_tokens"),
+            output_tokens: tokens("output_tokens"),
+            cached_tokens: tokens("cache_read_input_tokens"),
+            duration_milliseconds: number(event, "duration_ms"),
+        }));
         if !failed {
-            pieces.push(Piece::Note(format!("[result] completed ({facts})")));
             return;
         }
-        pieces.push(Piece::Fault(format!("[result] failed ({facts})")));
         let said = text(event, "result").trim();
         let errors = event
             .get("errors")
@@ -99,18 +99,19 @@ impl Claude {
         // The same words often stand in the last message already.
         why.retain(|error| *error != self.last_text);
         for error in why {
-            pieces.push(Piece::Fault(format!("[error] {}", human::gist(error, 1000))));
+            events.push(Event::Error {
+                message: error.to_owned(),
+            });
         }
     }
 }
 
-fn system(event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
+fn system(event: &Map<String, Value>, events: &mut Vec<Event>) {
     match text(event, "subtype") {
         "init" if !text(event, "model").is_empty() => {
-            pieces.push(Piece::Note(format!(
-                "[init] model={}",
-                human::gist(text(event, "model"), GIST)
-            )));
+            events.push(Event::Start {
+                model: text(event, "model").to_owned(),
+            });
             let servers = event
                 .get("mcp_servers")
                 .and_then(Value::as_array)
@@ -119,11 +120,10 @@ fn system(event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
             for server in servers.filter_map(Value::as_object) {
                 let status = text(server, "status");
                 if !matches!(status, "" | "connected" | "pending") {
-                    let name = human::gist(text(server, "name"), GIST);
-                    pieces.push(Piece::Fault(format!(
-                        "[init] MCP server {name}: {}",
-                        human::gist(status, GIST)
-                    )));
+                    events.push(Event::McpServer {
+                        server: text(server, "name").to_owned(),
+                        status: status.to_owned(),
+                    });
                 }
             }
         }
@@ -132,25 +132,19 @@ fn system(event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
                 "" => "an error",
                 error => error,
             };
-            let status = number(event, "error_status")
-                .map(|s| format!(" {s}"))
-                .unwrap_or_default();
-            let (attempt, most) = (number(event, "attempt"), number(event, "max_retries"));
-            let count = match (attempt, most) {
-                (Some(attempt), Some(most)) => format!(" ({attempt} of {most})"),
-                _ => String::new(),
-            };
-            pieces.push(Piece::Note(format!(
-                "[retry] after {}{status}{count}",
-                human::gist(error, GIST)
-            )));
+            events.push(Event::Retry {
+                error: error.to_owned(),
+                status: number(event, "error_status"),
+                attempt: number(event, "attempt"),
+                attempts: number(event, "max_retries"),
+            });
         }
         _ => {}
     }
 }
 
 /// Only failed tools are worth a line: what the others returned is the agent's business.
-fn tool_results(event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
+fn tool_results(event: &Map<String, Value>, events: &mut Vec<Event>) {
     let Some(message) = event.get("message").and_then(Value::as_object) else {
         return;
     };
@@ -166,16 +160,15 @@ fn tool_results(event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
             }
             _ => String::new(),
         };
-        let indent = if is_nested(event) { "  " } else { "" };
-        pieces.push(Piece::Fault(format!(
-            "{indent}[tool error] {}",
-            human::gist(&content, GIST)
-        )));
+        events.push(Event::ToolError {
+            message: content,
+            nested: is_nested(event),
+        });
     }
 }
 
-/// Returns a tool call in a line: its name, and the argument that says most.
-fn tool(block: &Map<String, Value>) -> String {
+/// Returns the name of a tool that is called, and the argument that says most.
+fn tool(block: &Map<String, Value>) -> (String, Option<String>) {
     let name = text(block, "name");
     let input = block.get("input").and_then(Value::as_object);
     let argument = |key: &str| input.and_then(|i| i.get(key)).and_then(Value::as_str);
@@ -183,8 +176,7 @@ fn tool(block: &Map<String, Value>) -> String {
         let arguments = input
             .filter(|i| !i.is_empty())
             .map(|i| Value::Object(i.clone()).to_string());
-        let label = human::gist(&format!("{server}/{tool}"), GIST);
-        return labelled(&label, arguments.as_deref());
+        return (format!("{server}/{tool}"), arguments);
     }
     let gist = match name {
         "Read" | "Write" | "Edit" | "MultiEdit" => argument("file_path"),
@@ -197,7 +189,7 @@ fn tool(block: &Map<String, Value>) -> String {
         "Skill" => argument("skill").or_else(|| argument("command")),
         _ => None,
     };
-    labelled(&human::gist(name, GIST), gist)
+    (name.to_owned(), gist.map(str::to_owned))
 }
 
 /// Returns true for events of a sub-agent, which belong to a tool call of the agent itself.
@@ -214,14 +206,18 @@ fn blocks(message: &Map<String, Value>) -> impl Iterator<Item = &Map<String, Val
 mod tests {
     use axon_api::agents::AgentType;
 
-    use super::super::Renderer;
+    use super::super::{Piece, Renderer};
     use super::*;
 
     /// Renders a log as a terminal shows it: `>` before stdout, `!` before faults.
     fn shown(log: &str) -> String {
         let mut renderer = Renderer::new(AgentType::ClaudeCode);
         let mut out = String::new();
-        for piece in log.lines().flat_map(|line| renderer.render(line)) {
+        for piece in log
+            .lines()
+            .flat_map(|line| renderer.render(line))
+            .flat_map(|event| event.pieces())
+        {
             out += &match piece {
                 Piece::Text(text) => format!("> {text}\n"),
                 Piece::Note(note) => format!("  {note}").trim_end().to_owned() + "\n",
@@ -292,7 +288,13 @@ mod tests {
             ("Unheard", serde_json::json!({"a": 1}), "Unheard"),
         ] {
             let block = serde_json::json!({"type": "tool_use", "name": name, "input": input});
-            assert_eq!(tool(block.as_object().unwrap()), line);
+            let (tool, argument) = tool(block.as_object().unwrap());
+            let event = Event::Tool {
+                tool,
+                argument,
+                nested: false,
+            };
+            assert_eq!(event.pieces(), [Piece::Note(format!("[tool] {line}"))]);
         }
     }
 

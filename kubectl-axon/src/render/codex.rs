@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{GIST, Piece, labelled, number, text};
-use crate::human;
+use super::{Event, Outcome, number, text};
 
 /// What was seen of a run.
 #[derive(Debug, Default)]
@@ -13,74 +12,75 @@ pub(super) struct Codex {
 
 impl Codex {
     /// Renders an event. Kinds of events that are not known are left out.
-    pub(super) fn render(&mut self, event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
+    pub(super) fn render(&mut self, event: &Map<String, Value>, events: &mut Vec<Event>) {
         let item = event.get("item").and_then(Value::as_object);
         match (text(event, "type"), item) {
             ("turn.started", _) => {
                 self.turns += 1;
-                pieces.push(Piece::Note(String::new()));
-                pieces.push(Piece::Note(format!("--- Turn {} ---", self.turns)));
+                events.push(Event::Turn { turn: self.turns });
             }
-            ("item.started", Some(item)) => pieces.extend(started(item)),
-            ("item.completed", Some(item)) => completed(item, pieces),
-            ("turn.completed", _) => {
-                pieces.push(Piece::Note(format!("[result] completed ({})", usage(event))));
-            }
+            ("item.started", Some(item)) => events.extend(started(item)),
+            ("item.completed", Some(item)) => completed(item, events),
+            ("turn.completed", _) => events.push(Event::Result(Outcome {
+                ok: true,
+                ..usage(event)
+            })),
             ("turn.failed", _) => {
                 let error = event.get("error").and_then(Value::as_object);
-                let why = error.map(|e| text(e, "message")).unwrap_or_default();
-                pieces.push(Piece::Fault(format!(
-                    "[result] failed: {}",
-                    human::gist(why, 1000)
-                )));
+                events.push(Event::Result(Outcome {
+                    message: error.map(|e| text(e, "message").to_owned()),
+                    ..Outcome::default()
+                }));
             }
-            ("error", _) => {
-                let why = human::gist(text(event, "message"), 1000);
-                pieces.push(Piece::Fault(format!("[error] {why}")));
-            }
+            ("error", _) => events.push(Event::Error {
+                message: text(event, "message").to_owned(),
+            }),
             _ => {}
         }
     }
 }
 
-fn started(item: &Map<String, Value>) -> Option<Piece> {
-    let line = match text(item, "type") {
-        "command_execution" => labelled("shell", Some(bare(text(item, "command")))),
-        "mcp_tool_call" => {
-            let name = format!("{}/{}", text(item, "server"), text(item, "tool"));
-            let arguments = item.get("arguments").map(ToString::to_string);
-            labelled(&human::gist(&name, GIST), arguments.as_deref())
-        }
-        "web_search" => labelled("web_search", Some(text(item, "query"))),
+fn started(item: &Map<String, Value>) -> Option<Event> {
+    let (tool, argument) = match text(item, "type") {
+        "command_execution" => ("shell".to_owned(), Some(bare(text(item, "command")).to_owned())),
+        "mcp_tool_call" => (
+            format!("{}/{}", text(item, "server"), text(item, "tool")),
+            item.get("arguments").map(ToString::to_string),
+        ),
+        "web_search" => ("web_search".to_owned(), Some(text(item, "query").to_owned())),
         _ => return None,
     };
-    Some(Piece::Note(format!("[tool] {line}")))
+    Some(Event::Tool {
+        tool,
+        argument,
+        nested: false,
+    })
 }
 
-fn completed(item: &Map<String, Value>, pieces: &mut Vec<Piece>) {
+fn completed(item: &Map<String, Value>, events: &mut Vec<Event>) {
+    let tool_error = |message: String| Event::ToolError {
+        message,
+        nested: false,
+    };
     match text(item, "type") {
         "agent_message" => {
             let said = text(item, "text").trim_end();
             if !said.is_empty() {
-                pieces.push(Piece::Text(human::printable(said)));
+                events.push(Event::Text {
+                    text: said.to_owned(),
+                });
             }
         }
         "command_execution" => {
             let code = item.get("exit_code").and_then(Value::as_i64).unwrap_or_default();
             if code != 0 {
                 let output = text(item, "aggregated_output").trim();
-                pieces.push(Piece::Fault(format!(
-                    "[tool error] exit code {code}: {}",
-                    human::gist(output, GIST)
-                )));
+                events.push(tool_error(format!("exit code {code}: {output}")));
             }
         }
         "mcp_tool_call" => {
             let error = item.get("error").and_then(Value::as_object);
-            if let Some(error) = error {
-                let why = human::gist(text(error, "message"), GIST);
-                pieces.push(Piece::Fault(format!("[tool error] {why}")));
-            }
+            events.extend(error.map(|error| tool_error(text(error, "message").to_owned())));
         }
         "file_change" => {
             let changes = item
@@ -89,14 +89,16 @@ fn completed(item: &Map<String, Value>, pieces: &mut Vec<Piece>) {
                 .into_iter()
                 .flatten();
             for change in changes.filter_map(Value::as_object) {
-                let (kind, path) = (text(change, "kind"), text(change, "path"));
-                pieces.push(Piece::Note(format!("[tool] {kind}: {}", human::gist(path, GIST))));
+                events.push(Event::Tool {
+                    tool: text(change, "kind").to_owned(),
+                    argument: Some(text(change, "path").to_owned()),
+                    nested: false,
+                });
             }
         }
-        "error" => {
-            let why = human::gist(text(item, "message"), 1000);
-            pieces.push(Piece::Fault(format!("[error] {why}")));
-        }
+        "error" => events.push(Event::Error {
+            message: text(item, "message").to_owned(),
+        }),
         _ => {}
     }
 }
@@ -109,15 +111,15 @@ fn bare(command: &str) -> &str {
     inner.unwrap_or(command).trim_matches(['"', '\''])
 }
 
-fn usage(event: &Map<String, Value>) -> String {
+fn usage(event: &Map<String, Value>) -> Outcome {
     let Some(usage) = event.get("usage").and_then(Value::as_object) else {
-        return "no usage reported".to_owned();
+        return Outcome::default();
     };
-    let count = |key: &str| number(usage, key).unwrap_or_default();
-    format!(
-        "{} in / {} out tokens, {} from cache",
-        count("input_tokens"),
-        count("output_tokens"),
-        count("cached_input_tokens")
-    )
+    let count = |key: &str| Some(number(usage, key).unwrap_or_default());
+    Outcome {
+        input_tokens: count("input_tokens"),
+        output_tokens: count("output_tokens"),
+        cached_tokens: count("cached_input_tokens"),
+        ..Outcome::default()
+    }
 }

@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{GIST, Piece, labelled, number, text};
-use crate::human;
+use super::{Event, Outcome, number, text};
 
 /// What was seen of a run.
 #[derive(Debug, Default)]
@@ -17,55 +16,54 @@ pub(super) struct Gemini {
 
 impl Gemini {
     /// Renders an event. Kinds of events that are not known are left out.
-    pub(super) fn render(&mut self, event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
+    pub(super) fn render(&mut self, event: &Map<String, Value>, events: &mut Vec<Event>) {
         let kind = text(event, "type");
         if kind != "message" {
-            pieces.extend(self.finish());
+            events.extend(self.finish());
         }
         match kind {
-            "init" => pieces.push(Piece::Note(format!(
-                "[init] model={}",
-                human::gist(text(event, "model"), GIST)
-            ))),
-            "message" if text(event, "role") == "assistant" => self.message(event, pieces),
+            "init" => events.push(Event::Start {
+                model: text(event, "model").to_owned(),
+            }),
+            "message" if text(event, "role") == "assistant" => self.message(event, events),
             "tool_use" => {
-                self.turn(pieces);
-                pieces.push(Piece::Note(format!("[tool] {}", tool(event))));
+                self.turn(events);
+                events.push(tool(event));
             }
             "tool_result" => {
                 self.speaking = false;
                 if text(event, "status") == "error" {
                     let error = event.get("error").and_then(Value::as_object);
                     let why = error.map(|e| text(e, "message")).filter(|m| !m.is_empty());
-                    let why = human::gist(why.unwrap_or(text(event, "output")), GIST);
-                    pieces.push(Piece::Fault(format!("[tool error] {why}")));
+                    events.push(Event::ToolError {
+                        message: why.unwrap_or(text(event, "output")).to_owned(),
+                        nested: false,
+                    });
                 }
             }
-            "error" => pieces.push(Piece::Fault(format!(
-                "[error] {}",
-                human::gist(text(event, "message"), 1000)
-            ))),
-            "result" => result(event, pieces),
+            "error" => events.push(Event::Error {
+                message: text(event, "message").to_owned(),
+            }),
+            "result" => result(event, events),
             _ => {}
         }
     }
 
     /// Returns what has no line end yet.
-    pub(super) fn finish(&mut self) -> Option<Piece> {
+    pub(super) fn finish(&mut self) -> Option<Event> {
         let said = std::mem::take(&mut self.unsaid);
-        (!said.trim().is_empty()).then(|| Piece::Text(human::printable(said.trim_end())))
+        words(&said)
     }
 
-    fn turn(&mut self, pieces: &mut Vec<Piece>) {
+    fn turn(&mut self, events: &mut Vec<Event>) {
         if !std::mem::replace(&mut self.speaking, true) {
             self.turns += 1;
-            pieces.push(Piece::Note(String::new()));
-            pieces.push(Piece::Note(format!("--- Turn {} ---", self.turns)));
+            events.push(Event::Turn { turn: self.turns });
         }
     }
 
-    fn message(&mut self, event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
-        self.turn(pieces);
+    fn message(&mut self, event: &Map<String, Value>, events: &mut Vec<Event>) {
+        self.turn(events);
         self.unsaid += text(event, "content");
         if event.get("delta") != Some(&Value::Bool(true)) {
             self.unsaid.push('\n');
@@ -73,14 +71,18 @@ impl Gemini {
         if let Some(end) = self.unsaid.rfind('\n') {
             let rest = self.unsaid.split_off(end + 1);
             let said = std::mem::replace(&mut self.unsaid, rest);
-            if !said.trim().is_empty() {
-                pieces.push(Piece::Text(human::printable(said.trim_end())));
-            }
+            events.extend(words(&said));
         }
     }
 }
 
-fn tool(event: &Map<String, Value>) -> String {
+fn words(said: &str) -> Option<Event> {
+    (!said.trim().is_empty()).then(|| Event::Text {
+        text: said.trim_end().to_owned(),
+    })
+}
+
+fn tool(event: &Map<String, Value>) -> Event {
     let name = text(event, "tool_name");
     let parameters = event.get("parameters").and_then(Value::as_object);
     let argument = |key: &str| parameters.and_then(|p| p.get(key)).and_then(Value::as_str);
@@ -101,29 +103,30 @@ fn tool(event: &Map<String, Value>) -> String {
             .filter(|p| !p.is_empty())
             .map(|p| Value::Object(p.clone()).to_string())
     };
-    labelled(&human::gist(name, GIST), known.or_else(all).as_deref())
+    Event::Tool {
+        tool: name.to_owned(),
+        argument: known.or_else(all),
+        nested: false,
+    }
 }
 
-fn result(event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
-    let mut facts = Vec::new();
-    if let Some(stats) = event.get("stats").and_then(Value::as_object) {
-        let count = |key: &str| number(stats, key).unwrap_or_default();
-        facts.push(format!(
-            "{} in / {} out tokens, {} from cache",
-            count("input_tokens"),
-            count("output_tokens"),
-            count("cached")
-        ));
-        facts.extend(number(stats, "duration_ms").map(human::run_time));
-    }
-    let facts = facts.join(", ");
-    if text(event, "status") == "success" {
-        pieces.push(Piece::Note(format!("[result] completed ({facts})")));
-        return;
-    }
-    pieces.push(Piece::Fault(format!("[result] failed ({facts})")));
+fn result(event: &Map<String, Value>, events: &mut Vec<Event>) {
+    let stats = event.get("stats").and_then(Value::as_object);
+    let count = |key: &str| stats.map(|stats| number(stats, key).unwrap_or_default());
+    let ok = text(event, "status") == "success";
+    events.push(Event::Result(Outcome {
+        ok,
+        input_tokens: count("input_tokens"),
+        output_tokens: count("output_tokens"),
+        cached_tokens: count("cached"),
+        duration_milliseconds: stats.and_then(|stats| number(stats, "duration_ms")),
+        ..Outcome::default()
+    }));
     let error = event.get("error").and_then(Value::as_object);
-    if let Some(why) = error.map(|e| text(e, "message")).filter(|m| !m.is_empty()) {
-        pieces.push(Piece::Fault(format!("[error] {}", human::gist(why, 1000))));
+    let why = error.map(|e| text(e, "message")).filter(|m| !m.is_empty());
+    if let Some(why) = why.filter(|_| !ok) {
+        events.push(Event::Error {
+            message: why.to_owned(),
+        });
     }
 }

@@ -2,11 +2,10 @@
 
 use std::collections::HashSet;
 
+use axon_api::money;
 use serde_json::{Map, Value};
 
-use super::{GIST, Piece, labelled, number, text};
-use crate::human;
-use axon_api::money;
+use super::{Event, Outcome, number, text};
 
 /// What was seen of a run. Its totals are those of its steps.
 #[derive(Debug, Default)]
@@ -20,34 +19,39 @@ pub(super) struct OpenCode {
 
 impl OpenCode {
     /// Renders an event. Kinds of events that are not known are left out.
-    pub(super) fn render(&mut self, event: &Map<String, Value>, pieces: &mut Vec<Piece>) {
+    pub(super) fn render(&mut self, event: &Map<String, Value>, events: &mut Vec<Event>) {
         let empty = Map::new();
         let part = event.get("part").and_then(Value::as_object).unwrap_or(&empty);
         match text(event, "type") {
             "step_start" if self.messages.insert(text(part, "messageID").to_owned()) => {
-                pieces.push(Piece::Note(String::new()));
-                pieces.push(Piece::Note(format!("--- Turn {} ---", self.messages.len())));
+                events.push(Event::Turn {
+                    turn: self.messages.len(),
+                });
             }
             "text" => {
                 let said = text(part, "text").trim_end();
                 if !said.is_empty() {
-                    pieces.push(Piece::Text(human::printable(said)));
+                    events.push(Event::Text {
+                        text: said.to_owned(),
+                    });
                 }
             }
-            "tool_use" => tool(part, pieces),
-            "step_finish" => self.step(part, pieces),
+            "tool_use" => tool(part, events),
+            "step_finish" => self.step(part, events),
             "error" => {
                 let error = event.get("error").and_then(Value::as_object).unwrap_or(&empty);
                 let data = error.get("data").and_then(Value::as_object).unwrap_or(&empty);
                 let why = [text(data, "message"), text(error, "message"), text(error, "name")];
                 let why = why.into_iter().find(|w| !w.is_empty()).unwrap_or("unknown");
-                pieces.push(Piece::Fault(format!("[error] {}", human::gist(why, 1000))));
+                events.push(Event::Error {
+                    message: why.to_owned(),
+                });
             }
             _ => {}
         }
     }
 
-    fn step(&mut self, part: &Map<String, Value>, pieces: &mut Vec<Piece>) {
+    fn step(&mut self, part: &Map<String, Value>, events: &mut Vec<Event>) {
         if let Some(tokens) = part.get("tokens").and_then(Value::as_object) {
             self.input += number(tokens, "input").unwrap_or_default();
             self.output += number(tokens, "output").unwrap_or_default();
@@ -60,19 +64,20 @@ impl OpenCode {
             .unwrap_or_default();
         // More steps follow a step that called tools.
         if text(part, "reason") != "tool-calls" {
-            pieces.push(Piece::Note(format!(
-                "[result] completed ({}, {}, {} in / {} out tokens, {} from cache)",
-                human::count(self.messages.len(), "turn"),
-                money::short(self.cost),
-                self.input,
-                self.output,
-                self.cached
-            )));
+            events.push(Event::Result(Outcome {
+                ok: true,
+                turns: u64::try_from(self.messages.len()).ok(),
+                cost: Some(money::exact(self.cost)),
+                input_tokens: Some(self.input),
+                output_tokens: Some(self.output),
+                cached_tokens: Some(self.cached),
+                ..Outcome::default()
+            }));
         }
     }
 }
 
-fn tool(part: &Map<String, Value>, pieces: &mut Vec<Piece>) {
+fn tool(part: &Map<String, Value>, events: &mut Vec<Event>) {
     let empty = Map::new();
     let state = part.get("state").and_then(Value::as_object).unwrap_or(&empty);
     let input = state.get("input").and_then(Value::as_object).unwrap_or(&empty);
@@ -88,11 +93,15 @@ fn tool(part: &Map<String, Value>, pieces: &mut Vec<Piece>) {
     .iter()
     .find_map(|key| input.get(*key).and_then(Value::as_str).map(str::to_owned));
     let all = || (!input.is_empty()).then(|| Value::Object(input.clone()).to_string());
-    let name = human::gist(text(part, "tool"), GIST);
-    let line = labelled(&name, known.or_else(all).as_deref());
-    pieces.push(Piece::Note(format!("[tool] {line}")));
+    events.push(Event::Tool {
+        tool: text(part, "tool").to_owned(),
+        argument: known.or_else(all),
+        nested: false,
+    });
     if text(state, "status") == "error" {
-        let why = human::gist(text(state, "error"), GIST);
-        pieces.push(Piece::Fault(format!("[tool error] {why}")));
+        events.push(Event::ToolError {
+            message: text(state, "error").to_owned(),
+            nested: false,
+        });
     }
 }

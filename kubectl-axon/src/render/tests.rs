@@ -2,9 +2,9 @@ use super::*;
 
 fn all(agent: AgentType, lines: &[&str]) -> Vec<Piece> {
     let mut renderer = Renderer::new(agent);
-    let mut pieces: Vec<Piece> = lines.iter().flat_map(|line| renderer.render(line)).collect();
-    pieces.extend(renderer.finish());
-    pieces
+    let mut events: Vec<Event> = lines.iter().flat_map(|line| renderer.render(line)).collect();
+    events.extend(renderer.finish());
+    events.iter().flat_map(Event::pieces).collect()
 }
 
 /// Renders a log as a terminal shows it: `>` before stdout, `!` before faults.

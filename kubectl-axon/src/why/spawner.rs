@@ -1,5 +1,6 @@
 //! Why a TaskSpawner makes no Tasks, or does.
 
+use axon_api::v1alpha1::spawner_condition as kind;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -28,9 +29,9 @@ pub fn explain_spawner(name: &str, object: &Value, flag: &str, now: Timestamp) -
             "is suspended".to_owned(),
             vec![format!("kubectl axon resume taskspawner {name}{flag}")],
         )
-    } else if let Some((kind, message)) = faults.first() {
+    } else if let Some((reason, message)) = faults.first() {
         (
-            format!("has a problem ({kind}): {message}"),
+            format!("has a problem ({reason}): {message}"),
             vec![format!("kubectl axon describe taskspawner {name}{flag}")],
         )
     } else if most_ever > 0 && created >= most_ever {
@@ -42,6 +43,11 @@ pub fn explain_spawner(name: &str, object: &Value, flag: &str, now: Timestamp) -
         (
             format!("makes no more tasks while {active} are active: maxConcurrency is {most_active}"),
             vec![format!("kubectl axon tree taskspawner/{name}{flag}")],
+        )
+    } else if let Some(message) = blocked(object) {
+        (
+            format!("is at work, but not all items can become tasks: {message}"),
+            vec![format!("kubectl axon describe taskspawner {name}{flag}")],
         )
     } else if text("/status/phase").is_none() {
         (
@@ -93,23 +99,34 @@ fn conditions(object: &Value) -> impl Iterator<Item = &Value> {
     all.into_iter().flatten()
 }
 
-/// Returns type and message of the conditions that tell of a problem.
+/// Returns what keeps single items from becoming tasks.
+fn blocked(object: &Value) -> Option<String> {
+    let is = |c: &&Value| {
+        c.get("type").is_some_and(|t| t == kind::ITEMS_BLOCKED)
+            && c.get("status").is_some_and(|s| s == "True")
+    };
+    let message = conditions(object).find(is)?.get("message")?.as_str()?;
+    Some(human::joined(message))
+}
+
+/// Returns reason and message of the conditions that tell of a problem.
 fn faults(object: &Value) -> Vec<(String, String)> {
     let text = |condition: &Value, key: &str| {
         let value = condition.get(key).and_then(Value::as_str).unwrap_or_default();
         human::joined(value)
     };
-    conditions(object)
-        .filter(|condition| {
-            let bad_when = match text(condition, "type").as_str() {
-                // Where True is good, False is bad.
-                "Ready" | "Available" | "Healthy" | "Discovered" => "False",
-                "Stalled" | "Degraded" | "Failed" | "DiscoveryError" | "RateLimited" => "True",
-                _ => return false,
-            };
-            let quiet = matches!(text(condition, "reason").as_str(), "Suspended" | "Pending");
-            text(condition, "status") == bad_when && !quiet
-        })
-        .map(|condition| (text(condition, "type"), text(condition, "message")))
+    // The one that says most comes first: Ready only repeats the others.
+    let telling = [
+        (kind::SOURCE_REACHABLE, "False"),
+        (kind::SCHEDULE_VALID, "False"),
+        (kind::TEMPLATE_VALID, "False"),
+        (kind::READY, "False"),
+        (kind::STALLED, "True"),
+    ];
+    let found = telling.iter().filter_map(|(kind, bad)| {
+        conditions(object).find(|c| text(c, "type") == *kind && text(c, "status") == *bad)
+    });
+    found
+        .map(|condition| (text(condition, "reason"), text(condition, "message")))
         .collect()
 }

@@ -172,9 +172,18 @@ fn spawners_say_what_stops_them() {
     assert_eq!(suspended.summary, "s is suspended.");
     assert_eq!(suspended.next, ["kubectl axon resume taskspawner s"]);
     let broken = of(json!({"spec": {}, "status": {"phase": "Running", "conditions": [
-        {"type": "Ready", "status": "False", "reason": "DiscoveryError", "message": "GitHub says 401"}]}}));
-    assert_eq!(broken.summary, "s has a problem (Ready): GitHub says 401.");
-    assert_eq!(broken.links.len(), 2);
+        {"type": "Ready", "status": "False", "reason": "Unauthorized", "message": "not ready"},
+        {"type": "Stalled", "status": "True", "reason": "Unauthorized", "message": ""},
+        {"type": "SourceReachable", "status": "False", "reason": "Unauthorized", "message": "GitHub says 401"}]}}));
+    assert_eq!(broken.summary, "s has a problem (Unauthorized): GitHub says 401.");
+    assert_eq!(broken.links.len(), 4);
+    let partly = of(json!({"spec": {}, "status": {"phase": "Running", "conditions": [
+        {"type": "Ready", "status": "True", "reason": "Running"},
+        {"type": "ItemsBlocked", "status": "True", "reason": "NameTaken", "message": "7: there is a task s-7"}]}}));
+    assert_eq!(
+        partly.summary,
+        "s is at work, but not all items can become tasks: 7: there is a task s-7."
+    );
     let full =
         of(json!({"spec": {"maxTotalTasks": 3}, "status": {"phase": "Running", "totalTasksCreated": 3}}));
     assert_eq!(

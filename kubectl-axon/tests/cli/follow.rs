@@ -295,3 +295,79 @@ fn ctrl_c_leaves_the_task_alone_and_says_how_to_come_back() {
     );
     assert!(fake.writes().is_empty());
 }
+
+#[test]
+fn events_of_all_agents_are_json_of_one_form() {
+    let runs = [
+        ("claude-code", include_str!("../streams/claude-code.mcp.jsonl")),
+        ("codex", include_str!("../streams/codex.jsonl")),
+        ("gemini", include_str!("../streams/gemini.jsonl")),
+        ("opencode", include_str!("../streams/opencode.jsonl")),
+    ];
+    let mut all = String::new();
+    for (agent, stream) in runs {
+        let log = stamped(&format!("before\n{stream}"));
+        let mut world = World::new("Succeeded", ended(), &log);
+        world.agent_type = agent;
+        let fake = serve(world, |_| {});
+        let done = Home::new().against(&fake, &["logs", "t", "-o", "json"]);
+        assert_eq!((done.code, done.err.as_str()), (0, ""), "{agent}");
+        let events: Vec<Value> = done
+            .out
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(events[0]["time"], "2026-01-02T09:00:00.000000000Z", "{agent}");
+        assert!(
+            events.iter().all(|event| event["type"].is_string()),
+            "{agent}: {events:?}"
+        );
+        for wanted in ["line", "turn", "tool", "text", "result"] {
+            assert!(
+                events.iter().any(|event| event["type"] == wanted),
+                "{agent}: {wanted}"
+            );
+        }
+        let tail = Home::new().against(&fake, &["logs", "t", "-o", "json", "--tail", "1"]);
+        let last: Value = serde_json::from_str(&tail.out).unwrap();
+        assert_eq!(
+            (&last["type"], &last["ok"]),
+            (&json!("result"), &json!(true)),
+            "{agent}"
+        );
+        all += &format!("# {agent}\n{}", done.out);
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn the_help_names_every_type_of_event_and_its_fields() {
+    let help = Home::new().run(&["logs", "--help"]).out;
+    let source = include_str!("../../src/render/event.rs");
+    let part = |begin: &str| source.split(begin).nth(1).unwrap().split("\n}").next().unwrap();
+    let variants = part("pub enum Event {");
+    let kebab = |name: &str| {
+        name.replace("McpServer", "mcp-server")
+            .replace("ToolError", "tool-error")
+            .to_lowercase()
+    };
+    let mut names: Vec<String> = variants
+        .lines()
+        .filter(|line| line.starts_with("    ") && line.trim_start().starts_with(char::is_uppercase))
+        .map(|line| kebab(line.trim().split(['{', '(']).next().unwrap().trim()))
+        .collect();
+    assert_eq!(names.len(), 10, "{names:?}");
+    names.extend(
+        [
+            "costUSD",
+            "inputTokens",
+            "outputTokens",
+            "cachedTokens",
+            "durationMilliseconds",
+        ]
+        .map(str::to_owned),
+    );
+    for name in names {
+        assert!(help.contains(&name), "{name}");
+    }
+}

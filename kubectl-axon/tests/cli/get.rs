@@ -345,3 +345,104 @@ fn deleting_all_needs_a_yes() {
         done.err
     );
 }
+
+#[test]
+fn lists_are_chosen_sorted_and_labelled_as_kubectl_does() {
+    let mut tasks = two_tasks();
+    tasks[1]["metadata"]["labels"] = json!({"team": "core", "axon.io/item": "7"});
+    let fake = Fake::start(move |_| list(&tasks));
+    let home = Home::new();
+    let sorted = home.against(
+        &fake,
+        &[
+            "get",
+            "tasks",
+            "-o",
+            "name",
+            "--sort-by",
+            "{.status.usage.costUSD}",
+            "--field-selector",
+            "metadata.name!=x",
+        ],
+    );
+    assert_eq!(
+        sorted.out, "task.axon.io/nightly\ntask.axon.io/fix-login\n",
+        "{}",
+        sorted.err
+    );
+    assert!(
+        fake.requests()[0].has("fieldSelector=metadata.name%21%3Dx"),
+        "{:?}",
+        fake.requests()
+    );
+    let json = home.against(
+        &fake,
+        &["get", "tasks", "-o", "json", "--sort-by", ".metadata.name"],
+    );
+    let read: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(read["items"][0]["metadata"]["name"], "fix-login");
+    let labelled = home.against(&fake, &["get", "tasks", "--show-labels"]);
+    let last = |n: usize| {
+        labelled
+            .out
+            .lines()
+            .nth(n)
+            .unwrap()
+            .split_whitespace()
+            .last()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(
+        [last(0), last(1), last(2)],
+        ["LABELS", "-", "axon.io/item=7,team=core"]
+    );
+}
+
+#[test]
+fn what_only_kubectl_can_print_is_an_error_with_kubectls_command() {
+    let home = Home::new();
+    for (words, command) in [
+        (
+            &[
+                "get",
+                "ts",
+                "nightly",
+                "-n",
+                "ci",
+                "-o",
+                "jsonpath={.status.phase}",
+            ][..],
+            "kubectl get taskspawners.axon.io nightly -n ci -o 'jsonpath={.status.phase}'",
+        ),
+        (
+            &[
+                "get",
+                "tasks",
+                "-A",
+                "-l",
+                "team!=core",
+                "-o",
+                "custom-columns=N:.metadata.name",
+            ],
+            "kubectl get tasks.axon.io -l 'team!=core' -A -o custom-columns=N:.metadata.name",
+        ),
+        (
+            &["get", "tasks", "-o", "go-template={{.}}"],
+            "kubectl get tasks.axon.io -o 'go-template={{.}}'",
+        ),
+    ] {
+        let done = home.run(words);
+        assert_eq!(done.code, 2, "{words:?}");
+        assert!(done.err.contains(command), "{}", done.err);
+    }
+    let unknown = home.run(&["get", "tasks", "-o", "xml"]);
+    assert_eq!(unknown.code, 2);
+    assert!(
+        unknown.err.contains("[possible values: json, yaml, name, wide]"),
+        "{}",
+        unknown.err
+    );
+    let path = home.run(&["get", "tasks", "--sort-by", ".a[*]"]);
+    assert_eq!(path.code, 2, "{}", path.err);
+}

@@ -19,6 +19,7 @@ pub(crate) struct World {
     /// Whether the watch tells that the Task was deleted, after its last state.
     pub(crate) deleted: bool,
     pub(crate) calls: usize,
+    pub(crate) agent_type: &'static str,
 }
 
 impl World {
@@ -32,11 +33,14 @@ impl World {
             exists: true,
             deleted: false,
             calls: 0,
+            agent_type: "claude-code",
         }
     }
 
     fn task(&self) -> Value {
-        task("t", &self.status)
+        let mut task = task("t", &self.status);
+        task["spec"]["type"] = self.agent_type.into();
+        task
     }
 
     fn pod(&self) -> Value {

@@ -9,3 +9,4 @@ mod examples;
 mod manifest;
 mod policy;
 mod refused;
+mod round_trip;

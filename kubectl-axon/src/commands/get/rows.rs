@@ -29,7 +29,7 @@ impl<'a> Rows<'a> {
             widths: columns.iter().map(least).collect(),
             columns,
             table: Table::new(header),
-            header: !view.args.no_headers && view.args.output != Some(Format::Name),
+            header: !view.args.no_headers && view.output != Some(Format::Name),
             any: false,
         }
     }
@@ -47,18 +47,19 @@ impl<'a> Rows<'a> {
                 .and_then(Value::as_str)
                 .unwrap_or_default()
         };
-        let cells = if self.view.args.output == Some(Format::Name) {
+        let cells = if self.view.output == Some(Format::Name) {
             let (kind, name) = (self.view.kind.singular(), text("/metadata/name"));
             vec![format!("{kind}.axon.io/{name}")]
         } else {
             self.columns.iter().map(|c| c.cell(object, now)).collect()
         };
         // Names of tasks are made up: only their age says which is which.
-        let key = match self.view.kind {
-            Kind::Task | Kind::TaskRecord => text("/metadata/creationTimestamp"),
-            _ => "",
+        let key = match (&self.view.sort_by, self.view.kind) {
+            (Some(path), _) => path.key(object),
+            (None, Kind::Task | Kind::TaskRecord) => text("/metadata/creationTimestamp").to_owned(),
+            (None, _) => String::new(),
         };
-        self.table.row(key, cells);
+        self.table.row(&key, cells);
     }
 
     /// Writes the rows in the order they came in.
@@ -66,7 +67,7 @@ impl<'a> Rows<'a> {
         if self.table.is_empty() {
             return Ok(());
         }
-        if self.view.args.output.is_none()
+        if self.view.output.is_none()
             && let Some(width) = self.view.ui.width()
         {
             let elastic: Vec<bool> = self.columns.iter().map(Column::is_elastic).collect();

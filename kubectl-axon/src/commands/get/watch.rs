@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
-use kube::api::{DynamicObject, ListParams, WatchEvent, WatchParams};
+use kube::api::{DynamicObject, WatchEvent, WatchParams};
 use tokio::time::{sleep, timeout};
 
 use super::rows::Rows;
@@ -50,9 +50,10 @@ impl View<'_> {
         rows: &mut Rows<'_>,
         version: &mut Option<String>,
     ) -> Result<()> {
-        let mut params = ListParams::default();
-        params.label_selector.clone_from(&self.args.selector);
-        params.field_selector = name.map(|name| format!("metadata.name={name}"));
+        let mut params = self.chosen();
+        if let Some(name) = name {
+            params.field_selector = Some(format!("metadata.name={name}"));
+        }
         let api = self.api();
         let list = self.cluster.call(&self.action("list"), api.list(&params)).await?;
         if let (Some(name), true) = (name, list.items.is_empty()) {
@@ -80,8 +81,12 @@ impl View<'_> {
             self.start(name, rows, version).await?;
         }
         let mut params = WatchParams::default().timeout(WATCH_SECONDS);
-        params.label_selector.clone_from(&self.args.selector);
-        params.field_selector = name.map(|name| format!("metadata.name={name}"));
+        let chosen = self.chosen();
+        params.label_selector = chosen.label_selector;
+        params.field_selector = match name {
+            Some(name) => Some(format!("metadata.name={name}")),
+            None => chosen.field_selector,
+        };
         let action = self.action("watch");
         let from = version.clone().unwrap_or_default();
         let api = self.api();

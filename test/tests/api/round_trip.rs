@@ -1,0 +1,478 @@
+//! What the plugin prints, a real kubectl applies, and the API server has the same texts as before.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use axon_api::{AgentConfig, Task};
+use axon_test::control_plane::ControlPlane;
+use axon_test::namespace::Namespace;
+use axon_test::paths;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use kube::ResourceExt as _;
+use kube::api::PostParams;
+use serde_json::{Value, json};
+
+/// How many programs run at once.
+const PARALLEL: usize = 4;
+
+/// Texts that YAML's versions, libraries and line breaks make something else of.
+const AWKWARD: &[&str] = &[
+    // Other types, in YAML 1.1 or 1.2.
+    "y",
+    "Y",
+    "yes",
+    "Yes",
+    "YES",
+    "n",
+    "N",
+    "no",
+    "No",
+    "NO",
+    "on",
+    "On",
+    "ON",
+    "off",
+    "Off",
+    "OFF",
+    "true",
+    "True",
+    "TRUE",
+    "false",
+    "False",
+    "FALSE",
+    "null",
+    "Null",
+    "NULL",
+    "~",
+    "0",
+    "1",
+    "-1",
+    "+1",
+    "007",
+    "0o17",
+    "0x1F",
+    "0b101",
+    "1_000",
+    "1,000",
+    "1e3",
+    "1E+3",
+    "1.",
+    ".5",
+    "1.0",
+    "6.8523015e+5",
+    "-.inf",
+    ".inf",
+    ".Inf",
+    ".NaN",
+    ".nan",
+    "190:20:30",
+    "1:30",
+    "12e03",
+    "0.",
+    "+.INF",
+    "18446744073709551616",
+    "1e400",
+    "2001-01-01",
+    "2001-12-14t21:59:43.10-05:00",
+    "2001-12-14 21:59:43.10 -5",
+    "=",
+    "<<",
+    "!!str x",
+    "!x",
+    "NaN",
+    "Infinity",
+    // Signs that begin or end something.
+    "- x",
+    "-",
+    "--",
+    "---",
+    "--- x",
+    "...",
+    "... x",
+    "? x",
+    "?",
+    ": x",
+    ":",
+    "a: b",
+    "a:",
+    "a :b",
+    "x # y",
+    "#",
+    "# x",
+    "x#y",
+    "&a",
+    "*a",
+    "| x",
+    "|",
+    ">",
+    "> x",
+    "%",
+    "%YAML 1.2",
+    "@",
+    "@x y",
+    "`x`",
+    "[",
+    "[a]",
+    "{",
+    "{a: b}",
+    "}",
+    ",",
+    "a, b",
+    "'",
+    "''",
+    "\"",
+    "\"\"",
+    "'x'",
+    "\"x\"",
+    "it's",
+    "say \"no\"",
+    "\\",
+    "\\n",
+    "\\x41",
+    "a\\",
+    "{{ .x }}",
+    "{{`x`}}",
+    "{% x %}",
+    "${X}",
+    "$(X)",
+    "$$",
+    "<a href=\"x\">&amp;</a>",
+    "a & b < c",
+    "x:y",
+    "http://x:1/#y",
+    // Blanks and line ends.
+    " ",
+    "  ",
+    "\t",
+    "\n",
+    "\n\n\n",
+    "\r",
+    "\r\n",
+    " x",
+    "x ",
+    "  x  ",
+    "\tx",
+    "x\t",
+    "x\n",
+    "x\n\n",
+    "x\n\n\n",
+    "\nx",
+    "\n\nx\n",
+    " \nx",
+    "x\n ",
+    "x \ny",
+    "x\t\ny",
+    "x\n y\nz",
+    "  x\ny\n",
+    "\n  x\ny",
+    "x\r\ny\r\n",
+    "x\ry",
+    "x\r",
+    "x\n\ty",
+    "x\n\n\n\ny",
+    "x:\n  - y\n  - z\n",
+    "a\n---\nb\n",
+    "---\na: b\n",
+    "a\n...\nb",
+    "a\n# b\n",
+    "a\n%TAG\n",
+    "# Title\n\n* one\n* two  \n\n```sh\necho \"$X\" | sed 's/a/b/'\n```\n",
+    "x\n  \n\t\ny",
+    "key: |\n  text\n",
+    "x \n",
+    " x\n",
+    // Letters.
+    "ä",
+    "日本語",
+    "🚀",
+    "👩‍👩‍👧",
+    "مرحبا",
+    "שלום: עולם",
+    "e\u{301}",
+    "\u{200b}",
+    "a\u{200b}b",
+    "\u{200e}x",
+    "\u{202e}x",
+    "\u{a0}",
+    "\u{a0}x",
+    "x\u{3000}",
+    "\u{85}",
+    "a\u{85}b",
+    "\u{2028}",
+    "a\u{2028}b",
+    "a\u{2029}b",
+    "\u{feff}",
+    "\u{feff}x",
+    "a\u{feff}b",
+    "\u{7f}",
+    "\u{1}",
+    "a\u{7}b",
+    "\u{1b}[31mred\u{1b}[0m",
+    "\u{80}",
+    "\u{9f}",
+    "\u{fffd}",
+    "\u{fffe}",
+    "\u{ffff}",
+    "\u{10ffff}",
+    "\u{e000}",
+    "a\n\u{85}b\n",
+    "x\u{2028}\ny\n",
+    "\u{1}\nx\n",
+    "ä\r\nö",
+];
+
+fn texts() -> Vec<String> {
+    let long = [
+        "x".repeat(5000),
+        "word ".repeat(2000),
+        "line\n".repeat(2000),
+        format!("{}: {}", "k".repeat(200), "v ".repeat(100)),
+        format!("{}\n", "wörter ".repeat(50)),
+        // Deeper than any indentation.
+        format!("{}x\ny", " ".repeat(40)),
+        "\n".repeat(300),
+        (0x20u8..0x7f).map(char::from).collect(),
+        (0x01u8..0x20).map(char::from).collect(),
+    ];
+    AWKWARD
+        .iter()
+        .map(|text| (*text).to_owned())
+        .chain(long)
+        .collect()
+}
+
+fn tool() -> PathBuf {
+    let kubectl = paths::root().join(".cluster/bin/kubectl");
+    assert!(
+        kubectl.exists(),
+        "{} is missing: run `make cluster-binaries`",
+        kubectl.display()
+    );
+    kubectl
+}
+
+async fn run(program: PathBuf, kubeconfig: PathBuf, home: PathBuf, args: Vec<String>) -> Output {
+    let started = tokio::task::spawn_blocking(move || {
+        Command::new(&program)
+            .args(&args)
+            .env_clear()
+            .env("KUBECONFIG", kubeconfig)
+            .env("HOME", home)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    });
+    let output = started.await.unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+    output
+}
+
+/// The plugin and kubectl, for one namespace.
+struct Tools {
+    home: tempfile::TempDir,
+    kubeconfig: PathBuf,
+    namespace: Namespace,
+}
+
+impl Tools {
+    async fn new() -> Self {
+        let control_plane = ControlPlane::shared().await.unwrap();
+        Self {
+            home: tempfile::tempdir().unwrap(),
+            kubeconfig: control_plane.kubeconfig().to_owned(),
+            namespace: control_plane.namespace().await.unwrap(),
+        }
+    }
+
+    fn file(&self, name: &str, text: &[u8]) -> String {
+        let path = self.home.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_string_lossy().into_owned()
+    }
+
+    async fn start(&self, program: &Path, args: &[&str]) -> Output {
+        let mut words: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        words.extend(["-n".to_owned(), self.namespace.name().to_owned()]);
+        let home = self.home.path().to_owned();
+        run(program.to_owned(), self.kubeconfig.clone(), home, words).await
+    }
+
+    /// Returns what the plugin prints.
+    async fn plugin(&self, args: &[&str]) -> Vec<u8> {
+        self.start(&paths::plugin_program().unwrap(), args).await.stdout
+    }
+
+    /// Applies what was printed; returns what kubectl says.
+    async fn apply(&self, name: &str, printed: &[u8]) -> String {
+        let file = self.file(name, printed);
+        let output = self.start(&tool(), &["apply", "-f", &file]).await;
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Returns the Tasks, by name.
+    async fn tasks(&self) -> std::collections::BTreeMap<String, Task> {
+        let all = self
+            .namespace
+            .api::<Task>()
+            .list(&Default::default())
+            .await
+            .unwrap();
+        all.into_iter().map(|task| (task.name_any(), task)).collect()
+    }
+}
+
+fn value_of(task: &Task, variable: usize) -> Option<String> {
+    let overrides = task.spec.pod_overrides.as_ref()?;
+    let mut found = overrides.env.iter().filter(|e| e.name == format!("V{variable}"));
+    found.next()?.value.clone()
+}
+
+#[tokio::test]
+async fn dry_runs_apply_as_they_are() {
+    let tools = Tools::new().await;
+    let texts = texts();
+    assert!(texts.len() > 150);
+    // Blank prompts are refused.
+    let prompts: Vec<(usize, &String)> = texts
+        .iter()
+        .enumerate()
+        .filter(|(_, t)| !t.trim().is_empty())
+        .collect();
+    assert!(prompts.len() > 130);
+    let printed: Vec<Vec<u8>> = stream::iter(&prompts)
+        .map(async |(n, text)| {
+            let source = format!("@{}", tools.file(&format!("prompt-{n}"), text.as_bytes()));
+            let format = if n % 4 == 0 { "json" } else { "yaml" };
+            let name = format!("{format}-{n}");
+            let words = [
+                "run",
+                "--name",
+                &name,
+                "--secret",
+                "key",
+                "-p",
+                &source,
+                "--dry-run",
+                "-o",
+                format,
+            ];
+            (format, tools.plugin(&words).await)
+        })
+        .buffered(PARALLEL)
+        .map(|(format, bytes)| match format {
+            "yaml" => [&b"---\n"[..], &bytes].concat(),
+            _ => {
+                let list: Value = serde_json::from_slice(&bytes).unwrap();
+                format!("---\n{list}\n").into_bytes()
+            }
+        })
+        .collect()
+        .await;
+    tools.apply("prompts.yaml", &printed.concat()).await;
+
+    // What stands on the command line, and all in one object.
+    let variables: Vec<String> = texts
+        .iter()
+        .enumerate()
+        .map(|(n, text)| format!("V{n}={text}"))
+        .collect();
+    let mut words = vec!["run", "--name", "all", "--secret", "key", "-p", "x", "--dry-run"];
+    variables
+        .iter()
+        .for_each(|variable| words.extend(["--env", variable]));
+    tools.apply("all.yaml", &tools.plugin(&words).await).await;
+    let tasks = tools.tasks().await;
+    assert_eq!(tasks.len(), prompts.len() + 1);
+    for (n, text) in prompts {
+        let task = tasks
+            .get(&format!("yaml-{n}"))
+            .or(tasks.get(&format!("json-{n}")))
+            .unwrap();
+        assert_eq!(&task.spec.prompt, text, "{text:?}");
+    }
+    for (n, text) in texts.iter().enumerate() {
+        assert_eq!(value_of(&tasks["all"], n).unwrap_or_default(), *text, "{text:?}");
+    }
+
+    // Instructions, and files of plugins.
+    for format in ["yaml", "json"] {
+        let skills: Vec<String> = (0..texts.len())
+            .map(|n| format!("s{n}=@{}", tools.file(&format!("skill-{n}"), texts[n].as_bytes())))
+            .collect();
+        let mut words = vec![
+            "create",
+            "agentconfig",
+            format,
+            "--agents-md",
+            "a: b\t\n\n",
+            "--dry-run",
+            "-o",
+            format,
+        ];
+        skills.iter().for_each(|skill| words.extend(["--skill", skill]));
+        tools
+            .apply(&format!("config.{format}"), &tools.plugin(&words).await)
+            .await;
+        let config = tools.namespace.api::<AgentConfig>().get(format).await.unwrap();
+        assert_eq!(config.spec.agents_md.as_deref(), Some("a: b\t\n\n"));
+        let config = serde_json::to_value(config).unwrap();
+        for (n, text) in texts.iter().enumerate() {
+            assert_eq!(
+                config["spec"]["plugins"][0]["skills"][n]["content"], **text,
+                "{text:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_get_prints_changes_nothing_when_it_is_applied() {
+    let tools = Tools::new().await;
+    let texts = texts();
+    let api = tools.namespace.api::<Task>();
+    let task = |n: usize| -> Task {
+        serde_json::from_value(json!({
+            "metadata": {"name": format!("t-{n}"), "annotations": {"example.com/note": &texts[n]}},
+            "spec": {"type": "claude-code", "prompt": format!("x{}", texts[n]), "credentials": {"type": "none"},
+                "podOverrides": {"env": [{"name": "V0", "value": &texts[n]}]}},
+        }))
+        .unwrap()
+    };
+    stream::iter((0..texts.len()).map(Ok::<_, kube::Error>))
+        .try_for_each_concurrent(PARALLEL, async |n| {
+            api.create(&PostParams::default(), &task(n)).await.map(|_| ())
+        })
+        .await
+        .unwrap();
+    let before = tools.tasks().await;
+    let unchanged = async || {
+        let after = tools.tasks().await;
+        for (name, before) in &before {
+            let (mut after, mut before) = (after[name].clone(), before.clone());
+            // kubectl notes what it has applied, which is all that is new.
+            after
+                .annotations_mut()
+                .remove("kubectl.kubernetes.io/last-applied-configuration");
+            for task in [&mut after, &mut before] {
+                task.metadata.managed_fields = None;
+                task.metadata.resource_version = None;
+            }
+            assert_eq!(after.metadata, before.metadata, "{:?}", before.spec.prompt);
+            assert_eq!(after.spec, before.spec);
+        }
+    };
+    for format in ["yaml", "json"] {
+        let printed = tools.plugin(&["get", "tasks", "-o", format]).await;
+        let answer = tools.apply(&format!("tasks.{format}"), &printed).await;
+        assert_eq!(answer.lines().count(), texts.len(), "{answer}");
+        unchanged().await;
+    }
+    // One object is printed otherwise than a list.
+    for (format, n) in [("yaml", 3), ("json", 4)] {
+        let name = format!("t-{n}");
+        let printed = tools.plugin(&["get", "task", &name, "-o", format]).await;
+        tools.apply(&format!("one.{format}"), &printed).await;
+        unchanged().await;
+    }
+}
