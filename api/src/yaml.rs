@@ -45,6 +45,8 @@ pub fn to_string<T: Serialize>(value: &T) -> Result<String, YamlError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -61,6 +63,27 @@ mod tests {
             to_string(&serde_json::json!({"v": "on"})).unwrap().contains('"'),
             "kubectl reads a bare on as true"
         );
+    }
+
+    /// Texts of the characters that YAML cares about, and of any others.
+    fn texts() -> impl Strategy<Value = String> {
+        let awkward =
+            "[ \t\r\n\u{85}\u{a0}\u{2028}\u{2029}\u{feff}#:,?!&*|>'\"%@`{}~=<.a-c0-9_+\\[\\]\\-\\\\]{0,24}";
+        prop_oneof![awkward, any::<String>()]
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_comes_back_wherever_it_stands(key in texts(), text in texts(), other in texts()) {
+            let value = serde_json::json!({
+                key.clone(): text, "list": [text, [other], {"deep": {key: text}}], "z": {"last": other},
+            });
+            let written = to_string(&value).unwrap();
+            let read: serde_json::Value = from_str(&written).unwrap();
+            prop_assert_eq!(&read, &value, "{}", written);
+            let stream = format!("{written}---\n{written}");
+            prop_assert_eq!(documents(&stream).unwrap(), [value.clone(), value]);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use axon_test::paths;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::ResourceExt as _;
 use kube::api::PostParams;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// How many programs run at once.
 const PARALLEL: usize = 4;
@@ -340,8 +340,10 @@ async fn dry_runs_apply_as_they_are() {
         .filter(|(_, t)| !t.trim().is_empty())
         .collect();
     assert!(prompts.len() > 130);
-    let printed: Vec<Vec<u8>> = stream::iter(&prompts)
-        .map(async |(n, text)| {
+    let folder = tools.home.path().join("printed");
+    std::fs::create_dir(&folder).unwrap();
+    stream::iter(&prompts)
+        .for_each_concurrent(PARALLEL, async |(n, text)| {
             let source = format!("@{}", tools.file(&format!("prompt-{n}"), text.as_bytes()));
             let format = if n % 4 == 0 { "json" } else { "yaml" };
             let name = format!("{format}-{n}");
@@ -357,19 +359,12 @@ async fn dry_runs_apply_as_they_are() {
                 "-o",
                 format,
             ];
-            (format, tools.plugin(&words).await)
+            let printed = tools.plugin(&words).await;
+            std::fs::write(folder.join(format!("{n}.{format}")), printed).unwrap();
         })
-        .buffered(PARALLEL)
-        .map(|(format, bytes)| match format {
-            "yaml" => [&b"---\n"[..], &bytes].concat(),
-            _ => {
-                let list: Value = serde_json::from_slice(&bytes).unwrap();
-                format!("---\n{list}\n").into_bytes()
-            }
-        })
-        .collect()
         .await;
-    tools.apply("prompts.yaml", &printed.concat()).await;
+    let folder = folder.to_string_lossy();
+    tools.start(&tool(), &["apply", "-f", &folder]).await;
 
     // What stands on the command line, and all in one object.
     let variables: Vec<String> = texts
