@@ -74,6 +74,8 @@ release: ## Packs the plugin for this machine's platform and fills in the krew m
 	rm -rf $(RELEASE)
 	hack/release.sh pack $(RELEASE) $(VERSION) $$(go env GOOS) $$(go env GOARCH) target/dist/kubectl-axon
 	hack/release.sh manifest $(RELEASE) $(VERSION)
+	$(CARGO) run --quiet --locked -p kubectl-axon --example man_pages $(RELEASE)/man
+	hack/release.sh manual $(RELEASE) $(VERSION)
 	@ls -l target/dist/kubectl-axon $(RELEASE)/* | awk '{printf "%6.2f MB  %s\n", $$5 / 1048576, $$NF}'
 
 # The module proxy has krew, the checksum database has not.
@@ -264,10 +266,11 @@ chaos: cluster-binaries ## An hour of killed replicas and a failing API server; 
 	AXON_CHAOS_SECONDS=$${AXON_CHAOS_SECONDS:-3600} $(CARGO) test --locked -p axon-test --test chaos -- --nocapture
 
 .PHONY: e2e
-e2e: ## Tests with real pods and the real agent CLIs.
+e2e: $(BIN)/krew ## Tests with real pods and the real agent CLIs.
 	@$(MAKE) --no-print-directory cluster-up binaries
 	@$(MAKE) --no-print-directory images IMAGES="$(TEST_IMAGES)"
 	$(CARGO) test --locked -p axon-test --test e2e -- --test-threads=4 --nocapture
+	$(CARGO) test --locked -p axon-test --test tutorial
 	$(CARGO) test --locked -p axon-test --test uninstall
 
 CLIS := $(CURDIR)/$(STAGE)/cli
@@ -287,10 +290,12 @@ batch: $(genuine_files) ## Some 50 runs of each real agent CLI; BATCH=text picks
 	$(genuine_env) BATCH=$(BATCH) $(CARGO) test --locked -p axon-test --test fixtures batch -- --ignored --nocapture
 
 .PHONY: bench
-bench: cluster-binaries ## Measures the operator's release build against a real API server (minutes; not part of test).
+bench: cluster-binaries ## Measures the release builds against a real API server (minutes; not part of test).
 	$(CARGO) build --release --locked -p axon-operator
 	AXON_TEST_OPERATOR=$(CURDIR)/target/release/axon-operator $(CARGO) run --locked -p axon-test --example bench
 	AXON_TEST_OPERATOR=$(CURDIR)/target/release/axon-operator $(CARGO) run --locked -p axon-test --example bench_spawners
+	$(CARGO) build --profile dist --locked -p kubectl-axon
+	AXON_BIN=$(CURDIR)/target/dist/kubectl-axon $(CARGO) run --locked -p axon-test --example bench_cli
 
 .PHONY: verify
 verify: ## Format, lints, generated files, dependencies.

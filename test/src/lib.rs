@@ -16,4 +16,5 @@ pub mod paths;
 pub mod plain_http;
 pub mod plugin;
 pub mod report;
+pub mod stranger;
 pub mod wait;

@@ -8,80 +8,22 @@
 )]
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use axon_test::paths;
-use serde_json::Value;
-
-const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
-
-/// A folder with an archive of the plugin and the manifest that names it.
-struct Release {
-    folder: tempfile::TempDir,
-}
+use axon_test::stranger::{self, Machine, Release, VERSION};
 
 fn run(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {output:?}");
-    output
+    stranger::run(command).unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// krew's name of this machine's architecture.
-fn arch() -> &'static str {
-    match std::env::consts::ARCH {
-        "aarch64" => "arm64",
-        _ => "amd64",
-    }
-}
-
-impl Release {
-    /// Packs `plugin`, which may be any file, as the release does.
-    fn new(plugin: &[u8]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let release = Self { folder };
-        let (out, file) = (
-            release.folder.path().join("out"),
-            release.folder.path().join("plugin"),
-        );
-        std::fs::write(&file, plugin).unwrap();
-        let script = paths::root().join("hack/release.sh");
-        for (os, arch) in [("linux", arch()), ("darwin", "arm64"), ("windows", "amd64")] {
-            // What is inside matters for the platform of this machine only.
-            let file = if os == "linux" {
-                file.clone()
-            } else {
-                paths::root().join("LICENSE")
-            };
-            run(Command::new(&script)
-                .args(["pack", out.to_str().unwrap(), VERSION, os, arch])
-                .arg(file));
-        }
-        run(Command::new(&script).args(["manifest", out.to_str().unwrap(), VERSION]));
-        release
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join("out").join(name)
-    }
-
-    fn archive(&self) -> PathBuf {
-        self.file(&format!("kubectl-axon_{VERSION}_linux_{}.tar.gz", arch()))
-    }
-
-    fn manifest(&self) -> Value {
-        axon_api::yaml::from_str(&std::fs::read_to_string(self.file("axon.yaml")).unwrap()).unwrap()
-    }
-}
-
 /// The rules of krew's index (internal/index/validation) and of its developer guide.
 #[test]
 fn the_manifest_is_what_the_index_asks_for() {
-    let manifest = Release::new(b"x").manifest();
+    let manifest = Release::of(b"x").unwrap().manifest().unwrap();
     assert_eq!(
         manifest["apiVersion"],
         "krew.googlecontainertools.github.com/v1alpha2"
@@ -90,6 +32,8 @@ fn the_manifest_is_what_the_index_asks_for() {
         (&manifest["kind"], &manifest["metadata"]["name"]),
         (&"Plugin".into(), &"axon".into())
     );
+    let name = manifest["metadata"]["name"].as_str().unwrap();
+    assert!(name.chars().all(|c| c.is_ascii_lowercase()) && !name.starts_with("kube"));
     let spec = &manifest["spec"];
     assert_eq!(spec["version"], VERSION);
     let short = spec["shortDescription"].as_str().unwrap();
@@ -102,6 +46,9 @@ fn the_manifest_is_what_the_index_asks_for() {
     assert!(spec["description"].as_str().unwrap().lines().count() > 1);
     let platforms = spec["platforms"].as_array().unwrap();
     assert_eq!(platforms.len(), 3);
+    let selected: std::collections::BTreeSet<String> =
+        platforms.iter().map(|p| p["selector"].to_string()).collect();
+    assert_eq!(selected.len(), platforms.len(), "no two for one platform");
     for platform in platforms {
         let labels = platform["selector"]["matchLabels"].as_object().unwrap();
         let windows = labels["os"] == "windows";
@@ -130,99 +77,30 @@ fn the_manifest_is_what_the_index_asks_for() {
 
 #[test]
 fn an_archive_holds_the_plugin_and_its_licence_and_is_the_same_each_time() {
-    let release = Release::new(b"x");
+    let release = Release::of(b"x").unwrap();
     let listed = run(Command::new("tar").arg("-tzf").arg(release.archive()));
     assert_eq!(text(&listed.stdout), "kubectl-axon\nLICENSE\n");
     let bytes = |release: &Release| std::fs::read(release.archive()).unwrap();
-    assert_eq!(bytes(&release), bytes(&Release::new(b"x")));
-    assert_ne!(bytes(&release), bytes(&Release::new(b"y")));
-}
-
-fn tool(name: &str) -> PathBuf {
-    let tool = paths::root().join(".cluster/bin").join(name);
-    assert!(
-        tool.is_file(),
-        "{} is missing: run `make control-plane`",
-        tool.display()
-    );
-    tool
-}
-
-/// A machine with kubectl and krew, and nothing else.
-struct Machine {
-    home: tempfile::TempDir,
-}
-
-impl Machine {
-    fn path(&self, name: &str) -> PathBuf {
-        self.home.path().join(name)
-    }
-
-    fn command(&self, program: &Path) -> Command {
-        let bin = tool("kubectl").parent().unwrap().to_owned();
-        let path = format!(
-            "{}:{}:/usr/bin:/bin",
-            self.path("krew/bin").display(),
-            bin.display()
-        );
-        let mut command = Command::new(program);
-        command
-            .env_clear()
-            .env("HOME", self.home.path())
-            .env("KREW_ROOT", self.path("krew"))
-            .env("PATH", path)
-            .current_dir(self.home.path());
-        command
-    }
+    assert_eq!(bytes(&release), bytes(&Release::of(b"x").unwrap()));
+    assert_ne!(bytes(&release), bytes(&Release::of(b"y").unwrap()));
 }
 
 #[test]
 fn a_real_krew_installs_it_and_a_real_kubectl_runs_it() {
-    // The development build, without symbols: what is tested is the packing.
-    let folder = tempfile::tempdir().unwrap();
-    let stripped = folder.path().join("kubectl-axon");
-    run(Command::new("strip")
-        .arg("-o")
-        .arg(&stripped)
-        .arg(paths::plugin_program().unwrap()));
-    let release = Release::new(&std::fs::read(&stripped).unwrap());
-    let machine = Machine {
-        home: tempfile::tempdir().unwrap(),
+    let (release, machine) = (Release::of_the_build().unwrap(), Machine::new().unwrap());
+    machine.install(&release).unwrap();
+    let tool = |name: &str| -> Command {
+        let tool = stranger::tool(name).unwrap();
+        machine.command(&tool).unwrap()
     };
-    // krew looks for its own index before anything else; an empty one will do.
-    let index = machine.path("krew/index/default");
-    std::fs::create_dir_all(index.join("plugins")).unwrap();
-    for words in [
-        &["init", "--quiet"][..],
-        &[
-            "-c",
-            "user.name=x",
-            "-c",
-            "user.email=x@example.com",
-            "commit",
-            "--quiet",
-            "--allow-empty",
-            "-m",
-            "x",
-        ],
-    ] {
-        run(machine.command(Path::new("git")).args(words).current_dir(&index));
-    }
-    let manifest = format!("--manifest={}", release.file("axon.yaml").display());
-    let archive = format!("--archive={}", release.archive().display());
-    run(machine
-        .command(&tool("krew"))
-        .args(["install", &manifest, &archive]));
 
-    let version = run(machine
-        .command(&tool("kubectl"))
-        .args(["axon", "version", "--client"]));
+    let version = run(tool("kubectl").args(["axon", "version", "--client"]));
     assert_eq!(text(&version.stdout), format!("client    {VERSION}\n"));
-    let listed = run(machine.command(&tool("kubectl")).args(["plugin", "list"]));
+    let listed = run(tool("kubectl").args(["plugin", "list"]));
     let (out, err) = (text(&listed.stdout), text(&listed.stderr));
     assert!(out.contains("/krew/bin/kubectl-axon\n"), "{out}");
     assert!(!(out + &err).contains("warning"), "{err}");
-    let help = run(machine.command(&tool("kubectl")).args(["axon", "run", "--help"]));
+    let help = run(tool("kubectl").args(["axon", "run", "--help"]));
     assert!(
         text(&help.stdout).contains("Usage: kubectl axon run"),
         "{}",
@@ -230,20 +108,16 @@ fn a_real_krew_installs_it_and_a_real_kubectl_runs_it() {
     );
 
     // kubectl's own completion finds the helper that one command writes.
-    run(machine
-        .command(&tool("kubectl"))
-        .args(["axon", "completion", "install"]));
+    run(tool("kubectl").args(["axon", "completion", "install"]));
     let helper = machine.path("krew/bin/kubectl_complete-axon");
     assert_eq!(helper.metadata().unwrap().permissions().mode() & 0o111, 0o111);
-    let completed = run(machine
-        .command(&tool("kubectl"))
-        .args(["__complete", "axon", "un"]));
+    let completed = run(tool("kubectl").args(["__complete", "axon", "un"]));
     assert!(
         text(&completed.stdout).starts_with("uninstall\t"),
         "{}",
         text(&completed.stdout)
     );
 
-    run(machine.command(&tool("krew")).args(["uninstall", "axon"]));
+    run(tool("krew").args(["uninstall", "axon"]));
     assert!(!machine.path("krew/bin/kubectl-axon").exists());
 }

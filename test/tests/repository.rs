@@ -189,3 +189,29 @@ fn marks_of_loaded_images_go_with_the_cluster_that_has_them() {
         "`down` leaves {marks}: {removed}"
     );
 }
+
+/// Returns the text of all Rust files below a folder.
+fn sources(folder: &Path) -> String {
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let texts = entries.map(|path| match path.extension().and_then(|e| e.to_str()) {
+        _ if path.is_dir() => sources(&path),
+        Some("rs") => std::fs::read_to_string(&path).unwrap(),
+        _ => String::new(),
+    });
+    texts.collect()
+}
+
+#[test]
+fn tests_that_the_documentation_names_are_there() {
+    let page = std::fs::read_to_string(root().join("docs/conformance.md")).unwrap();
+    let all = ["api/src", "kubectl-axon", "test/tests"].map(|folder| sources(&root().join(folder)));
+    let all = all.concat();
+    let names = page.split('`').skip(1).step_by(2);
+    let names: BTreeSet<&str> = names.filter(|name| name.matches('_').count() > 2).collect();
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        assert!(all.contains(&format!("fn {name}(")), "{name} is no test");
+    }
+}

@@ -13,6 +13,8 @@ pub struct Request {
     pub path: String,
     pub query: String,
     pub body: Value,
+    /// The header of this name; empty if there is none.
+    pub authorization: String,
 }
 
 impl Request {
@@ -145,15 +147,19 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut words = line.split_whitespace();
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
     let mut length = 0;
+    let mut authorization = String::new();
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
-        let header = header.trim().to_ascii_lowercase();
+        let header = header.trim();
         if header.is_empty() {
             break;
         }
-        if let Some(value) = header.strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
+        let (name, value) = header.split_once(':')?;
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.trim().parse().ok()?,
+            "authorization" => value.trim().clone_into(&mut authorization),
+            _ => {}
         }
     }
     let mut body = vec![0; length];
@@ -164,5 +170,6 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
         path: path.to_owned(),
         query: query.to_owned(),
         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        authorization,
     })
 }

@@ -8,6 +8,7 @@
 )]
 
 mod completion;
+mod conventions;
 mod cost;
 mod doctor;
 mod fake;
