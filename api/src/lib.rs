@@ -30,3 +30,6 @@ pub const GROUP: &str = "axon.io";
 pub const VERSION: &str = "v1alpha1";
 /// Group and version as manifests write them.
 pub const API_VERSION: &str = "axon.io/v1alpha1";
+/// Name of the Lease that the leading operator holds. It is never part of a manifest: the election can't take over a
+/// Lease that it did not make.
+pub const LEADER_LEASE: &str = "axon-operator-leader";

@@ -183,6 +183,23 @@ mod tests {
     }
 
     #[test]
+    fn help_fits_its_width() {
+        let mut command = command(PLUGIN);
+        command.build();
+        let mut all: Vec<&clap::Command> = vec![&command];
+        while let Some(command) = all.pop() {
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            for line in help.lines().filter(|line| !line.starts_with("Use \"")) {
+                assert!(line.chars().count() <= WIDTH, "{}: {line}", command.get_name());
+            }
+            all.extend(command.get_subcommands());
+        }
+    }
+
+    #[test]
     fn help_names_commands_as_the_program_was_called() {
         for (program, foreign) in [(STANDALONE, "kubectl axon "), (PLUGIN, " axon logs")] {
             let mut command = command(program);

@@ -19,8 +19,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Name of the Lease. It is never part of a manifest: the library can't take over a Lease that it did not make.
-pub const LEASE: &str = "axon-operator-leader";
+/// Name of the Lease.
+pub const LEASE: &str = axon_api::LEADER_LEASE;
 
 /// The times of an election.
 #[derive(Clone, Copy, Debug)]

@@ -12,7 +12,7 @@ use axon_api::{Task, TaskStatus};
 use axon_test::control_plane::ControlPlane;
 use axon_test::namespace::Namespace;
 use axon_test::{paths, stranger};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{TryStreamExt as _, stream};
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 

@@ -11,8 +11,8 @@ use crate::error::{CliError, Kind as Failure, Result};
 use crate::output::{Notation, Style, Ui};
 
 const DETAILS: &str = "\
-Looks only, changes nothing. Exit code 1 if something does not work; what could not be looked at, and
-what is only worth a look, does not count.
+Looks only, changes nothing. Exit code 1 if something does not work; what could not be looked at,
+and what is only worth a look, does not count.
 
 Examples:
   kubectl axon doctor

@@ -15,8 +15,8 @@ const DETAILS: &str = "\
 What the agent says goes to stdout; its turns, tools and costs go to stderr. --raw prints the
 agent's stream of events as it is.
 
--o json prints all of it to stdout, in the same form for all agents: one object a line, with the time
-of the log's line and a type. Fields in brackets are there if the agent tells.
+-o json prints all of it to stdout, in the same form for all agents: one object a line, with the
+time of the log's line and a type. Fields in brackets are there if the agent tells.
   start       model
   turn        turn: its number
   text        text: what the agent says

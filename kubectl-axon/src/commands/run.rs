@@ -30,8 +30,8 @@ pub const MANAGER: &str = "kubectl-axon";
 
 const DETAILS: &str = "\
 Credentials and a workspace come from the configuration file (kubectl axon init writes one to fill
-in), unless flags name others. Nothing is created before all input is known to be valid. A dry run shows
-the Secret, Workspace and Task; the Job is made of them by the operator and is not shown.
+in), unless flags name others. Nothing is created before all input is known to be valid. A dry run
+shows the Secret, Workspace and Task; the Job is made of them by the operator and is not shown.
 
 --from asks the operator to render the template of a taskspawner for an issue or pull request, in its
 match or not; for a schedule, for the present moment. The task is yours: the spawner counts it against

@@ -22,9 +22,9 @@ use crate::error::{Action, CliError, Result};
 use crate::output::{Notation, Ui};
 
 const DETAILS: &str = "\
-It runs the image in four short pods, shaped as a Task's, in the namespace of the command. In place of
-the agent's own CLI, a stub stands first in PATH: --program says what the entry point calls it. Nothing
-is asked of any model provider.
+It runs the image in four short pods, shaped as a Task's, in the namespace of the command. In place
+of the agent's own CLI, a stub stands first in PATH: --program says what the entry point calls it.
+Nothing is asked of any model provider.
 
 Examples:
   kubectl axon verify-image registry.example/my-agent:v1 --program my-agent

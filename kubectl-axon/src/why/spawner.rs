@@ -75,7 +75,14 @@ pub fn explain_spawner(name: &str, object: &Value, flag: &str, now: Timestamp) -
         reason: String::new(),
         evidence: evidence.join("; "),
     };
-    let conditions = conditions(object).map(|condition| {
+    // What is as it should be and has nothing to say would bury the rest.
+    let told = conditions(object).filter(|c| {
+        is_fault(c)
+            || c.get("message")
+                .and_then(Value::as_str)
+                .is_some_and(|m| !m.is_empty())
+    });
+    let conditions = told.map(|condition| {
         let part = |key: &str| {
             let value = condition.get(key).and_then(Value::as_str).unwrap_or_default();
             human::joined(value)
@@ -109,22 +116,30 @@ fn blocked(object: &Value) -> Option<String> {
     Some(human::joined(message))
 }
 
+/// Conditions that tell of a problem, and when. The one that says most comes first: Ready only repeats the others.
+const TELLING: [(&str, &str); 5] = [
+    (kind::SOURCE_REACHABLE, "False"),
+    (kind::SCHEDULE_VALID, "False"),
+    (kind::TEMPLATE_VALID, "False"),
+    (kind::READY, "False"),
+    (kind::STALLED, "True"),
+];
+
+fn is_fault(condition: &Value) -> bool {
+    let is = |key: &str, value: &str| condition.get(key).is_some_and(|v| v == value);
+    TELLING
+        .iter()
+        .any(|(kind, bad)| is("type", kind) && is("status", bad))
+}
+
 /// Returns reason and message of the conditions that tell of a problem.
 fn faults(object: &Value) -> Vec<(String, String)> {
     let text = |condition: &Value, key: &str| {
         let value = condition.get(key).and_then(Value::as_str).unwrap_or_default();
         human::joined(value)
     };
-    // The one that says most comes first: Ready only repeats the others.
-    let telling = [
-        (kind::SOURCE_REACHABLE, "False"),
-        (kind::SCHEDULE_VALID, "False"),
-        (kind::TEMPLATE_VALID, "False"),
-        (kind::READY, "False"),
-        (kind::STALLED, "True"),
-    ];
-    let found = telling.iter().filter_map(|(kind, bad)| {
-        conditions(object).find(|c| text(c, "type") == *kind && text(c, "status") == *bad)
+    let found = TELLING.iter().filter_map(|(kind, _)| {
+        conditions(object).find(|c| is_fault(c) && c.get("type").is_some_and(|t| t == kind))
     });
     found
         .map(|condition| (text(condition, "reason"), text(condition, "message")))

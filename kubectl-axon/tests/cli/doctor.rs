@@ -40,7 +40,7 @@ fn cluster(changed: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) 
                 json!({"metadata": {"name": "axon-operator"}, "status": {"readyReplicas": 2}, "spec": {"replicas": 2,
                     "selector": {}, "template": {"spec": {"containers": [{"name": "c", "image": "r/axon-operator:v0.1.0"}]}}}}),
             ),
-            "/apis/coordination.k8s.io/v1/namespaces/axon-system/leases/axon-operator" => Reply::Json(
+            "/apis/coordination.k8s.io/v1/namespaces/axon-system/leases/axon-operator-leader" => Reply::Json(
                 200,
                 json!({"metadata": {}, "spec": {"holderIdentity": "a", "renewTime": "2126-01-02T09:00:00.000000Z"}}),
             ),

@@ -1,6 +1,6 @@
 //! Learns the facts. What may not be seen is a fact, too.
 
-use axon_api::{Workspace, contract, labels};
+use axon_api::{LEADER_LEASE, Workspace, contract, labels};
 use jiff::Timestamp;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
@@ -97,9 +97,9 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
 }
 
 async fn leader(cluster: &Cluster) -> Fact<Option<i64>> {
-    let action = Action::new("get", "leases").named(OPERATOR).within(NAMESPACE);
+    let action = Action::new("get", "leases").named(LEADER_LEASE).within(NAMESPACE);
     let api = cluster.api_in::<Lease>(NAMESPACE);
-    let lease = cluster.call(&action, api.get_opt(OPERATOR)).await;
+    let lease = cluster.call(&action, api.get_opt(LEADER_LEASE)).await;
     let spec = lease.map_err(|e| e.to_string())?.and_then(|lease| lease.spec);
     let held = spec.filter(|s| s.holder_identity.as_ref().is_some_and(|h| !h.is_empty()));
     let renewed = held.and_then(|s| s.renew_time);
@@ -343,7 +343,9 @@ async fn ask_github(base: &str, token: &str) -> Fact<GithubFacts> {
         .map_err(|e| words(&e))?;
     let limit = std::time::Duration::from_secs(10);
     let answer = tokio::time::timeout(limit, client.send(request)).await;
-    let answer = answer.map_err(|_| words(&"no answer"))?.map_err(|e| words(&e))?;
+    let answer = answer
+        .map_err(|_| words(&"no answer"))?
+        .map_err(|_| words(&"can't be reached from here"))?;
     let header = |name: &str| {
         let value = answer.headers().get(name)?.to_str().ok()?;
         Some(value.to_owned())
