@@ -12,8 +12,8 @@ const HELPER: &str = "kubectl_complete-axon";
 
 const DETAILS: &str = "\
 kubectl completes `kubectl axon ...` by itself once it finds kubectl_complete-axon on the PATH,
-which `completion install` puts beside the plugin; kubectl's own completion must be set up in the shell.
-The scripts are for those who call kubectl-axon, or axon, directly.
+which `completion install` puts beside the plugin; kubectl's own completion must be set up in the
+shell. The scripts are for those who call kubectl-axon, or axon, directly.
 
 Examples:
   kubectl axon completion install

@@ -33,9 +33,9 @@ Credentials and a workspace come from the configuration file (kubectl axon init 
 in), unless flags name others. Nothing is created before all input is known to be valid. A dry run
 shows the Secret, Workspace and Task; the Job is made of them by the operator and is not shown.
 
---from asks the operator to render the template of a taskspawner for an issue or pull request, in its
-match or not; for a schedule, for the present moment. The task is yours: the spawner counts it against
-no limit, and makes its own for that item all the same.
+--from asks the operator to render the template of a taskspawner for an issue or pull request, in
+its match or not; for a schedule, for the present moment. The task is yours: the spawner counts it
+against no limit, and makes its own for that item all the same.
 
 Examples:
   kubectl axon run -p \"Add a hello world program in Python\"
