@@ -18,7 +18,7 @@ use axon_test::{paths, wait};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::ListParams;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, ResourceExt};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -132,7 +132,7 @@ async fn a_stranger_gets_from_krew_to_a_pipeline_and_back() {
     let left = definitions.list(&ListParams::default()).await.unwrap();
     let ours: Vec<String> = left
         .iter()
-        .map(|d| d.name_any())
+        .map(ResourceExt::name_any)
         .filter(|n| n.ends_with("axon.io"))
         .collect();
     assert!(ours.is_empty(), "{ours:?}");
