@@ -261,4 +261,16 @@ mod tests {
         let terminal: Vec<_> = TaskPhase::iter().filter(|p| p.is_terminal()).collect();
         assert_eq!(terminal, [TaskPhase::Succeeded, TaskPhase::Failed]);
     }
+
+    #[test]
+    fn the_page_of_pipelines_says_what_each_reason_means() {
+        use strum::IntoEnumIterator;
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/pipelines.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ")).collect();
+        for reason in TaskReason::iter().filter(|reason| *reason != TaskReason::Unknown) {
+            let name = format!("`{reason}`");
+            assert!(rows.iter().any(|row| row.contains(&name)), "{name} is not there");
+        }
+    }
 }
