@@ -47,6 +47,12 @@ pub(super) fn words(
     };
     use TaskReason as R;
     match (phase, reason) {
+        (TaskPhase::Failed, Some(R::Stopped)) => {
+            // The message begins with what is said here.
+            let more = message.strip_prefix("stopped on request").unwrap_or(&message);
+            let words = format!("was stopped on request {} ago", since(ended));
+            (human::gist(&format!("{words}{more}"), 200), vec![retry()])
+        }
         (TaskPhase::Succeeded, _) => (format!("succeeded {} ago", since(ended)), vec![logs()]),
         (TaskPhase::Failed, reason) => {
             let (words, next) = match reason {
@@ -91,7 +97,6 @@ pub(super) fn words(
                     ],
                 ),
                 Some(R::PodLost) => ("its pod, node or job vanished", vec![retry()]),
-                Some(R::Stopped) => ("it was stopped on request", vec![retry()]),
                 Some(R::Stalled) => ("its agent was silent for too long", vec![logs(), retry()]),
                 _ => ("its agent failed", vec![logs(), retry()]),
             };

@@ -197,3 +197,14 @@ fn spawners_say_what_stops_them() {
     assert_eq!(fine.summary, "s is at work, and looked for work 2m ago.");
     assert!(of(json!({"spec": {}})).summary.contains("not been taken up"));
 }
+
+#[test]
+fn a_stop_is_said_once() {
+    let status = json!({"phase": "Failed", "reason": "Stopped", "completionTime": "2026-01-02T09:57:00Z",
+        "message": "stopped on request: new commits pushed to work: 1"});
+    let summary = answer(&[task("t", &json!({}), &status)], "t").summary;
+    assert_eq!(
+        summary,
+        "t was stopped on request 3m ago: new commits pushed to work: 1."
+    );
+}
