@@ -140,13 +140,16 @@ async fn a_drained_node_is_no_failure_and_the_pod_runs_again_when_there_is_a_nod
     cordon(true).await;
     let drained = Timestamp::now();
     let evicted = pods.evict(&pod, &EvictParams::default()).await;
+    b.until("t", "has noted the eviction", |s| s.attempts.len() == 1)
+        .await;
+    assert_told("the drain", drained);
+    // The Job controller takes some seconds before it makes another pod.
     let waits = b
         .until("t", "waits for a node", |s| {
             s.reason == Some(TaskReason::Unschedulable)
         })
         .await;
     cordon(false).await;
-    assert_told("the drain", drained);
     evicted.unwrap();
     assert_eq!(waits.attempts.len(), 1);
     assert_eq!(waits.attempts[0].reason, Some(TaskReason::Evicted));
