@@ -124,7 +124,12 @@ pub fn commit_script(file: &str) -> String {
 
 /// Holds the time from a cause to the status that tells of it against what is promised.
 pub fn assert_told(what: &str, cause: Timestamp) {
-    let after = Timestamp::now().duration_since(cause);
+    assert_told_at(what, cause, Timestamp::now());
+}
+
+/// The same of what was told before.
+pub fn assert_told_at(what: &str, cause: Timestamp, told: Timestamp) {
+    let after = told.duration_since(cause);
     println!("{what} was told after {after:#}");
     // The API's times are cut to whole seconds.
     let limit = TOLD_WITHIN + Duration::from_secs(1);
