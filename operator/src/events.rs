@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use axon_api::{Task, TaskPhase, TaskReason, TaskStatus};
+use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource};
 use kube_runtime::events::{Event, EventType, Recorder, Reporter};
+use tokio::sync::mpsc;
 
 /// Longest that publishing may take; the client itself would wait for ever.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -13,34 +15,50 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Publishes events about Tasks.
 #[derive(Clone)]
 pub struct Events {
-    client: Client,
-    reporter: Reporter,
+    queue: mpsc::Sender<(Event, ObjectReference)>,
     /// Counts what repeats itself.
     recorder: Recorder,
 }
 
+/// Events of phases that wait to be sent; more are left out.
+const QUEUE: usize = 10_000;
+/// Of them, those that are on their way at the same time: work on Tasks comes first.
+const AT_ONCE: usize = 4;
+
 impl Events {
-    /// Returns a publisher in the name of this replica.
+    /// Returns a publisher in the name of this replica. Within a runtime only.
     #[must_use]
     pub fn new(client: Client, instance: &str) -> Self {
         let reporter = Reporter {
             controller: "axon-operator".into(),
             instance: Some(instance.to_owned()),
         };
-        Self {
-            recorder: Recorder::new(client.clone(), reporter.clone()),
-            client,
-            reporter,
-        }
+        let recorder = Recorder::new(client.clone(), reporter.clone());
+        let (queue, queued) = mpsc::channel(QUEUE);
+        let queued = stream::unfold(queued, async |mut queued: mpsc::Receiver<_>| {
+            Some((queued.recv().await?, queued))
+        });
+        tokio::spawn(
+            queued.for_each_concurrent(AT_ONCE, move |(event, about): (Event, ObjectReference)| {
+                // A phase begins once. A recorder keeps what it has sent for minutes, and looks through it each time.
+                let once = Recorder::new(client.clone(), reporter.clone());
+                async move { publish(&once, &event, &about).await }
+            }),
+        );
+        Self { queue, recorder }
     }
 
-    /// Tells that a Task has entered the phase of `status`. An event that can't be written is only logged: the
+    /// Tells soon that a Task has entered the phase of `status`. An event that can't be written is only logged: the
     /// status has it all.
-    pub async fn phase(&self, task: &Task, status: &TaskStatus) {
-        if let Some(event) = event_of(status) {
-            // A phase begins once. A recorder keeps what it has sent for minutes, and looks through it each time.
-            let once = Recorder::new(self.client.clone(), self.reporter.clone());
-            publish(&once, &event, &task.object_ref(&())).await;
+    pub fn phase(&self, task: &Task, status: &TaskStatus) {
+        let Some(event) = event_of(status) else { return };
+        if self
+            .queue
+            .clone()
+            .try_send((event, task.object_ref(&())))
+            .is_err()
+        {
+            tracing::debug!("left out an event: too many wait");
         }
     }
 

@@ -186,7 +186,7 @@ async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, App
     };
     if let Some(status) = &done.entered {
         context.metrics.entered(&task, status);
-        context.events.phase(&task, status).await;
+        context.events.phase(&task, status);
     }
     if let Ok(mut failures) = context.failures.lock() {
         failures.remove(&ObjectRef::from_obj(task.as_ref()));
