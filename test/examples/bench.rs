@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use axon_api::{Task, TaskPhase};
 use axon_test::control_plane::ControlPlane;
+use axon_test::figures::{Figures, load, round, rss, spread};
 use axon_test::kubelet::{Kubelet, PodState};
 use axon_test::namespace::Namespace;
 use axon_test::operator_process::{Operator, install_rights, token};
@@ -38,14 +39,18 @@ async fn main() -> Result<()> {
     let large = large.unwrap_or(10_000);
     let control_plane = ControlPlane::shared().await?;
     let mut bench = Bench::start(control_plane).await?;
-    bench.note("load average before", json!(load()), "");
+    bench.figures.note("load average before", load(), "");
     bench.sleeping_managers(Signal::SIGSTOP)?;
     tokio::time::sleep(Duration::from_secs(6)).await;
-    bench.note("RSS idle", json!(bench.rss()?), "MiB, aim 25");
+    bench
+        .figures
+        .note("RSS idle", json!(rss(&bench.operator)?), "MiB, aim 25");
 
     if wanted("small") {
         let raw = bench.raw_rate(1000).await?;
-        bench.note("suspended Jobs posted by the bench", json!(round(raw)), "1/s");
+        bench
+            .figures
+            .note("suspended Jobs posted by the bench", json!(round(raw)), "1/s");
         bench.throughput(1000, raw, 35).await?;
     }
     if wanted("latency") {
@@ -59,19 +64,19 @@ async fn main() -> Result<()> {
     if wanted("large") {
         let raw = bench.raw_rate(1000).await?;
         let what = "suspended Jobs posted by the bench, again";
-        bench.note(what, json!(round(raw)), "1/s");
+        bench.figures.note(what, json!(round(raw)), "1/s");
         let namespace = bench.throughput(large, raw, 64).await?;
         bench.start_up(&namespace, large).await?;
     }
     bench.sleeping_managers(Signal::SIGCONT)?;
-    bench.note("load average after", json!(load()), "");
-    bench.print()
+    bench.figures.note("load average after", load(), "");
+    bench.figures.print("bench")
 }
 
 struct Bench {
     control_plane: &'static ControlPlane,
     operator: Operator,
-    rows: Vec<(String, Value, String)>,
+    figures: Figures,
 }
 
 /// Returns true unless `AXON_BENCH_SECTIONS` names others.
@@ -82,32 +87,13 @@ fn wanted(section: &str) -> bool {
 /// When each Job of a namespace was seen first.
 type Seen = Arc<Mutex<HashMap<String, Instant>>>;
 
-fn load() -> String {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').next().unwrap_or_default().to_owned()
-}
-
-fn round(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
-}
-
-/// Returns p50 and p99 in milliseconds.
-fn percentiles(mut samples: Vec<Duration>) -> Value {
-    samples.sort_unstable();
-    let at = |share: f64| {
-        let last = samples.len().saturating_sub(1);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "an index into some hundred samples"
-        )]
-        let index = (last as f64 * share).round() as usize;
+fn milliseconds(samples: &[Duration]) -> Value {
+    spread(
         samples
-            .get(index)
-            .map(|sample| round(sample.as_secs_f64() * 1000.0))
-    };
-    json!({"p50": at(0.5), "p99": at(0.99), "samples": samples.len()})
+            .iter()
+            .map(|sample| sample.as_secs_f64() * 1000.0)
+            .collect(),
+    )
 }
 
 fn task(name: &str, more: &Value) -> Result<Task> {
@@ -199,26 +185,8 @@ impl Bench {
         Ok(Self {
             control_plane,
             operator,
-            rows: Vec::new(),
+            figures: Figures::default(),
         })
-    }
-
-    fn note(&mut self, what: &str, value: Value, unit: &str) {
-        println!("{what}: {value} {unit}");
-        self.rows.push((what.to_owned(), value, unit.to_owned()));
-    }
-
-    /// Returns the operator's resident memory in MiB.
-    fn rss(&self) -> Result<f64> {
-        let pid = self.operator.pid().context("the operator runs")?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib: f64 = line
-            .context("a process has a size")?
-            .trim()
-            .trim_end_matches(" kB")
-            .parse()?;
-        Ok(round(kib / 1024.0))
     }
 
     /// Stops or continues the controller managers that this bench has started.
@@ -291,13 +259,13 @@ impl Bench {
         let took = jobs_seen(&seen, count).await? - started;
         #[expect(clippy::cast_precision_loss, reason = "some thousands")]
         let rate = count as f64 / took.as_secs_f64();
-        self.note(
+        self.figures.note(
             &format!("{count} waiting Tasks turned into Jobs"),
             json!(round(rate)),
             "1/s",
         );
         let share = json!(round(rate / raw));
-        self.note(
+        self.figures.note(
             &format!("{count} waiting Tasks, share of the raw rate"),
             share,
             "aim 0.25",
@@ -311,13 +279,13 @@ impl Bench {
         })
         .await?;
         let took = started.elapsed();
-        self.note(
+        self.figures.note(
             &format!("{count} waiting Tasks, until their statuses say so"),
             json!(round(took.as_secs_f64())),
             "s",
         );
-        let rss = json!(self.rss()?);
-        self.note(
+        let rss = json!(rss(&self.operator)?);
+        self.figures.note(
             &format!("RSS at {count} Tasks with Jobs"),
             rss,
             &format!("MiB, aim {aim}"),
@@ -343,7 +311,11 @@ impl Bench {
             let (name, sent) = call.await??;
             samples.push(job_seen(&seen, &name).await? - sent);
         }
-        self.note("apply to Job at 10/s", percentiles(samples), "ms, aim 50 and 250");
+        self.figures.note(
+            "apply to Job at 10/s",
+            milliseconds(&samples),
+            "ms, aim 50 and 250",
+        );
         Ok(())
     }
 
@@ -399,7 +371,7 @@ impl Bench {
             finish(namespace, &next).await?;
             ended.insert(next);
         }
-        self.note(what, percentiles(samples), "ms, aim p99 500");
+        self.figures.note(what, milliseconds(&samples), "ms, aim p99 500");
         Ok(())
     }
 
@@ -452,7 +424,11 @@ impl Bench {
             let end = job_seen(&finished, &name).await?;
             samples.push(end.saturating_duration_since(job_seen(&done, &name).await?));
         }
-        self.note("Job done to Task ended", percentiles(samples), "ms, aim p99 1000");
+        self.figures.note(
+            "Job done to Task ended",
+            milliseconds(&samples),
+            "ms, aim p99 1000",
+        );
         Ok(())
     }
 
@@ -470,39 +446,15 @@ impl Bench {
         create(&live, "live", &json!({})).await?;
         let took = job_seen(&seen, "live").await? - started;
         let what = format!("start among {count} finished Tasks to the first live Job, election included");
-        self.note(&what, json!(round(took.as_secs_f64())), "s, aim 3");
+        self.figures
+            .note(&what, json!(round(took.as_secs_f64())), "s, aim 3");
         tokio::time::sleep(Duration::from_secs(5)).await;
-        let rss = json!(self.rss()?);
-        self.note(
+        let rss = json!(rss(&self.operator)?);
+        self.figures.note(
             &format!("RSS at {count} finished Tasks after a start"),
             rss,
             "MiB, aim 64",
         );
-        Ok(())
-    }
-
-    fn print(&self) -> Result<()> {
-        let cell = |value: &Value| match value {
-            Value::Object(of) => {
-                let figure = |key: &str| of.get(key).cloned().unwrap_or_default();
-                let (p50, p99, samples) = (figure("p50"), figure("p99"), figure("samples"));
-                format!("p50 {p50}, p99 {p99} ({samples} samples)")
-            }
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        println!("\n| what | figure | unit, aim |\n| --- | --- | --- |");
-        for (what, value, unit) in &self.rows {
-            println!("| {what} | {} | {unit} |", cell(value));
-        }
-        let rows: Vec<Value> = self
-            .rows
-            .iter()
-            .map(|(what, value, unit)| json!({"what": what, "value": value, "unit": unit}))
-            .collect();
-        let file = axon_test::paths::root().join("target/bench.json");
-        std::fs::write(&file, serde_json::to_string_pretty(&rows)?)?;
-        println!("\nalso in {}", file.display());
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use axon_api::Task;
 use axon_test::control_plane::ControlPlane;
+use axon_test::figures::{Figures, load, round, rss, spread};
 use axon_test::fixtures::github::GithubHost;
 use axon_test::fixtures::github::accounts::TokenSpec;
 use axon_test::fixtures::github::store::ItemSpec;
@@ -48,12 +49,12 @@ fn number(variable: &str, default: u32) -> u32 {
 async fn main() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let mut bench = Bench::start(control_plane).await?;
-    bench.note("load average before", load().into(), "");
+    bench.figures.note("load average before", load(), "");
     bench.fill().await?;
     bench.steady(number("AXON_BENCH_PERIODS", 4)).await?;
     bench.hand_over(number("AXON_BENCH_ROUNDS", 5)).await?;
-    bench.note("load average after", load().into(), "");
-    bench.print()
+    bench.figures.note("load average after", load(), "");
+    bench.figures.print("bench_spawners")
 }
 
 struct Bench {
@@ -63,54 +64,9 @@ struct Bench {
     server: Background,
     token: String,
     operator: Operator,
-    rows: Vec<(String, Value, String)>,
+    figures: Figures,
     /// Seconds from each run's time until its Task was seen.
     late: Arc<Mutex<Vec<f64>>>,
-}
-
-fn load() -> String {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').next().unwrap_or_default().to_owned()
-}
-
-fn round(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
-}
-
-/// Returns p50, p99 and the greatest.
-fn spread(mut samples: Vec<f64>) -> String {
-    samples.sort_by(f64::total_cmp);
-    let at = |share: f64| {
-        let last = samples.len().saturating_sub(1);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "an index into some hundred samples"
-        )]
-        let index = (last as f64 * share).ceil() as usize;
-        samples.get(index).copied().map(round).unwrap_or(f64::NAN)
-    };
-    format!(
-        "p50 {}, p99 {}, most {} ({} samples)",
-        at(0.5),
-        at(0.99),
-        at(1.0),
-        samples.len()
-    )
-}
-
-/// Returns the resident memory of a process, in MiB.
-fn rss(operator: &Operator) -> Result<f64> {
-    let pid = operator.pid().context("the operator runs")?;
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib: f64 = line
-        .context("a process has a size")?
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()?;
-    Ok(round(kib / 1024.0))
 }
 
 /// Returns the processor time that a process has used, in seconds.
@@ -160,14 +116,9 @@ impl Bench {
             server,
             operator: Operator::start_replica(control_plane.kubeconfig(), &token, "operator-0")?,
             token,
-            rows: Vec::new(),
+            figures: Figures::default(),
             late: Arc::default(),
         })
-    }
-
-    fn note(&mut self, what: &str, value: Value, unit: &str) {
-        println!("{what}: {value} {unit}");
-        self.rows.push((what.to_owned(), value, unit.to_owned()));
     }
 
     fn put_issue(&self, repository: usize, issue: u64, picked: bool) {
@@ -251,7 +202,8 @@ impl Bench {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let took = round(started.elapsed().as_secs_f64());
-        self.note("1000 spawners made and 1800 Tasks created", took.into(), "s");
+        self.figures
+            .note("1000 spawners made and 1800 Tasks created", took.into(), "s");
         Ok(())
     }
 
@@ -309,27 +261,30 @@ impl Bench {
         let others = count("GET ") as f64 - all;
         let written = metric(&self.operator, "axon_taskspawner_status_writes_total").await? - writes;
         let late = std::mem::take(&mut *self.late.lock().unwrap_or_else(PoisonError::into_inner));
-        self.note("RSS with 1000 spawners, the most", most.into(), "MiB, aim 100");
-        self.note("CPU at polls of 60 s", round(share).into(), "of a core, aim 0.2");
-        self.note(
+        self.figures
+            .note("RSS with 1000 spawners, the most", most.into(), "MiB, aim 100");
+        self.figures
+            .note("CPU at polls of 60 s", round(share).into(), "of a core, aim 0.2");
+        self.figures.note(
             "listings a repository and period",
             round(listings).into(),
             "aim 1",
         );
-        self.note(
+        self.figures.note(
             "listings answered 304",
             round(same / all).into(),
             "of all, aim 0.95",
         );
-        self.note("other requests to GitHub", others.into(), "in all");
-        self.note(
+        self.figures
+            .note("other requests to GitHub", others.into(), "in all");
+        self.figures.note(
             "writes of spawners' status",
             round(written / elapsed).into(),
             "1/s",
         );
-        self.note(
+        self.figures.note(
             "from a run's time to its Task, 100 at once",
-            spread(late).into(),
+            spread(late),
             "s, aim p99 1",
         );
         Ok(())
@@ -395,25 +350,22 @@ impl Bench {
                 led.push(leading);
             }
         }
-        self.note("SIGTERM to exit", spread(exits).into(), "s, aim 2");
-        self.note(
+        self.figures.note("SIGTERM to exit", spread(exits), "s, aim 2");
+        self.figures.note(
             "SIGTERM to all spawners run by the other",
-            spread(moved).into(),
+            spread(moved),
             "s, aim 2",
         );
-        self.note(
-            "SIGTERM of the leader to the other leading",
-            spread(led).into(),
-            "s",
-        );
-        self.note(
+        self.figures
+            .note("SIGTERM of the leader to the other leading", spread(led), "s");
+        self.figures.note(
             "SIGKILL to all spawners run by the other",
-            spread(crashed).into(),
+            spread(crashed),
             "s, aim 15",
         );
-        self.note(
+        self.figures.note(
             "SIGKILL of the leader to the other leading",
-            spread(led_crashed).into(),
+            spread(led_crashed),
             "s, aim 15",
         );
         Ok(())
@@ -423,23 +375,6 @@ impl Bench {
         metric(operator, "axon_taskspawner_running")
             .await
             .unwrap_or_default()
-    }
-
-    fn print(&self) -> Result<()> {
-        println!("\n| what | figure | unit, aim |\n| --- | --- | --- |");
-        for (what, value, unit) in &self.rows {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            println!("| {what} | {value} | {unit} |");
-        }
-        let rows: Vec<Value> = self
-            .rows
-            .iter()
-            .map(|(what, value, unit)| json!({"what": what, "value": value, "unit": unit}))
-            .collect();
-        let file = axon_test::paths::root().join("target/bench_spawners.json");
-        std::fs::write(&file, serde_json::to_string_pretty(&rows)?)?;
-        println!("\nalso in {}", file.display());
-        Ok(())
     }
 }
 

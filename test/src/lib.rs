@@ -6,6 +6,7 @@ pub mod audit;
 pub mod cluster;
 pub mod control_plane;
 pub mod fault_proxy;
+pub mod figures;
 pub mod fixtures;
 pub mod fixtures_client;
 pub mod kubelet;

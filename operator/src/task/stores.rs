@@ -140,7 +140,7 @@ where
         + 'static,
 {
     let api = Api::<DeserializeGuard<K>>::all(client);
-    let events = watcher(api, watcher::Config::default()).default_backoff();
+    let events = watcher(api, in_pages()).default_backoff();
     let readable = events.filter_map(|event| future::ready(readable(event)));
     let slim = readable.modify(move |object: &mut K| {
         slim(object);
@@ -246,8 +246,15 @@ fn noted<K: Send + 'static>(
     events.touched_objects()
 }
 
+/// Objects of one page of a list. All of a page are in memory at the same time, whole, before they are slimmed.
+const PAGE: u32 = 100;
+
+fn in_pages() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE)
+}
+
 fn ours() -> watcher::Config {
-    watcher::Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGER))
+    in_pages().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGER))
 }
 
 /// Returns the Task that a Job or pod belongs to.
