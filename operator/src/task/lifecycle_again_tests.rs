@@ -48,6 +48,49 @@ fn a_task_that_is_stopped_before_its_job_ends_at_once() {
 }
 
 #[test]
+fn an_agent_whose_start_was_not_told_yet_keeps_what_it_has_done_at_a_stop() {
+    let mut t = with_phase(TaskPhase::Pending);
+    t.spec.stop = Some(true);
+    let mut status = t.status.clone().unwrap();
+    (status.reason, status.job_name) = (Some(TaskReason::Stopping), Some("t".into()));
+    let t = told(&t, status);
+    let on_its_way = PodView {
+        node: Some("n".into()),
+        deleting: true,
+        gone_by: Some(at(NOW + 45)),
+        ..pod(ContainerView::Unknown, waiting("PodInitializing", ""))
+    };
+    let gone = |pod: PodView| Observed {
+        job: None,
+        pods: vec![pod],
+        ..observed(&t)
+    };
+    let decision = decide(&gone(on_its_way.clone()));
+    let still = match &decision {
+        Decision::UpdateStatus(status) => status.phase,
+        Decision::Wait(Some(_)) => Some(TaskPhase::Pending),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        still,
+        Some(TaskPhase::Pending),
+        "the kubelet's last word is waited for"
+    );
+    let unscheduled = PodView {
+        node: None,
+        ..on_its_way.clone()
+    };
+    assert_eq!(outcome_of(&gone(unscheduled)).0, TaskPhase::Failed);
+    let over = PodView {
+        agent: ContainerView::Terminated(ended(143, 9)),
+        ..on_its_way
+    };
+    let status = status_of(decide(&gone(over)));
+    assert_eq!(status.phase, Some(TaskPhase::Failed));
+    assert_eq!(status.usage.unwrap().input_tokens, Some(9));
+}
+
+#[test]
 fn a_running_task_is_stopped_by_its_jobs_deletion_and_keeps_what_it_has_done() {
     let mut t = with_phase(TaskPhase::Running);
     t.spec.stop = Some(true);

@@ -93,8 +93,13 @@ async fn an_image_that_does_not_exist_is_named() {
         s.reason == Some(TaskReason::ImagePull)
     })
     .await;
-    let scheduled = pod(&b).await.status.unwrap().start_time.unwrap().0;
-    assert_told("the missing image", scheduled);
+    // The agent's image is asked for once the workspace is prepared.
+    let status = pod(&b).await.status.unwrap();
+    let prepared = status.init_container_statuses.unwrap()[0].state.clone().unwrap();
+    assert_told(
+        "the missing image",
+        prepared.terminated.unwrap().finished_at.unwrap().0,
+    );
     let status = b.until_failed("t", TaskReason::ImagePull).await;
     assert!(
         status.message.as_ref().unwrap().contains("no-such-image"),

@@ -114,8 +114,9 @@ pub(super) fn without_job(observed: &Observed<'_>, status: &TaskStatus, job: Opt
 /// there is nothing to wait for any more.
 fn ending(observed: &Observed<'_>, since: Option<Timestamp>) -> Option<Duration> {
     let pod = newest(&observed.pods).filter(|pod| !pod.is_over() && !pod.gone)?;
-    // A pod that never started its agent has nothing to tell.
-    if !matches!(pod.agent, ContainerView::Running { .. }) {
+    // A pod without a node has nothing to tell. One that has a node may have an agent at work of which the kubelet has
+    // not told yet: its word comes seconds after the fact, and what the agent has spent would be lost.
+    if pod.node.is_none() && !matches!(pod.agent, ContainerView::Running { .. }) {
         return None;
     }
     let by = pod.gone_by.or(since)?.as_second() + ENDING_MARGIN;
