@@ -89,17 +89,25 @@ async fn an_image_that_does_not_exist_is_named() {
     let b = bench().await;
     b.task("t", "hi", json!({"image": "localhost/axon/no-such-image:v0"}))
         .await;
+    let named = b.until("t", "has a pod", |s| s.job_name.is_some()).await;
+    assert_eq!(named.job_name.as_deref(), Some("t"));
+    // How long the runtime tries is its own affair: what counts is the kubelet's word.
+    wait::until("the kubelet to tell of the image", PATIENCE, async || {
+        let pods = b.namespace.api::<Pod>().list(&Default::default()).await?;
+        let statuses = pods.items.iter().flat_map(|pod| &pod.status);
+        let agents = statuses.flat_map(|status| status.container_statuses.iter().flatten());
+        let mut waiting =
+            agents.filter_map(|agent| agent.state.as_ref()?.waiting.as_ref()?.reason.as_deref());
+        Ok(waiting.any(|reason| reason != "PodInitializing").then_some(()))
+    })
+    .await
+    .unwrap();
+    let failed = Timestamp::now();
     b.until("t", "tells of the image", |s| {
         s.reason == Some(TaskReason::ImagePull)
     })
     .await;
-    // The agent's image is asked for once the workspace is prepared.
-    let status = pod(&b).await.status.unwrap();
-    let prepared = status.init_container_statuses.unwrap()[0].state.clone().unwrap();
-    assert_told(
-        "the missing image",
-        prepared.terminated.unwrap().finished_at.unwrap().0,
-    );
+    assert_told("the missing image", failed);
     let status = b.until_failed("t", TaskReason::ImagePull).await;
     assert!(
         status.message.as_ref().unwrap().contains("no-such-image"),
