@@ -4,9 +4,9 @@
 use axon_api::Workspace;
 use axon_api::contract::{self, env};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{KeyToPath, SecretVolumeSource, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{KeyToPath, SecretVolumeSource};
 
-use super::job::literal;
+use super::secret_file::SecretFile;
 
 const VOLUME: &str = "axon-ca";
 
@@ -18,13 +18,10 @@ pub(super) fn mount(job: &mut Job, workspace: Option<&Workspace>) {
         scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
     };
     let secret = workspace.filter(https).and_then(|w| w.spec.secret_ref.as_ref());
-    let pod = job.spec.as_mut().and_then(|spec| spec.template.spec.as_mut());
-    let (Some(secret), Some(pod)) = (secret, pod) else {
-        return;
-    };
-    pod.volumes.get_or_insert_default().push(Volume {
-        name: VOLUME.into(),
-        secret: Some(SecretVolumeSource {
+    let Some(secret) = secret else { return };
+    SecretFile {
+        volume: VOLUME,
+        secret: SecretVolumeSource {
             secret_name: Some(secret.name.clone()),
             items: Some(vec![KeyToPath {
                 key: contract::CA_KEY.into(),
@@ -33,22 +30,12 @@ pub(super) fn mount(job: &mut Job, workspace: Option<&Workspace>) {
             }]),
             optional: Some(true),
             ..SecretVolumeSource::default()
-        }),
-        ..Volume::default()
-    });
-    let init = pod.init_containers.iter_mut().flatten();
-    for container in pod.containers.iter_mut().chain(init) {
-        container.volume_mounts.get_or_insert_default().push(VolumeMount {
-            name: VOLUME.into(),
-            mount_path: contract::CA_DIR.into(),
-            read_only: Some(true),
-            ..VolumeMount::default()
-        });
-        let file = format!("{}/{}", contract::CA_DIR, contract::CA_KEY);
-        let variables = container.env.get_or_insert_default();
-        variables.retain(|variable| variable.name != env::CA_FILE);
-        variables.push(literal(env::CA_FILE, &file));
+        },
+        folder: contract::CA_DIR,
+        file: contract::CA_KEY,
+        variable: env::CA_FILE,
     }
+    .mount(job);
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use axon_api::v1alpha1::{GithubToken, NameRef};
 use axon_api::{Task, TaskPhase, TaskReason, TaskStatus, Workspace};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{PodSpec, SecretVolumeSource, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::SecretVolumeSource;
 
-use super::job::literal;
 use super::lifecycle::Decision;
+use super::secret_file::SecretFile;
 use super::status::enter;
 use crate::github::GithubError;
 
@@ -186,36 +186,19 @@ pub fn seen_by_pod(workspace: Option<&Workspace>, token: Option<&GithubToken>) -
 
 /// Mounts the token as a file into all containers of a Job: unlike a variable, it is renewed.
 pub fn mount(job: &mut Job, token: &GithubToken) {
-    let Some(pod) = job.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()) else {
-        return;
-    };
-    pod.volumes.get_or_insert_default().push(Volume {
-        name: VOLUME.into(),
-        secret: Some(SecretVolumeSource {
+    SecretFile {
+        volume: VOLUME,
+        secret: SecretVolumeSource {
             secret_name: Some(token.secret_name.clone()),
             // The pod's group reads it.
             default_mode: Some(0o440),
             ..SecretVolumeSource::default()
-        }),
-        ..Volume::default()
-    });
-    let PodSpec {
-        containers,
-        init_containers,
-        ..
-    } = pod;
-    for container in containers.iter_mut().chain(init_containers.iter_mut().flatten()) {
-        container.volume_mounts.get_or_insert_default().push(VolumeMount {
-            name: VOLUME.into(),
-            mount_path: contract::GITHUB_DIR.into(),
-            read_only: Some(true),
-            ..VolumeMount::default()
-        });
-        let file = format!("{}/{}", contract::GITHUB_DIR, env::GITHUB_TOKEN);
-        let variables = container.env.get_or_insert_default();
-        variables.retain(|variable| variable.name != env::GITHUB_TOKEN_FILE);
-        variables.push(literal(env::GITHUB_TOKEN_FILE, &file));
+        },
+        folder: contract::GITHUB_DIR,
+        file: env::GITHUB_TOKEN,
+        variable: env::GITHUB_TOKEN_FILE,
     }
+    .mount(job);
 }
 
 #[cfg(test)]

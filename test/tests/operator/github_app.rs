@@ -25,6 +25,16 @@ struct World {
 }
 
 impl World {
+    /// Gives the Workspace `ws` another repository.
+    async fn point_at(&self, repo: &str) {
+        let patch = json!({"spec": {"repo": repo}});
+        let workspaces = self.bench.namespace.api::<Workspace>();
+        workspaces
+            .patch("ws", &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .unwrap();
+    }
+
     /// A GitHub with the App 77, whose installation 88 gives tokens for that many seconds, and a Workspace `ws` with the
     /// Secret `app`.
     async fn new(token_seconds: i64) -> Self {
@@ -204,12 +214,7 @@ async fn a_secret_that_comes_late_is_waited_for() {
 #[tokio::test]
 async fn a_secret_for_ssh_that_comes_late_is_waited_for_too() {
     let w = World::without_secret(3600).await;
-    let patch = json!({"spec": {"repo": "git@git.example.com:acme/widgets.git"}});
-    let workspaces = w.bench.namespace.api::<Workspace>();
-    workspaces
-        .patch("ws", &PatchParams::default(), &Patch::Merge(&patch))
-        .await
-        .unwrap();
+    w.point_at("git@git.example.com:acme/widgets.git").await;
     w.create("t").await;
     let waiting = w.bench.until_reason("t", TaskReason::SecretNotFound).await;
     assert_eq!(waiting.phase, Some(TaskPhase::Waiting));
@@ -335,12 +340,7 @@ async fn a_renewal_that_fails_is_tried_again_and_the_run_goes_on() {
 #[tokio::test]
 async fn a_workspace_that_names_no_repository_of_a_github_says_so() {
     let w = World::new(3600).await;
-    let patch = json!({"spec": {"repo": w.url.replace("/acme/widgets", "/only-one")}});
-    let workspaces = w.bench.namespace.api::<Workspace>();
-    workspaces
-        .patch("ws", &PatchParams::default(), &Patch::Merge(&patch))
-        .await
-        .unwrap();
+    w.point_at(&w.url.replace("/acme/widgets", "/only-one")).await;
     w.create("t").await;
     let failed = w.bench.until_phase("t", TaskPhase::Failed).await;
     assert_eq!(failed.reason, Some(TaskReason::InvalidConfig));
