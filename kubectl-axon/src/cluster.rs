@@ -101,14 +101,16 @@ impl Cluster {
         explain(error, action, &self.target)
     }
 
-    /// Lists a kind page by page as `T`, which says what of each object is read, and hands each page to `each`.
+    /// Lists a kind in `namespace`, or in all, page by page, so that memory and each request stay small, and hands each page
+    /// to `each`. `T` says what of each object is read, `chosen` which objects. Returns the version from which to watch on.
     ///
     /// # Errors
     /// The first failed request.
-    pub async fn list_lean<T>(
+    pub async fn list<T>(
         &self,
         kind: Kind,
         namespace: Option<&str>,
+        chosen: &ListParams,
         mut each: impl FnMut(Vec<T>),
     ) -> Result<String>
     where
@@ -116,7 +118,7 @@ impl Cluster {
     {
         let action = listing(kind, namespace);
         let request = Request::new(DynamicObject::url_path(&kind.resource(), namespace));
-        let mut params = ListParams::default().limit(PAGE);
+        let mut params = chosen.clone().limit(PAGE);
         loop {
             let built = request
                 .list(&params)
@@ -126,34 +128,6 @@ impl Cluster {
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params.continue_token = Some(token),
                 None => return Ok(page.metadata.resource_version.unwrap_or_default()),
-            }
-        }
-    }
-
-    /// Lists page by page, so that memory and each request stay small, and hands each page to `each`. `chosen` says what is
-    /// listed.
-    ///
-    /// # Errors
-    /// The first failed request.
-    pub async fn list_pages<K>(
-        &self,
-        api: &Api<K>,
-        chosen: &ListParams,
-        action: &Action,
-        mut each: impl FnMut(ObjectList<K>),
-    ) -> Result<String>
-    where
-        K: Clone + DeserializeOwned + std::fmt::Debug,
-    {
-        let mut params = chosen.clone().limit(PAGE);
-        loop {
-            let page = self.call(action, api.list(&params)).await?;
-            let next = page.metadata.continue_.clone().filter(|token| !token.is_empty());
-            let version = page.metadata.resource_version.clone().unwrap_or_default();
-            each(page);
-            match next {
-                Some(token) => params.continue_token = Some(token),
-                None => return Ok(version),
             }
         }
     }

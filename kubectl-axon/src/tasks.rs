@@ -6,6 +6,7 @@ use axon_api::usage::Usage;
 use axon_api::{TaskPhase, TaskReason, labels};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::ListParams;
 use serde::Deserialize;
 
 use crate::cluster::Cluster;
@@ -145,7 +146,9 @@ impl Brief {
 pub async fn list(cluster: &Cluster, namespace: Option<&str>) -> Result<(Vec<Brief>, String)> {
     let mut all = Vec::new();
     let version = cluster
-        .list_lean(Kind::Task, namespace, |page| all.extend(page))
+        .list(Kind::Task, namespace, &ListParams::default(), |page| {
+            all.extend(page);
+        })
         .await?;
     Ok((all, version))
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use jiff::Timestamp;
+use kube::api::ListParams;
 use serde_json::{Map, Value, json};
 
 use super::Globals;
@@ -126,8 +127,9 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
 
 async fn records(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<Record>, CliError> {
     let mut all: Vec<Record> = Vec::new();
+    let each = |page: Vec<Record>| all.extend(page);
     cluster
-        .list_lean(Kind::TaskRecord, namespace, |page: Vec<Record>| all.extend(page))
+        .list(Kind::TaskRecord, namespace, &ListParams::default(), each)
         .await?;
     Ok(all)
 }

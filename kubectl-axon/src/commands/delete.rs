@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser};
 use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, ListParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, PartialObjectMeta};
 use tokio::time::Instant;
 
 use super::Globals;
@@ -68,12 +68,10 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let cluster = globals.cluster(ui).await?;
     let api = cluster.dynamic(&kind.resource(), Some(&cluster.namespace));
     if args.all {
-        let action = Action::new("list", kind.plural()).within(&cluster.namespace);
-        cluster
-            .list_pages(&api, &ListParams::default(), &action, |page| {
-                names.extend(page.items.into_iter().filter_map(|o| o.metadata.name));
-            })
-            .await?;
+        let place = Some(cluster.namespace.as_str());
+        let each =
+            |page: Vec<PartialObjectMeta>| names.extend(page.into_iter().filter_map(|o| o.metadata.name));
+        cluster.list(kind, place, &ListParams::default(), each).await?;
         if names.is_empty() {
             ui.say(&format!(
                 "No {} found in {} namespace.",

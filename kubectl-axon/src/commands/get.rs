@@ -220,34 +220,26 @@ impl View<'_> {
         missing.map_or(Ok(()), Err)
     }
 
+    /// Lists what is wanted and hands each object to `each`, without the bookkeeping that kubectl hides too.
+    async fn each(&self, mut each: impl FnMut(Value)) -> Result<String> {
+        let namespace = (!self.args.all_namespaces).then_some(self.cluster.namespace.as_str());
+        let pages = |page: Vec<Value>| page.into_iter().map(without_bookkeeping).for_each(&mut each);
+        self.cluster
+            .list(self.kind, namespace, &self.chosen(), pages)
+            .await
+    }
+
     async fn list(&self) -> Result<()> {
-        let api = self.api();
-        let chosen = self.chosen();
-        let action = self.action("list");
         if matches!(self.output, Some(Format::Json | Format::Yaml)) {
             let mut objects = Vec::new();
-            self.cluster
-                .list_pages(&api, &chosen, &action, |page| objects.extend(page.items))
-                .await?;
-            let mut objects = objects.into_iter().map(value).collect::<Result<Vec<_>>>()?;
+            self.each(|object| objects.push(object)).await?;
             self.sort(&mut objects);
             return self.print(self.output, &objects);
         }
         // Rows are all that is kept of a page.
         let mut rows = Rows::new(self);
-        let mut failure = None;
         let now = Timestamp::now();
-        self.cluster
-            .list_pages(&api, &chosen, &action, |page| {
-                for object in page.items {
-                    match value(object) {
-                        Ok(object) => rows.add(&object, now),
-                        Err(error) => failure = Some(error),
-                    }
-                }
-            })
-            .await?;
-        failure.map_or(Ok(()), Err)?;
+        self.each(|object| rows.add(&object, now)).await?;
         if rows.is_empty() {
             self.say_empty();
         }
@@ -284,7 +276,15 @@ impl View<'_> {
 }
 
 /// Returns an object as JSON, without the bookkeeping that kubectl hides too.
-fn value(mut object: DynamicObject) -> Result<Value> {
-    object.metadata.managed_fields = None;
-    serde_json::to_value(object).map_err(|e| CliError::new(format!("cannot write the object: {e}")))
+fn value(object: DynamicObject) -> Result<Value> {
+    serde_json::to_value(object)
+        .map(without_bookkeeping)
+        .map_err(|e| CliError::new(format!("cannot write the object: {e}")))
+}
+
+fn without_bookkeeping(mut object: Value) -> Value {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+    object
 }

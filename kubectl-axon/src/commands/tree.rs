@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use clap::{Parser, ValueEnum};
 use jiff::Timestamp;
+use kube::api::ListParams;
 
 use self::drawing::Drawing;
 use super::Globals;
@@ -123,7 +124,7 @@ impl View<'_> {
             let mut all: Vec<Spawner> = Vec::new();
             let each = |page| all.extend::<Vec<Spawner>>(page);
             self.cluster
-                .list_lean(Kind::TaskSpawner, self.namespace(), each)
+                .list(Kind::TaskSpawner, self.namespace(), &ListParams::default(), each)
                 .await
                 .ok();
             Ok(all)

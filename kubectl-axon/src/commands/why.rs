@@ -54,16 +54,9 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         explain_spawner(&name, &value, &flag, now)
     } else {
         let (mut tasks, mut workspaces): (Vec<Task>, Vec<Workspace>) = (Vec::new(), Vec::new());
-        let (task_action, workspace_action) = (
-            Action::new("list", "tasks").within(&cluster.namespace),
-            Action::new("list", "workspaces").within(&cluster.namespace),
-        );
-        let (task_api, workspace_api) = (cluster.api::<Task>(), cluster.api::<Workspace>());
-        let all = ListParams::default();
-        let listed = cluster.list_pages(&task_api, &all, &task_action, |page| tasks.extend(page.items));
-        let places = cluster.list_pages(&workspace_api, &all, &workspace_action, |page| {
-            workspaces.extend(page.items);
-        });
+        let (place, all) = (Some(cluster.namespace.as_str()), ListParams::default());
+        let listed = cluster.list(Kind::Task, place, &all, |page| tasks.extend(page));
+        let places = cluster.list(Kind::Workspace, place, &all, |page| workspaces.extend(page));
         futures::try_join!(listed, places)?;
         World::new(&tasks, &workspaces, &flag, now)
             .explain(&name)
