@@ -32,6 +32,7 @@ use super::job;
 use super::lifecycle::{Decision, STARTING};
 use super::prompt;
 use super::record;
+use super::rush;
 use super::status::enter;
 use super::view::PodView;
 use crate::identity::IdentityError;
@@ -164,6 +165,9 @@ pub async fn carry_out(
         Decision::Wait(None) => Ok(Done::nothing(Action::await_change())),
         Decision::Wait(Some(pause)) => Ok(Done::nothing(Action::requeue(pause))),
         Decision::CreateJob(known) => create_job(task, &known, gathered, context).await,
+        Decision::UpdateStatus(status) if context.rush.delays(task.status.as_ref(), &status) => {
+            Ok(Done::nothing(Action::requeue(rush::PAUSE)))
+        }
         Decision::UpdateStatus(status) => {
             let entered = write_status(task, &status, context).await?.then_some(*status);
             Ok(Done {
@@ -222,7 +226,10 @@ async fn create_job(
     let plan = plan(task, gathered, context);
     let created = match &plan {
         Err(message) => Created::Invalid(message.clone()),
-        Ok(plan) => create_plan(task, plan, context).await?,
+        Ok(plan) => {
+            let _creating = context.rush.enter();
+            create_plan(task, plan, context).await?
+        }
     };
     let invalid = |message: &str| to(TaskPhase::Failed, TaskReason::InvalidConfig, message);
     let refused = |message: &str| to(TaskPhase::Waiting, TaskReason::PodRefused, message);
@@ -251,6 +258,12 @@ async fn create_job(
         Created::Refused(message) => (refused(&message), Action::requeue(REFUSED_PAUSE)),
     };
     let mut entered = None;
+    if context.rush.delays(task.status.as_ref(), &status) {
+        return Ok(Done {
+            has_job,
+            ..Done::nothing(Action::requeue(rush::PAUSE))
+        });
+    }
     if Some(&status) != task.status.as_ref() {
         entered = write_status(task, &status, context).await?.then_some(status);
     }

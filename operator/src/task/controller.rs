@@ -20,6 +20,7 @@ use super::github_token::{self, Step, Token};
 use super::index::{Interests, Key, Runs, place};
 use super::lifecycle::decide;
 use super::prices::PriceTable;
+use super::rush::Rush;
 use super::stores::{
     Readiness, Stores, slim_task, task_of, watch_custom, watch_jobs, watch_named, watch_pods,
 };
@@ -54,6 +55,8 @@ pub struct Context {
     /// Jobs that were just created and may not be in the store yet, by branch key, so that two Tasks decided at the
     /// same moment do not both take a branch. The Jobs themselves are the truth; this only bridges the watch's delay.
     branch_claims: Mutex<HashMap<branch_lock::Key, Claim>>,
+    /// Jobs that are being created.
+    pub(super) rush: Rush,
     failures: Failures,
 }
 
@@ -125,6 +128,7 @@ pub async fn run(
         metrics,
         events,
         branch_claims: Mutex::default(),
+        rush: Rush::default(),
         failures,
     });
     let controller = Controller::for_stream(task_stream, stores.tasks.clone())

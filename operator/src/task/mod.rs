@@ -21,6 +21,7 @@ pub mod prices;
 pub mod prompt;
 pub mod record;
 pub mod retention;
+pub mod rush;
 mod secret_file;
 mod ssh;
 pub mod status;
