@@ -437,6 +437,14 @@ impl Bench {
         let all = stream::iter((0..count).map(Ok));
         all.try_for_each_concurrent(PARALLEL, async |n| finish(namespace, &format!("t-{n}")).await)
             .await?;
+        // Jobs of Tasks that were ended from outside are deleted: that work is not the start's.
+        wait::until("the Jobs to be deleted", PATIENCE, async || {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let jobs = namespace.api::<Job>().list_metadata(&Default::default()).await?;
+            let stays = |job: &PartialObjectMeta<Job>| job.metadata.deletion_timestamp.is_none();
+            Ok((!jobs.iter().any(stays)).then_some(()))
+        })
+        .await?;
         let live = self.namespace().await?;
         let seen = watch_jobs(&live);
         create(&live, "before", &json!({})).await?;

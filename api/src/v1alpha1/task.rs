@@ -99,8 +99,9 @@ pub struct TaskSpec {
     pub ttl_seconds_after_finished: Option<i32>,
 
     /// Changes to the pod that runs the agent.
+    // On the heap: it is large, few Tasks have one, and the operator keeps thousands of Tasks in memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod_overrides: Option<PodOverrides>,
+    pub pod_overrides: Option<Box<PodOverrides>>,
 
     /// Ends the Task for good, with reason `Stopped`. The agent is asked to end and has some seconds for it; outputs and
     /// usage of what it did until then are kept. The only field that may change, and only to true. Changes nothing once

@@ -198,7 +198,7 @@ pub struct TaskTemplate {
     pub ttl_seconds_after_finished: Option<i32>,
     /// Changes to the pods of the Tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod_overrides: Option<PodOverrides>,
+    pub pod_overrides: Option<Box<PodOverrides>>,
     /// When a failed run of the Tasks is repeated by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_policy: Option<RetryPolicy>,

@@ -180,7 +180,7 @@ pub(crate) fn vary(
         overrides.env.retain(|known| known.name != variable.name);
         overrides.env.push(variable);
     }
-    spec.pod_overrides = (overrides != PodOverrides::default()).then_some(overrides);
+    spec.pod_overrides = (*overrides != PodOverrides::default()).then_some(overrides);
     let mut task = Task::new(name, spec);
     let mut labels = inputs::labels(&args.label)?;
     labels.extend(plan::own_labels());

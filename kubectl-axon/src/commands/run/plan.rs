@@ -93,7 +93,7 @@ pub(crate) fn plan(args: &Args, config: &Config, prompt: String, name: &str) -> 
         depends_on,
         branch: args.branch.clone(),
         ttl_seconds_after_finished: args.ttl.as_deref().map(inputs::ttl).transpose()?,
-        pod_overrides: (overrides != PodOverrides::default()).then_some(overrides),
+        pod_overrides: (overrides != PodOverrides::default()).then(|| Box::new(overrides)),
         stop: None,
         retry_of: None,
         retry_policy: None,
