@@ -150,3 +150,52 @@ async fn many_tasks_of_one_branch_never_run_two_at_a_time() {
         b.until_phase(&name, TaskPhase::Succeeded).await;
     }
 }
+
+/// As many creations as are under way here let statuses wait: the branch is taken all the same, and every Task is told of
+/// in the end.
+#[tokio::test]
+async fn a_rush_of_tasks_keeps_to_its_branches_and_is_told_of_in_the_end() {
+    let b = bench().await;
+    const PAIRS: usize = 40;
+    b.create("gate", "dependsOn: [never]").await;
+    for i in 0..PAIRS {
+        for name in ["a", "b"] {
+            let more = format!("dependsOn: [gate]\nbranch: x{i}");
+            b.create(&format!("{name}-{i}"), &more).await;
+        }
+    }
+    b.until_reason("gate", TaskReason::WaitingForDependencies).await;
+    b.create("never", "").await;
+    b.until_phase("never", TaskPhase::Pending).await;
+    b.succeed("never", "").await;
+    b.until_phase("gate", TaskPhase::Pending).await;
+    b.succeed("gate", "").await;
+    let told = wait::until("half of them to be told of", PATIENCE, async || {
+        let all = b.namespace.api::<Task>().list(&Default::default()).await?;
+        let pending = all
+            .iter()
+            .map(crate::harness::status)
+            .filter(|s| s.phase == Some(TaskPhase::Pending));
+        let named = pending.filter(|s| s.job_name.is_some()).count();
+        Ok((named >= PAIRS).then_some(named))
+    });
+    assert_eq!(told.await.unwrap(), PAIRS);
+    let jobs = b
+        .namespace
+        .api::<Job>()
+        .list_metadata(&Default::default())
+        .await
+        .unwrap();
+    let mut branches: Vec<&str> = jobs
+        .iter()
+        .filter_map(|job| job.metadata.name.as_deref()?.split_once('-'))
+        .map(|(_, i)| i)
+        .collect();
+    branches.sort_unstable();
+    branches.dedup();
+    assert_eq!(
+        (jobs.items.len(), branches.len()),
+        (PAIRS + 2, PAIRS),
+        "one Job a branch, and those of the two others"
+    );
+}
