@@ -292,10 +292,12 @@ batch: $(genuine_files) ## Some 50 runs of each real agent CLI; BATCH=text picks
 .PHONY: bench
 bench: cluster-binaries ## Measures the release builds against a real API server (minutes; not part of test).
 	$(CARGO) build --release --locked -p axon-operator
-	AXON_TEST_OPERATOR=$(CURDIR)/target/release/axon-operator $(CARGO) run --locked -p axon-test --example bench
-	AXON_TEST_OPERATOR=$(CURDIR)/target/release/axon-operator $(CARGO) run --locked -p axon-test --example bench_spawners
+	@# Clients of a development build would take most of the time that they measure.
+	$(CARGO) build --release --locked -p axon-test --examples
+	AXON_TEST_OPERATOR=$(CURDIR)/target/release/axon-operator target/release/examples/bench
+	AXON_TEST_OPERATOR=$(CURDIR)/target/release/axon-operator target/release/examples/bench_spawners
 	$(CARGO) build --profile dist --locked -p kubectl-axon
-	AXON_BIN=$(CURDIR)/target/dist/kubectl-axon $(CARGO) run --locked -p axon-test --example bench_cli
+	AXON_BIN=$(CURDIR)/target/dist/kubectl-axon target/release/examples/bench_cli
 
 .PHONY: verify
 verify: ## Format, lints, generated files, dependencies.
