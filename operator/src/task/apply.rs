@@ -22,6 +22,7 @@ use kube_runtime::controller::Action;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::ca;
 use super::controller::Context;
@@ -32,7 +33,6 @@ use super::job;
 use super::lifecycle::{Decision, STARTING};
 use super::prompt;
 use super::record;
-use super::rush;
 use super::status::enter;
 use super::view::PodView;
 use crate::identity::IdentityError;
@@ -165,9 +165,9 @@ pub async fn carry_out(
         Decision::Wait(None) => Ok(Done::nothing(Action::await_change())),
         Decision::Wait(Some(pause)) => Ok(Done::nothing(Action::requeue(pause))),
         Decision::CreateJob(known) => create_job(task, &known, gathered, context).await,
-        Decision::UpdateStatus(status) if context.rush.delays(task.status.as_ref(), &status) => {
-            Ok(Done::nothing(Action::requeue(rush::PAUSE)))
-        }
+        Decision::UpdateStatus(status) if context.rush.delays(task.status.as_ref(), &status) => Ok(
+            Done::nothing(Action::requeue(context.rush.give_way(Instant::now()))),
+        ),
         Decision::UpdateStatus(status) => {
             let entered = write_status(task, &status, context).await?.then_some(*status);
             Ok(Done {
@@ -261,7 +261,7 @@ async fn create_job(
     if context.rush.delays(task.status.as_ref(), &status) {
         return Ok(Done {
             has_job,
-            ..Done::nothing(Action::requeue(rush::PAUSE))
+            ..Done::nothing(Action::requeue(context.rush.give_way(Instant::now())))
         });
     }
     if Some(&status) != task.status.as_ref() {

@@ -5,26 +5,45 @@
 //! Job is found by its name.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axon_api::{TaskPhase, TaskReason, TaskStatus};
+use tokio::time::Instant;
 
 /// Jobs that are being created at the same time from which on it is a rush.
 const MANY: usize = 16;
 
-/// Pause before a status that gave way is looked at again.
-pub(super) const PAUSE: Duration = Duration::from_secs(1);
+/// Shortest pause before a status that gave way is looked at again.
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// Counts the Jobs that are being created.
+/// Time between two such looks: thousands that come back all at once would be in the way again.
+const APART: Duration = Duration::from_millis(1);
+
+/// Counts the Jobs that are being created, and spreads what gives way to them.
 #[derive(Debug, Default)]
-pub struct Rush(AtomicUsize);
+pub struct Rush {
+    creating: AtomicUsize,
+    /// The last look that was promised.
+    last: Mutex<Option<Instant>>,
+}
 
 impl Rush {
     /// Counts one until what is returned is dropped.
     #[must_use]
     pub(super) fn enter(&self) -> Creating<'_> {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.creating.fetch_add(1, Ordering::Relaxed);
         Creating(self)
+    }
+
+    /// Returns how long a status that gives way `now` waits for the next look.
+    #[must_use]
+    pub(super) fn give_way(&self, now: Instant) -> Duration {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let soonest = now + PAUSE;
+        let next = last.map_or(soonest, |last| soonest.max(last + APART));
+        *last = Some(next);
+        next - now
     }
 
     /// Returns true if writing `new` over `old` gives way to the Jobs that are being created now.
@@ -36,7 +55,7 @@ impl Rush {
         let step = (new.phase, new.reason) == (Some(TaskPhase::Pending), Some(TaskReason::Starting));
         let told = old.is_some_and(|old| old.job_name.is_some() || old.next_run.is_some());
         let more = new.github_token.is_some() || new.pod_name.is_some() || !new.attempts.is_empty();
-        step && !told && !more && self.0.load(Ordering::Relaxed) >= MANY
+        step && !told && !more && self.creating.load(Ordering::Relaxed) >= MANY
     }
 }
 
@@ -45,7 +64,7 @@ pub(super) struct Creating<'a>(&'a Rush);
 
 impl Drop for Creating<'_> {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.creating.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -96,5 +115,17 @@ mod tests {
         assert!(!rush.delays(Some(&pending()), &pending()), "it was told before");
         drop(creating);
         assert!(!rush.delays(Some(&waiting), &pending()));
+    }
+    #[test]
+    fn what_gives_way_comes_back_one_after_the_other() {
+        let (rush, now) = (Rush::default(), Instant::now());
+        assert_eq!(rush.give_way(now), PAUSE);
+        assert_eq!(rush.give_way(now), PAUSE + APART);
+        assert_eq!(rush.give_way(now + APART * 2), PAUSE, "the line has moved on");
+        for _ in 0..1000 {
+            let _ = rush.give_way(now);
+        }
+        let later = now + Duration::from_secs(60);
+        assert_eq!(rush.give_way(later), PAUSE);
     }
 }
