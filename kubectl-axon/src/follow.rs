@@ -73,7 +73,7 @@ pub async fn run(ui: &Ui, cluster: &Cluster, name: &str, options: &Options) -> R
             // Below the ^C that the terminal shows.
             ui.tip("");
             if options.to_the_end {
-                ui.say(&format!("task/{name} goes on without you; come back with: kubectl axon logs {name} -f{}", cluster.namespace_flag()));
+                ui.say(&format!("task/{name} goes on without you; come back with: kubectl axon logs {name} -f{}", cluster.flags()));
             }
             Err(CliError::silent(Kind::Interrupted))
         }
