@@ -103,7 +103,8 @@ async fn follow(ui: &Ui, cluster: &Cluster, name: &str, options: &Options) -> Re
                     changed = observer.changed(&mut teller) => changed?,
                     () = tokio::time::sleep_until(due), if !teller.has_said(&message) => teller.say(&message),
                     () = tokio::time::sleep(OPERATOR_SILENCE), if silent => {
-                        teller.say("no operator has taken up the task yet; is one running? kubectl axon version");
+                        let flags = &cluster.target.flags;
+                        teller.say(&format!("no operator has taken up the task yet; is one running? kubectl axon version{flags}"));
                         observer.changed(&mut teller).await?;
                     }
                 }

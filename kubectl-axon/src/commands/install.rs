@@ -93,7 +93,10 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     }
     if args.wait {
         rollout::wait(ui, &cluster, timeout).await?;
-        ui.say("axon is ready; next: kubectl axon init, then kubectl axon run");
+        ui.say(&format!(
+            "axon is ready; next: kubectl axon init, then kubectl axon run{}",
+            cluster.target.flags
+        ));
     }
     Ok(())
 }

@@ -48,7 +48,8 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         ))
         .hint("leave --namespace out to remove it everywhere")
         .hint(format!(
-            "to delete the tasks of the namespace: kubectl axon delete task --all -n {namespace}"
+            "to delete the tasks of the namespace: kubectl axon delete task --all -n {namespace}{}",
+            globals.connection.flags()
         )));
     }
     let timeout: Duration =
