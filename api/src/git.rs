@@ -19,7 +19,7 @@ pub struct Repository {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{url:?} is not a repository URL: use https://, http://, git://, ssh:// or git@HOST:PATH")]
 pub struct InvalidRepository {
-    /// The refused text.
+    /// The refused text, as [`redacted`] shows it.
     pub url: String,
 }
 
@@ -29,7 +29,7 @@ impl Repository {
     /// # Errors
     /// [`InvalidRepository`] for any other form, such as a local path.
     pub fn parse(text: &str) -> Result<Self, InvalidRepository> {
-        let invalid = || InvalidRepository { url: text.to_owned() };
+        let invalid = || InvalidRepository { url: redacted(text) };
         if let Some(rest) = text.strip_prefix("git@") {
             let (host, path) = rest.split_once(':').ok_or_else(invalid)?;
             if host.is_empty() || path.trim_matches('/').is_empty() || text.contains(char::is_whitespace) {
@@ -87,6 +87,26 @@ impl Repository {
 #[must_use]
 pub fn has_password(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| url.password().is_some())
+}
+
+/// Returns a URL for people to read: who it says that logs in is left out, unless that is `git`. Tokens stand there, with
+/// and without a user's name.
+#[must_use]
+pub fn redacted(url: &str) -> String {
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
+    };
+    // Of what is no URL nobody can say where the password ends.
+    let end = match Url::parse(url) {
+        Ok(_) => rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len()),
+        Err(_) => rest.len(),
+    };
+    let (authority, path) = rest.split_at(end);
+    match authority.rsplit_once('@') {
+        Some((user, host)) if user != "git" => format!("{scheme}<redacted>@{host}{path}"),
+        _ => url.to_owned(),
+    }
 }
 
 /// What to do about it.
@@ -182,6 +202,27 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn nobody_who_reads_a_url_sees_who_logs_in() {
+        for (text, shown) in [
+            ("https://bot:s3cret@h/x@y", "https://<redacted>@h/x@y"),
+            ("https://s3cret@h:8443/x", "https://<redacted>@h:8443/x"),
+            ("https://bot:s3@cret@h/x", "https://<redacted>@h/x"),
+            ("https://bot:s3/cret@h/x", "https://<redacted>@h/x"),
+            ("bot:s3cret@h/x", "<redacted>@h/x"),
+            ("https://h/x@y", "https://h/x@y"),
+            ("ssh://git@h:2222/x", "ssh://git@h:2222/x"),
+            ("ssh://git:s3cret@h/x", "ssh://<redacted>@h/x"),
+            ("git@h:x", "git@h:x"),
+            ("/local", "/local"),
+            ("", ""),
+        ] {
+            assert_eq!(redacted(text), shown);
+        }
+        let refused = Repository::parse("ftp://bot:s3cret@h/x").unwrap_err();
+        assert!(!refused.to_string().contains("s3cret"), "{refused}");
     }
 
     #[test]

@@ -80,7 +80,10 @@ async fn wait(cluster: &Cluster, name: &str, request: &str) -> Result<(TaskSpawn
                 Kind::TimedOut,
                 format!("the operator has not answered for taskspawner {name:?} within {seconds} s"),
             )
-            .hint("look whether it runs: kubectl axon doctor"));
+            .hint(format!(
+                "look whether it runs: kubectl axon doctor{}",
+                cluster.target.flags
+            )));
         }
         sleep(PAUSE).await;
         spawner = get(cluster, name).await?;

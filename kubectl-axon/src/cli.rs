@@ -183,6 +183,29 @@ mod tests {
     }
 
     #[test]
+    fn no_command_takes_an_option_of_all_commands_for_one_of_its_own() {
+        // clap merges arguments of one id without a word, and each value would reach both.
+        let root = Cli::command();
+        let global: Vec<&clap::Arg> = root.get_arguments().filter(|a| a.is_global_set()).collect();
+        assert!(global.len() > 15, "{}", global.len());
+        let mut all: Vec<&clap::Command> = root.get_subcommands().collect();
+        while let Some(command) = all.pop() {
+            for own in command.get_arguments() {
+                let clashes = |other: &&clap::Arg| {
+                    own.get_id() == other.get_id()
+                        || own.get_long().is_some_and(|long| other.get_long() == Some(long))
+                        || own
+                            .get_short()
+                            .is_some_and(|short| other.get_short() == Some(short))
+                };
+                let clash = global.iter().find(|other| clashes(other));
+                assert!(clash.is_none(), "{}: {own} and {clash:?}", command.get_name());
+            }
+            all.extend(command.get_subcommands());
+        }
+    }
+
+    #[test]
     fn help_fits_its_width() {
         let mut command = command(PLUGIN);
         command.build();

@@ -22,8 +22,8 @@ pub struct Cluster {
     pub client: Client,
     /// Namespace that the command works in.
     pub namespace: String,
-    /// True when the namespace was given on the command line.
-    pub namespace_given: bool,
+    /// True when a command to be typed next must name the namespace: it was given, or is not the context's.
+    pub namespace_matters: bool,
     /// Where requests go, for words.
     pub target: Target,
     /// Longest time that a request other than a watch or a log stream may take; `None` for no limit.
@@ -31,14 +31,15 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Returns the flag that a command to be typed next needs to find the same namespace; often none.
+    /// Returns the flags that a command to be typed next, of ours or of kubectl, needs to find the same cluster and
+    /// namespace, each with a blank before it; often none.
     #[must_use]
-    pub fn namespace_flag(&self) -> String {
-        if self.namespace_given {
-            format!(" -n {}", self.namespace)
-        } else {
-            String::new()
-        }
+    pub fn flags(&self) -> String {
+        let namespace = match self.namespace_matters {
+            true => format!(" -n {}", self.namespace),
+            false => String::new(),
+        };
+        namespace + &self.target.flags
     }
 
     /// Returns the API of a namespaced kind in the command's namespace.

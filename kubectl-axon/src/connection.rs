@@ -1,6 +1,6 @@
 //! kubectl's connection flags, and how they and the kubeconfig files become a connection.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
@@ -12,6 +12,7 @@ use crate::cluster::Cluster;
 use crate::error::{CliError, Kind, Result, Target};
 
 mod flags;
+mod in_cluster;
 mod proxy;
 
 pub use flags::ConnectionArgs;
@@ -36,32 +37,43 @@ impl ConnectionArgs {
             server: config.cluster_url.to_string().trim_end_matches('/').to_owned(),
             context,
             impersonated: self.impersonate.clone(),
+            flags: self.flags(),
         };
+        let namespace_matters = self.namespace.is_some() || namespace != config.default_namespace;
         let client = Client::try_from(config).map_err(|e| {
-            CliError::new(format!("cannot set up the connection to {}: {e}", target.server))
-                .hint("try the same with kubectl: kubectl auth whoami")
+            CliError::new(format!("cannot set up the connection to {}: {e}", target.server)).hint(format!(
+                "try the same with kubectl: kubectl auth whoami{}",
+                target.flags
+            ))
         })?;
         Ok(Cluster {
             client,
             namespace,
-            namespace_given: self.namespace.is_some(),
+            namespace_matters,
             target,
             timeout: self.limit(),
         })
     }
 
-    /// Returns the namespace without connecting; `default` if there is no kubeconfig at all.
+    /// Returns the namespace that [`ConnectionArgs::connect`] would, without connecting; `default` if there is neither
+    /// a kubeconfig nor a pod.
     ///
     /// # Errors
-    /// When a kubeconfig exists and can't be used.
+    /// When a kubeconfig exists and can't be used, or flags name what is in none.
     pub fn namespace_offline(&self, configured: Option<&str>) -> Result<String> {
         if let Some(namespace) = self.namespace.as_deref().or(configured) {
             return Ok(namespace.to_owned());
         }
-        let Some(files) = self.read()? else {
-            return Ok("default".to_owned());
-        };
-        let context = self.context(&files)?.1;
+        self.own_namespace(self.read()?, Path::new(in_cluster::NAMESPACE_FILE))
+    }
+
+    /// Returns the namespace of the context, or the one in `pods` where there is none.
+    fn own_namespace(&self, found: Option<Kubeconfig>, pods: &Path) -> Result<String> {
+        if found.is_none() && self.server.is_none() {
+            self.refuse_names()?;
+            return Ok(in_cluster::namespace(pods).unwrap_or_else(|| "default".to_owned()));
+        }
+        let context = self.context(&found.unwrap_or_default())?.1;
         Ok(context
             .namespace
             .filter(|n| !n.is_empty())
@@ -84,10 +96,7 @@ impl ConnectionArgs {
     async fn config(&self) -> Result<(Config, Option<String>)> {
         let found = self.read()?;
         if found.is_none() && self.server.is_none() {
-            let mut config = Config::incluster().map_err(|_| {
-                CliError::new("no kubeconfig found, and this is not a pod of a cluster")
-                    .hint("name a file with --kubeconfig or KUBECONFIG, or a server with --server")
-            })?;
+            let mut config = self.in_cluster()?;
             self.finish(&mut config, false)?;
             return Ok((config, None));
         }
@@ -275,8 +284,12 @@ impl ConnectionArgs {
 }
 
 fn missing<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) -> CliError {
-    CliError::of(Kind::Error, format!("{what} {name:?} is not in the kubeconfig"))
-        .hint(format!("choose another one{}", listed(known)))
+    let known = listed(known);
+    let error = CliError::of(Kind::Error, format!("{what} {name:?} is not in the kubeconfig"));
+    if known.is_empty() {
+        return error.hint("there is none in it: name another file with --kubeconfig or KUBECONFIG");
+    }
+    error.hint(format!("choose another one{known}"))
 }
 
 fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {

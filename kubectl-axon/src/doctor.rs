@@ -95,6 +95,8 @@ pub struct Facts {
     pub server: String,
     /// The namespace that is worked in.
     pub namespace: String,
+    /// Flags by which a command to be typed next finds the same cluster, each with a blank before it; often none.
+    pub flags: String,
     /// Version of the API server, such as `v1.34.4`.
     pub cluster: Fact<String>,
     /// Resources that are served, and those that should be.
@@ -169,20 +171,19 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     let installed = !matches!(facts.operator, Ok(None));
     findings.extend(installed.then(|| leader(facts)));
     findings.push(rights("your rights", &facts.user, |_| {
-        let namespace = &facts.namespace;
-        format!("ask an administrator: kubectl create rolebinding NAME --clusterrole=edit --user=YOU -n {namespace}")
+        format!(
+            "ask an administrator: kubectl create rolebinding NAME --clusterrole=edit --user=YOU -n {}{}",
+            facts.namespace, facts.flags
+        )
     }));
-    findings.extend(installed.then(|| {
-        rights("operator's rights", &facts.operator_rights, |_| {
-            "kubectl axon install".to_owned()
-        })
-    }));
+    findings
+        .extend(installed.then(|| rights("operator's rights", &facts.operator_rights, |_| install(facts))));
     findings.extend([pod_security(facts), quota(facts), images(facts)]);
     findings.extend(
         facts
             .secrets
             .iter()
-            .map(|secret| secret_finding(secret, &facts.namespace)),
+            .map(|secret| secret_finding(secret, &format!("{}{}", facts.namespace, facts.flags))),
     );
     findings.extend(facts.github.as_ref().map(github));
     findings
@@ -191,7 +192,12 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
 fn cluster(facts: &Facts) -> Finding {
     let check = "cluster";
     match &facts.cluster {
-        Err(why) => bad(check, Verdict::Fail, why.clone(), "kubectl cluster-info"),
+        Err(why) => bad(
+            check,
+            Verdict::Fail,
+            why.clone(),
+            format!("kubectl cluster-info{}", facts.flags),
+        ),
         Ok(version) => {
             let mut parts = version.trim_start_matches('v').split('.');
             let major = parts.next().and_then(|p| p.parse::<u64>().ok());
@@ -229,26 +235,41 @@ fn resources(facts: &Facts) -> Finding {
         )
     } else {
         let detail = format!("{} is without {}", axon_api::API_VERSION, missing.join(", "));
-        bad(check, Verdict::Fail, detail, "kubectl axon install")
+        bad(check, Verdict::Fail, detail, install(facts))
     }
+}
+
+fn install(facts: &Facts) -> String {
+    format!("kubectl axon install{}", facts.flags)
+}
+
+fn operators_log(facts: &Facts) -> String {
+    format!(
+        "kubectl logs deployment/axon-operator -n axon-system{}",
+        facts.flags
+    )
 }
 
 fn operator(facts: &Facts) -> Finding {
     let check = "operator";
     match &facts.operator {
         Err(why) => unknown(check, why),
-        Ok(None) => bad(check, Verdict::Fail, "not installed", "kubectl axon install"),
+        Ok(None) => bad(check, Verdict::Fail, "not installed", install(facts)),
         Ok(Some(operator)) => {
             let state = format!(
                 "{}, {} of {} ready",
                 operator.version, operator.ready, operator.replicas
             );
             if operator.ready == 0 {
-                let fix = "kubectl describe pods -n axon-system; kubectl logs deployment/axon-operator -n axon-system";
+                let flags = &facts.flags;
+                let fix = format!(
+                    "kubectl describe pods -n axon-system{flags}; {}",
+                    operators_log(facts)
+                );
                 return bad(check, Verdict::Fail, state, fix);
             }
             if let Some(warning) = crate::commands::version::skew(&facts.client, &operator.version) {
-                return bad(check, Verdict::Warn, warning, "kubectl axon install");
+                return bad(check, Verdict::Warn, warning, install(facts));
             }
             ok(check, state)
         }
@@ -257,7 +278,7 @@ fn operator(facts: &Facts) -> Finding {
 
 fn leader(facts: &Facts) -> Finding {
     let check = "leader";
-    let fix = "kubectl logs deployment/axon-operator -n axon-system";
+    let fix = operators_log(facts);
     match &facts.leader {
         Err(why) => unknown(check, why),
         Ok(None) => bad(
@@ -327,8 +348,8 @@ fn quota(facts: &Facts) -> Finding {
                 full.exhausted.join(", ")
             ),
             format!(
-                "kubectl describe resourcequota {} -n {}",
-                full.name, facts.namespace
+                "kubectl describe resourcequota {} -n {}{}",
+                full.name, facts.namespace, facts.flags
             ),
         );
     }
@@ -362,17 +383,21 @@ fn images(facts: &Facts) -> Finding {
                 check,
                 Verdict::Fail,
                 first.clone(),
-                "kubectl axon install --registry REGISTRY, or give the nodes access to the registry",
+                format!(
+                    "kubectl axon install --registry REGISTRY{}, or give the nodes access to the registry",
+                    facts.flags
+                ),
             ),
         },
     }
 }
 
-fn secret_finding(secret: &SecretFacts, namespace: &str) -> Finding {
+/// `place` is the namespace, with the flags behind it.
+fn secret_finding(secret: &SecretFacts, place: &str) -> Finding {
     let check = "secret";
     let (name, user) = (&secret.name, &secret.user);
     let key = secret.wanted.first().map_or("KEY", String::as_str);
-    let create = || format!("kubectl create secret generic {name} --from-literal={key}=VALUE -n {namespace}");
+    let create = || format!("kubectl create secret generic {name} --from-literal={key}=VALUE -n {place}");
     match &secret.keys {
         Err(why) => unknown(check, &format!("{name} of {user}: {why}")),
         Ok(None) => bad(
@@ -398,7 +423,7 @@ fn secret_finding(secret: &SecretFacts, namespace: &str) -> Finding {
                 check,
                 Verdict::Fail,
                 detail,
-                format!("kubectl edit secret {name} -n {namespace}"),
+                format!("kubectl edit secret {name} -n {place}"),
             )
         }
     }
@@ -462,6 +487,7 @@ mod tests {
         Facts {
             server: "https://host".into(),
             namespace: "team".into(),
+            flags: " --context dev".into(),
             cluster: Ok("v1.34.4".into()),
             resources: Ok(crate::kinds::Kind::ALL.map(|k| k.plural().to_owned()).to_vec()),
             operator: Ok(Some(OperatorFacts {
@@ -500,6 +526,11 @@ mod tests {
         assert!(
             wrong[0].verdict == Verdict::Unknown || wrong[0].fix.is_some(),
             "{wrong:?}"
+        );
+        let fix = wrong[0].fix.clone().unwrap_or_default();
+        assert!(
+            !fix.contains("kubectl ") || fix.contains(" --context dev"),
+            "{fix}"
         );
         (wrong[0].verdict, wrong[0].check)
     }

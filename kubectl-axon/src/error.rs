@@ -187,6 +187,8 @@ pub struct Target {
     pub context: Option<String>,
     /// User of `--as`.
     pub impersonated: Option<String>,
+    /// Flags by which a command to be typed next finds the same cluster, each with a blank before it; often none.
+    pub flags: String,
 }
 
 impl Target {

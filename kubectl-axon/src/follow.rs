@@ -73,7 +73,7 @@ pub async fn run(ui: &Ui, cluster: &Cluster, name: &str, options: &Options) -> R
             // Below the ^C that the terminal shows.
             ui.tip("");
             if options.to_the_end {
-                ui.say(&format!("task/{name} goes on without you; come back with: kubectl axon logs {name} -f{}", cluster.namespace_flag()));
+                ui.say(&format!("task/{name} goes on without you; come back with: kubectl axon logs {name} -f{}", cluster.flags()));
             }
             Err(CliError::silent(Kind::Interrupted))
         }
@@ -103,7 +103,8 @@ async fn follow(ui: &Ui, cluster: &Cluster, name: &str, options: &Options) -> Re
                     changed = observer.changed(&mut teller) => changed?,
                     () = tokio::time::sleep_until(due), if !teller.has_said(&message) => teller.say(&message),
                     () = tokio::time::sleep(OPERATOR_SILENCE), if silent => {
-                        teller.say("no operator has taken up the task yet; is one running? kubectl axon version");
+                        let flags = &cluster.target.flags;
+                        teller.say(&format!("no operator has taken up the task yet; is one running? kubectl axon version{flags}"));
                         observer.changed(&mut teller).await?;
                     }
                 }

@@ -117,19 +117,15 @@ pub fn gist(text: &str, max: usize) -> String {
     }
 }
 
-/// Returns `text` in at most `width` characters; what is left out is in the middle, as both ends tell things apart.
+/// Returns a word as a shell reads it back.
 #[must_use]
-pub fn shortened(text: &str, width: usize) -> String {
-    let length = text.chars().count();
-    if length <= width {
-        return text.to_owned();
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:".contains(c);
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
     }
-    let kept = width.saturating_sub(1);
-    let tail = kept / 2;
-    let head = text.chars().take(kept - tail);
-    head.chain(std::iter::once('…'))
-        .chain(text.chars().skip(length - tail))
-        .collect()
 }
 
 /// Returns a number in few digits: `950`, `12.3k`, `4.5M`.
@@ -221,9 +217,6 @@ mod tests {
         assert_eq!(printable("a\r\n\tb\x1b]0;x\x07"), "a\n\tb\u{fffd}]0;x\u{fffd}");
         assert_eq!(gist("äöüß", 3), "äöü...");
         assert_eq!(gist("abc", 3), "abc");
-        assert_eq!(shortened("abcdefg", 7), "abcdefg");
-        assert_eq!(shortened("abcdefgh", 7), "abc…fgh");
-        assert_eq!(shortened("äbcdef", 4), "äb…f");
         assert_eq!(joined("a\n\n b\x07\n"), "a; b\u{fffd}");
     }
 }

@@ -7,6 +7,7 @@
 pub mod ask;
 pub mod cli;
 pub mod cluster;
+pub mod columns;
 pub mod commands;
 pub mod complete;
 pub mod config_file;

@@ -2,6 +2,8 @@
 
 use comfy_table::{ContentArrangement, Table as Grid, presets};
 
+use crate::columns;
+
 /// Rows under a header.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -40,13 +42,13 @@ impl Table {
         self.rows.sort_by(|(one, _), (other, _)| one.cmp(other));
     }
 
-    /// Shortens the cells of elastic columns, the widest first, so that lines have `width` characters if possible.
+    /// Shortens the cells of elastic columns, the widest first, so that lines take `width` columns if possible.
     pub fn fit(&mut self, width: usize, elastic: &[bool], widths: &mut Vec<usize>) {
         widths.resize(self.header.len(), 0);
         let all = std::iter::once(&self.header).chain(self.rows.iter().map(|(_, cells)| cells));
         for cells in all {
             for (width, cell) in widths.iter_mut().zip(cells) {
-                *width = (*width).max(cell.chars().count());
+                *width = (*width).max(columns::width(cell));
             }
         }
         let gaps = widths.len().saturating_sub(1);
@@ -70,7 +72,7 @@ impl Table {
         for (_, cells) in &mut self.rows {
             for ((cell, width), soft) in cells.iter_mut().zip(widths.iter()).zip(elastic) {
                 if *soft {
-                    *cell = crate::human::shortened(cell, *width);
+                    *cell = columns::shortened(cell, *width);
                 }
             }
         }
@@ -92,7 +94,7 @@ impl Table {
         widths.resize(self.header.len(), 0);
         let pad = |cells: &[String]| -> Vec<String> {
             let wide = cells.iter().zip(widths.iter());
-            wide.map(|(cell, width)| format!("{cell:<width$}")).collect()
+            wide.map(|(cell, width)| columns::padded(cell, *width)).collect()
         };
         if with_header {
             grid.set_header(pad(&self.header));
@@ -145,6 +147,19 @@ mod tests {
         table.lines(true, &mut widths);
         table.row("", texts(&["b", "2s"]));
         assert_eq!(table.lines(false, &mut widths), ["b             2s"]);
+    }
+
+    #[test]
+    fn wide_characters_keep_the_columns() {
+        let mut widths = Vec::new();
+        let mut table = Table::new(texts(&["BRANCH", "AGE"]));
+        table.row("", texts(&["修复/登录错误-登录", "1s"]));
+        table.row("", texts(&["main", "2s"]));
+        table.fit(16, &[true, false], &mut widths);
+        let expected = ["BRANCH       AGE", "修复/…登录   1s", "main         2s"];
+        assert_eq!(table.lines(true, &mut widths), expected);
+        table.row("", texts(&["登录", "3s"]));
+        assert_eq!(table.lines(false, &mut widths), ["登录         3s"]);
     }
 
     #[test]

@@ -209,7 +209,7 @@ impl<'a> World<'a> {
                 "was created {} ago and no operator has taken it up",
                 human::age(created, self.now)
             ),
-            next: vec!["kubectl axon doctor".to_owned()],
+            next: vec![format!("kubectl axon doctor{}", self.flag)],
             ..Step::default()
         }
     }

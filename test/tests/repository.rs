@@ -190,6 +190,38 @@ fn marks_of_loaded_images_go_with_the_cluster_that_has_them() {
     );
 }
 
+/// A job that asks for an image that GitHub has retired waits for ever, and with it the release.
+#[test]
+fn the_release_is_built_on_images_that_exist() {
+    // actions/runner-images, "Available Images", and the announcements of what goes.
+    const RETIRED: [&str; 8] = [
+        "macos-11",
+        "macos-12",
+        "macos-13",
+        "macos-14",
+        "ubuntu-18.04",
+        "ubuntu-20.04",
+        "windows-2016",
+        "windows-2019",
+    ];
+    let text = std::fs::read_to_string(root().join(".github/workflows/release.yaml")).unwrap();
+    let workflow: Value = axon_api::yaml::from_str(&text).unwrap();
+    let jobs = &workflow["jobs"];
+    let matrix = jobs["archive"]["strategy"]["matrix"]["include"]
+        .as_array()
+        .unwrap();
+    let of_the_matrix = matrix.iter().map(|entry| &entry["runner"]);
+    let own = jobs.as_object().unwrap().values().map(|job| &job["runs-on"]);
+    let runners: Vec<&str> = of_the_matrix.chain(own).map(|r| r.as_str().unwrap()).collect();
+    assert!(runners.len() >= 7, "{runners:?}");
+    for runner in runners {
+        let retired = RETIRED
+            .iter()
+            .any(|name| runner == *name || runner.starts_with(&format!("{name}-")));
+        assert!(!retired, "{runner} is retired");
+    }
+}
+
 /// Returns the text of all Rust files below a folder.
 fn sources(folder: &Path) -> String {
     let entries = std::fs::read_dir(folder)

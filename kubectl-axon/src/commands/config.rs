@@ -1,5 +1,6 @@
 //! `config`: what the configuration file says, and what is made of it.
 
+use axon_api::git::redacted;
 use clap::{Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
@@ -88,7 +89,7 @@ fn view(config: &Config) -> Value {
     put("agentConfig", config.agent_config.clone());
     if let Some(workspace) = &config.workspace {
         let mut below = json!({
-            "name": workspace.name, "repo": workspace.repo, "ref": workspace.reference,
+            "name": workspace.name, "repo": workspace.repo.as_deref().map(redacted), "ref": workspace.reference,
             "token": hidden(&workspace.token),
         });
         if let Some(below) = below.as_object_mut() {
@@ -106,7 +107,7 @@ mod tests {
     #[test]
     fn no_credential_is_shown() {
         let config: Config = axon_api::yaml::from_str(
-            "{oauthToken: s3cret, apiKey: none, model: m, workspace: {repo: r, token: s3cret}}",
+            "{oauthToken: s3cret, apiKey: none, model: m, workspace: {repo: 'https://bot:s3cret@h/r', token: s3cret}}",
         )
         .unwrap();
         let shown = view(&config).to_string();
@@ -114,7 +115,7 @@ mod tests {
         assert_eq!(
             view(&config),
             json!({"oauthToken": "<redacted>", "apiKey": "none", "model": "m",
-                "workspace": {"repo": "r", "token": "<redacted>"}})
+                "workspace": {"repo": "https://<redacted>@h/r", "token": "<redacted>"}})
         );
     }
 }

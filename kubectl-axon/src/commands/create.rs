@@ -61,7 +61,7 @@ pub struct Common {
 pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     match args.command {
         CreateCommand::Workspace(args) => {
-            let (object, secret) = workspace::plan(&args)?;
+            let (object, secret) = workspace::plan(&args, globals.connection.token.as_deref())?;
             make(
                 ui,
                 globals,
@@ -112,8 +112,12 @@ fn checked_name(name: &str) -> Result<&str> {
     Ok(name)
 }
 
-/// Returns the text itself, or the file after `@`.
+/// Returns the text itself, the file after `@`, or stdin for `-`.
 fn text_or_file(source: &str, text: &str) -> Result<String> {
+    if text == "-" {
+        return std::io::read_to_string(std::io::stdin())
+            .map_err(|e| CliError::usage(format!("{source}: cannot read stdin: {e}")));
+    }
     match text.strip_prefix('@') {
         Some(path) => std::fs::read_to_string(path)
             .map_err(|e| CliError::usage(format!("{source}: cannot read file {path:?}: {e}"))),
@@ -157,7 +161,7 @@ async fn make(
                 CliError::new(format!("{word} {name:?} already exists in namespace {}", cluster.namespace)).hint(
                     format!(
                         "change it: kubectl edit {word} {name}{flag}, or delete it: kubectl axon delete {word} {name}{flag}",
-                        flag = cluster.namespace_flag()
+                        flag = cluster.flags()
                     ),
                 ),
             );
@@ -167,7 +171,9 @@ async fn make(
     }
     let trial = common.dry_run == DryRun::Server;
     let changes = ensure::compare(&cluster, &secrets, None).await?;
-    ensure::ask(ui, &changes, common.yes, &cluster.namespace)?;
+    if !trial {
+        ensure::ask(ui, &cluster, &changes, common.yes)?;
+    }
     ensure::write(ui, &cluster, &changes, trial).await?;
     let action = Action::new("create", kind.plural())
         .named(&name)

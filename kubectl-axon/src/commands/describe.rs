@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Globals;
 use crate::cluster::Cluster;
-use crate::error::{Action, CliError, Result};
+use crate::error::{Action, CliError, Kind as Failure, Result};
 use crate::kinds::{Kind, detail, parse_arguments};
 use crate::output::Ui;
 use crate::table::Table;
@@ -48,12 +48,22 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
             .hint(format!("see what there is: kubectl axon get {}", kind.plural())));
     }
     let cluster = globals.cluster(ui).await?;
-    for (index, name) in names.iter().enumerate() {
-        let gap = if index > 0 { "\n" } else { "" };
-        let text = describe(&cluster, kind, name, ui.width()).await?;
-        ui.raw(format!("{gap}{text}").as_bytes())?;
+    let (mut gap, mut outcome) = ("", Ok(()));
+    for name in &names {
+        match describe(&cluster, kind, name, ui.width()).await {
+            Ok(text) => {
+                ui.raw(format!("{gap}{text}").as_bytes())?;
+                gap = "\n";
+            }
+            // As kubectl: the others are shown all the same.
+            Err(error) if error.kind == Failure::NotFound && names.len() > 1 => {
+                ui.error(&error);
+                outcome = Err(CliError::silent(Failure::NotFound));
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(())
+    outcome
 }
 
 async fn describe(cluster: &Cluster, kind: Kind, name: &str, width: Option<usize>) -> Result<String> {

@@ -13,7 +13,9 @@ use self::rows::Rows;
 use self::wanted::{SortBy, Wanted, WantedParser};
 use super::Globals;
 use crate::cluster::Cluster;
+use crate::config_file::Config;
 use crate::error::{Action, CliError, Kind as Failure, Result};
+use crate::human;
 use crate::kinds::{Column, Kind, columns, detail, parse_arguments};
 use crate::output::{Format, Notation, Ui};
 
@@ -92,7 +94,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
                 kind,
                 &names,
                 format,
-                &kubectl_flags(globals, &args),
+                &kubectl_flags(globals, &globals.configuration(ui)?, &args),
             ));
         }
         Some(Wanted::Ours(format)) => Some(*format),
@@ -126,20 +128,22 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
 }
 
 /// Returns the flags that kubectl needs to find the same objects.
-fn kubectl_flags(globals: &Globals, args: &Args) -> String {
+fn kubectl_flags(globals: &Globals, config: &Config, args: &Args) -> String {
     let mut flags = String::new();
     let mut add = |flag: &str, value: Option<&str>| {
         if let Some(value) = value {
-            flags += &format!(" {flag} {}", wanted::quoted(value));
+            flags += &format!(" {flag} {}", human::quoted(value));
         }
     };
-    add("-n", globals.connection.namespace.as_deref());
+    let namespace = globals.connection.namespace.as_deref();
+    let namespace = namespace.or(config.namespace.as_deref());
+    add("-n", namespace.filter(|_| !args.all_namespaces));
     add("-l", args.selector.as_deref());
     add("--field-selector", args.field_selector.as_deref());
     if args.all_namespaces {
         flags += " -A";
     }
-    flags
+    flags + &globals.connection.flags()
 }
 
 struct View<'a> {

@@ -10,6 +10,7 @@ use clap::{ArgAction, Parser};
 
 use self::apply::apply;
 use super::Globals;
+use super::run::DryRun;
 use crate::error::{CliError, Result};
 use crate::manifests::{Choices, NAMESPACE, manifests};
 use crate::output::{Ui, yaml};
@@ -27,8 +28,10 @@ Examples:
 #[command(after_help = DETAILS)]
 pub struct Args {
     /// Print the manifests; no cluster is needed
-    #[arg(long)]
-    pub dry_run: bool,
+    #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true,
+          default_missing_value = "client", default_value = "none", hide_default_value = true,
+          hide_possible_values = true)]
+    pub dry_run: DryRun,
     /// Registry (and path) of the images of operator and agents
     #[arg(long)]
     pub registry: Option<String>,
@@ -55,12 +58,7 @@ pub struct Args {
 /// # Errors
 /// Wrong usage, whatever the cluster refuses, or an operator that does not come up in time.
 pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
-    if let Some(namespace) = globals
-        .connection
-        .namespace
-        .as_deref()
-        .filter(|n| *n != NAMESPACE)
-    {
+    if let Some(namespace) = one_namespace(globals) {
         return Err(CliError::usage(format!(
             "the operator can't be installed into namespace {namespace:?} yet"
         ))
@@ -68,11 +66,17 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
             "leave --namespace out: it goes into {NAMESPACE}, and works for all namespaces"
         )));
     }
+    if args.dry_run == DryRun::Server {
+        return Err(CliError::usage(
+            "install has no --dry-run=server: a server can't check objects of kinds that it does not know yet",
+        )
+        .hint("--dry-run prints the manifests; what of them differs from the cluster tells kubectl diff -f FILE"));
+    }
     let timeout: Duration =
         axon_api::godur::parse(&args.timeout).map_err(|e| CliError::usage(format!("--timeout: {e}")))?;
     let choices = choices(&args)?;
     let all = manifests(&choices)?;
-    if args.dry_run {
+    if args.dry_run == DryRun::Client {
         let documents: Vec<String> = all.iter().map(|m| yaml(&m.object)).collect::<Result<_>>()?;
         return ui.raw(documents.join("---\n").as_bytes());
     }
@@ -89,9 +93,19 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     }
     if args.wait {
         rollout::wait(ui, &cluster, timeout).await?;
-        ui.say("axon is ready; next: kubectl axon init, then kubectl axon run");
+        ui.say(&format!(
+            "axon is ready; next: kubectl axon init, then kubectl axon run{}",
+            cluster.target.flags
+        ));
     }
     Ok(())
+}
+
+/// Returns the namespace that was asked for, if it is not the operator's: install and uninstall are about the whole
+/// cluster.
+pub(super) fn one_namespace(globals: &Globals) -> Option<&str> {
+    let given = globals.connection.namespace.as_deref();
+    given.filter(|namespace| *namespace != NAMESPACE)
 }
 
 fn choices(args: &Args) -> Result<Choices> {

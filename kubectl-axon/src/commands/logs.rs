@@ -137,14 +137,14 @@ async fn print(ui: &Ui, cluster: &Cluster, name: &str, options: &Options) -> Res
     let silence = || {
         CliError::new(follow::explain_silence(name, &task, pod)).hint(format!(
             "see more of it: kubectl axon get task {name} --detail{}",
-            cluster.namespace_flag()
+            cluster.flags()
         ))
     };
     let pod = pod.ok_or_else(silence)?;
     let Some(container) = follow::pick(pod, options.workspace) else {
         return Err(silence().hint(format!(
             "wait for it: kubectl axon logs {name} -f{}",
-            cluster.namespace_flag()
+            cluster.flags()
         )));
     };
     if container != AGENT && !options.workspace {

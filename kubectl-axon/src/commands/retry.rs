@@ -6,7 +6,7 @@ use kube::api::ListParams;
 
 use super::Globals;
 use super::run::plan::{Plan, own_labels};
-use super::run::{self, inputs, references};
+use super::run::{self, inputs, manifest, references};
 use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Result};
 use crate::follow::{self, Options};
@@ -14,8 +14,9 @@ use crate::kinds::{Kind, parse_named};
 use crate::output::{ObjectFormat, Ui};
 
 const DETAILS: &str = "\
-The new task asks for the same as the old one, which stays as it is. To change something:
-kubectl axon run --from-task.
+The new task asks for the same as the old one, which stays as it is. One that a taskspawner made is
+repeated as the spawner's: it has its labels, and counts for maxConcurrency. To change something, or
+to run it apart from the spawner: kubectl axon run --from-task.
 
 Examples:
   kubectl axon retry fix-login
@@ -51,7 +52,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         return Err(CliError::usage(format!("--name {name:?} {fault}")));
     }
     let cluster = globals.cluster(ui).await?;
-    let flag = cluster.namespace_flag();
+    let flag = cluster.flags();
     let action = Action::new("get", "tasks")
         .named(&old_name)
         .within(&cluster.namespace);
@@ -119,6 +120,9 @@ fn repeated(old: &Task, old_name: &str, name: &str) -> Task {
     spec.stop = None;
     spec.retry_of = Some(old_name.to_owned());
     let mut task = Task::new(name, spec);
+    // The spawner's labels, and the annotations that go with them: the newest task of an item says whether the item is in
+    // the match.
+    task.metadata.annotations = Some(manifest::annotations(old)).filter(|all| !all.is_empty());
     let mut all = old.metadata.labels.clone().unwrap_or_default();
     all.extend(own_labels());
     all.insert(labels::RETRY_OF.to_owned(), old_name.to_owned());
@@ -157,5 +161,30 @@ mod tests {
         let labels = new.metadata.labels.unwrap();
         assert_eq!(labels["team"], "a");
         assert_eq!(labels[axon_api::labels::RETRY_OF], "t");
+    }
+
+    #[test]
+    fn a_repetition_of_a_spawners_task_is_the_spawners() {
+        let old: Task = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "s-7", "labels": {labels::TASK_SPAWNER: "s", labels::ITEM: "7"},
+                "annotations": {labels::MATCH: "left:f", labels::ITEM_URL: "u",
+                    "kubectl.kubernetes.io/last-applied-configuration": "{}"}},
+            "spec": {"type": "codex", "prompt": "p", "credentials": {"type": "none"}},
+        }))
+        .unwrap();
+        let new = repeated(&old, "s-7", "s-7-r1").metadata;
+        let all = new.labels.unwrap();
+        assert_eq!(
+            (all[labels::TASK_SPAWNER].as_str(), all[labels::ITEM].as_str()),
+            ("s", "7")
+        );
+        let notes = new.annotations.unwrap();
+        assert_eq!(
+            notes.into_iter().collect::<Vec<_>>(),
+            [
+                (labels::ITEM_URL.to_owned(), "u".to_owned()),
+                (labels::MATCH.to_owned(), "left:f".to_owned())
+            ]
+        );
     }
 }

@@ -4,6 +4,7 @@ mod base;
 pub(crate) mod credentials;
 pub(crate) mod ensure;
 pub(crate) mod inputs;
+pub(crate) mod manifest;
 pub(crate) mod plan;
 pub(crate) mod references;
 
@@ -143,7 +144,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     }
     let config = globals.configuration(ui)?;
     let prompt = args.prompt.as_deref().map(inputs::prompt).transpose()?;
-    let mut base = base::from_file(&args)?;
+    let mut base = base::from_file(&args, globals.connection.namespace.as_deref())?;
     if let Some(given) = &args.from_task {
         let cluster = globals.connection.connect(config.namespace.as_deref()).await?;
         base = Some(base::from_task(&cluster, given).await?);
@@ -155,25 +156,24 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let named = base.as_ref().and_then(|base| base.name.clone());
     let name = args.name.clone().or(named).unwrap_or_else(random_name);
     let mut plan = match (&base, prompt) {
-        (Some(base), prompt) => base::vary(&args, &config, &base.spec, prompt, &name)?,
+        (Some(base), prompt) => base::vary(&args, &config, base, prompt, &name)?,
         (None, prompt) => plan(&args, &config, prompt.unwrap_or_default(), &name)?,
     };
-    if let Some(base) = base {
-        base.mark(&mut plan.task);
-    }
+    // The manifest's namespace is no default: it wins over the file's.
+    let configured = base.and_then(|base| base.namespace).or(config.namespace);
     if args.dry_run == DryRun::Client {
-        let namespace = globals
-            .connection
-            .namespace_offline(config.namespace.as_deref())?;
+        let namespace = globals.connection.namespace_offline(configured.as_deref())?;
         plan.set_namespace(&namespace);
         return print_plan(ui, &plan, args.output);
     }
-    let cluster = globals.connection.connect(config.namespace.as_deref()).await?;
+    let cluster = globals.connection.connect(configured.as_deref()).await?;
     plan.set_namespace(&cluster.namespace);
     references::check_name(&cluster, &name).await?;
     let changes = ensure::compare(&cluster, &plan.secrets, plan.workspace.as_ref()).await?;
-    ensure::ask(ui, &changes, args.yes, &cluster.namespace)?;
     let trial = args.dry_run == DryRun::Server;
+    if !trial {
+        ensure::ask(ui, &cluster, &changes, args.yes)?;
+    }
     ensure::write(ui, &cluster, &changes, trial).await?;
     let task = create(&cluster, &plan.task, trial).await?;
     print_task(ui, &task, &name, args.output, trial)?;
@@ -186,7 +186,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     if !args.watch {
         ui.tip(&format!(
             "follow it: kubectl axon logs {name} -f{}",
-            cluster.namespace_flag()
+            cluster.flags()
         ));
         return Ok(());
     }

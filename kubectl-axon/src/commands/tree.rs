@@ -155,7 +155,7 @@ impl View<'_> {
                 .hint(format!(
                     "see what there is: kubectl axon get {}{}",
                     kind.plural(),
-                    self.cluster.namespace_flag()
+                    self.cluster.flags()
                 )));
             };
             shown.named.insert(node);

@@ -1,5 +1,7 @@
 //! `uninstall`: removes what `install` made, and all objects of its kinds. It never waits for ever.
 
+mod identities;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -7,7 +9,9 @@ use clap::Parser;
 use kube::api::{DeleteParams, DynamicObject, ListParams, ObjectMeta};
 use tokio::time::{Instant, sleep};
 
+use self::identities::Identities;
 use super::Globals;
+use super::install::one_namespace;
 use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Kind as Failure, Result};
 use crate::human::{count, duration};
@@ -38,6 +42,16 @@ pub struct Args {
 /// # Errors
 /// Wrong usage, whatever the cluster refuses, or objects that do not go away.
 pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
+    if let Some(namespace) = one_namespace(globals) {
+        return Err(CliError::usage(format!(
+            "axon can't be removed from namespace {namespace:?} alone, only from the whole cluster"
+        ))
+        .hint("leave --namespace out to remove it everywhere")
+        .hint(format!(
+            "to delete the tasks of the namespace: kubectl axon delete task --all -n {namespace}{}",
+            globals.connection.flags()
+        )));
+    }
     let timeout: Duration =
         axon_api::godur::parse(&args.timeout).map_err(|e| CliError::usage(format!("--timeout: {e}")))?;
     let cluster = globals.connection.connect(None).await?;
@@ -53,7 +67,8 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         .into_iter()
         .partition(|m| m.kind() == "CustomResourceDefinition");
     let definitions = if args.keep_crds { Vec::new() } else { definitions };
-    if definitions.is_empty() && rest.is_empty() {
+    let identities = Identities::find(&cluster).await?;
+    if definitions.is_empty() && rest.is_empty() && identities.is_empty() {
         ui.say("axon is not installed; there is nothing to remove");
         return Ok(());
     }
@@ -62,7 +77,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     } else {
         take_stock(&cluster).await?
     };
-    let losses = losses(&stock, !rest.is_empty(), args.keep_crds);
+    let losses = losses(&stock, !rest.is_empty(), args.keep_crds, !identities.is_empty());
     ui.say(&format!("This removes from {}:\n{losses}", cluster.target.server));
     ui.confirm("Go on?", args.yes, "uninstall asks before it removes anything")?;
     let end = Instant::now() + timeout;
@@ -76,7 +91,8 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     for manifest in definitions.iter().chain(&rest) {
         wait_gone(&cluster, manifest, end, timeout).await?;
     }
-    Ok(())
+    // Read again: until it was gone, the operator may have made more.
+    Identities::find(&cluster).await?.remove(ui, &cluster).await
 }
 
 async fn find(cluster: &Cluster, manifest: &Manifest) -> Result<Option<ObjectMeta>> {
@@ -125,7 +141,7 @@ async fn list(cluster: &Cluster, kind: Kind) -> Result<Vec<DynamicObject>> {
     }
 }
 
-fn losses(stock: &Stock, operator: bool, keep: bool) -> String {
+fn losses(stock: &Stock, operator: bool, keep: bool, identities: bool) -> String {
     let mut lines = Vec::new();
     for (kind, objects) in stock {
         if objects.is_empty() {
@@ -150,6 +166,11 @@ fn losses(stock: &Stock, operator: bool, keep: bool) -> String {
         lines.push(format!(
             "  the operator, its roles, and namespace {NAMESPACE} with all that is in it"
         ));
+    }
+    if identities {
+        lines.push(
+            "  the serviceaccounts and rolebindings axon-spawner that it made, in all namespaces".to_owned(),
+        );
     }
     lines.join("\n")
 }
@@ -186,7 +207,7 @@ async fn remove_objects(
             break;
         };
         if Instant::now() >= end {
-            return Err(stuck(kind, left.len(), first, timeout));
+            return Err(stuck(cluster, kind, left.len(), first, timeout));
         }
         sleep(Duration::from_millis(500)).await;
     }
@@ -195,7 +216,7 @@ async fn remove_objects(
 }
 
 /// Names what blocks, and how to go on.
-fn stuck(kind: Kind, left: usize, first: &DynamicObject, timeout: Duration) -> CliError {
+fn stuck(cluster: &Cluster, kind: Kind, left: usize, first: &DynamicObject, timeout: Duration) -> CliError {
     let name = first.metadata.name.as_deref().unwrap_or_default();
     let namespace = first.metadata.namespace.as_deref().unwrap_or_default();
     let finalizers = first.metadata.finalizers.clone().unwrap_or_default().join(", ");
@@ -215,8 +236,9 @@ fn stuck(kind: Kind, left: usize, first: &DynamicObject, timeout: Duration) -> C
     )
     .hint("nothing else was removed; run the command again once it is gone")
     .hint(format!(
-        "drop its finalizers by hand: kubectl patch {} {name} -n {namespace} --type merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'",
-        kind.resource().plural + ".axon.io"
+        "drop its finalizers by hand: kubectl patch {} {name} -n {namespace} --type merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'{}",
+        kind.resource().plural + ".axon.io",
+        cluster.target.flags
     ))
 }
 
@@ -260,9 +282,10 @@ async fn wait_gone(cluster: &Cluster, manifest: &Manifest, end: Instant, timeout
                 ),
             )
             .hint(format!(
-                "see what it waits for: kubectl get {} {} -o yaml",
+                "see what it waits for: kubectl get {} {} -o yaml{}",
                 manifest.resource().plural,
-                manifest.name()
+                manifest.name(),
+                cluster.target.flags
             )));
         }
         sleep(Duration::from_millis(500)).await;
@@ -284,11 +307,12 @@ mod tests {
             (Kind::TaskSpawner, vec![]),
             (Kind::Task, vec![task("Running"), task("Succeeded")]),
         ];
-        insta::assert_snapshot!(losses(&stock, true, false), @r"
+        insta::assert_snapshot!(losses(&stock, true, false, true), @r"
           2 tasks (1 running), in all namespaces
           the definitions of task, taskspawner, workspace, agentconfig and taskrecord
           the operator, its roles, and namespace axon-system with all that is in it
+          the serviceaccounts and rolebindings axon-spawner that it made, in all namespaces
         ");
-        assert!(losses(&stock, false, true).contains("2 tasks"));
+        assert!(losses(&stock, false, true, false).contains("2 tasks"));
     }
 }

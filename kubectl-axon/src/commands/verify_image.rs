@@ -18,7 +18,8 @@ use self::judge::{Seen, Verdict, checks};
 use self::pods::{Probe, Subject};
 use super::Globals;
 use crate::cluster::Cluster;
-use crate::error::{Action, CliError, Result};
+use crate::error::{Action, CliError, Kind as Failure, Result};
+use crate::human;
 use crate::output::{Notation, Ui};
 
 const DETAILS: &str = "\
@@ -73,7 +74,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// Runs the command.
 ///
 /// # Errors
-/// When the image breaks a rule, or the pods can't be made.
+/// When the image breaks a rule, or the pods can't be made or do not start in time.
 pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let program = args.program.unwrap_or_else(|| {
         match args.agent {
@@ -100,12 +101,19 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let map = cluster
         .call(&action, maps.create(&PostParams::default(), &pods::config_map()?))
         .await?;
-    ui.say(&format!(
-        "trying {} in namespace {}",
-        subject.image, cluster.namespace
-    ));
-    let until = Instant::now() + args.timeout;
-    let seen = try_join_all(Probe::ALL.map(|probe| observe(&cluster, &map, &subject, probe, until))).await;
+    let tried = async {
+        ui.say(&format!(
+            "trying {} in namespace {}",
+            subject.image, cluster.namespace
+        ));
+        let probes = Probe::ALL.map(|probe| observe(&cluster, &map, &subject, probe, args.timeout));
+        try_join_all(probes).await
+    };
+    let seen = tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => Err(CliError::silent(Failure::Interrupted)),
+        seen = tried => seen,
+    };
     // The pods belong to it and go with it.
     let name = map.metadata.name.clone().unwrap_or_default();
     let action = Action::new("delete", "configmaps")
@@ -116,6 +124,17 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         .await;
     let seen: BTreeMap<Probe, Seen> = seen?.into_iter().collect();
     gone?;
+    if let Some((probe, why)) = judge::unseen(&seen) {
+        return Err(CliError::of(
+            Failure::TimedOut,
+            format!(
+                "the pod {name}-{} did not start within {}: {why}",
+                probe.name(),
+                human::duration(args.timeout)
+            ),
+        )
+        .hint("this says nothing of the image; give the pods more time with --timeout"));
+    }
     report(ui, &subject, &seen, args.output)
 }
 
@@ -153,19 +172,25 @@ async fn observe(
     map: &ConfigMap,
     subject: &Subject,
     probe: Probe,
-    until: Instant,
+    limit: Duration,
 ) -> Result<(Probe, Seen)> {
     let api = cluster.api::<Pod>();
-    let pod = pods::pod(map, subject, probe)?;
+    let until = Instant::now() + limit;
+    let pod = pods::pod(map, subject, probe, limit)?;
     let name = pod.metadata.name.clone().unwrap_or_default();
     let action = |verb| Action::new(verb, "pods").named(&name).within(&cluster.namespace);
     cluster
         .call(&action("create"), api.create(&PostParams::default(), &pod))
         .await?;
     let mut told = probe != Probe::Stop;
+    let mut waits_for = Some(String::new());
     while Instant::now() < until {
         let pod = cluster.call(&action("get"), api.get(&name)).await?;
         let state = state(&pod);
+        if state.running.is_some() {
+            waits_for = None;
+        }
+        waits_for = waits_for.map(|_| pods::waits_for(&pod));
         if let Some(ended) = state.terminated {
             let why = ended.message.clone().unwrap_or_default();
             let reason = ended.reason.unwrap_or_default();
@@ -205,7 +230,7 @@ async fn observe(
         }
         sleep(PAUSE).await;
     }
-    Ok((probe, Seen::Endless))
+    Ok((probe, waits_for.map_or(Seen::Endless, Seen::Waiting)))
 }
 
 async fn log_of(cluster: &Cluster, pod: &str) -> Result<String> {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use kube::api::ListParams;
 
 use super::Globals;
+use crate::columns;
 use crate::error::{Action, CliError, Kind as Failure, Result};
 use crate::kinds::{Kind, parse_named};
 use crate::output::{Notation, Ui};
@@ -41,7 +42,7 @@ pub struct Args {
 pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let (kind, name) = parse_named(&args.name, &[Kind::Task, Kind::TaskSpawner]).map_err(CliError::usage)?;
     let cluster = globals.cluster(ui).await?;
-    let flag = cluster.namespace_flag();
+    let flag = cluster.flags();
     let now = Timestamp::now();
     let answer = if kind == Kind::TaskSpawner {
         let action = Action::new("get", kind.plural())
@@ -93,7 +94,7 @@ fn text(answer: &Answer, width: Option<usize>) -> String {
     text.trim_end().to_owned() + "\n"
 }
 
-/// Returns a sentence in lines of `width` characters.
+/// Returns a sentence in lines of `width` columns.
 fn wrapped(sentence: &str, width: Option<usize>) -> Vec<String> {
     let Some(width) = width else {
         return vec![sentence.to_owned()];
@@ -103,7 +104,7 @@ fn wrapped(sentence: &str, width: Option<usize>) -> Vec<String> {
         let Some(line) = lines.last_mut() else {
             break;
         };
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+        if !line.is_empty() && columns::width(line) + 1 + columns::width(word) > width {
             lines.push(word.to_owned());
         } else {
             if !line.is_empty() {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::human;
+
 const HEADING: &str = "Connection options (as in kubectl)";
 
 /// The flags that every kubectl command has; valid in any position.
@@ -95,6 +97,23 @@ pub(super) fn request_timeout(text: &str) -> Result<Duration, String> {
 }
 
 impl ConnectionArgs {
+    /// Returns those of the flags that say which cluster it is, for a command to be typed next: each with a blank before
+    /// it.
+    #[must_use]
+    pub fn flags(&self) -> String {
+        let kubeconfig = self.kubeconfig.as_ref().map(|path| path.display().to_string());
+        let given = [
+            ("--context", self.context.as_ref()),
+            ("--cluster", self.cluster.as_ref()),
+            ("--user", self.user.as_ref()),
+            ("--kubeconfig", kubeconfig.as_ref()),
+        ];
+        let given = given.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+        given
+            .map(|(flag, value)| format!(" {flag} {}", human::quoted(value)))
+            .collect()
+    }
+
     /// Counts empty texts as absent, as kubectl does: scripts pass `--context "$CONTEXT"` without a look at it.
     #[must_use]
     pub fn without_blanks(mut self) -> Self {

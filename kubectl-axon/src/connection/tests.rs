@@ -106,6 +106,88 @@ fn a_server_is_enough_without_any_kubeconfig() {
     assert_eq!(cluster.server.as_deref(), Some("http://127.0.0.1:1"));
 }
 
+/// What the kubelet and the ServiceAccount give a pod.
+fn of_a_pod() -> Config {
+    let mut config = Config::new("https://10.0.0.1:443".parse().unwrap());
+    config.auth_info.token_file = Some("/pods/token".into());
+    config.root_cert = Some(vec![vec![1]]);
+    config.root_cert_file = Some("/pods/ca.crt".into());
+    config
+}
+
+#[test]
+fn in_a_pod_flags_override_what_the_service_account_has() {
+    let mut config = of_a_pod();
+    ConnectionArgs::default().override_in_cluster(&mut config);
+    assert_eq!(config.auth_info.token_file.as_deref(), Some("/pods/token"));
+    assert_eq!(config.root_cert_file, Some("/pods/ca.crt".into()));
+
+    let args = ConnectionArgs {
+        token: Some("t".into()),
+        certificate_authority: Some("/ca".into()),
+        client_certificate: Some("/c".into()),
+        client_key: Some("/k".into()),
+        insecure_skip_tls_verify: Some(true),
+        tls_server_name: Some("name".into()),
+        ..ConnectionArgs::default()
+    };
+    args.override_in_cluster(&mut config);
+    assert!(config.auth_info.token.is_some());
+    assert_eq!(
+        config.auth_info.token_file, None,
+        "the ServiceAccount's token would win"
+    );
+    assert_eq!(config.auth_info.client_certificate.as_deref(), Some("/c"));
+    assert_eq!(config.auth_info.client_key.as_deref(), Some("/k"));
+    assert_eq!(
+        (config.root_cert, config.root_cert_file),
+        (None, Some("/ca".into()))
+    );
+    assert!(config.accept_invalid_certs);
+    assert_eq!(config.tls_server_name.as_deref(), Some("name"));
+}
+
+#[test]
+fn in_a_pod_there_is_no_context_cluster_or_user_to_choose() {
+    let named = |what: &str| ConnectionArgs {
+        context: (what == "context").then(|| "prod".into()),
+        cluster: (what == "cluster").then(|| "prod".into()),
+        user: (what == "user").then(|| "prod".into()),
+        ..ConnectionArgs::default()
+    };
+    for what in ["context", "cluster", "user"] {
+        let error = named(what).in_cluster().unwrap_err();
+        assert_eq!(error.message, format!("{what} \"prod\" is not in the kubeconfig"));
+        assert!(error.hints[0].contains("--kubeconfig"), "{:?}", error.hints);
+    }
+    assert!(named("none of them").refuse_names().is_ok());
+}
+
+#[test]
+fn without_a_kubeconfig_the_namespace_is_the_pods() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("namespace");
+    let none = ConnectionArgs::default();
+    assert_eq!(none.own_namespace(None, &file).unwrap(), "default");
+    std::fs::write(&file, "team-b\n").unwrap();
+    assert_eq!(none.own_namespace(None, &file).unwrap(), "team-b");
+    assert_eq!(none.own_namespace(Some(files()), &file).unwrap(), "team-a");
+    let server = ConnectionArgs {
+        server: Some("http://127.0.0.1:1".into()),
+        ..ConnectionArgs::default()
+    };
+    assert_eq!(
+        server.own_namespace(None, &file).unwrap(),
+        "default",
+        "another server is another cluster"
+    );
+    let context = ConnectionArgs {
+        context: Some("prod".into()),
+        ..ConnectionArgs::default()
+    };
+    assert!(context.own_namespace(None, &file).is_err());
+}
+
 #[test]
 fn request_timeouts_take_durations_and_seconds() {
     assert_eq!(request_timeout("5"), Ok(Duration::from_secs(5)));

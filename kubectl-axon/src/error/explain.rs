@@ -14,7 +14,10 @@ pub fn explain(error: &kube::Error, action: &Action, target: &Target) -> CliErro
             target.words(),
             root_cause(auth)
         ))
-        .hint("try the same with kubectl: kubectl auth whoami"),
+        .hint(format!(
+            "try the same with kubectl: kubectl auth whoami{}",
+            target.flags
+        )),
         other => {
             let unreachable = CliError::new(format!(
                 "cannot reach the cluster at {}: {}",
@@ -27,8 +30,11 @@ pub fn explain(error: &kube::Error, action: &Action, target: &Target) -> CliErro
                     action.words(),
                     target.words()
                 ))
-                .hint("compare versions: kubectl axon version"),
-                _ => unreachable.hint("check the context and the server: kubectl cluster-info"),
+                .hint(format!("compare versions: kubectl axon version{}", target.flags)),
+                _ => unreachable.hint(format!(
+                    "check the context and the server: kubectl cluster-info{}",
+                    target.flags
+                )),
             }
         }
     }
@@ -45,7 +51,10 @@ pub fn timed_out(action: &Action, target: &Target, seconds: f64) -> CliError {
             target.words()
         ),
     )
-    .hint("give it more time with --request-timeout, or check the server: kubectl cluster-info")
+    .hint(format!(
+        "give it more time with --request-timeout, or check the server: kubectl cluster-info{}",
+        target.flags
+    ))
 }
 
 fn explain_status(status: &kube::core::Status, action: &Action, target: &Target) -> CliError {
@@ -68,13 +77,17 @@ fn explain_status(status: &kube::core::Status, action: &Action, target: &Target)
                 target.words(),
                 axon_api::API_VERSION
             ))
-            .hint("install the operator and its resources: kubectl axon install");
+            .hint(format!(
+                "install the operator and its resources: kubectl axon install{}",
+                target.flags
+            ));
         }
         if let (Some(details), Some(namespace)) = (&status.details, &action.namespace)
             && details.kind == "namespaces"
         {
-            return CliError::of(Kind::NotFound, format!("namespace {namespace:?} does not exist"))
-                .hint(format!("create it: kubectl create namespace {namespace}"));
+            return CliError::of(Kind::NotFound, format!("namespace {namespace:?} does not exist")).hint(
+                format!("create it: kubectl create namespace {namespace}{}", target.flags),
+            );
         }
         return CliError::of(Kind::NotFound, not_found_words(action));
     }
@@ -101,9 +114,10 @@ fn denied(message: &str, action: &Action, target: &Target) -> CliError {
         .unwrap_or_default();
     let error = CliError::of(Kind::Denied, format!("{who}not allowed to {}", action.words()));
     let check = format!(
-        "kubectl auth can-i {} {}{place}{person}",
+        "kubectl auth can-i {} {}{place}{person}{}",
         action.verb,
-        qualified(&action.resource)
+        qualified(&action.resource),
+        target.flags
     );
     if is_ours(&action.resource) && action.namespace.is_some() {
         let role = if matches!(action.verb, "get" | "list" | "watch") {
@@ -178,6 +192,7 @@ mod tests {
             server: "https://host:6443".into(),
             context: Some("dev".into()),
             impersonated: Some("u".into()),
+            flags: " --context dev".into(),
         }
     }
 

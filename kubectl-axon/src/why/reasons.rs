@@ -72,7 +72,7 @@ pub(super) fn words(
                 Some(R::DeadlineExceeded) => ("it took longer than its timeout", vec![logs(), retry()]),
                 Some(R::ImagePull) => (
                     "an image can't be pulled",
-                    vec![retry(), "kubectl axon doctor".into()],
+                    vec![retry(), format!("kubectl axon doctor{flag}")],
                 ),
                 Some(R::CloneFailed) => (
                     "the repository could not be cloned, or the branch not be set up",

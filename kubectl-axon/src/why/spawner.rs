@@ -52,7 +52,7 @@ pub fn explain_spawner(name: &str, object: &Value, flag: &str, now: Timestamp) -
     } else if text("/status/phase").is_none() {
         (
             "has not been taken up by an operator yet".to_owned(),
-            vec!["kubectl axon doctor".to_owned()],
+            vec![format!("kubectl axon doctor{flag}")],
         )
     } else {
         let when = polled

@@ -57,6 +57,116 @@ fn several_kubeconfigs_are_one_and_the_first_that_says_something_wins() {
     assert_eq!(fake.requests()[0].authorization, "Bearer from-a-file");
 }
 
+/// Writes a kubeconfig with two contexts, and returns its path.
+fn two_contexts(home: &Home, fake: &Fake) -> String {
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "one",
+        "contexts": [{"name": "one", "context": {"cluster": "k", "namespace": "team"}},
+            {"name": "two", "context": {"cluster": "k", "namespace": "other"}}],
+        "clusters": [{"name": "k", "cluster": {"server": fake.url()}}],
+    });
+    file(home, "contexts", &config.to_string())
+}
+
+#[test]
+fn commands_to_type_next_find_the_same_place() {
+    let fake = Fake::start(|request| match request.path.rsplit('/').next().unwrap() {
+        "denied" => Reply::Json(
+            403,
+            json!({"kind": "Status", "reason": "Forbidden", "code": 403, "message": "User \"u\" cannot get"}),
+        ),
+        "tasks" => list(&[task("t", &json!({"phase": "Running"}))]),
+        "workspaces" => list(&[]),
+        _ => Reply::Json(200, task("t", &json!({"phase": "Running"}))),
+    });
+    let stop = |home: &Home, flags: &[&str]| {
+        let config = two_contexts(home, &fake);
+        let words = [&["retry", "t"][..], flags].concat();
+        let said = done(home.command().args(&words).env("KUBECONFIG", config)).err;
+        let (_, command) = said.trim_end().split_once("stop it first: ").unwrap();
+        command.to_owned()
+    };
+    let home = Home::new();
+    let configured = Home::with_config("namespace: from-file\n");
+    for (home, flags, command) in [
+        (&home, &[][..], "kubectl axon stop t"),
+        (&home, &["-n", "team"], "kubectl axon stop t -n team"),
+        (&home, &["--context", "two"], "kubectl axon stop t --context two"),
+        (&configured, &[], "kubectl axon stop t -n from-file"),
+        (
+            &configured,
+            &["--context", "two"],
+            "kubectl axon stop t -n from-file --context two",
+        ),
+    ] {
+        assert_eq!(stop(home, flags), command);
+    }
+
+    let config = two_contexts(&configured, &fake);
+    let file = ["--context", "two", "--kubeconfig", config.as_str()];
+    let tail = format!(" -n from-file --context two --kubeconfig {config}");
+    for (words, hint) in [
+        (
+            &["get", "task", "t", "-o", "jsonpath=x"][..],
+            format!("get tasks.axon.io t{tail} -o jsonpath=x"),
+        ),
+        (
+            &["create", "ws", "t", "--repo", "https://h/r"],
+            format!("kubectl edit workspace t{tail}, or"),
+        ),
+        (
+            &["get", "task", "denied"],
+            format!("can-i get tasks.axon.io --namespace from-file --context two --kubeconfig {config}"),
+        ),
+    ] {
+        let done = configured.run(&[words, &file].concat());
+        assert!(done.err.contains(&hint), "{words:?}: {}\n{hint}", done.err);
+    }
+    let why = configured.run(&[&["why", "t"][..], &file].concat());
+    assert!(
+        why.out.contains(&tail) || why.err.contains(&tail),
+        "{}{}",
+        why.out,
+        why.err
+    );
+}
+
+#[test]
+fn the_proxy_of_a_kubeconfig_is_used() {
+    let fake = Fake::start(|request| match request.method.as_str() {
+        "CONNECT" => Reply::Text(200, String::new()),
+        _ => list(&[]),
+    });
+    let home = Home::new();
+    // Nobody has this address.
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k"}}],
+        "clusters": [{"name": "k", "cluster": {"server": "http://192.0.2.1:6443", "proxy-url": fake.url()}}],
+    });
+    let config = file(&home, "config", &config.to_string());
+    let mut command = home.command();
+    // The file's wins over the environment's, as in kubectl.
+    command
+        .env("HTTP_PROXY", "http://127.0.0.1:1")
+        .env("NO_PROXY", "192.0.2.1");
+    let done = done(command.args([
+        "get",
+        "tasks",
+        "--request-timeout",
+        "20s",
+        "--kubeconfig",
+        &config,
+    ]));
+    assert_eq!(
+        (done.code, done.err.as_str()),
+        (0, "No resources found in default namespace.\n")
+    );
+    let lines: Vec<String> = fake.requests().iter().map(Request::line).collect();
+    assert_eq!(lines[0], "CONNECT 192.0.2.1:6443");
+    assert_eq!(lines[1], "GET /apis/axon.io/v1alpha1/namespaces/default/tasks");
+}
+
 #[test]
 fn flags_of_the_connection_stand_anywhere() {
     let fake = Fake::start(|_| list(&[]));

@@ -269,30 +269,9 @@ fn ctrl_c_leaves_the_task_alone_and_says_how_to_come_back() {
     let mut world = World::new("Pending", json!({}), "");
     world.workspace = json!({"running": {}});
     let fake = serve(world, |_| {});
-    let home = Home::new();
-    let child = std::process::Command::new(env!("CARGO_BIN_EXE_kubectl-axon"))
-        .args(["logs", "t", "-f", "--server", &fake.url()])
-        .env_clear()
-        .env("HOME", home.path())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(700));
-    let pid = child.id().to_string();
-    assert!(
-        std::process::Command::new("kill")
-            .args(["-INT", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130));
-    assert!(
-        String::from_utf8(output.stderr)
-            .unwrap()
-            .contains("[wait] cloning the repository")
-    );
+    let words = ["logs", "t", "-f"];
+    let done = Home::new().interrupted(&fake, &words, "[wait] cloning the repository");
+    assert_eq!((done.code, done.out.as_str()), (130, ""), "{}", done.err);
     assert!(fake.writes().is_empty());
 }
 

@@ -49,6 +49,14 @@ fn cluster(store: &Store) -> Fake {
                 });
                 list(&of_kind.map(|(_, object)| object.clone()).collect::<Vec<_>>())
             }
+            _ if request.path.ends_with("/rolebindings") || request.path.ends_with("/serviceaccounts") => {
+                assert!(request.query.contains("labelSelector="), "{}", request.query);
+                let kind = request.path.rsplit('/').next().unwrap();
+                let of_kind = store
+                    .iter()
+                    .filter(|(path, _)| path.ends_with(&format!("/{kind}/axon-spawner")));
+                list(&of_kind.map(|(_, object)| object.clone()).collect::<Vec<_>>())
+            }
             _ => match store.get(&request.path) {
                 Some(object) => Reply::Json(200, object.clone()),
                 None => not_found(request.path.rsplit('/').next().unwrap()),
@@ -88,11 +96,35 @@ fn install_can_be_repeated_and_uninstall_undoes_it() {
         .lock()
         .unwrap()
         .insert(tasks, task("t1", &json!({"phase": "Running"})));
+    let meta = json!({"name": "axon-spawner", "namespace": "default"});
+    let binding =
+        json!({"metadata": meta, "roleRef": {"apiGroup": "", "kind": "ClusterRole", "name": "axon-spawner"}});
+    for (path, object) in [
+        (
+            "/api/v1/namespaces/default/serviceaccounts/axon-spawner",
+            json!({"metadata": meta}),
+        ),
+        (
+            "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings/axon-spawner",
+            binding,
+        ),
+    ] {
+        store.lock().unwrap().insert(path.to_owned(), object);
+    }
     let refused = home.against(&fake, &["uninstall"]);
     assert_eq!(refused.code, 2);
     assert!(refused.err.contains("1 task (1 running)"), "{}", refused.err);
+    assert!(refused.err.contains("axon-spawner"), "{}", refused.err);
     let kept = home.against(&fake, &["uninstall", "--keep-crds", "-y"]);
     assert_eq!(kept.code, 0, "{}", kept.err);
+    assert!(
+        kept.out.ends_with(
+            "rolebinding/axon-spawner of namespace default deleted\n\
+             serviceaccount/axon-spawner of namespace default deleted\n"
+        ),
+        "{}",
+        kept.out
+    );
     assert_eq!(
         store.lock().unwrap().len(),
         6,
@@ -110,4 +142,20 @@ fn install_can_be_repeated_and_uninstall_undoes_it() {
         (twice.code, twice.err.as_str()),
         (0, "axon is not installed; there is nothing to remove\n")
     );
+}
+
+#[test]
+fn uninstall_does_not_take_one_namespace_for_the_whole_cluster() {
+    let fake = cluster(&Store::default());
+    let home = Home::new();
+    let done = home.against(&fake, &["uninstall", "-n", "team-a", "-y"]);
+    assert_eq!((done.code, done.out.as_str()), (2, ""), "{}", done.err);
+    assert!(
+        done.err.contains("\"team-a\" alone") && done.err.contains("hint: leave --namespace out"),
+        "{}",
+        done.err
+    );
+    assert_eq!(fake.requests().len(), 0);
+    let own = home.against(&fake, &["uninstall", "-n", "axon-system", "-y"]);
+    assert_eq!(own.code, 0, "{}", own.err);
 }

@@ -20,6 +20,7 @@ mod offline;
 mod refusals;
 mod run;
 mod tree;
+mod verify_image;
 mod version;
 mod why;
 mod world;
@@ -80,6 +81,39 @@ impl Home {
     /// Runs a command against a fake.
     pub(crate) fn against(&self, fake: &Fake, words: &[&str]) -> Done {
         done(self.command().args(words).args(["--server", &fake.url()]))
+    }
+
+    /// Runs a command against a fake, and presses Ctrl-C once it has said `said`: not before it listens.
+    #[cfg(unix)]
+    pub(crate) fn interrupted(&self, fake: &Fake, words: &[&str], said: &str) -> Done {
+        use std::io::{BufRead as _, Read as _};
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_kubectl-axon"))
+            .args(words)
+            .args(["--server", &fake.url()])
+            .env_clear()
+            .env("HOME", self.path())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+        let mut err = String::new();
+        while !err.contains(said) {
+            assert!(
+                stderr.read_line(&mut err).unwrap() > 0,
+                "never said {said:?}: {err}"
+            );
+        }
+        let pid = child.id().to_string();
+        let kill = std::process::Command::new("kill").args(["-INT", &pid]).status();
+        assert!(kill.unwrap().success());
+        stderr.read_to_string(&mut err).unwrap();
+        let output = child.wait_with_output().unwrap();
+        Done {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err,
+        }
     }
 }
 

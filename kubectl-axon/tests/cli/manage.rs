@@ -127,6 +127,19 @@ fn describe_has_everything_on_one_screen() {
 }
 
 #[test]
+fn describe_goes_on_after_one_that_is_missing() {
+    let home = Home::new();
+    let done = home.against(&with_task("Failed"), &["describe", "task", "missing", "t"]);
+    assert_eq!(done.code, 5);
+    assert_eq!(
+        done.err,
+        "error: task \"missing\" does not exist in namespace default\n"
+    );
+    let alone = home.against(&with_task("Failed"), &["describe", "task", "t"]);
+    assert_eq!(done.out, alone.out);
+}
+
+#[test]
 fn a_workspace_is_made_with_its_secret_and_only_if_it_is_new() {
     let home = Home::new();
     let fake = Fake::start(|request| match request.method.as_str() {
@@ -139,7 +152,11 @@ fn a_workspace_is_made_with_its_secret_and_only_if_it_is_new() {
     });
     let repo = ["--repo", "https://github.com/o/r.git"];
     std::fs::write(home.path().join("token"), "s3cret\n").unwrap();
-    let words = [&["create", "workspace", "app", "--token", "@token"][..], &repo].concat();
+    let words = [
+        &["create", "workspace", "app", "--github-token", "@token"][..],
+        &repo,
+    ]
+    .concat();
     let done = home.against(&fake, &words);
     assert_eq!(
         (done.code, done.out.as_str()),
@@ -156,7 +173,7 @@ fn a_workspace_is_made_with_its_secret_and_only_if_it_is_new() {
     let count = fake.writes().len();
     let old = home.against(
         &fake,
-        &[&["create", "ws", "old", "--token", "@token"][..], &repo].concat(),
+        &[&["create", "ws", "old", "--github-token", "@token"][..], &repo].concat(),
     );
     assert_eq!(old.code, 1);
     assert!(
@@ -168,7 +185,7 @@ fn a_workspace_is_made_with_its_secret_and_only_if_it_is_new() {
 
     let dry = home.run(
         &[
-            &["create", "ws", "app", "--token", "@token", "--dry-run"][..],
+            &["create", "ws", "app", "--github-token", "@token", "--dry-run"][..],
             &repo,
         ]
         .concat(),
@@ -187,13 +204,109 @@ fn a_workspace_is_made_with_its_secret_and_only_if_it_is_new() {
             "app",
             "--repo",
             "git@github.com:o/r",
-            "--token",
+            "--github-token",
             "x",
+        ],
+        &[
+            "create",
+            "ws",
+            "app",
+            "--repo",
+            "https://bot:s3cret@github.com/o/r",
         ],
         &["create", "ws", "app"],
         &["create"],
     ] {
-        assert_eq!(home.run(bad).code, 2, "{bad:?}");
+        let done = home.run(bad);
+        assert_eq!(done.code, 2, "{bad:?}");
+        assert!(!done.err.contains("s3cret"), "{}", done.err);
+    }
+}
+
+#[test]
+fn the_token_for_github_is_not_the_one_for_the_api_server() {
+    let home = Home::new();
+    let fake = Fake::start(|request| match request.method.as_str() {
+        "POST" => accepted(request),
+        _ => not_found("x"),
+    });
+    let create = [
+        "create",
+        "workspace",
+        "app",
+        "--repo",
+        "https://github.com/o/r.git",
+    ];
+    let bearers = |fake: &Fake| -> Vec<String> {
+        let requests = fake.requests().into_iter();
+        requests.map(|request| request.authorization).collect()
+    };
+
+    let own = [&create[..], &["--token", "mine", "--github-token", "ghp_x"]].concat();
+    let done = home.against(&fake, &own);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(
+        bearers(&fake).iter().all(|b| b == "Bearer mine"),
+        "{:?}",
+        bearers(&fake)
+    );
+    assert_eq!(
+        fake.writes().len(),
+        2,
+        "a secret and a workspace: {:?}",
+        fake.writes()
+    );
+
+    for words in [
+        [&["--token", "mine"][..], &create[..]].concat(),
+        [&create[..], &["--token", "mine"]].concat(),
+    ] {
+        let before = fake.writes().len();
+        let done = home.against(&fake, &words);
+        assert_eq!((done.code, done.err.as_str()), (0, ""));
+        assert_eq!(fake.writes().len(), before + 1, "no secret: {:?}", fake.writes());
+    }
+
+    let before = fake.requests().len();
+    for token in [
+        "ghp_x",
+        "gho_x",
+        "ghu_x",
+        "ghs_x",
+        "ghr_x",
+        "github_pat_x",
+        "@token",
+        "-",
+    ] {
+        let done = home.against(&fake, &[&create[..], &["--token", token]].concat());
+        assert_eq!(done.code, 2, "{token}: {}", done.err);
+        assert!(done.err.contains("--github-token"), "{token}: {}", done.err);
+        assert!(!done.err.contains(token) || token == "-", "{token}: {}", done.err);
+    }
+    assert_eq!(fake.requests().len(), before, "nothing was sent");
+}
+
+#[test]
+fn the_bearer_of_the_kubeconfig_stays_when_a_workspace_gets_a_token() {
+    let home = Home::new();
+    let fake = Fake::start(|request| match request.method.as_str() {
+        "POST" => accepted(request),
+        _ => not_found("x"),
+    });
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster": {"server": fake.url()}}],
+        "users": [{"name": "u", "user": {"token": "from-a-file"}}],
+    });
+    std::fs::create_dir(home.path().join(".kube")).unwrap();
+    std::fs::write(home.path().join(".kube/config"), config.to_string()).unwrap();
+    let repo = "https://github.com/o/r.git";
+    let done = home.run(&["create", "ws", "app", "--repo", repo, "--github-token", "ghp_x"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert_eq!(fake.writes().len(), 2);
+    for request in fake.requests() {
+        assert_eq!(request.authorization, "Bearer from-a-file", "{}", request.line());
     }
 }
 

@@ -122,6 +122,11 @@ fn wrong_usage_is_exit_code_2_and_creates_nothing() {
         (&["logs", "x", "--since", "5"], "--since"),
         (&["install", "-n", "elsewhere"], "axon-system"),
         (&["install", "--tag", "a b"], "--tag"),
+        (&["install", "--dry-run=server"], "--dry-run=server"),
+        (
+            &["create", "ts", "x", "--cron", "* * * * *", "-p", " "],
+            "--prompt",
+        ),
         (&["get", "tasks", "--request-timeout", "soon"], "duration"),
     ] {
         let done = home.run(&[words, &["--server", "http://127.0.0.1:1"]].concat());
@@ -207,6 +212,25 @@ fn a_prompt_may_come_from_stdin() {
             .write_stdin("from\nstdin"),
     );
     assert!(done.out.contains("from\\nstdin"), "{}", done.out);
+    let words = [
+        "create",
+        "ts",
+        "x",
+        "--cron",
+        "0 3 * * *",
+        "-p",
+        "-",
+        "--dry-run",
+        "-o",
+        "json",
+    ];
+    let spawner = super::done(home.command().args(words).write_stdin("Fix\n{{.Time}}"));
+    assert!(
+        spawner.out.contains("\"promptTemplate\": \"Fix\\n{{.Time}}\""),
+        "{}{}",
+        spawner.out,
+        spawner.err
+    );
 }
 
 #[test]
@@ -292,6 +316,13 @@ fn install_prints_all_manifests_without_a_cluster() {
     assert_eq!((kinds[5], kinds.last()), ("Namespace", Some(&"Deployment")));
     assert!(done.out.contains("example.com/m/axon-operator:v9"));
     assert!(!done.out.contains(":latest"));
+    let short = Home::new().run(&["install", "--dry-run"]);
+    for mode in ["client", "none"] {
+        let flag = format!("--dry-run={mode}");
+        let long = Home::new().run(&["install", &flag, "--server", "http://127.0.0.1:1"]);
+        let same = (long.code, long.out.as_str()) == (0, short.out.as_str());
+        assert_eq!(same, mode == "client", "{mode}: {}", long.err);
+    }
 }
 
 #[test]

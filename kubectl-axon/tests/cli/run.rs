@@ -247,3 +247,80 @@ fn a_server_dry_run_is_marked_as_one() {
             .all(|r| r.has("dryRun=All"))
     );
 }
+
+#[test]
+fn a_server_dry_run_asks_nothing_and_changes_nothing() {
+    let path = format!("{SECRETS}/axon-credentials-claude-code");
+    let home = Home::with_config("apiKey: s3cret\nworkspace: {name: app}\n");
+    let run = ["run", "-p", "x", "--name", "t", "--dry-run=server"];
+    let create = ["create", "ts", "t", "-p", "x", "--dry-run=server"];
+    for ours in [true, false] {
+        for words in [&run[..], &create[..]] {
+            let fake = cluster(&[(path.as_str(), secret(ours, "ANTHROPIC_API_KEY", "b2xk"))]);
+            let done = home.against(&fake, words);
+            assert_eq!(done.code, 0, "{words:?}: {}", done.err);
+            let writes = fake.requests().into_iter().filter(|r| r.method != "GET");
+            let writes: Vec<Request> = writes.collect();
+            assert_eq!(writes.len(), 2, "{words:?}");
+            assert!(
+                writes.iter().all(|r| r.has("dryRun=All")),
+                "{words:?}: {writes:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_manifest_goes_where_it_says_as_it_is() {
+    let fake = cluster(&[]);
+    let home = Home::with_config("apiKey: none\nnamespace: from-file\n");
+    let manifest = |spec: &str| {
+        let text = format!(
+            "apiVersion: axon.io/v1alpha1\nkind: Task\n\
+             metadata: {{name: t, namespace: team, labels: {{team: a}}, annotations: {{why: x}}}}\n\
+             spec: {{type: codex, prompt: p, credentials: {{type: none}}{spec}}}\n"
+        );
+        std::fs::write(home.path().join("task.yaml"), text).unwrap();
+    };
+    manifest("");
+    let run = ["run", "-f", "task.yaml"];
+    let done = home.against(&fake, &run);
+    assert_eq!(
+        (done.code, done.out.as_str()),
+        (0, "task/t created\n"),
+        "{}",
+        done.err
+    );
+    let post = fake.requests().into_iter().find(|r| r.method == "POST").unwrap();
+    assert_eq!(post.path, "/apis/axon.io/v1alpha1/namespaces/team/tasks");
+    assert_eq!(post.body["metadata"]["labels"]["team"], "a");
+    assert_eq!(post.body["metadata"]["annotations"], json!({"why": "x"}));
+    let dry = home.run(&[&run[..], &["--dry-run"]].concat());
+    assert!(dry.out.contains("namespace: team\n"), "{}", dry.out);
+
+    let count = fake.requests().len();
+    let elsewhere = home.against(&fake, &[&run[..], &["-n", "other"]].concat());
+    assert_eq!(elsewhere.code, 2);
+    assert!(elsewhere.err.contains("--namespace=team"), "{}", elsewhere.err);
+    manifest(", modle: m");
+    let unknown = home.against(&fake, &run);
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.err.contains("\"spec.modle\""), "{}", unknown.err);
+    assert_eq!(fake.requests().len(), count, "nothing was asked of the cluster");
+}
+
+#[test]
+fn a_task_that_varies_another_has_the_labels_that_its_user_chose() {
+    let mut old = task("old", &json!({"phase": "Failed"}));
+    old["metadata"]["labels"] = json!({"team": "a", "axon.io/taskspawner": "s", "axon.io/item": "7"});
+    old["metadata"]["annotations"] = json!({"why": "x", "axon.io/item-url": "u"});
+    let path = format!("{TASKS}/old");
+    let fake = cluster(&[(path.as_str(), old)]);
+    let words = ["run", "--from-task", "old", "--name", "new", "--label", "x=y"];
+    let done = Home::new().against(&fake, &words);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let post = fake.requests().into_iter().find(|r| r.method == "POST").unwrap();
+    let labels = json!({"team": "a", "x": "y", "app.kubernetes.io/managed-by": "kubectl-axon"});
+    assert_eq!(post.body["metadata"]["labels"], labels);
+    assert_eq!(post.body["metadata"]["annotations"], json!({"why": "x"}));
+}

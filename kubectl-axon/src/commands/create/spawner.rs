@@ -49,7 +49,7 @@ pub struct Args {
     /// Items in this state [default: open]
     #[arg(long, value_name = "STATE", value_parser = ["open", "closed", "all"])]
     pub state: Option<String>,
-    /// What agents are asked to do, as a template; @FILE reads a file
+    /// What agents are asked to do, as a template; @FILE reads a file, - reads stdin
     #[arg(short, long, value_name = "TEMPLATE")]
     pub prompt: Option<String>,
     /// Agent type [default: claude-code]
@@ -125,7 +125,10 @@ pub(super) fn plan(args: &Args, config: &Config) -> Result<(Value, Vec<WantedSec
         .as_deref()
         .map(|p| text_or_file("--prompt", p))
         .transpose()?;
-    if args.cron.is_some() && prompt.as_ref().is_none_or(|p| p.trim().is_empty()) {
+    if prompt.as_ref().is_some_and(|p| p.trim().is_empty()) {
+        return Err(CliError::usage("--prompt is empty: say what the agent should do"));
+    }
+    if args.cron.is_some() && prompt.is_none() {
         return Err(CliError::usage(
             "--cron needs --prompt: nothing else says what the agent should do",
         ));

@@ -1,7 +1,5 @@
 //! `create workspace`.
 
-use std::io::Read as _;
-
 use axon_api::{Workspace, contract};
 use serde_json::{Value, json};
 
@@ -13,10 +11,11 @@ use crate::kinds::Kind;
 
 const EXAMPLES: &str = "\
 A token is put into a secret named NAME-credentials. On the command line it would be seen by others
-on this machine: better to write --token @FILE, or --token - and pass it on stdin.
+on this machine: better to write --github-token @FILE, or --github-token - and pass it on stdin.
+(--token is something else: as in kubectl, the bearer token for the API server.)
 
 Examples:
-  kubectl axon create workspace app --repo https://github.com/org/app.git --token @token.txt
+  kubectl axon create workspace app --repo https://github.com/o/app.git --github-token @token.txt
   kubectl axon create workspace app --repo git@github.com:org/app.git --secret deploy-key";
 
 /// Creates a workspace: a repository for agents to work on
@@ -32,29 +31,38 @@ pub struct Args {
     #[arg(long = "ref", value_name = "REF")]
     pub reference: Option<String>,
     /// Secret with GITHUB_TOKEN or an SSH key
-    #[arg(long, value_name = "NAME", conflicts_with = "token")]
+    #[arg(long, value_name = "NAME", conflicts_with = "github_token")]
     pub secret: Option<String>,
     /// GitHub token to make a secret from; @FILE reads a file, - reads stdin
     #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
-    pub token: Option<String>,
+    pub github_token: Option<String>,
     /// Flags that all of them have.
     #[command(flatten)]
     pub common: Common,
 }
 
-/// Returns the Workspace, and the Secret with its token.
-pub(super) fn plan(args: &Args) -> Result<(Value, Option<WantedSecret>)> {
+/// Returns the Workspace, and the Secret with its token. `bearer` is what the API server is to be given.
+pub(super) fn plan(args: &Args, bearer: Option<&str>) -> Result<(Value, Option<WantedSecret>)> {
+    if args.github_token.is_none() && bearer.is_some_and(is_meant_for_github) {
+        return Err(
+            CliError::usage("--token is the bearer token for the API server, not GitHub's")
+                .hint("pass GitHub's with --github-token, best as @FILE or - for stdin"),
+        );
+    }
     let name = checked_name(&args.name)?;
-    let parsed =
-        axon_api::git::Repository::parse(&args.repo).map_err(|e| CliError::usage(format!("--repo: {e}")))?;
+    let parsed = inputs::repository("--repo", &args.repo).map_err(|e| {
+        e.hint("a token is passed with --github-token, or stands in the secret that --secret names")
+    })?;
     let secret = args
-        .token
+        .github_token
         .as_deref()
         .map(|token| secret(name, token))
         .transpose()?;
     if secret.is_some() && !parsed.is_http {
-        return Err(CliError::usage("--token is used with https:// repositories only")
-            .hint("an SSH key goes into a secret: name it with --secret"));
+        return Err(
+            CliError::usage("--github-token is used with https:// repositories only")
+                .hint("an SSH key goes into a secret: name it with --secret"),
+        );
     }
     let named = args
         .secret
@@ -74,19 +82,16 @@ pub(super) fn plan(args: &Args) -> Result<(Value, Option<WantedSecret>)> {
     Ok((value, secret))
 }
 
+/// Returns true for what can only be GitHub's: `--token` has meant that in other releases.
+fn is_meant_for_github(bearer: &str) -> bool {
+    const PREFIXES: [&str; 6] = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
+    bearer == "-" || bearer.starts_with('@') || PREFIXES.iter().any(|prefix| bearer.starts_with(prefix))
+}
+
 fn secret(workspace: &str, token: &str) -> Result<WantedSecret> {
-    let value = if token == "-" {
-        let mut read = String::new();
-        std::io::stdin()
-            .read_to_string(&mut read)
-            .map_err(|e| CliError::usage(format!("cannot read the token from stdin: {e}")))?;
-        read
-    } else {
-        text_or_file("--token", token)?
-    };
-    let value = value.trim().to_owned();
+    let value = text_or_file("--github-token", token)?.trim().to_owned();
     if value.is_empty() || value.contains(char::is_whitespace) {
-        return Err(CliError::usage("--token is empty, or more than one word"));
+        return Err(CliError::usage("--github-token is empty, or more than one word"));
     }
     Ok(WantedSecret {
         name: axon_api::naming::child(workspace, "credentials", 253),

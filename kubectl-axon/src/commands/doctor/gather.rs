@@ -20,7 +20,7 @@ use crate::follow;
 use crate::manifests::{NAMESPACE, OPERATOR};
 
 /// Verb and resource of what a user needs; a group of "" is Kubernetes' own.
-const USER: [(&str, &str, &str); 9] = [
+const USER: [(&str, &str, &str); 11] = [
     ("create", axon_api::GROUP, "tasks"),
     ("list", axon_api::GROUP, "tasks"),
     ("watch", axon_api::GROUP, "tasks"),
@@ -29,7 +29,9 @@ const USER: [(&str, &str, &str); 9] = [
     ("list", axon_api::GROUP, "taskrecords"),
     ("list", "", "pods"),
     ("get", "", "pods/log"),
+    ("get", "", "secrets"),
     ("create", "", "secrets"),
+    ("create", axon_api::GROUP, "workspaces"),
 ];
 
 /// The same for the operator.
@@ -80,6 +82,7 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
     Facts {
         server: cluster.target.server.clone(),
         namespace: namespace.to_owned(),
+        flags: cluster.target.flags.clone(),
         cluster: version,
         resources,
         operator,

@@ -7,6 +7,7 @@ use clap::{Arg, Command, ValueEnum as _};
 use serde_json::Value;
 
 use crate::error::{CliError, Result};
+use crate::human;
 use crate::kinds::Kind;
 use crate::output::Format;
 
@@ -63,18 +64,8 @@ pub(super) fn kubectls(kind: Kind, names: &[String], format: &str, flags: &str) 
     .hint(format!(
         "kubectl has it: kubectl get {}.axon.io{named}{flags} -o {}",
         kind.plural(),
-        quoted(format)
+        human::quoted(format)
     ))
-}
-
-/// Returns a word as a shell reads it back.
-pub(super) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:".contains(c);
-    if word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 /// What `--sort-by` names: the keys on the way to a field.

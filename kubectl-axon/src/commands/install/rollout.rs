@@ -93,7 +93,8 @@ pub(super) async fn wait(ui: &Ui, cluster: &Cluster, timeout: Duration) -> Resul
                 ),
             )
             .hint(format!(
-                "see what its pods say: kubectl describe pods -n {NAMESPACE}"
+                "see what its pods say: kubectl describe pods -n {NAMESPACE}{}",
+                cluster.target.flags
             ));
             return Err(if image {
                 error.hint("images come from elsewhere with --registry and --tag")

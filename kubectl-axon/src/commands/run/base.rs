@@ -5,10 +5,9 @@ use std::io::Read as _;
 
 use axon_api::v1alpha1::{NameRef, PodOverrides, Rendering, Wanted};
 use axon_api::{Task, TaskSpawner, TaskSpec, labels, naming};
-use serde_json::Value;
 
 use super::plan::{self, Plan};
-use super::{Args, credentials, inputs};
+use super::{Args, credentials, inputs, manifest};
 use crate::ask::{ask, tail};
 use crate::cluster::Cluster;
 use crate::config_file::Config;
@@ -21,34 +20,14 @@ pub(crate) struct Base {
     pub(crate) spec: TaskSpec,
     /// Name in the manifest, or one that tells of the TaskSpawner.
     pub(crate) name: Option<String>,
+    /// Namespace in the manifest.
+    pub(crate) namespace: Option<String>,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
 }
 
-impl Base {
-    fn of(spec: TaskSpec, name: Option<String>) -> Self {
-        Self {
-            spec,
-            name,
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-        }
-    }
-
-    /// Notes on a Task where it comes from.
-    pub(crate) fn mark(self, task: &mut Task) {
-        task.metadata.labels.get_or_insert_default().extend(self.labels);
-        if !self.annotations.is_empty() {
-            task.metadata
-                .annotations
-                .get_or_insert_default()
-                .extend(self.annotations);
-        }
-    }
-}
-
-/// Reads the manifest of `--filename`, if there is one.
-pub(crate) fn from_file(args: &Args) -> Result<Option<Base>> {
+/// Reads the manifest of `--filename`, if there is one. Its namespace must be the one that was given, if one was.
+pub(crate) fn from_file(args: &Args, namespace: Option<&str>) -> Result<Option<Base>> {
     let Some(path) = &args.filename else {
         return Ok(None);
     };
@@ -63,20 +42,24 @@ pub(crate) fn from_file(args: &Args) -> Result<Option<Base>> {
         std::fs::read_to_string(path)
             .map_err(|e| CliError::usage(format!("--filename: cannot read {shown}: {e}")))?
     };
-    parse(&text).map_err(|fault| CliError::usage(format!("--filename {shown}: {fault}")))
-}
-
-fn parse(text: &str) -> Result<Option<Base>, String> {
-    let documents = axon_api::yaml::documents(text).map_err(|e| e.to_string())?;
-    let [document] = documents.as_slice() else {
-        return Err("needs exactly one document, a Task; kubectl apply -f takes several".to_owned());
-    };
-    let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str);
-    if text("/kind") != Some("Task") || text("/apiVersion") != Some(axon_api::API_VERSION) {
-        return Err(format!("is not a Task of {}", axon_api::API_VERSION));
+    let fault = |fault: String| CliError::usage(format!("--filename {shown}: {fault}"));
+    let task = manifest::parse(&text).map_err(fault)?;
+    let own = task.metadata.namespace.clone().filter(|n| !n.is_empty());
+    if let (Some(own), Some(given)) = (&own, namespace)
+        && own != given
+    {
+        let words = format!("the namespace of the object, {own:?}, does not match the namespace {given:?}");
+        return Err(fault(words).hint(format!("pass --namespace={own}, or leave it out")));
     }
-    let task: Task = serde_json::from_value(document.clone()).map_err(|e| e.to_string())?;
-    Ok(Some(Base::of(task.spec, task.metadata.name)))
+    let made_up = task.metadata.generate_name.as_ref();
+    let made_up = made_up.map(|begin| format!("{begin}{}", tail()));
+    Ok(Some(Base {
+        name: task.metadata.name.clone().or(made_up),
+        namespace: own,
+        labels: task.metadata.labels.clone().unwrap_or_default(),
+        annotations: manifest::annotations(&task),
+        spec: task.spec,
+    }))
 }
 
 /// Reads the Task of `--from-task`.
@@ -89,7 +72,13 @@ pub(crate) async fn from_task(cluster: &Cluster, given: &str) -> Result<Base> {
     let mut spec = task.spec;
     spec.stop = None;
     spec.retry_of = None;
-    Ok(Base::of(spec, None))
+    Ok(Base {
+        spec,
+        name: None,
+        namespace: None,
+        labels: manifest::chosen(task.metadata.labels.as_ref()),
+        annotations: manifest::chosen(task.metadata.annotations.as_ref()),
+    })
 }
 
 /// Asks the operator for what the template of `--from` makes of an item.
@@ -114,6 +103,7 @@ fn tried(spawner: &TaskSpawner, name: &str, rendering: Rendering, tail: &str) ->
     Base {
         spec,
         name: Some(naming::tried(name, &rendering.item, tail)),
+        namespace: None,
         labels: BTreeMap::from([
             (labels::RUN_FROM.to_owned(), naming::label_value(name)),
             (labels::ITEM.to_owned(), rendering.item),
@@ -131,18 +121,18 @@ fn tried(spawner: &TaskSpawner, name: &str, rendering: Rendering, tail: &str) ->
 pub(crate) fn vary(
     args: &Args,
     config: &Config,
-    base: &TaskSpec,
+    base: &Base,
     prompt: Option<String>,
     name: &str,
 ) -> Result<Plan> {
     if let Some(fault) = inputs::label_fault(name) {
         return Err(CliError::usage(format!("--name {name:?} {fault}")));
     }
-    let mut spec = base.clone();
+    let mut spec = base.spec.clone();
     let mut secrets = Vec::new();
-    let other_agent = args.agent.is_some_and(|agent| agent != base.agent);
+    let other_agent = args.agent.is_some_and(|agent| agent != spec.agent);
     if other_agent || args.credential.secret.is_some() || args.credential.credential_type.is_some() {
-        spec.agent = args.agent.unwrap_or(base.agent);
+        spec.agent = args.agent.unwrap_or(spec.agent);
         let (credentials, secret) = credentials::choose(&args.credential, config, spec.agent)?;
         spec.credentials = credentials;
         secrets.extend(secret);
@@ -182,9 +172,11 @@ pub(crate) fn vary(
     }
     spec.pod_overrides = (*overrides != PodOverrides::default()).then_some(overrides);
     let mut task = Task::new(name, spec);
-    let mut labels = inputs::labels(&args.label)?;
-    labels.extend(plan::own_labels());
+    let mut labels = plan::own_labels();
+    labels.extend(base.labels.clone());
+    labels.extend(inputs::labels(&args.label)?);
     task.metadata.labels = Some(labels);
+    task.metadata.annotations = Some(base.annotations.clone()).filter(|all| !all.is_empty());
     Ok(Plan {
         secrets,
         workspace: None,
@@ -205,10 +197,17 @@ mod tests {
             "model": "opus", "branch": "b", "stallTimeout": "15m", "podOverrides": {"env": [{"name": "A", "value": "1"}]},
         }))
         .unwrap();
+        let base = Base {
+            spec: spec.clone(),
+            name: None,
+            namespace: None,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+        };
         let varied = |words: &[&str], prompt: Option<&str>| {
             let args = Args::try_parse_from([&["run", "--from-task", "x"], words].concat()).unwrap();
             let config: Config = axon_api::yaml::from_str("{apiKey: k, model: ignored}").unwrap();
-            vary(&args, &config, &spec, prompt.map(str::to_owned), "new").unwrap()
+            vary(&args, &config, &base, prompt.map(str::to_owned), "new").unwrap()
         };
         let same = varied(&[], None);
         assert_eq!((same.task.spec, same.secrets.len()), (spec.clone(), 0));
@@ -239,6 +238,7 @@ mod tests {
 
     #[test]
     fn what_a_template_made_is_none_of_the_spawners_tasks() {
+        use clap::Parser as _;
         let spawner: TaskSpawner = serde_json::from_value(serde_json::json!({
             "metadata": {"name": "fix"},
             "spec": {"when": {"githubIssues": {}}, "taskTemplate": {"type": "codex", "credentials": {"type": "none"},
@@ -261,8 +261,8 @@ mod tests {
             ),
             ("fix it", Some("axon-42"), Some("15m"))
         );
-        let mut task = Task::new("t", base.spec.clone());
-        base.mark(&mut task);
+        let args = Args::try_parse_from(["run", "--from", "fix"]).unwrap();
+        let task = vary(&args, &Config::default(), &base, None, "t").unwrap().task;
         let all = task.metadata.labels.unwrap();
         assert_eq!(all.get(labels::TASK_SPAWNER), None);
         assert_eq!(
@@ -273,21 +273,34 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_is_one_task() {
-        let task = "apiVersion: axon.io/v1alpha1\nkind: Task\nmetadata: {name: t}\nspec: {type: codex, prompt: p, credentials: {type: none}}\n";
-        let base = parse(task).unwrap().unwrap();
+    fn all_that_a_manifest_says_reaches_the_task() {
+        use clap::Parser as _;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "apiVersion: axon.io/v1alpha1\nkind: Task\nmetadata: {name: t, namespace: team, \
+            labels: {team: a, app.kubernetes.io/managed-by: argo}, annotations: {why: x}}\n\
+            spec: {type: codex, prompt: p, credentials: {type: none}}\n";
+        std::fs::write(file.path(), text).unwrap();
+        let path = file.path().to_str().unwrap();
+        let args = Args::try_parse_from(["run", "-f", path, "--label", "team=b", "--label", "x=y"]).unwrap();
+        let base = from_file(&args, None).unwrap().unwrap();
         assert_eq!(
-            (base.name.as_deref(), base.spec.prompt.as_str()),
-            (Some("t"), "p")
+            (base.name.as_deref(), base.namespace.as_deref()),
+            (Some("t"), Some("team"))
         );
-        for bad in [
-            "",
-            "kind: Pod\napiVersion: v1\n",
-            "apiVersion: axon.io/v1alpha1\nkind: Task\nspec: {type: nobody}\n",
-            &format!("{task}---\n{task}"),
-            ": : :",
-        ] {
-            assert!(parse(bad).is_err(), "{bad}");
-        }
+        let task = vary(&args, &Config::default(), &base, None, "t").unwrap().task;
+        let all = task.metadata.labels.unwrap();
+        assert_eq!((all["team"].as_str(), all["x"].as_str()), ("b", "y"), "flags win");
+        assert_eq!(all[labels::MANAGED_BY], "argo");
+        assert_eq!(task.metadata.annotations.unwrap()["why"], "x");
+
+        assert!(from_file(&args, Some("team")).is_ok());
+        let error = from_file(&args, Some("other")).unwrap_err();
+        assert!(
+            error
+                .message
+                .contains("\"team\", does not match the namespace \"other\""),
+            "{error}"
+        );
+        assert!(error.hints[0].contains("--namespace=team"), "{:?}", error.hints);
     }
 }

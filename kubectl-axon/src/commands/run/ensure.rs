@@ -95,7 +95,8 @@ fn is_ours(meta: &ObjectMeta) -> bool {
 }
 
 /// Asks before anything is replaced. `-y` answers for what an earlier run made, never for what somebody else made.
-pub(crate) fn ask(ui: &Ui, changes: &[Change], yes: bool, namespace: &str) -> Result<()> {
+pub(crate) fn ask(ui: &Ui, cluster: &Cluster, changes: &[Change], yes: bool) -> Result<()> {
+    let namespace = &cluster.namespace;
     for change in changes {
         let (what, name, ours) = match change {
             Change::ReplaceKey { secret, ours } => ("secret", secret.name.as_str(), *ours),
@@ -111,7 +112,8 @@ pub(crate) fn ask(ui: &Ui, changes: &[Change], yes: bool, namespace: &str) -> Re
             ui.confirm(&format!("{state}. Replace it?"), yes, &state)?;
         } else if yes {
             return Err(CliError::new(format!("{state}, and {MANAGER} did not make it")).hint(format!(
-                "use it as it is with --{what} {name}, or delete it: kubectl delete {what} {name} -n {namespace}"
+                "use it as it is with --{what} {name}, or delete it: kubectl delete {what} {name} -n {namespace}{}",
+                cluster.target.flags
             )));
         } else {
             let question = format!("{state}, and {MANAGER} did not make it. Replace it all the same?");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::time::Duration;
 
+use axon_api::git::{Repository, has_password};
 use k8s_openapi::api::core::v1::EnvVar;
 
 use crate::error::{CliError, Result};
@@ -76,6 +77,17 @@ pub(crate) fn reference(source: &str, name: &str) -> Result<String> {
         Some(fault) => Err(CliError::usage(format!("{source} {name:?} {fault}"))),
         None => Ok(name.to_owned()),
     }
+}
+
+/// Reads the URL of a repository. A password in it would be seen by all who may see the Workspace: the operator refuses it.
+pub(crate) fn repository(source: &str, url: &str) -> Result<Repository> {
+    let parsed = Repository::parse(url).map_err(|e| CliError::usage(format!("{source}: {e}")))?;
+    if has_password(url) {
+        return Err(CliError::usage(format!(
+            "{source} holds a password, which everyone could read who may see the workspace, and the agent"
+        )));
+    }
+    Ok(parsed)
 }
 
 /// Reads `--timeout`: whole seconds, at least one.
@@ -199,6 +211,16 @@ mod tests {
         }
         assert!(reference("--secret", "a.b-c").is_ok());
         assert!(reference("--secret", "a..b").is_err());
+    }
+
+    #[test]
+    fn repositories_have_no_password() {
+        assert!(repository("--repo", "https://bot@h/x").unwrap().is_http);
+        for bad in ["https://bot:s3cret@h/x", "ftp://bot:s3cret@h/x", "/x"] {
+            let error = repository("--repo", bad).unwrap_err();
+            assert!(error.message.starts_with("--repo"), "{error}");
+            assert!(!error.message.contains("s3cret"), "{error}");
+        }
     }
 
     #[test]

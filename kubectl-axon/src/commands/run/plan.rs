@@ -167,8 +167,8 @@ pub(crate) fn workspace(flag: Option<&str>, config: &Config) -> Result<Workspace
             "workspace of the config file has neither name nor repo",
         ));
     };
-    let parsed = axon_api::git::Repository::parse(repo)
-        .map_err(|e| CliError::usage(format!("workspace.repo of the config file: {e}")))?;
+    let parsed = inputs::repository("workspace.repo of the config file", repo)
+        .map_err(|e| e.hint("a token goes into workspace.token of the config file, and not into the URL"))?;
     check_reference(wanted)?;
     if wanted.token.is_some() && !parsed.is_http {
         return Err(CliError::usage(

@@ -188,6 +188,11 @@ fn whatever_is_wrong_is_a_usage_error_that_names_its_source() {
         (&[], "{apiKey: a, type: x}", "type \"x\" of the config file"),
         (&[], "{secret: s, credentialType: x}", "credentialType \"x\""),
         (&[], "{apiKey: a, workspace: {repo: /tmp/x}}", "workspace.repo"),
+        (
+            &[],
+            "{apiKey: a, workspace: {repo: 'https://bot:pw@h/x'}}",
+            "holds a password",
+        ),
         (&[], "{apiKey: a, workspace: {ref: x}}", "neither name nor repo"),
         (
             &[],

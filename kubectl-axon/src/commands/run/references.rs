@@ -23,7 +23,7 @@ pub(crate) async fn check_name(cluster: &Cluster, name: &str) -> Result<()> {
         ))
         .hint(format!(
             "choose another --name, or delete it: kubectl axon delete task {name}{}",
-            cluster.namespace_flag()
+            cluster.flags()
         ))),
         Err(error) if matches!(error.kind, Kind::NotFound | Kind::Denied) => Ok(()),
         Err(error) => Err(error),

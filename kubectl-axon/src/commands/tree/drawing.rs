@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use crate::columns;
 use crate::graph::{Graph, Line, Mark, Node, Path};
 use crate::human;
 use crate::table::Table;
@@ -325,7 +326,7 @@ fn number(url: &str) -> String {
     if !last.is_empty() && last.chars().all(|c| c.is_ascii_digit()) {
         format!("#{last}")
     } else {
-        human::shortened(url, 24)
+        columns::shortened(url, 24)
     }
 }
 
@@ -426,7 +427,7 @@ mod tests {
             let widest = text
                 .lines()
                 .filter(|l| !l.starts_with('*'))
-                .map(|l| l.chars().count())
+                .map(columns::width)
                 .max();
             assert!(widest.unwrap() <= width, "{text}");
         }

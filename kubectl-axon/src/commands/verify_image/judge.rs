@@ -16,6 +16,8 @@ const KILLED: i32 = 137;
 pub enum Seen {
     /// Its container never ran, for this reason.
     NotStarted(String),
+    /// Its container had not run when time was up; it waited for this.
+    Waiting(String),
     /// It did not end in time.
     Endless,
     /// It ended.
@@ -50,6 +52,15 @@ pub struct Check {
     pub verdict: Verdict,
     /// What was seen, and what to do about it.
     pub details: String,
+}
+
+/// Returns the first probe that tells nothing of the image, because its container never ran, and what it waited for.
+#[must_use]
+pub fn unseen(seen: &BTreeMap<Probe, Seen>) -> Option<(Probe, &str)> {
+    seen.iter().find_map(|(probe, seen)| match seen {
+        Seen::Waiting(why) => Some((*probe, why.as_str())),
+        _ => None,
+    })
 }
 
 /// Judges an image whose entry point starts `program`.
@@ -99,7 +110,7 @@ fn surroundings(look: &Seen) -> Vec<Check> {
                 details: format!("not looked at, which takes /bin/sh: {why}"),
             }];
         }
-        Seen::Endless => {
+        Seen::Endless | Seen::Waiting(_) => {
             return vec![check(
                 "file system",
                 false,
@@ -278,6 +289,16 @@ mod tests {
     #[test]
     fn an_image_that_keeps_all_rules_has_no_failure() {
         assert!(failed(&good()).is_empty(), "{:?}", checks("my-agent", &good()));
+    }
+
+    #[test]
+    fn a_pod_that_never_ran_says_nothing_of_the_image() {
+        let mut all = good();
+        assert_eq!(unseen(&all), None);
+        all.insert(Probe::Success, Seen::Endless);
+        assert_eq!(unseen(&all), None, "that one ran");
+        all.insert(Probe::Stop, Seen::Waiting("Unschedulable: no node".into()));
+        assert_eq!(unseen(&all), Some((Probe::Stop, "Unschedulable: no node")));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The pods that look at an image: shaped as a Task's, with credentials and prompts that mean nothing.
 
+use std::time::Duration;
+
 use axon_api::agents::{AgentType, CredentialType};
 use axon_api::contract::{self, container, env, escape_expansion};
 use axon_api::labels;
@@ -7,10 +9,14 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use serde_json::{Value, json};
 
 use crate::error::{CliError, Result};
+use crate::human;
 
 /// Everything that a shell, the kubelet or a careless quotation would change.
 pub const PROMPT: &str =
     "axon verify: it's \"quoted\" $(HOME) $$ ${HOME} `tick` \\ %s * -- \u{fc}n\u{ef}\n  second line";
+
+/// Most that the API server takes.
+const MAX_DEADLINE: u64 = i32::MAX as u64;
 
 const STUB: &str = include_str!("stub.sh");
 const LOOK: &str = include_str!("look.sh");
@@ -69,11 +75,14 @@ pub fn config_map() -> Result<ConfigMap> {
     }))
 }
 
-/// Returns the pod for `probe`; it belongs to the ConfigMap `owner`.
+/// What a pod may still run when nobody looks at it any more: the one that deletes it may have been killed.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// Returns the pod for `probe`; it belongs to the ConfigMap `owner`, and ends soon after `limit` by itself.
 ///
 /// # Errors
 /// Never, unless the shape is no pod.
-pub fn pod(owner: &ConfigMap, subject: &Subject, probe: Probe) -> Result<Pod> {
+pub fn pod(owner: &ConfigMap, subject: &Subject, probe: Probe, limit: Duration) -> Result<Pod> {
     let name = owner.metadata.name.clone().unwrap_or_default();
     let (command, args) = match probe {
         Probe::Look => (json!(["/bin/sh", "-c", LOOK]), json!([])),
@@ -110,6 +119,7 @@ pub fn pod(owner: &ConfigMap, subject: &Subject, probe: Probe) -> Result<Pod> {
             "automountServiceAccountToken": false,
             "enableServiceLinks": false,
             "terminationGracePeriodSeconds": 30,
+            "activeDeadlineSeconds": limit.saturating_add(GRACE).as_secs().min(MAX_DEADLINE),
             "securityContext": {"runAsNonRoot": true, "runAsUser": contract::UID, "runAsGroup": contract::UID,
                 "fsGroup": contract::UID, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [{
@@ -127,6 +137,31 @@ pub fn pod(owner: &ConfigMap, subject: &Subject, probe: Probe) -> Result<Pod> {
             "volumes": volumes,
         },
     }))
+}
+
+/// Returns what a pod waits for whose container has not run.
+#[must_use]
+pub fn waits_for(pod: &Pod) -> String {
+    let said = |reason: Option<&str>, message: Option<&str>| {
+        let parts = [reason, message].into_iter().flatten();
+        let parts: Vec<String> = parts
+            .map(human::one_line)
+            .filter(|part| !part.is_empty())
+            .collect();
+        Some(parts.join(": ")).filter(|words| !words.is_empty())
+    };
+    let status = pod.status.clone().unwrap_or_default();
+    let of_the_pod = said(status.reason.as_deref(), status.message.as_deref());
+    let containers = status.container_statuses.unwrap_or_default();
+    let waiting = containers.into_iter().find_map(|c| c.state?.waiting);
+    let of_the_container = waiting.and_then(|w| said(w.reason.as_deref(), w.message.as_deref()));
+    let mut conditions = status.conditions.unwrap_or_default().into_iter();
+    let unmet = conditions.find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    let of_the_scheduler = unmet.and_then(|c| said(c.reason.as_deref(), c.message.as_deref()));
+    of_the_pod
+        .or(of_the_container)
+        .or(of_the_scheduler)
+        .unwrap_or_else(|| "no node has been found for it, and nothing says why".to_owned())
 }
 
 fn variables(subject: &Subject, probe: Probe) -> Vec<Value> {
@@ -151,4 +186,48 @@ fn variables(subject: &Subject, probe: Probe) -> Vec<Value> {
 
 fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T> {
     serde_json::from_value(value).map_err(|error| CliError::new(format!("cannot build a pod: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod_with(status: &Value) -> Pod {
+        serde_json::from_value(json!({"status": status})).unwrap()
+    }
+
+    #[test]
+    fn what_a_pod_waits_for_is_said_by_whoever_knows() {
+        let unschedulable = json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
+            "reason": "Unschedulable", "message": "0/3 nodes are available"}]});
+        let creating = json!({"containerStatuses": [{"name": "agent", "image": "", "imageID": "", "ready": false,
+            "restartCount": 0, "state": {"waiting": {"reason": "ContainerCreating"}}}],
+            "conditions": [{"type": "PodScheduled", "status": "True"}]});
+        let evicted = json!({"phase": "Failed", "reason": "Evicted", "message": "low on\nmemory"});
+        for (status, words) in [
+            (unschedulable, "Unschedulable: 0/3 nodes are available"),
+            (creating, "ContainerCreating"),
+            (evicted, "Evicted: low on\\nmemory"),
+        ] {
+            assert_eq!(waits_for(&pod_with(&status)), words);
+        }
+        assert!(!waits_for(&Pod::default()).is_empty());
+    }
+
+    #[test]
+    fn a_pod_that_nobody_deletes_ends_by_itself() {
+        let mut map = config_map().unwrap();
+        map.metadata.name = Some("m".into());
+        let subject = Subject {
+            image: "i".into(),
+            agent: AgentType::Codex,
+            program: "codex".into(),
+        };
+        let deadline = |limit: Duration| {
+            let pod = pod(&map, &subject, Probe::Stop, limit).unwrap();
+            pod.spec.unwrap().active_deadline_seconds
+        };
+        assert_eq!(deadline(Duration::from_secs(180)), Some(240));
+        assert_eq!(deadline(Duration::MAX), Some(i64::from(i32::MAX)));
+    }
 }

@@ -1,0 +1,117 @@
+//! The ServiceAccounts and RoleBindings `axon-spawner` that the operator made in namespaces.
+
+use axon_api::labels;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, ResourceExt as _};
+
+use crate::cluster::Cluster;
+use crate::error::{Action, Kind as Failure, Result};
+use crate::output::Ui;
+
+/// Name of both, and of the ClusterRole.
+const NAME: &str = "axon-spawner";
+/// Annotation by which an administrator has taken a RoleBinding over.
+const MANAGED: &str = "axon.io/managed";
+
+/// Those of all namespaces.
+#[derive(Debug, Default)]
+pub(super) struct Identities {
+    bindings: Vec<RoleBinding>,
+    accounts: Vec<ServiceAccount>,
+}
+
+impl Identities {
+    pub(super) async fn find(cluster: &Cluster) -> Result<Self> {
+        let made = ListParams::default()
+            .labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGER))
+            .fields(&format!("metadata.name={NAME}"));
+        let bindings = Api::<RoleBinding>::all(cluster.client.clone());
+        let action = Action::new("list", "rolebindings");
+        let bindings = cluster.call(&action, bindings.list(&made)).await?.items;
+        let accounts = Api::<ServiceAccount>::all(cluster.client.clone());
+        let action = Action::new("list", "serviceaccounts");
+        let accounts = cluster.call(&action, accounts.list(&made)).await?.items;
+        Ok(Self {
+            bindings: bindings.into_iter().filter(is_the_operators).collect(),
+            accounts,
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bindings.is_empty() && self.accounts.is_empty()
+    }
+
+    pub(super) async fn remove(&self, ui: &Ui, cluster: &Cluster) -> Result<()> {
+        for binding in &self.bindings {
+            let namespace = binding.namespace().unwrap_or_default();
+            let api = cluster.api_in::<RoleBinding>(&namespace);
+            let action = Action::new("delete", "rolebindings")
+                .named(NAME)
+                .within(&namespace);
+            let answer = cluster
+                .call(&action, api.delete(NAME, &DeleteParams::default()))
+                .await;
+            told(ui, "rolebinding", &namespace, answer.map(drop))?;
+        }
+        for account in &self.accounts {
+            let namespace = account.namespace().unwrap_or_default();
+            let api = cluster.api_in::<ServiceAccount>(&namespace);
+            let action = Action::new("delete", "serviceaccounts")
+                .named(NAME)
+                .within(&namespace);
+            let answer = cluster
+                .call(&action, api.delete(NAME, &DeleteParams::default()))
+                .await;
+            told(ui, "serviceaccount", &namespace, answer.map(drop))?;
+        }
+        Ok(())
+    }
+}
+
+fn told(ui: &Ui, word: &str, namespace: &str, answer: Result<()>) -> Result<()> {
+    match answer {
+        Ok(()) => ui.line(&format!("{word}/{NAME} of namespace {namespace} deleted")),
+        Err(error) if error.kind == Failure::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What an administrator has put in the place of the operator's stays.
+fn is_the_operators(binding: &RoleBinding) -> bool {
+    let taken_over = binding
+        .annotations()
+        .get(MANAGED)
+        .is_some_and(|value| value == "false");
+    binding.role_ref.kind == "ClusterRole" && binding.role_ref.name == NAME && !taken_over
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_an_administrator_has_taken_over_is_not_the_operators() {
+        let binding = |kind: &str, role: &str, managed: &str| -> RoleBinding {
+            serde_json::from_value(json!({
+                "metadata": {"name": NAME, "annotations": {MANAGED: managed}},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
+            }))
+            .unwrap()
+        };
+        assert!(is_the_operators(&binding("ClusterRole", NAME, "true")));
+        for (kind, role, managed) in [
+            ("ClusterRole", NAME, "false"),
+            ("ClusterRole", "narrow", "true"),
+            ("Role", NAME, "true"),
+        ] {
+            assert!(
+                !is_the_operators(&binding(kind, role, managed)),
+                "{kind} {role} {managed}"
+            );
+        }
+    }
+}
