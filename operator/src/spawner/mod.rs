@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod plan;
 #[cfg(test)]
 mod plan_properties;
+mod prepare;
 pub mod preview;
 pub mod render;
 pub mod request;

@@ -9,10 +9,11 @@ use kube::ResourceExt;
 use super::context::Context;
 use super::cron;
 use super::item::Item;
-use super::look::{render_reason, template_fault, uses_comments};
+use super::look::template_fault;
 use super::plan::Ledger;
+use super::prepare::render_reason;
 use super::preview::{Scene, preview};
-use super::render::Templates;
+use super::render::{Templates, shows_comments};
 use super::shell::ShellError;
 use super::status::Fault;
 
@@ -147,9 +148,8 @@ impl Context {
                     let message = format!("{text:?} is not the number of an issue or pull request");
                     refused("InvalidItem", message)
                 })?;
-                let read = self
-                    .source
-                    .item(spawner, &self.stores, number, uses_comments(spawner));
+                let comments = shows_comments(&spawner.spec.task_template);
+                let read = self.source.item(spawner, &self.stores, number, comments);
                 read.await.map_err(|unreadable| unreadable.fault)
             }
         }

@@ -51,6 +51,19 @@ pub struct Found {
     credential: Credential,
 }
 
+impl Found {
+    /// Returns whether GitHub had comments of an item when it was listed.
+    #[must_use]
+    pub fn has_comments(&self, item: &Item) -> bool {
+        self.of(item).is_some_and(|listed| listed.comments > 0)
+    }
+
+    fn of(&self, item: &Item) -> Option<&github::Item> {
+        let of_number = |listed: &&Arc<github::Item>| listed.number.to_string() == item.id;
+        self.listed.iter().find(of_number).map(AsRef::as_ref)
+    }
+}
+
 /// A repository, and who asks there.
 struct Place {
     repository: Repository,
@@ -228,16 +241,12 @@ impl Source {
         read.await.map_err(|error| self.failed(&place, &error))
     }
 
-    /// Adds the comments to the item at `index`.
+    /// Adds its comments to an item.
     ///
     /// # Errors
     /// If they can't be read.
     pub async fn add_comments(&self, found: &Found, item: &mut Item) -> Result<(), github::GithubError> {
-        let Some(listed) = found
-            .listed
-            .iter()
-            .find(|listed| listed.number.to_string() == item.id)
-        else {
+        let Some(listed) = found.of(item) else {
             return Ok(());
         };
         item.comments = self

@@ -40,6 +40,8 @@ pub struct Blocked {
     pub reason: &'static str,
     /// What is wrong and what to do.
     pub message: String,
+    /// True if it may heal without anybody's doing.
+    pub transient: bool,
 }
 
 /// What the last look at a spawner's source gave.

@@ -154,6 +154,7 @@ fn blocked_items_are_named_but_not_all_of_many() {
         item: i.to_string(),
         reason: "InvalidBranch",
         message: "has a space".into(),
+        transient: false,
     };
     let outcome = Outcome {
         blocked: (0..7).map(item).collect(),

@@ -284,6 +284,35 @@ async fn one_bad_item_does_not_stop_the_rest() {
 }
 
 #[tokio::test]
+async fn what_blocks_an_item_is_found_without_its_comments() {
+    let w = world().await;
+    for (number, title) in [(1, "two words"), (2, "fine"), (3, "taken")] {
+        let title = title.to_owned();
+        w.put(number, ItemSpec { title, ..bug() });
+        let said = [format!("about {number}")];
+        w.github.world().store.comment(REPO, number, said);
+    }
+    w.apply(&crate::harness::task("fix-3", "")).await;
+    w.spawner(
+        "fix",
+        "when: {githubIssues: {labels: [bug]}}\npollInterval: 10m",
+        "branch: \"b-{{.Title}}\"",
+    )
+    .await;
+    w.until_tasks(&["fix-2", "fix-3"]).await;
+    let message = w
+        .until_condition("fix", "ItemsBlocked", "True", "InvalidBranch")
+        .await;
+    assert!(message.contains("3: Task \"fix-3\" exists"), "{message}");
+    assert!(w.task("fix-2").await.spec.prompt.ends_with("about 2"));
+    let asked = |number: u64| {
+        let path = format!("/issues/{number}/comments");
+        w.github.world().record.count(&path)
+    };
+    assert_eq!((asked(1), asked(2), asked(3)), (0, 1, 0));
+}
+
+#[tokio::test]
 async fn a_bad_template_is_told_and_mended() {
     let w = world().await;
     w.put(1, bug());
