@@ -99,7 +99,7 @@ impl Shared {
             .err()
             .and_then(|error| error.pause(last.time));
         let good_for = pause.map_or(good_for, |pause| good_for.min(pause));
-        if age >= good_for {
+        if age >= good_for || query.not_before.is_some_and(|moment| last.at < moment) {
             return None;
         }
         match &last.result {
@@ -128,6 +128,7 @@ impl Shared {
             items,
             complete: last.consistent && self.pages.iter().all(|page| page.unread == 0),
             fetched: last.time,
+            at: last.at,
             shared,
         }
     }
@@ -271,6 +272,25 @@ mod tests {
         assert!(poll(&mut shared, &query("gone", &["a"]), start));
         assert!(!poll(&mut shared, &query("b", &["a"]), at(start, 59_000)));
         assert!(poll(&mut shared, &query("b", &["a"]), at(start, 60_000)));
+    }
+
+    #[test]
+    fn what_is_older_than_a_caller_allows_is_no_answer_and_what_is_newer_is_one_for_all() {
+        let start = Instant::now();
+        let mut shared = Shared::default();
+        assert!(poll(&mut shared, &query("before", &["a"]), start));
+        let takeover = at(start, 5000);
+        let mut callers: Vec<ListQuery> = (0..900).map(|n| query(&n.to_string(), &["a"])).collect();
+        for caller in &mut callers {
+            caller.not_before = Some(takeover);
+        }
+        let polls = (0u64..).zip(&callers);
+        let fetches = polls.filter(|(n, caller)| poll(&mut shared, caller, at(start, 6000 + n * 3)));
+        assert_eq!(fetches.count(), 1);
+        // The own one is no exception.
+        let mut resumed = callers[0].clone();
+        resumed.not_before = Some(at(start, 6001));
+        assert!(poll(&mut shared, &resumed, at(start, 6002)));
     }
 
     #[test]

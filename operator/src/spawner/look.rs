@@ -14,7 +14,7 @@ use super::item::Item;
 use super::plan::{self, Known, Ledger, Limits};
 use super::render::{self, Templates};
 use super::shell::{Created, ShellError};
-use super::source::Found;
+use super::source::{Found, Freshness};
 use super::status::{self, Blocked, Fault, Outcome, Situation};
 
 /// The operator's Deployment, as `status.deploymentName` names it.
@@ -77,6 +77,9 @@ impl Context {
         let mut ready: Vec<(Claim, axon_api::Task)> = Vec::new();
         loop {
             let (live, mut tasks) = self.fresh(spawner).await?;
+            if matches!(work, Work::Github(_)) && memory.forgets_gone(&tasks, Instant::now()) {
+                return Err(ShellError::Changed);
+            }
             let status = live.status.clone().unwrap_or_default();
             let look = match work {
                 Work::Github(_) => None,
@@ -289,12 +292,16 @@ impl Context {
         memory: &mut Memory,
         interval: Duration,
     ) -> (Option<Box<Found>>, Outcome, Duration) {
-        // After a Task's end an older listing is no news.
-        let max_age = memory
-            .refill
-            .take()
-            .map_or(interval, |at| at.elapsed().min(interval));
-        let listed = self.source.list(spawner, spec, &self.stores, max_age).await;
+        // Whoever ran the spawner before may have acted on a listing that is newer than those that are known here.
+        let members_since = self.members.borrow().as_ref().map(|members| members.since);
+        if let Some(since) = members_since {
+            memory.wants_news_since(since);
+        }
+        let freshness = Freshness {
+            max_age: interval,
+            not_before: memory.not_before,
+        };
+        let listed = self.source.list(spawner, spec, &self.stores, freshness).await;
         memory.last_poll = Some(Instant::now());
         self.metrics
             .spawners
@@ -302,6 +309,7 @@ impl Context {
         match listed {
             Ok(found) => {
                 memory.failures = 0;
+                memory.wants_news_since(found.at);
                 let outcome = Outcome {
                     source: Some(found.name.clone()),
                     discovered: Some(found.items.len()),

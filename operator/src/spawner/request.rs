@@ -15,10 +15,14 @@ use super::prepare::render_reason;
 use super::preview::{Scene, preview};
 use super::render::{Templates, shows_comments};
 use super::shell::ShellError;
+use super::source::Freshness;
 use super::status::Fault;
 
 /// How old a listing may be that a preview is made of: people ask after they have changed something.
-const MAX_AGE: Duration = Duration::ZERO;
+const FRESHNESS: Freshness = Freshness {
+    max_age: Duration::ZERO,
+    not_before: None,
+};
 /// Longest prompt that is told, in bytes: the answer travels in the spawner's status, and an object in the cluster has
 /// 1.5 MB at most.
 const MAX_PROMPT: usize = 512 * 1024;
@@ -115,7 +119,7 @@ impl Context {
             filter: None,
         };
         if let Some(spec) = &spawner.spec.when.github_issues {
-            let surveyed = self.source.survey(spawner, spec, &self.stores, MAX_AGE).await;
+            let surveyed = self.source.survey(spawner, spec, &self.stores, FRESHNESS).await;
             let (found, excluded) = surveyed.map_err(|unreadable| unreadable.fault)?;
             let scene = Scene {
                 filter: Some(&found.filter),

@@ -27,8 +27,8 @@ pub enum ShellError {
     /// Another replica owns the spawner now.
     #[error("another replica runs this spawner")]
     NotOwner,
-    /// The spawner was edited or deleted meanwhile.
-    #[error("the spawner was changed meanwhile")]
+    /// The spawner was edited or deleted meanwhile, or a Task of its.
+    #[error("the spawner or its Tasks were changed meanwhile")]
     Changed,
 }
 

@@ -33,6 +33,15 @@ pub struct Unreadable {
     pub name: Option<String>,
 }
 
+/// How old a listing may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Freshness {
+    /// If it was asked for by another spawner.
+    pub max_age: Duration,
+    /// It must not have been asked for before this moment.
+    pub not_before: Option<Instant>,
+}
+
 /// What was found.
 pub struct Found {
     /// Items in the match, the oldest first.
@@ -43,6 +52,8 @@ pub struct Found {
     pub complete: bool,
     /// When it was asked.
     pub asked: Timestamp,
+    /// The same moment, by the clock that never jumps.
+    pub at: Instant,
     /// The filter.
     pub filter: Filter,
     /// `HOST/OWNER/NAME`.
@@ -156,7 +167,7 @@ impl Source {
         }
     }
 
-    /// Lists the items of a spawner's match. A listing that another spawner got within `max_age` will do.
+    /// Lists the items of a spawner's match. A listing that another spawner got will do if it is fresh enough.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -165,10 +176,10 @@ impl Source {
         spawner: &TaskSpawner,
         spec: &GithubIssues,
         stores: &Stores,
-        max_age: Duration,
+        freshness: Freshness,
     ) -> Result<Found, Unreadable> {
         let place = self.reach(spawner, stores).await?;
-        let query = query(spec, spawner.uid().unwrap_or_default(), max_age);
+        let query = query(spec, spawner.uid().unwrap_or_default(), freshness);
         let listing = self
             .github
             .items(&place.repository, &place.credential, &query)
@@ -178,6 +189,7 @@ impl Source {
             items: listing.items.iter().map(|item| item_of(item)).collect(),
             complete: listing.complete,
             asked: listing.fetched,
+            at: listing.at,
             filter: Filter::of(&place.name, spec),
             name: place.name,
             listed: listing.items,
@@ -195,14 +207,14 @@ impl Source {
         spawner: &TaskSpawner,
         spec: &GithubIssues,
         stores: &Stores,
-        max_age: Duration,
+        freshness: Freshness,
     ) -> Result<(Found, Vec<(Item, String)>), Unreadable> {
         let all = GithubIssues {
             exclude_labels: Vec::new(),
             ..spec.clone()
         };
-        let mut found = self.list(spawner, &all, stores, max_age).await?;
-        let narrow = query(spec, String::new(), max_age);
+        let mut found = self.list(spawner, &all, stores, freshness).await?;
+        let narrow = query(spec, String::new(), freshness);
         let (out, listed): (Vec<_>, Vec<_>) = std::mem::take(&mut found.listed)
             .into_iter()
             .partition(|item| narrow.excluded_by(item).is_some());
@@ -315,7 +327,7 @@ fn denied(error: &IdentityError) -> Unreadable {
     }
 }
 
-fn query(spec: &GithubIssues, caller: String, max_age: Duration) -> ListQuery {
+fn query(spec: &GithubIssues, caller: String, freshness: Freshness) -> ListQuery {
     ListQuery {
         state: match spec.state {
             ItemState::Open => State::Open,
@@ -328,7 +340,8 @@ fn query(spec: &GithubIssues, caller: String, max_age: Duration) -> ListQuery {
         issues: spec.types.is_empty() || spec.types.contains(&ItemType::Issues),
         pulls: spec.types.contains(&ItemType::Pulls),
         caller,
-        max_age,
+        max_age: freshness.max_age,
+        not_before: freshness.not_before,
     }
 }
 
