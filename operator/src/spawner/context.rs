@@ -51,6 +51,14 @@ impl Memory {
         self.not_before = self.not_before.max(Some(moment));
     }
 
+    /// Returns whether the source was read since the last edit, and could be the last time.
+    #[must_use]
+    pub fn has_read(&self) -> bool {
+        self.outcome
+            .as_ref()
+            .is_some_and(|outcome| outcome.source_fault.is_none())
+    }
+
     /// Forgets the Tasks that are no longer among `tasks`, at `now`. Returns true if there were any: an older listing
     /// may still have an item of theirs that has left the match since.
     pub fn forgets_gone(&mut self, tasks: &[Known], now: Instant) -> bool {

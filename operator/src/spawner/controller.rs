@@ -222,7 +222,7 @@ async fn look_at_github(
     let interval = interval(spawner);
     let now = Instant::now();
     let suspended = spawner.spec.suspend;
-    // A spawner that is paused is looked at once after each edit, so that it shows what it would do.
+    // A spawner that is paused is looked at once after each edit, so that it shows what it would do; until that works.
     let workspace = workspace_version(spawner, context);
     let is_elsewhere = memory.last_poll.is_some() && workspace != memory.workspace;
     if is_elsewhere {
@@ -231,7 +231,7 @@ async fn look_at_github(
     let is_due = match memory.next_poll {
         None => true,
         Some(_) if is_elsewhere => true,
-        Some(at) if suspended => memory.outcome.is_none() && now >= at,
+        Some(at) if suspended => !memory.has_read() && now >= at,
         Some(at) => now >= at,
     };
     if !is_due {
@@ -242,7 +242,7 @@ async fn look_at_github(
         return Ok(until(
             memory.next_poll,
             now,
-            suspended && memory.outcome.is_some(),
+            suspended && memory.has_read(),
         ));
     }
     memory.workspace = workspace;
