@@ -13,6 +13,10 @@ use super::query::{Item, Labels, ListQuery, Listing, common};
 /// Shortest time for which a caller that is silent still counts.
 const MEMORY: Duration = Duration::from_secs(600);
 
+/// Longest time for which a refusal counts that only a person can end, for each who asks: a little less than the five
+/// minutes after which a spawner asks again.
+const LASTING: Duration = Duration::from_secs(225);
+
 /// A page as it was last read.
 #[derive(Clone, Debug)]
 pub(super) struct Page {
@@ -92,13 +96,11 @@ impl Shared {
             query.max_age
         };
         let age = now.duration_since(last.at);
-        // An answer that will be better soon is not kept for a whole period.
-        let pause = last
-            .result
-            .as_ref()
-            .err()
-            .and_then(|error| error.pause(last.time));
-        let good_for = pause.map_or(good_for, |pause| good_for.min(pause));
+        // An answer that may be better soon is not kept for a whole period.
+        let good_for = match &last.result {
+            Ok(()) => good_for,
+            Err(error) => good_for.min(error.pause(last.time).unwrap_or(LASTING)),
+        };
         if age >= good_for || query.not_before.is_some_and(|moment| last.at < moment) {
             return None;
         }
@@ -345,6 +347,13 @@ mod tests {
         shared.note(&one, start);
         let _ = shared.fetched(&one, Err(unauthorized.clone()), start, Timestamp::UNIX_EPOCH);
         assert_eq!(shared.answer(&two, at(start, 50_000)), Some(Err(unauthorized)));
+        // Somebody may have mended it: no poll interval is so long that nobody looks.
+        let rarely = ListQuery {
+            max_age: Duration::from_secs(24 * 3600),
+            ..two.clone()
+        };
+        assert!(shared.answer(&rarely, at(start, 200_000)).is_some());
+        assert_eq!(shared.answer(&rarely, at(start, 300_000)), None);
         let unreachable = GithubError::Unreachable {
             asked,
             said: String::new(),
