@@ -11,6 +11,7 @@ mod comments;
 mod credential;
 mod error;
 mod figures;
+mod gates;
 mod limits;
 mod link;
 mod listing;
