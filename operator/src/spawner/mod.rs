@@ -6,6 +6,7 @@ pub mod cron;
 pub mod events;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod inert;
 pub mod item;
 pub mod look;
 pub mod mark;

@@ -8,6 +8,7 @@ use axon_api::v1alpha1::{TaskSpawner, TaskTemplate};
 use axon_api::{Task, labels, naming};
 use kube::core::ObjectMeta;
 
+use super::inert;
 use super::item::Item;
 use super::mark::Mark;
 
@@ -109,11 +110,14 @@ impl Templates {
                 .render(&item.variables(), Limits::default())
                 .map_err(|source| RenderError::Template { field, source })
         };
-        let inert = self.is_read_again.then(|| item.for_a_template());
-        let shown = inert.as_ref().unwrap_or(item);
-        let prompt = match &self.prompt {
-            Some(template) => render(PROMPT, template, shown)?,
-            None => shown.default_prompt(),
+        let prompt = |item: &Item| match &self.prompt {
+            Some(template) => render(PROMPT, template, item),
+            None => Ok(item.default_prompt()),
+        };
+        let prompt = if self.is_read_again {
+            inert::render(item, prompt)?
+        } else {
+            prompt(item)?
         };
         if prompt.is_empty() {
             return Err(RenderError::EmptyPrompt);
