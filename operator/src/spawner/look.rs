@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::context::{Context, Memory};
 use super::cron::{self, Look};
-use super::item::Item;
+use super::item::{Item, tick_of};
 use super::plan::{self, Known, Ledger, Limits};
 use super::render::{self, Templates};
 use super::shell::{Created, ShellError};
@@ -243,6 +243,11 @@ impl Context {
             return Ok((None, unfinished));
         }
         after.write(&mut status);
+        for claim in before.claims.iter().filter(|claim| back.contains(&claim.name)) {
+            if let Some(run) = tick_of(&claim.item) {
+                cron::take_back(&mut status, run);
+            }
+        }
         Ok((Some(status), unfinished))
     }
 
