@@ -135,6 +135,11 @@ impl Shared {
         }
     }
 
+    /// Returns whether the pages are those of one fetch, and not some of one and some of another that did not end well.
+    pub(super) fn is_whole(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| last.result.is_ok())
+    }
+
     /// Returns what to fetch, and drops pages that were read for something else.
     pub(super) fn scope(&mut self) -> Scope {
         let wanted = common(self.interests.values().map(|i| &i.labels));
@@ -153,22 +158,22 @@ impl Shared {
         }
     }
 
-    /// Takes what a fetch gave. `pages` are all of them; `consistent` says that they belong together.
+    /// Takes what a fetch gave: the pages that are known now, and whether they are all there and belong together.
     pub(super) fn fetched(
         &mut self,
         query: &ListQuery,
-        result: Result<(Vec<Page>, bool), GithubError>,
+        (pages, result): (Vec<Page>, Result<bool, GithubError>),
         at: Instant,
         time: Timestamp,
     ) -> Result<Listing, GithubError> {
+        self.pages = pages;
         let (result, consistent) = match result {
-            Ok((pages, consistent)) => {
-                self.pages = pages;
-                (Ok(()), consistent)
-            }
+            Ok(consistent) => (Ok(()), consistent),
             Err(error) => {
-                // What was redirected or renamed is looked up from the start.
-                self.pages.clear();
+                if !error.is_transient() {
+                    // What was redirected or renamed is looked up from the start.
+                    self.pages.clear();
+                }
                 (Err(error), false)
             }
         };
@@ -233,7 +238,7 @@ mod tests {
         shared.scope();
         let pages = vec![page(&[1], &["a", "b"])];
         shared
-            .fetched(query, Ok((pages, true)), now, Timestamp::UNIX_EPOCH)
+            .fetched(query, (pages, Ok(true)), now, Timestamp::UNIX_EPOCH)
             .unwrap();
         true
     }
@@ -345,8 +350,9 @@ mod tests {
             said: String::new(),
         };
         shared.note(&one, start);
-        let _ = shared.fetched(&one, Err(unauthorized.clone()), start, Timestamp::UNIX_EPOCH);
-        assert_eq!(shared.answer(&two, at(start, 50_000)), Some(Err(unauthorized)));
+        let refused = Err(unauthorized.clone());
+        let _ = shared.fetched(&one, (Vec::new(), refused), start, Timestamp::UNIX_EPOCH);
+        assert_eq!(shared.answer(&two, at(start, 50_000)), Some(Err(unauthorized.clone())));
         // Somebody may have mended it: no poll interval is so long that nobody looks.
         let rarely = ListQuery {
             max_age: Duration::from_secs(24 * 3600),
@@ -359,9 +365,15 @@ mod tests {
             said: String::new(),
             pause: Duration::from_secs(2),
         };
-        let _ = shared.fetched(&one, Err(unreachable), start, Timestamp::UNIX_EPOCH);
+        let known = vec![page(&[1], &["a"])];
+        let lost = (known.clone(), Err(unreachable));
+        let _ = shared.fetched(&one, lost, start, Timestamp::UNIX_EPOCH);
+        assert_eq!(shared.pages.len(), 1, "what was read need not be read again");
         assert!(shared.answer(&two, at(start, 1000)).is_some());
         assert!(shared.answer(&two, at(start, 2000)).is_none());
+        let refused = (known, Err(unauthorized));
+        let _ = shared.fetched(&one, refused, start, Timestamp::UNIX_EPOCH);
+        assert!(shared.pages.is_empty());
     }
 
     #[test]
@@ -374,7 +386,7 @@ mod tests {
         odd.unread = 1;
         let pages = vec![page(&[1, 2], &["A"]), odd, page(&[3], &["other"])];
         let listing = shared
-            .fetched(&q, Ok((pages, true)), start, Timestamp::UNIX_EPOCH)
+            .fetched(&q, (pages, Ok(true)), start, Timestamp::UNIX_EPOCH)
             .unwrap();
         let numbers: Vec<u64> = listing.items.iter().map(|item| item.number).collect();
         assert_eq!(
