@@ -92,7 +92,11 @@ impl Repository {
             return format!("https://api.{}", self.host_name());
         }
         let scheme = if self.is_plain_http { "http" } else { "https" };
-        let host = if self.is_http { &self.host } else { self.host_name() };
+        let host = if self.is_http {
+            &self.host
+        } else {
+            self.host_name()
+        };
         format!("{scheme}://{host}/api/v3")
     }
 
@@ -232,7 +236,10 @@ mod tests {
             ("ssh://git@octo.ghe.com:22/o/r", "https://api.octo.ghe.com"),
             ("https://ghe.example/o/r", "https://ghe.example/api/v3"),
             ("https://notghe.com/o/r", "https://notghe.com/api/v3"),
-            ("https://octo.ghe.com.evil/o/r", "https://octo.ghe.com.evil/api/v3"),
+            (
+                "https://octo.ghe.com.evil/o/r",
+                "https://octo.ghe.com.evil/api/v3",
+            ),
             ("http://ghe:8080/o/r", "http://ghe:8080/api/v3"),
             ("ssh://git@ghe:2222/o/r", "https://ghe/api/v3"),
         ] {

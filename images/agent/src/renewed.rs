@@ -141,7 +141,10 @@ mod tests {
         for (more, said) in [
             (&[][..], ["second  pr list", "third  pr list"]),
             (&[("GH_HOST", "ghe")], [" second pr list", " third pr list"]),
-            (&[("GH_HOST", "octo.ghe.com")], ["second  pr list", "third  pr list"]),
+            (
+                &[("GH_HOST", "octo.ghe.com")],
+                ["second  pr list", "third  pr list"],
+            ),
         ] {
             let env = w.env(more);
             fs::write(w.path("token"), "second").unwrap();

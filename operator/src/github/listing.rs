@@ -352,7 +352,10 @@ mod tests {
         shared.note(&one, start);
         let refused = Err(unauthorized.clone());
         let _ = shared.fetched(&one, (Vec::new(), refused), start, Timestamp::UNIX_EPOCH);
-        assert_eq!(shared.answer(&two, at(start, 50_000)), Some(Err(unauthorized.clone())));
+        assert_eq!(
+            shared.answer(&two, at(start, 50_000)),
+            Some(Err(unauthorized.clone()))
+        );
         // Somebody may have mended it: no poll interval is so long that nobody looks.
         let rarely = ListQuery {
             max_age: Duration::from_secs(24 * 3600),

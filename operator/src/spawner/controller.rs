@@ -239,11 +239,7 @@ async fn look_at_github(
         if let Some(outcome) = memory.outcome.clone() {
             publish(spawner, context, memory, outcome).await?;
         }
-        return Ok(until(
-            memory.next_poll,
-            now,
-            suspended && memory.has_read(),
-        ));
+        return Ok(until(memory.next_poll, now, suspended && memory.has_read()));
     }
     memory.workspace = workspace;
     let (found, mut outcome, pause) = Box::pin(context.poll(spawner, spec, memory, interval)).await;

@@ -56,7 +56,8 @@ pub fn take_back(status: &mut TaskSpawnerStatus, run: Timestamp) {
 /// Looks at the schedule of a spawner.
 ///
 /// A new spawner's first run is the first one after its creation, and the first one after an edit of its schedule is the
-/// next one: an edit makes up for nothing. `lastDiscoveryTime` is where the original's spawners have got to.
+/// next one: an edit makes up for nothing, also one that makes a schedule of another source. `lastDiscoveryTime` is where
+/// the original's spawners, which have no `runner`, have got to.
 ///
 /// # Errors
 /// If it is no schedule, or has no run within five years.
@@ -82,6 +83,8 @@ pub fn look(
     let handled = match (&status.handled_schedule, known) {
         (Some(of), Some(handled)) if *of == schedule => handled,
         (Some(_), _) => whole_second(now),
+        // It had another source, or none that could be used: what was due then was nobody's run.
+        (None, _) if status.runner.is_some() => whole_second(now),
         (None, _) => time(&status.last_discovery_time)
             .or_else(|| time(&spawner.metadata.creation_timestamp))
             .unwrap_or_else(|| whole_second(now)),
@@ -163,6 +166,20 @@ mod tests {
         assert_eq!(
             (look.due.run, look.due.skipped),
             (Some(at("2026-03-01T11:00:00Z")), 0)
+        );
+    }
+
+    #[test]
+    fn a_spawner_of_github_that_becomes_a_schedule_makes_up_for_nothing() {
+        let status = TaskSpawnerStatus {
+            runner: Some("operator-1".into()),
+            last_discovery_time: Some(Time(at("2026-03-01T10:20:00Z"))),
+            ..TaskSpawnerStatus::default()
+        };
+        let look = looked(&spawner("c", "0 * * * *"), &status, "2026-03-01T11:00:30Z").unwrap();
+        assert_eq!(
+            (look.due.run, look.due.next),
+            (None, Some(at("2026-03-01T12:00:00Z")))
         );
     }
 

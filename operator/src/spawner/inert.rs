@@ -116,7 +116,10 @@ mod tests {
     #[test]
     fn what_can_not_be_told_apart_is_dead_all_the_same() {
         for body in ["{{.Deps}} \u{1a} ❴", "{{.Deps}}"] {
-            let (_, again) = twice(r#"{{if eq .Body "x{"}}{{else}}{{urlquery .Body}}{{end}} {{.Body}}"#, &item("", body));
+            let (_, again) = twice(
+                r#"{{if eq .Body "x{"}}{{else}}{{urlquery .Body}}{{end}} {{.Body}}"#,
+                &item("", body),
+            );
             let said = again.unwrap();
             assert!(said.contains("{{.Deps}}") && !said.contains("RESULT"), "{said}");
         }

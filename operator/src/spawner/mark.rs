@@ -126,7 +126,11 @@ mod tests {
     #[test]
     fn an_item_that_is_out_before_and_after_an_edit_may_come_back() {
         let (left, edited) = (Mark::Left("a".into()), filter("b"));
-        assert_eq!(left.next(false, false, &edited), None, "an old look proves nothing");
+        assert_eq!(
+            left.next(false, false, &edited),
+            None,
+            "an old look proves nothing"
+        );
         let still = left.next(false, true, &edited).unwrap();
         assert_eq!(still, Mark::Left("b".into()));
         assert!(still.came_back(&edited));

@@ -241,7 +241,11 @@ mod tests {
             ("{{.Comments}}", "b", true),
             ("x", "{{len .Comments}}", true),
         ] {
-            assert_eq!(shows_comments(&template(prompt, branch)), shows, "{prompt} {branch}");
+            assert_eq!(
+                shows_comments(&template(prompt, branch)),
+                shows,
+                "{prompt} {branch}"
+            );
         }
         let bad_branch = RenderError::Branch {
             branch: "a b".into(),

@@ -210,6 +210,33 @@ async fn a_task_that_is_gone_is_made_again_while_its_item_matches() {
 }
 
 #[tokio::test]
+async fn a_task_that_is_gone_is_not_made_again_by_what_another_spawner_saw_before() {
+    let w = world().await;
+    w.put(1, bug());
+    w.spawner(
+        "fix",
+        "when: {githubIssues: {labels: [bug]}}\npollInterval: 12s",
+        "",
+    )
+    .await;
+    w.until_tasks(&["fix-1"]).await;
+    // Its labels take a listing of their own, which is the newest at the next look of the first one.
+    w.spawner(
+        "other",
+        "when: {githubIssues: {labels: [docs]}}\npollInterval: 1h",
+        "",
+    )
+    .await;
+    w.until("other", "has looked", |s| s.last_discovery_time.is_some())
+        .await;
+    w.github.world().store.remove_item(REPO, 1);
+    w.put(2, bug());
+    let tasks = w.bench.namespace.api::<Task>();
+    tasks.delete("fix-1", &DeleteParams::background()).await.unwrap();
+    w.until_tasks(&["fix-2"]).await;
+}
+
+#[tokio::test]
 async fn one_bad_item_does_not_stop_the_rest() {
     let w = world().await;
     w.put(
