@@ -109,7 +109,7 @@ pub mod env {
     pub const GITHUB_TOKEN_FILE: &str = "AXON_GITHUB_TOKEN_FILE";
     /// File with the certificate of the CA that vouches for the git host, PEM. There may be no such file.
     pub const CA_FILE: &str = "AXON_CA_FILE";
-    /// The same token, as `gh` reads it for github.com.
+    /// The same token, as `gh` reads it for github.com and ghe.com.
     pub const GH_TOKEN: &str = "GH_TOKEN";
     /// The same token, as `gh` reads it for any other host.
     pub const GH_ENTERPRISE_TOKEN: &str = "GH_ENTERPRISE_TOKEN";

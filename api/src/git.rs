@@ -2,6 +2,8 @@
 
 use url::Url;
 
+use crate::contract::env;
+
 /// Where a repository lives, read from its URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {
@@ -11,6 +13,8 @@ pub struct Repository {
     pub path: String,
     /// True for `http` and `https` URLs, the ones that take a token.
     pub is_http: bool,
+    /// True for `http` URLs: nothing is encrypted.
+    pub is_plain_http: bool,
     /// True for `ssh` URLs and `git@HOST:PATH`, the ones that take a key.
     pub is_ssh: bool,
 }
@@ -39,6 +43,7 @@ impl Repository {
                 host: host.to_ascii_lowercase(),
                 path: normalise_path(path),
                 is_http: false,
+                is_plain_http: false,
                 is_ssh: true,
             });
         }
@@ -55,6 +60,7 @@ impl Repository {
             host,
             path: normalise_path(url.path()),
             is_http: url.scheme().starts_with("http"),
+            is_plain_http: url.scheme() == "http",
             is_ssh: url.scheme() == "ssh",
         })
     }
@@ -74,6 +80,26 @@ impl Repository {
         self.host == "github.com" || self.host == "www.github.com"
     }
 
+    /// Returns the base URL of GitHub's REST API for the repository's host, without a trailing slash. github.com and the
+    /// enterprises on ghe.com have it on a host of its own; any other host is taken for a GitHub Enterprise Server,
+    /// which has it below `/api/v3`. The port of a URL that is not HTTP's says nothing about the API's.
+    #[must_use]
+    pub fn github_api(&self) -> String {
+        if self.is_github_com() {
+            return "https://api.github.com".to_owned();
+        }
+        if is_on_ghe_com(self.host_name()) {
+            return format!("https://api.{}", self.host_name());
+        }
+        let scheme = if self.is_plain_http { "http" } else { "https" };
+        let host = if self.is_http {
+            &self.host
+        } else {
+            self.host_name()
+        };
+        format!("{scheme}://{host}/api/v3")
+    }
+
     /// Returns what identifies the repository however its URL is written: two Workspaces with the same key push to
     /// the same branches.
     #[must_use]
@@ -81,6 +107,23 @@ impl Repository {
         let host = self.host.split(':').next().unwrap_or_default();
         format!("{host}/{}", self.path.to_ascii_lowercase())
     }
+}
+
+/// Returns the variable from which `gh` takes the token for a host other than github.com: one for GitHub's own cloud,
+/// which the subdomains of ghe.com belong to, and one for Enterprise Servers (`gh help environment`).
+#[must_use]
+pub fn gh_token_variable(host: &str) -> &'static str {
+    if is_on_ghe_com(host) {
+        env::GH_TOKEN
+    } else {
+        env::GH_ENTERPRISE_TOKEN
+    }
+}
+
+/// Returns true for an enterprise with data residency, a subdomain of ghe.com.
+fn is_on_ghe_com(host: &str) -> bool {
+    let tenant = host.strip_suffix(".ghe.com");
+    tenant.is_some_and(|tenant| !tenant.is_empty())
 }
 
 /// Returns true if a URL holds a password, which has no place where everyone may read it.
@@ -223,6 +266,28 @@ mod tests {
         }
         let refused = Repository::parse("ftp://bot:s3cret@h/x").unwrap_err();
         assert!(!refused.to_string().contains("s3cret"), "{refused}");
+    }
+
+    #[test]
+    fn the_api_is_where_the_host_says() {
+        for (url, api) in [
+            ("https://github.com/o/r.git", "https://api.github.com"),
+            ("git@github.com:o/r", "https://api.github.com"),
+            ("https://octo.ghe.com/o/r", "https://api.octo.ghe.com"),
+            ("ssh://git@octo.ghe.com:22/o/r", "https://api.octo.ghe.com"),
+            ("https://ghe.example/o/r", "https://ghe.example/api/v3"),
+            ("https://notghe.com/o/r", "https://notghe.com/api/v3"),
+            (
+                "https://octo.ghe.com.evil/o/r",
+                "https://octo.ghe.com.evil/api/v3",
+            ),
+            ("http://ghe:8080/o/r", "http://ghe:8080/api/v3"),
+            ("ssh://git@ghe:2222/o/r", "https://ghe/api/v3"),
+        ] {
+            assert_eq!(Repository::parse(url).unwrap().github_api(), api, "{url}");
+        }
+        assert_eq!(gh_token_variable("octo.ghe.com"), "GH_TOKEN");
+        assert_eq!(gh_token_variable("ghe.example:8443"), "GH_ENTERPRISE_TOKEN");
     }
 
     #[test]

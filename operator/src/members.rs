@@ -72,6 +72,8 @@ pub struct Membership {
     pub live: BTreeSet<String>,
     /// Until when this replica is a member.
     pub until: Instant,
+    /// Since when all that is so without a break. Who is no longer live had stopped before.
+    pub since: Instant,
 }
 
 impl Membership {
@@ -166,6 +168,7 @@ impl Member {
                             me: self.me.clone(),
                             live,
                             until,
+                            since: now,
                         });
                     tell(&members, next, now);
                     self.forget(&leases, &sightings, now).await;
@@ -287,7 +290,11 @@ fn tell(members: &watch::Sender<Option<Membership>>, next: Option<Membership>, n
             let live: Vec<&String> = next.iter().flat_map(|m| &m.live).collect();
             tracing::info!(?live, "members changed");
         }
-        *old = next;
+        let since = old.as_ref().map(|old| old.since).filter(|_| same);
+        *old = next.map(|next| Membership {
+            since: since.unwrap_or(next.since),
+            ..next
+        });
         !same
     });
 }
@@ -362,16 +369,18 @@ mod tests {
                 me: "a".into(),
                 live: ["a".to_owned()].into(),
                 until: at(until),
+                since: at(now),
             };
             tell(&sender, Some(membership), at(now));
             let news = receiver.has_changed().unwrap();
-            assert_eq!(receiver.borrow_and_update().as_ref().unwrap().until, at(until));
-            news
+            let known = receiver.borrow_and_update().clone().unwrap();
+            assert_eq!(known.until, at(until));
+            (news, known.since)
         };
-        assert!(told(8, 0), "a newcomer");
-        assert!(!told(10, 2), "a renewal in time");
+        assert_eq!(told(8, 0), (true, at(0)), "a newcomer");
+        assert_eq!(told(10, 2), (false, at(0)), "a renewal in time");
         // Leases could be renewed and not be listed for a while: nobody was told, and time has run out.
-        assert!(told(20, 12), "a renewal too late");
+        assert_eq!(told(20, 12), (true, at(12)), "a renewal too late");
     }
 
     #[test]
@@ -381,6 +390,7 @@ mod tests {
             me: "a".into(),
             live: ["a".to_owned()].into(),
             until: now + Duration::from_secs(1),
+            since: now,
         };
         assert!(membership.owns("uid", now));
         assert!(!membership.owns("uid", now + Duration::from_secs(1)));

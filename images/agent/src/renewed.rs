@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use axon_api::contract::{GITHUB_DIR, env as names};
+use axon_api::git::gh_token_variable;
 
 use crate::agent::Launch;
 use crate::env::Env;
@@ -38,11 +39,8 @@ pub fn read(file: &Path) -> Option<String> {
 
 /// Returns the variable that `gh` reads first for the Workspace's host.
 fn variable(env: &Env) -> &'static str {
-    if env.is_set(names::GH_HOST) {
-        names::GH_ENTERPRISE_TOKEN
-    } else {
-        names::GH_TOKEN
-    }
+    let host = env.text(names::GH_HOST).filter(|host| !host.is_empty());
+    host.map_or(names::GH_TOKEN, gh_token_variable)
 }
 
 /// Returns the variables with which `gh` uses the token that is good now, if that is another than the variables have.
@@ -143,6 +141,10 @@ mod tests {
         for (more, said) in [
             (&[][..], ["second  pr list", "third  pr list"]),
             (&[("GH_HOST", "ghe")], [" second pr list", " third pr list"]),
+            (
+                &[("GH_HOST", "octo.ghe.com")],
+                ["second  pr list", "third  pr list"],
+            ),
         ] {
             let env = w.env(more);
             fs::write(w.path("token"), "second").unwrap();

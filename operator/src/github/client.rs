@@ -16,18 +16,19 @@ use super::app::{self, InstallationToken};
 use super::credential::{App, Credential};
 use super::error::{Asked, GithubError};
 use super::figures::Figures;
+use super::gates::{Account, Gates, Why};
 use super::limits;
 use super::link;
 use super::repository::Repository;
 use super::transport::{Answer, Ask, Broken, Transport};
 use crate::clock::Clock;
 
-/// Requests under way at the same time; GitHub's secondary limits begin at a hundred.
+/// Requests under way at the same time to one API; GitHub's secondary limits begin at a hundred.
 const CONCURRENCY: usize = 16;
 const MAX_REDIRECTS: usize = 3;
 /// Difference between two clocks below which it is none: a header has whole seconds, and comes late.
 const CLOCK_TOLERANCE: i64 = 10;
-/// Most accounts whose limits and tokens are remembered.
+/// Most accounts whose tokens are remembered, and APIs whose requests are counted.
 const MAX_ACCOUNTS: usize = 10_000;
 
 /// What a request is about.
@@ -84,28 +85,6 @@ impl Got {
     }
 }
 
-/// A host and a credential: what GitHub counts requests by.
-type Account = (String, String);
-
-/// Until when an account may ask nothing.
-#[derive(Clone, Debug)]
-struct Gate {
-    until: Instant,
-    why: Why,
-}
-
-#[derive(Clone, Debug)]
-enum Why {
-    Limited {
-        secondary: bool,
-    },
-    /// Failures in a row, and what was said of the last one: a status that shows it must not change at each look.
-    Silent {
-        failures: u32,
-        said: String,
-    },
-}
-
 struct Cached {
     token: InstallationToken,
     renew: Instant,
@@ -115,8 +94,9 @@ pub(super) struct Client {
     transport: Transport,
     clock: Clock,
     pub(super) figures: Figures,
-    slots: Semaphore,
-    gates: Mutex<HashMap<Account, Gate>>,
+    /// By API, so that one that hangs keeps nobody from the others.
+    slots: Mutex<HashMap<String, Arc<Semaphore>>>,
+    gates: Mutex<Gates>,
     tokens: Mutex<HashMap<Account, Arc<tokio::sync::Mutex<Option<Cached>>>>>,
     /// Seconds by which each API's clock goes ahead of this machine's.
     ahead: Mutex<HashMap<String, i64>>,
@@ -128,7 +108,7 @@ impl Client {
             transport: Transport::new(options),
             clock,
             figures,
-            slots: Semaphore::new(CONCURRENCY),
+            slots: Mutex::default(),
             gates: Mutex::default(),
             tokens: Mutex::default(),
             ahead: Mutex::default(),
@@ -142,7 +122,6 @@ impl Client {
         path: &str,
         etag: Option<&str>,
     ) -> Result<Got, GithubError> {
-        self.pass_gate(target)?;
         let answer = match target.credential.app() {
             None => self.follow(target, path, target.credential.token(), etag).await?,
             Some(app) => {
@@ -188,7 +167,6 @@ impl Client {
             credential: &credential,
             what: format!("installation {} of App {}", app.installation_id, app.app_id),
         };
-        self.pass_gate(&target)?;
         let before = self.server_time(&repository.api);
         let mut answer = self.exchange(&target, app, before).await?;
         let after = self.server_time(&repository.api);
@@ -285,8 +263,12 @@ impl Client {
             bearer,
             etag,
         };
+        self.pass_gate(target)?;
+        let slots = self.slots_of(&target.repository.api);
         // The semaphore is never closed.
-        let _slot = self.slots.acquire().await;
+        let _slot = slots.acquire().await;
+        // The gate may have been closed by an answer to those who were first.
+        self.pass_gate(target)?;
         let sent = self.transport.send(ask).await;
         self.figures
             .request(host, sent.as_ref().ok().map(|answer| answer.status.as_u16()));
@@ -301,6 +283,15 @@ impl Client {
             return Err(self.silence(target, said));
         }
         Ok(answer)
+    }
+
+    fn slots_of(&self, api: &str) -> Arc<Semaphore> {
+        let mut all = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MAX_ACCOUNTS {
+            all.retain(|_, slots| Arc::strong_count(slots) > 1);
+        }
+        let slots = all.entry(api.to_owned());
+        Arc::clone(slots.or_insert_with(|| Arc::new(Semaphore::new(CONCURRENCY))))
     }
 
     /// Takes from an answer what it says about limits and the time.
@@ -318,43 +309,18 @@ impl Client {
         }
         let now = self.server_time(api);
         let limit = limits::limit(answer.status, &answer.headers, &words(&answer.body), now);
+        let (account, now) = (account(target), Instant::now());
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        if gates.len() >= MAX_ACCOUNTS {
-            let now = Instant::now();
-            gates.retain(|_, gate| gate.until > now);
-        }
         match limit {
-            Some(limit) => {
-                let gate = Gate {
-                    until: Instant::now() + limit.wait,
-                    why: Why::Limited {
-                        secondary: limit.secondary,
-                    },
-                };
-                gates.insert(account(target), gate);
-            }
-            None if !answer.status.is_server_error() => {
-                gates.remove(&account(target));
-            }
+            Some(limit) => gates.limited(account, limit.wait, limit.secondary, now),
+            None if !answer.status.is_server_error() => gates.answered(&account, now),
             None => {}
         }
     }
 
     fn silence(&self, target: &Target<'_>, said: String) -> GithubError {
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        let failures = match gates.get(&account(target)).map(|gate| &gate.why) {
-            Some(Why::Silent { failures, .. }) => failures.saturating_add(1),
-            _ => 1,
-        };
-        let pause = limits::backoff(failures, rand::random());
-        let gate = Gate {
-            until: Instant::now() + pause,
-            why: Why::Silent {
-                failures,
-                said: said.clone(),
-            },
-        };
-        gates.insert(account(target), gate);
+        let pause = gates.silent(account(target), said.clone(), rand::random(), Instant::now());
         GithubError::Unreachable {
             asked: target.asked(),
             said,
@@ -365,14 +331,10 @@ impl Client {
     /// Refuses what would be asked while a limit or a pause after failures lasts.
     fn pass_gate(&self, target: &Target<'_>) -> Result<(), GithubError> {
         let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(gate) = gates.get(&account(target)) else {
+        let Some((left, why)) = gates.closed(&account(target), Instant::now()) else {
             return Ok(());
         };
-        let left = gate.until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(());
-        }
-        Err(match &gate.why {
+        Err(match why {
             Why::Limited { secondary } => self.limited(target, left, *secondary),
             Why::Silent { said, .. } => GithubError::Unreachable {
                 asked: target.asked(),

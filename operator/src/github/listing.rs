@@ -13,6 +13,10 @@ use super::query::{Item, Labels, ListQuery, Listing, common};
 /// Shortest time for which a caller that is silent still counts.
 const MEMORY: Duration = Duration::from_secs(600);
 
+/// Longest time for which a refusal counts that only a person can end, for each who asks: a little less than the five
+/// minutes after which a spawner asks again.
+const LASTING: Duration = Duration::from_secs(225);
+
 /// A page as it was last read.
 #[derive(Clone, Debug)]
 pub(super) struct Page {
@@ -92,14 +96,12 @@ impl Shared {
             query.max_age
         };
         let age = now.duration_since(last.at);
-        // An answer that will be better soon is not kept for a whole period.
-        let pause = last
-            .result
-            .as_ref()
-            .err()
-            .and_then(|error| error.pause(last.time));
-        let good_for = pause.map_or(good_for, |pause| good_for.min(pause));
-        if age >= good_for {
+        // An answer that may be better soon is not kept for a whole period.
+        let good_for = match &last.result {
+            Ok(()) => good_for,
+            Err(error) => good_for.min(error.pause(last.time).unwrap_or(LASTING)),
+        };
+        if age >= good_for || query.not_before.is_some_and(|moment| last.at < moment) {
             return None;
         }
         match &last.result {
@@ -128,8 +130,14 @@ impl Shared {
             items,
             complete: last.consistent && self.pages.iter().all(|page| page.unread == 0),
             fetched: last.time,
+            at: last.at,
             shared,
         }
+    }
+
+    /// Returns whether the pages are those of one fetch, and not some of one and some of another that did not end well.
+    pub(super) fn is_whole(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| last.result.is_ok())
     }
 
     /// Returns what to fetch, and drops pages that were read for something else.
@@ -150,22 +158,22 @@ impl Shared {
         }
     }
 
-    /// Takes what a fetch gave. `pages` are all of them; `consistent` says that they belong together.
+    /// Takes what a fetch gave: the pages that are known now, and whether they are all there and belong together.
     pub(super) fn fetched(
         &mut self,
         query: &ListQuery,
-        result: Result<(Vec<Page>, bool), GithubError>,
+        (pages, result): (Vec<Page>, Result<bool, GithubError>),
         at: Instant,
         time: Timestamp,
     ) -> Result<Listing, GithubError> {
+        self.pages = pages;
         let (result, consistent) = match result {
-            Ok((pages, consistent)) => {
-                self.pages = pages;
-                (Ok(()), consistent)
-            }
+            Ok(consistent) => (Ok(()), consistent),
             Err(error) => {
-                // What was redirected or renamed is looked up from the start.
-                self.pages.clear();
+                if !error.is_transient() {
+                    // What was redirected or renamed is looked up from the start.
+                    self.pages.clear();
+                }
                 (Err(error), false)
             }
         };
@@ -230,7 +238,7 @@ mod tests {
         shared.scope();
         let pages = vec![page(&[1], &["a", "b"])];
         shared
-            .fetched(query, Ok((pages, true)), now, Timestamp::UNIX_EPOCH)
+            .fetched(query, (pages, Ok(true)), now, Timestamp::UNIX_EPOCH)
             .unwrap();
         true
     }
@@ -271,6 +279,25 @@ mod tests {
         assert!(poll(&mut shared, &query("gone", &["a"]), start));
         assert!(!poll(&mut shared, &query("b", &["a"]), at(start, 59_000)));
         assert!(poll(&mut shared, &query("b", &["a"]), at(start, 60_000)));
+    }
+
+    #[test]
+    fn what_is_older_than_a_caller_allows_is_no_answer_and_what_is_newer_is_one_for_all() {
+        let start = Instant::now();
+        let mut shared = Shared::default();
+        assert!(poll(&mut shared, &query("before", &["a"]), start));
+        let takeover = at(start, 5000);
+        let mut callers: Vec<ListQuery> = (0..900).map(|n| query(&n.to_string(), &["a"])).collect();
+        for caller in &mut callers {
+            caller.not_before = Some(takeover);
+        }
+        let polls = (0u64..).zip(&callers);
+        let fetches = polls.filter(|(n, caller)| poll(&mut shared, caller, at(start, 6000 + n * 3)));
+        assert_eq!(fetches.count(), 1);
+        // The own one is no exception.
+        let mut resumed = callers[0].clone();
+        resumed.not_before = Some(at(start, 6001));
+        assert!(poll(&mut shared, &resumed, at(start, 6002)));
     }
 
     #[test]
@@ -323,16 +350,33 @@ mod tests {
             said: String::new(),
         };
         shared.note(&one, start);
-        let _ = shared.fetched(&one, Err(unauthorized.clone()), start, Timestamp::UNIX_EPOCH);
-        assert_eq!(shared.answer(&two, at(start, 50_000)), Some(Err(unauthorized)));
+        let refused = Err(unauthorized.clone());
+        let _ = shared.fetched(&one, (Vec::new(), refused), start, Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            shared.answer(&two, at(start, 50_000)),
+            Some(Err(unauthorized.clone()))
+        );
+        // Somebody may have mended it: no poll interval is so long that nobody looks.
+        let rarely = ListQuery {
+            max_age: Duration::from_secs(24 * 3600),
+            ..two.clone()
+        };
+        assert!(shared.answer(&rarely, at(start, 200_000)).is_some());
+        assert_eq!(shared.answer(&rarely, at(start, 300_000)), None);
         let unreachable = GithubError::Unreachable {
             asked,
             said: String::new(),
             pause: Duration::from_secs(2),
         };
-        let _ = shared.fetched(&one, Err(unreachable), start, Timestamp::UNIX_EPOCH);
+        let known = vec![page(&[1], &["a"])];
+        let lost = (known.clone(), Err(unreachable));
+        let _ = shared.fetched(&one, lost, start, Timestamp::UNIX_EPOCH);
+        assert_eq!(shared.pages.len(), 1, "what was read need not be read again");
         assert!(shared.answer(&two, at(start, 1000)).is_some());
         assert!(shared.answer(&two, at(start, 2000)).is_none());
+        let refused = (known, Err(unauthorized));
+        let _ = shared.fetched(&one, refused, start, Timestamp::UNIX_EPOCH);
+        assert!(shared.pages.is_empty());
     }
 
     #[test]
@@ -345,7 +389,7 @@ mod tests {
         odd.unread = 1;
         let pages = vec![page(&[1, 2], &["A"]), odd, page(&[3], &["other"])];
         let listing = shared
-            .fetched(&q, Ok((pages, true)), start, Timestamp::UNIX_EPOCH)
+            .fetched(&q, (pages, Ok(true)), start, Timestamp::UNIX_EPOCH)
             .unwrap();
         let numbers: Vec<u64> = listing.items.iter().map(|item| item.number).collect();
         assert_eq!(

@@ -11,6 +11,7 @@ mod comments;
 mod credential;
 mod error;
 mod figures;
+mod gates;
 mod limits;
 mod link;
 mod listing;
@@ -121,7 +122,7 @@ impl Github {
             credential,
             what: repository.path(),
         };
-        let pages = self.fetch(&target, query.state, &scope, &shared.pages).await;
+        let pages = self.fetch(&target, query.state, &scope, &shared).await;
         shared.fetched(query, pages, now, time)
     }
 
@@ -222,23 +223,30 @@ impl Github {
 
     /// Reads all pages, again and again until none has changed since the one before it was read: an issue that is
     /// closed moves all later ones up, and one of them may slip from an unread page to one that was read already.
+    ///
+    /// Returns the pages, and whether that came about. With an error they are those that were read, and behind them
+    /// those that were known: the next fetch asks only for what has changed.
     async fn fetch(
         &self,
         target: &Target<'_>,
         state: State,
         scope: &Scope,
-        known: &[Page],
-    ) -> Result<(Vec<Page>, bool), GithubError> {
+        known: &Shared,
+    ) -> (Vec<Page>, Result<bool, GithubError>) {
         let first = self.first_page(target.repository, state, scope);
-        let mut pages = known.to_vec();
+        let (mut pages, mut are_of_one_fetch) = (known.pages.clone(), known.is_whole());
         for _ in 0..MAX_PASSES {
-            let (read, changed) = self.pass(target, &first, scope, &pages).await?;
-            pages = read;
-            if !changed || pages.len() == 1 {
-                return Ok((pages, true));
+            let (mut read, changed) = self.pass(target, &first, scope, &pages).await;
+            match changed {
+                Err(error) => {
+                    read.extend(pages.into_iter().skip(read.len()));
+                    return (read, Err(error));
+                }
+                Ok(changed) if !changed && are_of_one_fetch || read.len() == 1 => return (read, Ok(true)),
+                Ok(_) => (pages, are_of_one_fetch) = (read, true),
             }
         }
-        Ok((pages, false))
+        (pages, Ok(false))
     }
 
     fn first_page(&self, repository: &Repository, state: State, scope: &Scope) -> String {
@@ -261,21 +269,17 @@ impl Github {
         first: &str,
         scope: &Scope,
         known: &[Page],
-    ) -> Result<(Vec<Page>, bool), GithubError> {
+    ) -> (Vec<Page>, Result<bool, GithubError>) {
         let (mut pages, mut changed) = (Vec::<Page>::new(), false);
         let mut path = first.to_owned();
         loop {
             let number = pages.len() + 1;
             let old = known.get(number - 1).filter(|page| page.path == path);
-            let etag = old.and_then(|page| page.etag.as_deref());
-            let got = self.0.client.get(target, &path, etag).await?;
-            let page = match (got, old) {
-                (Got::Same, Some(old)) => old.clone(),
-                (got, _) => {
-                    changed = true;
-                    read_page(path, got.into_fresh(target)?, scope, target)?
-                }
+            let (page, is_new) = match self.page(target, path, scope, old).await {
+                Ok(read) => read,
+                Err(error) => return (pages, Err(error)),
             };
+            changed |= is_new;
             // A page that has not changed may have got a successor that its old answer did not know of.
             let next = match &page.next {
                 Some(next) => Some(next.clone()),
@@ -283,13 +287,29 @@ impl Github {
             };
             pages.push(page);
             match next {
-                None => return Ok((pages, changed)),
+                None => return (pages, Ok(changed)),
                 Some(_) if pages.len() >= MAX_PAGES => {
                     let most = MAX_PAGES * PER_PAGE;
-                    return Err(target.malformed(&format!("more than {most} issues and pull requests")));
+                    let error = target.malformed(&format!("more than {most} issues and pull requests"));
+                    return (pages, Err(error));
                 }
                 Some(next) => path = next,
             }
+        }
+    }
+
+    /// Reads a page, unless it is as it was. Returns whether it is not.
+    async fn page(
+        &self,
+        target: &Target<'_>,
+        path: String,
+        scope: &Scope,
+        old: Option<&Page>,
+    ) -> Result<(Page, bool), GithubError> {
+        let etag = old.and_then(|page| page.etag.as_deref());
+        match (self.0.client.get(target, &path, etag).await?, old) {
+            (Got::Same, Some(old)) => Ok((old.clone(), false)),
+            (got, _) => Ok((read_page(path, got.into_fresh(target)?, scope, target)?, true)),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::Instant;
 
 /// Which states count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,6 +77,8 @@ pub struct ListQuery {
     pub caller: String,
     /// How old a listing may be that another caller has fetched: the spawner's poll interval.
     pub max_age: Duration,
+    /// A listing that was asked for before this moment will not do, whoever has fetched it.
+    pub not_before: Option<Instant>,
 }
 
 /// What somebody wanted and GitHub has.
@@ -86,8 +89,10 @@ pub struct Listing {
     /// False if the pages changed again and again while they were read, or an item could not be read: then an item
     /// that is missing may still be there, and must not count as gone. What is listed is there in any case.
     pub complete: bool,
-    /// When it was fetched, by this machine's clock.
+    /// When it was asked for, by this machine's clock.
     pub fetched: Timestamp,
+    /// The same moment, by the clock that never jumps.
+    pub at: Instant,
     /// True if an earlier fetch, by this caller or another, was good enough.
     pub shared: bool,
 }

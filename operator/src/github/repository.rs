@@ -24,9 +24,7 @@ pub struct NotOnGithub {
 }
 
 impl Repository {
-    /// Reads a Workspace's `spec.repo`. github.com has its API on a host of its own; any other host is taken for a
-    /// GitHub Enterprise Server, whose API is below `/api/v3`. An `http://` URL has an `http://` API; the port of
-    /// an SSH URL says nothing about the API's.
+    /// Reads a Workspace's `spec.repo`.
     ///
     /// # Errors
     /// [`NotOnGithub`] for a URL that is no repository's or whose path is not `OWNER/NAME`.
@@ -42,25 +40,15 @@ impl Repository {
             .filter(|(owner, name)| is_plain(owner) && is_plain(name))
             .ok_or_else(|| fault(&shown))?;
         let host = if repository.is_http {
-            repository.host.clone()
+            &repository.host
         } else {
-            repository.host.split(':').next().unwrap_or_default().to_owned()
-        };
-        let scheme = if url.starts_with("http://") {
-            "http"
-        } else {
-            "https"
-        };
-        let api = if repository.is_github_com() {
-            "https://api.github.com".to_owned()
-        } else {
-            format!("{scheme}://{host}/api/v3")
+            repository.host_name()
         };
         Ok(Self {
             owner: owner.to_owned(),
             name: name.to_owned(),
-            host,
-            api,
+            host: host.to_owned(),
+            api: repository.github_api(),
         })
     }
 
@@ -102,6 +90,11 @@ mod tests {
                 "https://ghe.example/api/v3",
             ),
             ("http://ghe:8080/o/my.repo", "ghe:8080", "http://ghe:8080/api/v3"),
+            (
+                "https://octo.ghe.com/o/my.repo",
+                "octo.ghe.com",
+                "https://api.octo.ghe.com",
+            ),
             ("ssh://git@ghe:2222/o/my.repo", "ghe", "https://ghe/api/v3"),
             (
                 "https://u:p@ghe.example:8443/o/my.repo",

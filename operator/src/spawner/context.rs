@@ -8,6 +8,7 @@ use kube::Client;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::plan::Known;
 use super::source::Source;
 use super::status::Outcome;
 use super::stores::Stores;
@@ -28,8 +29,8 @@ pub struct Memory {
     pub next_poll: Option<Instant>,
     /// When the source was last read.
     pub last_poll: Option<Instant>,
-    /// When a Task was seen to end that others wait for; a listing from before is too old.
-    pub refill: Option<Instant>,
+    /// A listing from before this moment is too old: what it does not know of has happened then.
+    pub not_before: Option<Instant>,
     /// Version of the Workspace when the source was last read.
     pub workspace: Option<String>,
     /// Failed looks in a row.
@@ -42,6 +43,34 @@ pub struct Memory {
     pub stuck: HashMap<String, Instant>,
     /// Tasks that had not ended at the last look.
     pub active: usize,
+}
+
+impl Memory {
+    /// Notes that something has happened that a listing must know of.
+    pub fn wants_news_since(&mut self, moment: Instant) {
+        self.not_before = self.not_before.max(Some(moment));
+    }
+
+    /// Returns whether the source was read since the last edit, and could be the last time.
+    #[must_use]
+    pub fn has_read(&self) -> bool {
+        self.outcome
+            .as_ref()
+            .is_some_and(|outcome| outcome.source_fault.is_none())
+    }
+
+    /// Forgets the Tasks that are no longer among `tasks`, at `now`. Returns true if there were any: an older listing
+    /// may still have an item of theirs that has left the match since.
+    pub fn forgets_gone(&mut self, tasks: &[Known], now: Instant) -> bool {
+        let there: BTreeSet<&str> = tasks.iter().map(|task| task.uid.as_str()).collect();
+        let before = self.seen.len();
+        self.seen.retain(|uid, _| there.contains(uid.as_str()));
+        let gone = self.seen.len() < before;
+        if gone {
+            self.wants_news_since(now);
+        }
+        gone
+    }
 }
 
 /// What every look at a spawner has.
@@ -87,5 +116,33 @@ impl Context {
     pub fn forget(&self, uid: &str) -> bool {
         let mut all = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
         all.remove(uid).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_task_that_is_gone_makes_older_listings_useless() {
+        let task = |uid: &str| Known {
+            uid: uid.into(),
+            ..Known::default()
+        };
+        let start = Instant::now();
+        let mut memory = Memory::default();
+        for uid in ["a", "b"] {
+            memory.seen.insert(uid.into(), Timestamp::UNIX_EPOCH);
+        }
+        assert!(!memory.forgets_gone(&[task("a"), task("b"), task("c")], start));
+        assert_eq!(memory.not_before, None);
+        let later = start + Duration::from_secs(1);
+        assert!(memory.forgets_gone(&[task("b")], later));
+        assert_eq!((memory.not_before, memory.seen.len()), (Some(later), 1));
+        // It never goes back.
+        memory.wants_news_since(start);
+        assert_eq!(memory.not_before, Some(later));
     }
 }

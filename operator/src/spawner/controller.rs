@@ -153,6 +153,10 @@ async fn look(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) -> 
         memory.outcome = None;
         memory.blocked.clear();
         memory.failures = 0;
+        if !taken_over {
+            // Whoever edits or resumes a spawner expects it to go by what is the case then.
+            memory.wants_news_since(Instant::now());
+        }
         // Spawners that are taken over, all at once perhaps, need not all be looked at in the same moment.
         memory.next_poll = (taken_over && spawner.spec.when.cron.is_none())
             .then(|| Instant::now() + SPREAD.mul_f64(rand::random_range(0.0..1.0)));
@@ -184,7 +188,7 @@ async fn look(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) -> 
 /// Notes since when each Task is known.
 fn remember_tasks(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) {
     let (tasks, now) = (context.stores.tasks_of(spawner), context.clock.now());
-    memory.seen.retain(|uid, _| tasks.iter().any(|t| t.uid == *uid));
+    memory.forgets_gone(&tasks, Instant::now());
     for task in &tasks {
         memory.seen.entry(task.uid.clone()).or_insert(now);
     }
@@ -218,12 +222,16 @@ async fn look_at_github(
     let interval = interval(spawner);
     let now = Instant::now();
     let suspended = spawner.spec.suspend;
-    // A spawner that is paused is looked at once after each edit, so that it shows what it would do.
+    // A spawner that is paused is looked at once after each edit, so that it shows what it would do; until that works.
     let workspace = workspace_version(spawner, context);
+    let is_elsewhere = memory.last_poll.is_some() && workspace != memory.workspace;
+    if is_elsewhere {
+        memory.wants_news_since(now);
+    }
     let is_due = match memory.next_poll {
         None => true,
-        Some(_) if memory.last_poll.is_some() && workspace != memory.workspace => true,
-        Some(at) if suspended => memory.outcome.is_none() && now >= at,
+        Some(_) if is_elsewhere => true,
+        Some(at) if suspended => !memory.has_read() && now >= at,
         Some(at) => now >= at,
     };
     if !is_due {
@@ -231,11 +239,7 @@ async fn look_at_github(
         if let Some(outcome) = memory.outcome.clone() {
             publish(spawner, context, memory, outcome).await?;
         }
-        return Ok(until(
-            memory.next_poll,
-            now,
-            suspended && memory.outcome.is_some(),
-        ));
+        return Ok(until(memory.next_poll, now, suspended && memory.has_read()));
     }
     memory.workspace = workspace;
     let (found, mut outcome, pause) = Box::pin(context.poll(spawner, spec, memory, interval)).await;
@@ -302,7 +306,7 @@ fn refill(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) {
             .last_poll
             .map_or_else(Instant::now, |last| last + REFILL_PAUSE);
         memory.next_poll = memory.next_poll.map(|next| next.min(at));
-        memory.refill = Some(Instant::now());
+        memory.wants_news_since(Instant::now());
     }
     memory.active = active;
 }

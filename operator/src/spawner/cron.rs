@@ -3,7 +3,7 @@
 use axon_api::TaskSpawner;
 use axon_api::schedule::Schedule;
 use axon_api::v1alpha1::{Cron, TaskSpawnerStatus};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::item::Item;
@@ -45,10 +45,19 @@ impl Look {
     }
 }
 
+/// Notes in `status` that a run is due again because its claim was given back, unless a later one was dealt with since:
+/// that one has taken its place.
+pub fn take_back(status: &mut TaskSpawnerStatus, run: Timestamp) {
+    if status.handled_until.as_ref().is_some_and(|until| until.0 == run) {
+        status.handled_until = run.checked_sub(SignedDuration::from_secs(1)).ok().map(Time);
+    }
+}
+
 /// Looks at the schedule of a spawner.
 ///
 /// A new spawner's first run is the first one after its creation, and the first one after an edit of its schedule is the
-/// next one: an edit makes up for nothing. `lastDiscoveryTime` is where the original's spawners have got to.
+/// next one: an edit makes up for nothing, also one that makes a schedule of another source. `lastDiscoveryTime` is where
+/// the original's spawners, which have no `runner`, have got to.
 ///
 /// # Errors
 /// If it is no schedule, or has no run within five years.
@@ -74,6 +83,8 @@ pub fn look(
     let handled = match (&status.handled_schedule, known) {
         (Some(of), Some(handled)) if *of == schedule => handled,
         (Some(_), _) => whole_second(now),
+        // It had another source, or none that could be used: what was due then was nobody's run.
+        (None, _) if status.runner.is_some() => whole_second(now),
         (None, _) => time(&status.last_discovery_time)
             .or_else(|| time(&spawner.metadata.creation_timestamp))
             .unwrap_or_else(|| whole_second(now)),
@@ -156,6 +167,45 @@ mod tests {
             (look.due.run, look.due.skipped),
             (Some(at("2026-03-01T11:00:00Z")), 0)
         );
+    }
+
+    #[test]
+    fn a_spawner_of_github_that_becomes_a_schedule_makes_up_for_nothing() {
+        let status = TaskSpawnerStatus {
+            runner: Some("operator-1".into()),
+            last_discovery_time: Some(Time(at("2026-03-01T10:20:00Z"))),
+            ..TaskSpawnerStatus::default()
+        };
+        let look = looked(&spawner("c", "0 * * * *"), &status, "2026-03-01T11:00:30Z").unwrap();
+        assert_eq!(
+            (look.due.run, look.due.next),
+            (None, Some(at("2026-03-01T12:00:00Z")))
+        );
+    }
+
+    #[test]
+    fn a_run_whose_claim_is_given_back_is_due_again_until_a_later_one_is_dealt_with() {
+        let hourly = spawner("c", "0 * * * *");
+        let mut status = TaskSpawnerStatus::default();
+        looked(&hourly, &status, "2026-01-01T00:30:00Z")
+            .unwrap()
+            .begin(&mut status);
+        let run = at("2026-01-01T01:00:00Z");
+        let finish = |status: &mut TaskSpawnerStatus, now: &str| {
+            let look = looked(&hourly, status, now).unwrap();
+            look.finish(status, Some(1), at(now));
+            look.due
+        };
+        assert_eq!(finish(&mut status, "2026-01-01T01:00:07Z").run, Some(run));
+        take_back(&mut status, run);
+        let again = looked(&hourly, &status, "2026-01-01T01:02:00Z").unwrap();
+        assert_eq!((again.due.run, again.due.skipped), (Some(run), 0));
+        // It gives way to the next one, and is told of.
+        let next = finish(&mut status, "2026-01-01T02:00:01Z");
+        assert_eq!((next.run, next.skipped), (Some(at("2026-01-01T02:00:00Z")), 1));
+        take_back(&mut status, run);
+        let after = looked(&hourly, &status, "2026-01-01T02:00:02Z").unwrap();
+        assert_eq!(after.due.run, None);
     }
 
     #[test]

@@ -11,11 +11,10 @@ use tokio::time::Instant;
 use super::context::{Context, Memory};
 use super::cron::{self, Look};
 use super::item::{Item, tick_of};
-use super::mark::Mark;
 use super::plan::{self, Known, Ledger, Limits};
 use super::render::{self, Templates};
 use super::shell::{Created, ShellError};
-use super::source::Found;
+use super::source::{Found, Freshness};
 use super::status::{self, Blocked, Fault, Outcome, Situation};
 
 /// The operator's Deployment, as `status.deploymentName` names it.
@@ -78,6 +77,9 @@ impl Context {
         let mut ready: Vec<(Claim, axon_api::Task)> = Vec::new();
         loop {
             let (live, mut tasks) = self.fresh(spawner).await?;
+            if matches!(work, Work::Github(_)) && memory.forgets_gone(&tasks, Instant::now()) {
+                return Err(ShellError::Changed);
+            }
             let status = live.status.clone().unwrap_or_default();
             let look = match work {
                 Work::Github(_) => None,
@@ -95,7 +97,7 @@ impl Context {
                 if ready.iter().any(|(c, _)| c == claim) {
                     continue;
                 }
-                match self.prepare(&live, templates, work, &items, claim, true).await? {
+                match self.prepare(&live, templates, work, &items, claim).await? {
                     Ok(task) => ready.push((claim.clone(), task)),
                     Err(blocked) => refused.push(blocked),
                 }
@@ -162,7 +164,7 @@ impl Context {
                 .collect();
             outcome.next_run = look.and_then(|look| look.due.next).or(outcome.next_run);
             memory.blocked = refused.iter().map(|b| b.item.clone()).collect();
-            let unfinished = unfinished || !refused.is_empty();
+            let unfinished = unfinished || is_tried_again_soon(matches!(work, Work::Cron(_)), &refused);
             outcome.blocked = refused;
             return Ok(Done {
                 live,
@@ -170,54 +172,6 @@ impl Context {
                 unfinished,
             });
         }
-    }
-
-    /// Makes the Task of a claim, and makes sure that the API server would take it. An item that can't become a Task
-    /// takes no room from others.
-    async fn prepare(
-        &self,
-        live: &TaskSpawner,
-        templates: &Templates,
-        work: &Work,
-        items: &[Item],
-        claim: &Claim,
-        ask: bool,
-    ) -> Result<Result<axon_api::Task, Blocked>, ShellError> {
-        let blocked = |reason, message| Blocked {
-            item: claim.item.clone(),
-            reason,
-            message,
-        };
-        let Some(mut item) = items
-            .iter()
-            .find(|item| item.id == claim.item)
-            .cloned()
-            .or_else(|| tick(work, &claim.item))
-        else {
-            return Ok(Err(blocked(
-                "ItemGone",
-                "the item is no longer in the match".to_owned(),
-            )));
-        };
-        let mark = match work {
-            Work::Github(found) => {
-                if uses_comments(live)
-                    && let Err(error) = self.source.add_comments(found, &mut item).await
-                {
-                    return Ok(Err(blocked("CommentsUnreadable", error.to_string())));
-                }
-                Mark::new(&found.filter)
-            }
-            Work::Cron(_) => Mark::Unknown,
-        };
-        let task = match render::task(live, templates, &item, &claim.name, &mark) {
-            Ok(task) => task,
-            Err(error) => return Ok(Err(blocked(render_reason(&error), error.to_string()))),
-        };
-        if ask && let Created::Blocked(why) = self.create(live, claim, &task, true).await? {
-            return Ok(Err(why));
-        }
-        Ok(Ok(task))
     }
 
     /// Creates the Tasks of all claims. Returns the status without the claims that are fulfilled, if there are any, and
@@ -249,7 +203,7 @@ impl Context {
             let at = ready.iter().position(|(c, _)| c == claim);
             let made = match at {
                 Some(at) => Ok(ready.swap_remove(at).1),
-                None => self.prepare(live, templates, work, items, claim, false).await?,
+                None => self.prepare(live, templates, work, items, claim).await?,
             };
             let created = match made {
                 Ok(task) => self.create(live, claim, &task, false).await?,
@@ -272,7 +226,7 @@ impl Context {
                         .stuck
                         .entry(claim.name.clone())
                         .or_insert_with(Instant::now);
-                    if is_for_good(work, &why) && since.elapsed() >= GIVE_BACK {
+                    if !why.transient && since.elapsed() >= GIVE_BACK {
                         tracing::warn!(task = %claim.name, reason = why.reason, "a claim is given back");
                         back.insert(claim.name.clone());
                     }
@@ -289,6 +243,11 @@ impl Context {
             return Ok((None, unfinished));
         }
         after.write(&mut status);
+        for claim in before.claims.iter().filter(|claim| back.contains(&claim.name)) {
+            if let Some(run) = tick_of(&claim.item) {
+                cron::take_back(&mut status, run);
+            }
+        }
         Ok((Some(status), unfinished))
     }
 
@@ -338,12 +297,16 @@ impl Context {
         memory: &mut Memory,
         interval: Duration,
     ) -> (Option<Box<Found>>, Outcome, Duration) {
-        // After a Task's end an older listing is no news.
-        let max_age = memory
-            .refill
-            .take()
-            .map_or(interval, |at| at.elapsed().min(interval));
-        let listed = self.source.list(spawner, spec, &self.stores, max_age).await;
+        // Whoever ran the spawner before may have acted on a listing that is newer than those that are known here.
+        let members_since = self.members.borrow().as_ref().map(|members| members.since);
+        if let Some(since) = members_since {
+            memory.wants_news_since(since);
+        }
+        let freshness = Freshness {
+            max_age: interval,
+            not_before: memory.not_before,
+        };
+        let listed = self.source.list(spawner, spec, &self.stores, freshness).await;
         memory.last_poll = Some(Instant::now());
         self.metrics
             .spawners
@@ -351,6 +314,7 @@ impl Context {
         match listed {
             Ok(found) => {
                 memory.failures = 0;
+                memory.wants_news_since(found.at);
                 let outcome = Outcome {
                     source: Some(found.name.clone()),
                     discovered: Some(found.items.len()),
@@ -423,14 +387,6 @@ fn wanted(
     wanted
 }
 
-/// A run needs no source to be made again.
-fn tick(work: &Work, id: &str) -> Option<Item> {
-    match work {
-        Work::Cron(cron) => Some(Item::of_tick(tick_of(id)?, &cron.schedule)),
-        Work::Github(_) => None,
-    }
-}
-
 fn waiting(claim: &Claim, items: &[Item]) -> WaitingItem {
     let item = items.iter().find(|item| item.id == claim.item);
     WaitingItem {
@@ -440,30 +396,27 @@ fn waiting(claim: &Claim, items: &[Item]) -> WaitingItem {
     }
 }
 
-/// Comments cost a request: they are read only where they are shown.
-pub(super) fn uses_comments(spawner: &TaskSpawner) -> bool {
-    let template = &spawner.spec.task_template;
-    let shows = |text: &Option<String>| text.as_deref().is_some_and(|text| text.contains("Comments"));
-    let default = template.prompt_template.as_deref().unwrap_or_default().is_empty();
-    default || shows(&template.prompt_template) || shows(&template.branch)
+/// Returns whether what was refused is worth another try before the next poll. What only a person or another Task's end
+/// can mend waits for that poll, and for a newer listing; a run of a schedule has none to wait for.
+fn is_tried_again_soon(is_schedule: bool, refused: &[Blocked]) -> bool {
+    refused.iter().any(|blocked| is_schedule || blocked.transient)
 }
 
-pub(super) fn render_reason(error: &render::RenderError) -> &'static str {
-    match error {
-        render::RenderError::Template { .. } => "TemplateFailed",
-        render::RenderError::EmptyPrompt => "EmptyPrompt",
-        render::RenderError::Branch { .. } => "InvalidBranch",
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Returns whether waiting will not help a claim.
-fn is_for_good(work: &Work, why: &Blocked) -> bool {
-    match why.reason {
-        "ItemGone" => match work {
-            Work::Github(found) => found.complete,
-            Work::Cron(_) => true,
-        },
-        "CreateFailed" | "CommentsUnreadable" => false,
-        _ => true,
+    #[test]
+    fn what_only_a_person_can_mend_waits_for_the_next_poll() {
+        let blocked = |transient| Blocked {
+            item: "1".into(),
+            reason: "QuotaExceeded",
+            message: String::new(),
+            transient,
+        };
+        assert!(!is_tried_again_soon(false, &[]));
+        assert!(!is_tried_again_soon(false, &[blocked(false)]));
+        assert!(is_tried_again_soon(false, &[blocked(false), blocked(true)]));
+        assert!(is_tried_again_soon(true, &[blocked(false)]));
     }
 }

@@ -5,7 +5,8 @@
 //! durable as that Task, costs a write only when an item leaves, and goes with it.
 //!
 //! A mark names the filter that it is about. An edit of the spawner's filter moves no item: one that matches again
-//! after a typo was mended is not run again.
+//! after a typo was mended is not run again. One that was out of the match before the edit and is out of it afterwards
+//! is out: it is run again when it comes back.
 
 use std::fmt::{self, Display};
 
@@ -20,8 +21,8 @@ impl Filter {
     /// Returns the identity of a filter.
     #[must_use]
     pub fn of(repository: &str, spec: &GithubIssues) -> Self {
-        // Both are plain data: they can be written.
-        let text = serde_json::to_string(&(repository, spec)).unwrap_or_default();
+        // GitHub tells no two repositories apart by case. All of it is plain data: it can be written.
+        let text = serde_json::to_string(&(repository.to_lowercase(), spec)).unwrap_or_default();
         let digest = Sha256::digest(text.as_bytes());
         Self(digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect())
     }
@@ -70,6 +71,8 @@ impl Mark {
             (Self::In(of) | Self::Left(of), true) if *of == filter.0 => None,
             (_, true) => Some(Self::In(filter.0.clone())),
             (Self::In(of), false) if *of == filter.0 && surely_later => Some(Self::Left(filter.0.clone())),
+            // It was out before the edit, and is still out: it may come back.
+            (Self::Left(of), false) if *of != filter.0 && surely_later => Some(Self::Left(filter.0.clone())),
             (_, false) => None,
         }
     }
@@ -118,6 +121,31 @@ mod tests {
     fn an_old_look_proves_nothing() {
         let now = filter("a");
         assert_eq!(Mark::new(&now).next(false, false, &now), None);
+    }
+
+    #[test]
+    fn an_item_that_is_out_before_and_after_an_edit_may_come_back() {
+        let (left, edited) = (Mark::Left("a".into()), filter("b"));
+        assert_eq!(
+            left.next(false, false, &edited),
+            None,
+            "an old look proves nothing"
+        );
+        let still = left.next(false, true, &edited).unwrap();
+        assert_eq!(still, Mark::Left("b".into()));
+        assert!(still.came_back(&edited));
+    }
+
+    #[test]
+    fn another_case_is_no_other_repository() {
+        let spec = crate::spawner::fixtures::github("x")
+            .spec
+            .when
+            .github_issues
+            .unwrap();
+        let of = |name: &str| Filter::of(name, &spec);
+        assert_eq!(of("github.com/Org/Repo"), of("github.com/org/repo"));
+        assert_ne!(of("github.com/org/repo"), of("github.com/org/other"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod cron;
 pub mod events;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod inert;
 pub mod item;
 pub mod look;
 pub mod mark;
@@ -13,6 +14,7 @@ pub mod metrics;
 pub mod plan;
 #[cfg(test)]
 mod plan_properties;
+mod prepare;
 pub mod preview;
 pub mod render;
 pub mod request;

@@ -6,9 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 use super::item::{Item, tick_of};
-use super::look::render_reason;
 use super::mark::Filter;
 use super::plan::{self, Known, Ledger, Limits};
+use super::prepare::render_reason;
 use super::render::Templates;
 use super::status::{MAX_TITLE, cut};
 

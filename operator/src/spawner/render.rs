@@ -8,6 +8,7 @@ use axon_api::v1alpha1::{TaskSpawner, TaskTemplate};
 use axon_api::{Task, labels, naming};
 use kube::core::ObjectMeta;
 
+use super::inert;
 use super::item::Item;
 use super::mark::Mark;
 
@@ -48,6 +49,37 @@ pub enum RenderError {
 const PROMPT: &str = "taskTemplate.promptTemplate";
 const BRANCH: &str = "taskTemplate.branch";
 
+impl RenderError {
+    /// Returns whether an item's comments could make the difference.
+    #[must_use]
+    pub fn depends_on_comments(&self, template: &TaskTemplate) -> bool {
+        let field = match self {
+            Self::Template { field, .. } => field,
+            Self::EmptyPrompt => PROMPT,
+            Self::Branch { .. } => BRANCH,
+        };
+        field_shows_comments(template, field)
+    }
+}
+
+/// Returns whether prompt or branch shows an item's comments, which cost a request to GitHub.
+#[must_use]
+pub fn shows_comments(template: &TaskTemplate) -> bool {
+    field_shows_comments(template, PROMPT) || field_shows_comments(template, BRANCH)
+}
+
+fn field_shows_comments(template: &TaskTemplate, field: &str) -> bool {
+    let text = if field == PROMPT {
+        &template.prompt_template
+    } else {
+        &template.branch
+    };
+    match text.as_deref().unwrap_or_default() {
+        "" => field == PROMPT,
+        text => text.contains("Comments"),
+    }
+}
+
 impl Templates {
     /// Reads the templates of a spawner.
     ///
@@ -78,11 +110,14 @@ impl Templates {
                 .render(&item.variables(), Limits::default())
                 .map_err(|source| RenderError::Template { field, source })
         };
-        let inert = self.is_read_again.then(|| item.for_a_template());
-        let shown = inert.as_ref().unwrap_or(item);
-        let prompt = match &self.prompt {
-            Some(template) => render(PROMPT, template, shown)?,
-            None => shown.default_prompt(),
+        let prompt = |item: &Item| match &self.prompt {
+            Some(template) => render(PROMPT, template, item),
+            None => Ok(item.default_prompt()),
+        };
+        let prompt = if self.is_read_again {
+            inert::render(item, prompt)?
+        } else {
+            prompt(item)?
         };
         if prompt.is_empty() {
             return Err(RenderError::EmptyPrompt);
@@ -190,6 +225,34 @@ mod tests {
             let error = rendered(prompt, branch, &issue(1)).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn comments_are_asked_for_only_where_they_are_shown() {
+        let template = |prompt: &str, branch: &str| {
+            let mut template = github("fix").spec.task_template;
+            template.prompt_template = Some(prompt.to_owned());
+            template.branch = Some(branch.to_owned());
+            template
+        };
+        for (prompt, branch, shows) in [
+            ("", "", true),
+            ("{{.Title}}", "", false),
+            ("{{.Comments}}", "b", true),
+            ("x", "{{len .Comments}}", true),
+        ] {
+            assert_eq!(
+                shows_comments(&template(prompt, branch)),
+                shows,
+                "{prompt} {branch}"
+            );
+        }
+        let bad_branch = RenderError::Branch {
+            branch: "a b".into(),
+            fault: "has a space",
+        };
+        assert!(!bad_branch.depends_on_comments(&template("{{.Comments}}", "{{.Title}}")));
+        assert!(RenderError::EmptyPrompt.depends_on_comments(&template("{{.Comments}}", "{{.Title}}")));
     }
 
     #[test]

@@ -9,15 +9,20 @@ use kube::ResourceExt;
 use super::context::Context;
 use super::cron;
 use super::item::Item;
-use super::look::{render_reason, template_fault, uses_comments};
+use super::look::template_fault;
 use super::plan::Ledger;
+use super::prepare::render_reason;
 use super::preview::{Scene, preview};
-use super::render::Templates;
+use super::render::{Templates, shows_comments};
 use super::shell::ShellError;
+use super::source::Freshness;
 use super::status::Fault;
 
 /// How old a listing may be that a preview is made of: people ask after they have changed something.
-const MAX_AGE: Duration = Duration::ZERO;
+const FRESHNESS: Freshness = Freshness {
+    max_age: Duration::ZERO,
+    not_before: None,
+};
 /// Longest prompt that is told, in bytes: the answer travels in the spawner's status, and an object in the cluster has
 /// 1.5 MB at most.
 const MAX_PROMPT: usize = 512 * 1024;
@@ -114,7 +119,7 @@ impl Context {
             filter: None,
         };
         if let Some(spec) = &spawner.spec.when.github_issues {
-            let surveyed = self.source.survey(spawner, spec, &self.stores, MAX_AGE).await;
+            let surveyed = self.source.survey(spawner, spec, &self.stores, FRESHNESS).await;
             let (found, excluded) = surveyed.map_err(|unreadable| unreadable.fault)?;
             let scene = Scene {
                 filter: Some(&found.filter),
@@ -147,9 +152,8 @@ impl Context {
                     let message = format!("{text:?} is not the number of an issue or pull request");
                     refused("InvalidItem", message)
                 })?;
-                let read = self
-                    .source
-                    .item(spawner, &self.stores, number, uses_comments(spawner));
+                let comments = shows_comments(&spawner.spec.task_template);
+                let read = self.source.item(spawner, &self.stores, number, comments);
                 read.await.map_err(|unreadable| unreadable.fault)
             }
         }

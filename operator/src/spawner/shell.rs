@@ -27,8 +27,8 @@ pub enum ShellError {
     /// Another replica owns the spawner now.
     #[error("another replica runs this spawner")]
     NotOwner,
-    /// The spawner was edited or deleted meanwhile.
-    #[error("the spawner was changed meanwhile")]
+    /// The spawner was edited or deleted meanwhile, or a Task of its.
+    #[error("the spawner or its Tasks were changed meanwhile")]
     Changed,
 }
 
@@ -52,6 +52,8 @@ pub enum Created {
     Blocked(Blocked),
 }
 
+/// The API server gave no answer that says what is wrong with a Task.
+const CREATE_FAILED: &str = "CreateFailed";
 /// Pause before a call that failed for no fault of its own is made once more.
 const PAUSE: Duration = Duration::from_millis(300);
 /// How often such a call is made.
@@ -163,6 +165,7 @@ impl Context {
                 item: claim.item.clone(),
                 reason,
                 message,
+                transient: reason == CREATE_FAILED,
             }))
         };
         if error.is_denied() {
@@ -178,7 +181,7 @@ impl Context {
         match error.said().map(|said| (said.code, said.is_already_exists())) {
             Some((_, true)) => self.look_at_namesake(spawner, claim).await,
             Some((400 | 413 | 422, _)) => blocked("TaskRefused", error.to_string()),
-            _ => blocked("CreateFailed", error.to_string()),
+            _ => blocked(CREATE_FAILED, error.to_string()),
         }
     }
 
@@ -199,6 +202,7 @@ impl Context {
                 "Task {:?} exists and is not this spawner's: delete or rename it, so that the item gets a Task",
                 claim.name
             ),
+            transient: false,
         }))
     }
 

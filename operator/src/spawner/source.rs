@@ -33,6 +33,15 @@ pub struct Unreadable {
     pub name: Option<String>,
 }
 
+/// How old a listing may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Freshness {
+    /// If it was asked for by another spawner.
+    pub max_age: Duration,
+    /// It must not have been asked for before this moment.
+    pub not_before: Option<Instant>,
+}
+
 /// What was found.
 pub struct Found {
     /// Items in the match, the oldest first.
@@ -43,12 +52,27 @@ pub struct Found {
     pub complete: bool,
     /// When it was asked.
     pub asked: Timestamp,
+    /// The same moment, by the clock that never jumps.
+    pub at: Instant,
     /// The filter.
     pub filter: Filter,
     /// `HOST/OWNER/NAME`.
     pub name: String,
     repository: Repository,
     credential: Credential,
+}
+
+impl Found {
+    /// Returns whether GitHub had comments of an item when it was listed.
+    #[must_use]
+    pub fn has_comments(&self, item: &Item) -> bool {
+        self.of(item).is_some_and(|listed| listed.comments > 0)
+    }
+
+    fn of(&self, item: &Item) -> Option<&github::Item> {
+        let of_number = |listed: &&Arc<github::Item>| listed.number.to_string() == item.id;
+        self.listed.iter().find(of_number).map(AsRef::as_ref)
+    }
 }
 
 /// A repository, and who asks there.
@@ -143,7 +167,7 @@ impl Source {
         }
     }
 
-    /// Lists the items of a spawner's match. A listing that another spawner got within `max_age` will do.
+    /// Lists the items of a spawner's match. A listing that another spawner got will do if it is fresh enough.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -152,10 +176,10 @@ impl Source {
         spawner: &TaskSpawner,
         spec: &GithubIssues,
         stores: &Stores,
-        max_age: Duration,
+        freshness: Freshness,
     ) -> Result<Found, Unreadable> {
         let place = self.reach(spawner, stores).await?;
-        let query = query(spec, spawner.uid().unwrap_or_default(), max_age);
+        let query = query(spec, spawner.uid().unwrap_or_default(), freshness);
         let listing = self
             .github
             .items(&place.repository, &place.credential, &query)
@@ -165,6 +189,7 @@ impl Source {
             items: listing.items.iter().map(|item| item_of(item)).collect(),
             complete: listing.complete,
             asked: listing.fetched,
+            at: listing.at,
             filter: Filter::of(&place.name, spec),
             name: place.name,
             listed: listing.items,
@@ -182,14 +207,14 @@ impl Source {
         spawner: &TaskSpawner,
         spec: &GithubIssues,
         stores: &Stores,
-        max_age: Duration,
+        freshness: Freshness,
     ) -> Result<(Found, Vec<(Item, String)>), Unreadable> {
         let all = GithubIssues {
             exclude_labels: Vec::new(),
             ..spec.clone()
         };
-        let mut found = self.list(spawner, &all, stores, max_age).await?;
-        let narrow = query(spec, String::new(), max_age);
+        let mut found = self.list(spawner, &all, stores, freshness).await?;
+        let narrow = query(spec, String::new(), freshness);
         let (out, listed): (Vec<_>, Vec<_>) = std::mem::take(&mut found.listed)
             .into_iter()
             .partition(|item| narrow.excluded_by(item).is_some());
@@ -228,16 +253,12 @@ impl Source {
         read.await.map_err(|error| self.failed(&place, &error))
     }
 
-    /// Adds the comments to the item at `index`.
+    /// Adds its comments to an item.
     ///
     /// # Errors
     /// If they can't be read.
     pub async fn add_comments(&self, found: &Found, item: &mut Item) -> Result<(), github::GithubError> {
-        let Some(listed) = found
-            .listed
-            .iter()
-            .find(|listed| listed.number.to_string() == item.id)
-        else {
+        let Some(listed) = found.of(item) else {
             return Ok(());
         };
         item.comments = self
@@ -306,7 +327,7 @@ fn denied(error: &IdentityError) -> Unreadable {
     }
 }
 
-fn query(spec: &GithubIssues, caller: String, max_age: Duration) -> ListQuery {
+fn query(spec: &GithubIssues, caller: String, freshness: Freshness) -> ListQuery {
     ListQuery {
         state: match spec.state {
             ItemState::Open => State::Open,
@@ -319,7 +340,8 @@ fn query(spec: &GithubIssues, caller: String, max_age: Duration) -> ListQuery {
         issues: spec.types.is_empty() || spec.types.contains(&ItemType::Issues),
         pulls: spec.types.contains(&ItemType::Pulls),
         caller,
-        max_age,
+        max_age: freshness.max_age,
+        not_before: freshness.not_before,
     }
 }
 

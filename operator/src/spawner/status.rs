@@ -40,6 +40,8 @@ pub struct Blocked {
     pub reason: &'static str,
     /// What is wrong and what to do.
     pub message: String,
+    /// True if it may heal without anybody's doing.
+    pub transient: bool,
 }
 
 /// What the last look at a spawner's source gave.
@@ -102,6 +104,11 @@ pub fn build(
     status.total_tasks_created = Some(total);
     status.active_tasks = i64::try_from(situation.active).ok();
     status.observed_generation = spawner.metadata.generation;
+    if spawner.spec.when.cron.is_none() {
+        // A schedule of before: should it come back, it makes up for nothing.
+        status.handled_until = None;
+        status.handled_schedule = None;
+    }
     status.next_run_time = outcome.next_run.filter(|_| !suspended).map(Time);
     status.waiting = outcome.waiting.iter().take(MAX_WAITING).map(shortened).collect();
     if let Some(discovered) = outcome.discovered {

@@ -154,6 +154,7 @@ fn blocked_items_are_named_but_not_all_of_many() {
         item: i.to_string(),
         reason: "InvalidBranch",
         message: "has a space".into(),
+        transient: false,
     };
     let outcome = Outcome {
         blocked: (0..7).map(item).collect(),
@@ -206,4 +207,17 @@ fn skipped_runs_are_told_until_the_next_run_is_on_time() {
     note_skipped(&mut status, 0, at(60), Some(1), at(60));
     assert_eq!(condition(&status, "RunsSkipped"), ("False", "OnTime", ""));
     assert_eq!(status.conditions.len(), 1);
+}
+
+#[test]
+fn a_schedule_of_before_is_forgotten_with_another_source() {
+    let old = TaskSpawnerStatus {
+        handled_until: Some(Time(at(0))),
+        handled_schedule: Some("0 * * * *".into()),
+        ..TaskSpawnerStatus::default()
+    };
+    let built = |spawner| build(&old, &spawner, &Outcome::default(), &situation(at(9)));
+    assert_eq!(built(github("fix")).handled_until, None);
+    assert_eq!(built(github("fix")).handled_schedule, None);
+    assert_eq!(built(cron("fix", "0 * * * *")).handled_until, old.handled_until);
 }

@@ -1,7 +1,7 @@
 //! Environment of a Task's containers. Secrets go by reference; their values are never seen here.
 
 use axon_api::contract::{self, env, input};
-use axon_api::git::Repository;
+use axon_api::git::{Repository, gh_token_variable};
 use axon_api::{Task, Workspace, naming};
 use k8s_openapi::api::core::v1::{ConfigMapKeySelector, EnvVar, EnvVarSource, SecretKeySelector};
 use kube::ResourceExt;
@@ -69,7 +69,7 @@ pub(super) fn workspace(task: &Task, workspace: Option<&Workspace>, inputs: &Inp
     all
 }
 
-/// Returns what git and `gh` need: `gh` reads another variable for hosts other than github.com.
+/// Returns what git and `gh` need.
 fn git(workspace: Option<&Workspace>) -> Vec<EnvVar> {
     let Some(workspace) = workspace else {
         return Vec::new();
@@ -93,11 +93,7 @@ fn git(workspace: Option<&Workspace>) -> Vec<EnvVar> {
         all.push(literal(env::BASE_BRANCH, reference));
     }
     if let Some(secret) = &workspace.spec.secret_ref {
-        let gh = if other_host.is_some() {
-            env::GH_ENTERPRISE_TOKEN
-        } else {
-            env::GH_TOKEN
-        };
+        let gh = other_host.as_deref().map_or(env::GH_TOKEN, gh_token_variable);
         all.extend([env::GITHUB_TOKEN, gh].map(|name| {
             let mut variable = from_secret(name, &secret.name, env::GITHUB_TOKEN);
             let source = variable.value_from.as_mut();

@@ -256,6 +256,16 @@ fn another_host_than_github_gets_the_enterprise_variables() {
 }
 
 #[test]
+fn an_enterprise_on_ghe_com_gets_its_host_and_the_variables_of_github_com() {
+    let plan = built(&task("t"), Some(&with_secret("https://octo.ghe.com/o/r")), None);
+    for container in [init(&plan), agent(&plan)] {
+        assert_eq!(value(container, "GH_HOST"), "octo.ghe.com");
+        assert_eq!(secret(container, "GH_TOKEN").1, "GITHUB_TOKEN");
+        assert!(!names(container).contains(&"GH_ENTERPRISE_TOKEN"));
+    }
+}
+
+#[test]
 fn a_user_in_the_url_is_not_taken_for_a_host_and_a_password_is_refused() {
     let plan = built(
         &task("t"),

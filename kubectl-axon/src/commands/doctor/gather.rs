@@ -317,17 +317,7 @@ async fn secrets(cluster: &Cluster, file: &File) -> Vec<SecretFacts> {
 async fn github(file: &File) -> Option<Fact<GithubFacts>> {
     let workspace = file.workspace.as_ref()?;
     let (token, repo) = (workspace.token.as_ref()?, workspace.repo.as_ref()?);
-    let parsed = axon_api::git::Repository::parse(repo).ok()?;
-    let base = if parsed.is_github_com() {
-        "https://api.github.com".to_owned()
-    } else {
-        let scheme = if repo.starts_with("http://") {
-            "http"
-        } else {
-            "https"
-        };
-        format!("{scheme}://{}/api/v3", parsed.host)
-    };
+    let base = axon_api::git::Repository::parse(repo).ok()?.github_api();
     Some(ask_github(&base, token).await)
 }
 

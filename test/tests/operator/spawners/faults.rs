@@ -59,6 +59,20 @@ async fn what_the_source_needs_and_has_not_is_named_and_waited_for() {
 }
 
 #[tokio::test]
+async fn a_paused_spawner_finds_its_source_when_it_is_there() {
+    let w = world().await;
+    w.put(1, bug());
+    let secrets = w.bench.namespace.api::<Secret>();
+    secrets.delete("gh", &DeleteParams::default()).await.unwrap();
+    w.spawner("fix", &format!("{WHEN}\nsuspend: true"), "").await;
+    w.until_condition("fix", REACHABLE, "False", "SecretNotFound")
+        .await;
+    w.add_secret().await;
+    w.until("fix", "shows what waits", |s| s.waiting.len() == 1).await;
+    w.until_condition("fix", REACHABLE, "True", "Read").await;
+}
+
+#[tokio::test]
 async fn what_github_refuses_is_told_and_heals() {
     let w = world().await;
     w.put(1, bug());

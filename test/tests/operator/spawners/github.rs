@@ -210,6 +210,33 @@ async fn a_task_that_is_gone_is_made_again_while_its_item_matches() {
 }
 
 #[tokio::test]
+async fn a_task_that_is_gone_is_not_made_again_by_what_another_spawner_saw_before() {
+    let w = world().await;
+    w.put(1, bug());
+    w.spawner(
+        "fix",
+        "when: {githubIssues: {labels: [bug]}}\npollInterval: 12s",
+        "",
+    )
+    .await;
+    w.until_tasks(&["fix-1"]).await;
+    // Its labels take a listing of their own, which is the newest at the next look of the first one.
+    w.spawner(
+        "other",
+        "when: {githubIssues: {labels: [docs]}}\npollInterval: 1h",
+        "",
+    )
+    .await;
+    w.until("other", "has looked", |s| s.last_discovery_time.is_some())
+        .await;
+    w.github.world().store.remove_item(REPO, 1);
+    w.put(2, bug());
+    let tasks = w.bench.namespace.api::<Task>();
+    tasks.delete("fix-1", &DeleteParams::background()).await.unwrap();
+    w.until_tasks(&["fix-2"]).await;
+}
+
+#[tokio::test]
 async fn one_bad_item_does_not_stop_the_rest() {
     let w = world().await;
     w.put(
@@ -281,6 +308,35 @@ async fn one_bad_item_does_not_stop_the_rest() {
     w.until_tasks(&["fix-1", "fix-2", "fix-3", "fix-4"]).await;
     w.until_condition("fix", "ItemsBlocked", "False", "NoneBlocked")
         .await;
+}
+
+#[tokio::test]
+async fn what_blocks_an_item_is_found_without_its_comments() {
+    let w = world().await;
+    for (number, title) in [(1, "two words"), (2, "fine"), (3, "taken")] {
+        let title = title.to_owned();
+        w.put(number, ItemSpec { title, ..bug() });
+        let said = [format!("about {number}")];
+        w.github.world().store.comment(REPO, number, said);
+    }
+    w.apply(&crate::harness::task("fix-3", "")).await;
+    w.spawner(
+        "fix",
+        "when: {githubIssues: {labels: [bug]}}\npollInterval: 10m",
+        "branch: \"b-{{.Title}}\"",
+    )
+    .await;
+    w.until_tasks(&["fix-2", "fix-3"]).await;
+    let message = w
+        .until_condition("fix", "ItemsBlocked", "True", "InvalidBranch")
+        .await;
+    assert!(message.contains("3: Task \"fix-3\" exists"), "{message}");
+    assert!(w.task("fix-2").await.spec.prompt.ends_with("about 2"));
+    let asked = |number: u64| {
+        let path = format!("/issues/{number}/comments");
+        w.github.world().record.count(&path)
+    };
+    assert_eq!((asked(1), asked(2), asked(3)), (0, 1, 0));
 }
 
 #[tokio::test]

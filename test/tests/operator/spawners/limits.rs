@@ -3,7 +3,7 @@
 use axon_api::v1alpha1::TaskSpawnerPhase;
 use serde_json::json;
 
-use super::{bug, world};
+use super::{REPO, bug, world};
 use crate::harness::SILENCE;
 
 const WHEN: &str = "when: {githubIssues: {labels: [bug]}}\n";
@@ -46,6 +46,21 @@ async fn the_oldest_come_first_and_limits_hold() {
         .await;
     w.until("fix", "counts all", |s| s.total_tasks_created == Some(5))
         .await;
+}
+
+#[tokio::test]
+async fn a_paused_spawner_that_is_resumed_goes_by_what_is_the_case_then() {
+    let w = world().await;
+    w.put(1, bug());
+    let paused = format!("{WHEN}suspend: true\npollInterval: 1h");
+    w.spawner("fix", &paused, "").await;
+    w.until("fix", "shows what waits", |s| s.waiting.len() == 1).await;
+    w.github.world().store.remove_item(REPO, 1);
+    w.put(2, bug());
+    w.edit("fix", json!({"spec": {"suspend": false}})).await;
+    w.until_tasks(&["fix-2"]).await;
+    tokio::time::sleep(SILENCE).await;
+    assert_eq!(w.tasks().await, ["fix-2"]);
 }
 
 #[tokio::test]

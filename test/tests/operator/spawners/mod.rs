@@ -74,15 +74,21 @@ impl World {
         self.bench.namespace.apply(yaml).await.unwrap();
     }
 
-    /// Makes a spawner of issues; `more` are further lines of its spec, `template` of its template.
+    /// Makes a spawner of issues; `more` are further lines of its spec, `template` of its template. It looks
+    /// every second, unless `more` has a poll interval.
     pub async fn spawner(&self, name: &str, more: &str, template: &str) {
         let indent = |text: &str, by: usize| {
             text.lines()
                 .map(|l| format!("{:by$}{l}\n", ""))
                 .collect::<String>()
         };
+        let interval = if more.contains("pollInterval") {
+            ""
+        } else {
+            "  pollInterval: 1s\n"
+        };
         self.apply(&format!(
-            "apiVersion: axon.io/v1alpha1\nkind: TaskSpawner\nmetadata: {{name: {name}}}\nspec:\n  pollInterval: 1s\n{}  \
+            "apiVersion: axon.io/v1alpha1\nkind: TaskSpawner\nmetadata: {{name: {name}}}\nspec:\n{interval}{}  \
              taskTemplate:\n    type: claude-code\n    workspaceRef: {{name: w}}\n    \
              credentials: {{type: api-key, secretRef: {{name: key}}}}\n{}",
             indent(more, 2),

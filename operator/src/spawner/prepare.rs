@@ -1,0 +1,98 @@
+//! Makes the Task of a claim, and makes sure that it can be created.
+
+use axon_api::v1alpha1::Claim;
+use axon_api::{Task, TaskSpawner};
+
+use super::context::Context;
+use super::item::{Item, tick_of};
+use super::look::Work;
+use super::mark::Mark;
+use super::render::{self, RenderError, Templates};
+use super::shell::{Created, ShellError};
+use super::status::Blocked;
+
+impl Context {
+    /// Makes the Task of a claim, and makes sure that the API server would take it. An item that can't become a Task
+    /// takes no room from others, and none of the requests that GitHub allows: its comments are asked for last, when
+    /// nothing else stands in the way.
+    ///
+    /// # Errors
+    /// [`ShellError`] if there is no answer; a refusal is a [`Blocked`].
+    pub(super) async fn prepare(
+        &self,
+        live: &TaskSpawner,
+        templates: &Templates,
+        work: &Work,
+        items: &[Item],
+        claim: &Claim,
+    ) -> Result<Result<Task, Blocked>, ShellError> {
+        let blocked = |reason, message, transient| {
+            Ok(Err(Blocked {
+                item: claim.item.clone(),
+                reason,
+                message,
+                transient,
+            }))
+        };
+        let item = items.iter().find(|item| item.id == claim.item).cloned();
+        let Some(mut item) = item.or_else(|| tick(work, &claim.item)) else {
+            let message = "the item is no longer in the match".to_owned();
+            return blocked("ItemGone", message, !is_known_for_sure(work));
+        };
+        let mark = match work {
+            Work::Github(found) => Mark::new(&found.filter),
+            Work::Cron(_) => Mark::Unknown,
+        };
+        let template = &live.spec.task_template;
+        if let Work::Github(found) = work
+            && render::shows_comments(template)
+            && found.has_comments(&item)
+        {
+            match render::task(live, templates, &item, &claim.name, &mark) {
+                Ok(task) => {
+                    if let Created::Blocked(why) = self.create(live, claim, &task, true).await? {
+                        return Ok(Err(why));
+                    }
+                }
+                Err(error) if error.depends_on_comments(template) => {}
+                Err(error) => return blocked(render_reason(&error), error.to_string(), false),
+            }
+            if let Err(error) = self.source.add_comments(found, &mut item).await {
+                return blocked("CommentsUnreadable", error.to_string(), error.is_transient());
+            }
+        }
+        let task = match render::task(live, templates, &item, &claim.name, &mark) {
+            Ok(task) => task,
+            Err(error) => return blocked(render_reason(&error), error.to_string(), false),
+        };
+        match self.create(live, claim, &task, true).await? {
+            Created::Yes => Ok(Ok(task)),
+            Created::Blocked(why) => Ok(Err(why)),
+        }
+    }
+}
+
+/// Returns the reason that `ItemsBlocked` gives for an item that can't be rendered.
+pub(super) fn render_reason(error: &RenderError) -> &'static str {
+    match error {
+        RenderError::Template { .. } => "TemplateFailed",
+        RenderError::EmptyPrompt => "EmptyPrompt",
+        RenderError::Branch { .. } => "InvalidBranch",
+    }
+}
+
+/// A run needs no source to be made again.
+fn tick(work: &Work, id: &str) -> Option<Item> {
+    match work {
+        Work::Cron(cron) => Some(Item::of_tick(tick_of(id)?, &cron.schedule)),
+        Work::Github(_) => None,
+    }
+}
+
+/// Returns whether an item that was not found is not there.
+fn is_known_for_sure(work: &Work) -> bool {
+    match work {
+        Work::Github(found) => found.complete,
+        Work::Cron(_) => true,
+    }
+}
