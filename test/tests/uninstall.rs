@@ -4,15 +4,18 @@
 
 use std::time::Duration;
 
-use axon_api::Task;
+use axon_api::{Task, labels};
 use axon_test::cluster::Cluster;
+use axon_test::namespace::Namespace as Namespaced;
 use axon_test::wait;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
+use serde_json::json;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -21,6 +24,19 @@ async fn install(cluster: &Cluster) {
     let (registry, tag) = (of("REGISTRY", "localhost/axon"), of("TAG", "dev"));
     let args = ["install", "--registry", &registry, "--tag", &tag];
     cluster.kubectl_axon(&args).await.unwrap().succeeded().unwrap();
+}
+
+/// Makes what the operator makes in a namespace when it first acts there.
+async fn identities(namespace: &Namespaced) {
+    let metadata = json!({"name": "axon-spawner", "labels": {labels::MANAGED_BY: labels::MANAGER}});
+    let account: ServiceAccount = serde_json::from_value(json!({"metadata": metadata})).unwrap();
+    let role =
+        json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "axon-spawner"});
+    let binding: RoleBinding =
+        serde_json::from_value(json!({"metadata": metadata, "roleRef": role})).unwrap();
+    let how = PostParams::default();
+    namespace.api().create(&how, &account).await.unwrap();
+    namespace.api().create(&how, &binding).await.unwrap();
 }
 
 #[tokio::test]
@@ -44,6 +60,8 @@ async fn uninstall_removes_everything_also_twice_and_install_brings_it_back() {
         .await
         .unwrap();
 
+    identities(&namespace).await;
+
     for _ in 0..2 {
         let gone = cluster.kubectl_axon(&["uninstall", "-y"]).await.unwrap();
         gone.succeeded().unwrap();
@@ -61,6 +79,10 @@ async fn uninstall_removes_everything_also_twice_and_install_brings_it_back() {
     wait::until_gone(&namespace.api::<Job>(), "t", PATIENCE)
         .await
         .unwrap();
+    let account = namespace.api::<ServiceAccount>().get_opt("axon-spawner").await;
+    assert!(account.unwrap().is_none());
+    let binding = namespace.api::<RoleBinding>().get_opt("axon-spawner").await;
+    assert!(binding.unwrap().is_none());
     wait::until_gone(&Api::<Namespace>::all(client.clone()), "axon-system", PATIENCE)
         .await
         .unwrap();
