@@ -14,8 +14,7 @@ pub fn child(base: &str, suffix: &str, max: usize) -> String {
     if whole.len() <= max {
         return whole;
     }
-    let digest = Sha256::digest(whole.as_bytes());
-    let hash: String = digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+    let hash = hash(Sha256::new_with_prefix(whole.as_bytes()));
     let room = max.saturating_sub(hash.len() + suffix.len() + 2);
     let mut cut = room.min(base.len());
     while !base.is_char_boundary(cut) {
@@ -25,10 +24,25 @@ pub fn child(base: &str, suffix: &str, max: usize) -> String {
     format!("{stem}-{hash}-{suffix}")
 }
 
-/// Returns the name of the ConfigMap that carries a Task's long inputs into its pod.
+/// Returns the name of the ConfigMap that carries these long inputs of a Task, by key, into its pod. Other inputs have
+/// another name, so that no pod gets what was meant for an earlier one.
 #[must_use]
-pub fn task_input(task: &str) -> String {
-    child(task, "input", 253)
+pub fn task_input<'a>(task: &str, inputs: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let mut digest = Sha256::new();
+    for (key, content) in inputs {
+        for part in [key.as_bytes(), content] {
+            // With its length, so that nothing can move from one part to the next unnoticed.
+            digest.update(part.len().to_be_bytes());
+            digest.update(part);
+        }
+    }
+    child(task, &format!("input-{}", hash(digest)), 253)
+}
+
+/// Returns ten hex digits: enough for the few objects that a name must be kept apart from.
+fn hash(digest: Sha256) -> String {
+    let digest = digest.finalize();
+    digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns the name of the Task that a TaskSpawner creates for an item: `<spawner>-<item>`, and `<spawner>-<item>-r2`
@@ -100,7 +114,24 @@ mod tests {
     #[test]
     fn short_names_are_kept() {
         assert_eq!(child("fix-1", "input", 63), "fix-1-input");
-        assert_eq!(task_input(&"a".repeat(63)).len(), 69);
+    }
+
+    #[test]
+    fn inputs_that_differ_never_meet() {
+        let of = |inputs: &[(&'static str, &'static str)]| {
+            task_input("t", inputs.iter().map(|(key, text)| (*key, text.as_bytes())))
+        };
+        let name = of(&[("a", "b")]);
+        assert!(name.starts_with("t-input-") && name.len() == 18, "{name}");
+        assert_eq!(name, of(&[("a", "b")]));
+        let others = [
+            of(&[("a", "c")]),
+            of(&[("b", "b")]),
+            of(&[("ab", "")]),
+            of(&[("a", "b"), ("c", "d")]),
+        ];
+        assert!(!others.contains(&name), "{others:?}");
+        assert_eq!(task_input(&"a".repeat(63), std::iter::empty()).len(), 80);
     }
 
     #[test]

@@ -64,13 +64,7 @@ impl Events {
 
     /// Warns about a Task that goes on all the same.
     pub async fn warn(&self, task: &Task, reason: &str, note: &str) {
-        let event = Event {
-            type_: EventType::Warning,
-            reason: reason.to_owned(),
-            note: Some(note.chars().take(900).collect()),
-            action: "Run".to_owned(),
-            secondary: None,
-        };
+        let event = event(EventType::Warning, "Run", reason, note);
         self.send(&event, &task.object_ref(&())).await;
     }
 
@@ -123,15 +117,22 @@ fn event_of(status: &TaskStatus) -> Option<Event> {
             )
         }
     };
-    // The API's limit of a note is 1 kB.
-    let note = Some(note.chars().take(900).collect());
-    Some(Event {
+    Some(event(type_, "Run", reason, &note))
+}
+
+/// Bytes of a note that the API takes.
+const MAX_NOTE: usize = 1024;
+
+/// Returns an event with as much of the note as the API takes.
+pub(crate) fn event(type_: EventType, action: &str, reason: &str, note: &str) -> Event {
+    let end = (0..=MAX_NOTE.min(note.len())).rfind(|at| note.is_char_boundary(*at));
+    Event {
         type_,
         reason: reason.to_owned(),
-        note,
-        action: "Run".to_owned(),
+        note: end.and_then(|end| note.get(..end)).map(str::to_owned),
+        action: action.to_owned(),
         secondary: None,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -152,6 +153,18 @@ mod tests {
             ("TaskFailed", true)
         );
         let note = event.note.unwrap();
-        assert!(note.starts_with("OOMKilled: x") && note.len() < 1024);
+        assert!(note.starts_with("OOMKilled: x") && note.len() == MAX_NOTE);
+    }
+
+    #[test]
+    fn a_note_of_any_language_fits() {
+        let note = |text: &str| event(EventType::Warning, "Run", "R", text).note.unwrap();
+        for letter in ["é", "漢", "🦀"] {
+            let cut = note(&letter.repeat(5000));
+            assert!(cut.len() <= MAX_NOTE && cut.len() > MAX_NOTE - 4, "{}", cut.len());
+            assert!(cut.ends_with(letter));
+        }
+        assert_eq!(note("short: é"), "short: é");
+        assert_eq!(note(""), "");
     }
 }

@@ -129,9 +129,12 @@ impl Metrics {
         }
     }
 
-    /// Counts a Task whose Job was created.
-    pub fn created(&self, task: &Task) {
-        self.created.get_or_create(&kind(task)).inc();
+    /// Counts a Task whose Job `status`, which was written, is the first to tell of. Later Jobs of it don't count.
+    pub fn created(&self, task: &Task, status: &TaskStatus) {
+        let had_job = task.status.as_ref().is_some_and(|s| s.job_name.is_some());
+        if !had_job && status.job_name.is_some() {
+            self.created.get_or_create(&kind(task)).inc();
+        }
     }
 
     /// Counts a Task that entered the phase of `status`; only ends count.
@@ -215,7 +218,6 @@ mod tests {
             }),
             ..TaskStatus::default()
         };
-        metrics.created(&task("t"));
         metrics.entered(
             &task("t"),
             &TaskStatus {
@@ -226,7 +228,6 @@ mod tests {
         metrics.entered(&task("t"), &status);
         let text = metrics.text();
         for line in [
-            r#"axon_task_created_total{namespace="team",type="claude-code"} 1"#,
             r#"axon_task_completed_total{namespace="team",type="claude-code",phase="Failed",reason="OOMKilled"} 1"#,
             r#"axon_task_cost_usd_total{namespace="team",type="claude-code"} 0.5"#,
             r#"axon_task_estimated_cost_usd_total{namespace="team",type="claude-code"} 0.25"#,
@@ -234,5 +235,22 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+    }
+
+    #[test]
+    fn a_task_counts_once_however_often_its_job_is_created() {
+        let metrics = Metrics::new();
+        let status = |job: Option<&str>| TaskStatus {
+            job_name: job.map(str::to_owned),
+            ..TaskStatus::default()
+        };
+        let mut task = task("t");
+        metrics.created(&task, &status(None));
+        assert!(!metrics.text().contains("axon_task_created_total{"));
+        metrics.created(&task, &status(Some("t")));
+        task.status = Some(status(Some("t")));
+        metrics.created(&task, &status(Some("t")));
+        let line = r#"axon_task_created_total{namespace="team",type="claude-code"} 1"#;
+        assert!(metrics.text().contains(line), "{}", metrics.text());
     }
 }

@@ -52,7 +52,8 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         0 => Clock::system(),
         seconds => Clock::skewed(SignedDuration::from_secs(seconds)),
     };
-    let cluster_clock = ClusterClock::new(clock.clone());
+    // Its times are compared with those that others write into objects.
+    let cluster_clock = ClusterClock::new(clock);
     let (leading, leads) = watch::channel(None);
     let (heartbeat, heard) = watch::channel(Instant::now());
     let (joined, members) = watch::channel(None);
@@ -93,6 +94,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         identity: Identity::new(client.clone()),
         github: Github::new(cluster_clock.clock(), metrics.github.clone(), &way),
     };
+    let time = cluster_clock.clock();
     let spawn = spawners(
         args.identity.clone(),
         client.clone(),
@@ -102,7 +104,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         cluster_clock,
         members,
     );
-    let work = lead(options, client, shared, metrics, events, clock, leads);
+    let work = lead(options, client, shared, metrics, events, time, leads);
     tokio::select! {
         () = work => {}
         () = spawn => {}

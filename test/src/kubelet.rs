@@ -11,9 +11,9 @@ use k8s_openapi::api::core::v1::{
     ContainerStatus, Pod, PodCondition, PodStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::namespace::Namespace;
 use crate::wait;
@@ -59,6 +59,13 @@ pub enum PodState {
     Evicted {
         /// Why, such as a drained node.
         message: String,
+    },
+    /// The pod was lost with its node while its agent ran: nobody tells of its containers any more.
+    NodeLost,
+    /// The kubelet does not take the pod.
+    Rejected {
+        /// Why, such as `OutOfcpu`.
+        reason: String,
     },
     /// An image can't be pulled.
     ImagePullBackOff {
@@ -118,6 +125,26 @@ impl Kubelet {
             .with_context(|| format!("failed to report {state:?} of pod {name}"))
     }
 
+    /// Puts a pod on a node, which need not exist: from then on the pod has a grace period.
+    ///
+    /// # Errors
+    /// If the API refuses it.
+    pub async fn bind(&self, pod: &Pod, node: &str) -> Result<()> {
+        let name = pod.name_any();
+        let binding = json!({
+            "apiVersion": "v1", "kind": "Binding", "metadata": {"name": name},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+        });
+        let params = PostParams::default();
+        let bound = self
+            .pods
+            .create_subresource::<Value, Value>("binding", &name, &params, &binding);
+        bound
+            .await
+            .with_context(|| format!("failed to bind pod {name}"))
+            .map(drop)
+    }
+
     /// Waits for a Job's pod and says what has become of it.
     ///
     /// # Errors
@@ -141,7 +168,8 @@ fn status(pod: &Pod, state: &PodState, now: Timestamp) -> PodStatus {
         S::ContainerCreating => (starting(), starting()),
         S::InitRunning => (running(now), starting()),
         S::InitFailed { exit_code, message } => (ended(*exit_code, None, message, now), starting()),
-        S::AgentRunning => (ended(0, None, "", now), running(now)),
+        S::Rejected { reason } => return rejected(reason, now),
+        S::AgentRunning | S::NodeLost => (ended(0, None, "", now), running(now)),
         S::AgentEnded { exit_code, message } => {
             (ended(0, None, "", now), ended(*exit_code, None, message, now))
         }
@@ -166,7 +194,11 @@ fn status(pod: &Pod, state: &PodState, now: Timestamp) -> PodStatus {
     let phase = match state {
         S::AgentRunning => "Running",
         S::AgentEnded { exit_code: 0, .. } => "Succeeded",
-        S::InitFailed { .. } | S::AgentEnded { .. } | S::OomKilled { .. } | S::Evicted { .. } => "Failed",
+        S::InitFailed { .. }
+        | S::AgentEnded { .. }
+        | S::OomKilled { .. }
+        | S::Evicted { .. }
+        | S::NodeLost => "Failed",
         _ => "Pending",
     };
     let mut conditions = vec![condition("PodScheduled", true, None, None, now)];
@@ -175,6 +207,10 @@ fn status(pod: &Pod, state: &PodState, now: Timestamp) -> PodStatus {
         let why = Some("EvictionByEvictionAPI");
         conditions.push(condition("DisruptionTarget", true, why, Some(message), now));
         (reason, explanation) = (Some("Evicted".to_owned()), Some(message.clone()));
+    }
+    if *state == S::NodeLost {
+        let (why, words) = (Some("DeletionByPodGC"), Some("PodGC: node no longer exists"));
+        conditions.push(condition("DisruptionTarget", true, why, words, now));
     }
     let spec = pod.spec.as_ref();
     let init_containers = spec
@@ -189,6 +225,16 @@ fn status(pod: &Pod, state: &PodState, now: Timestamp) -> PodStatus {
         conditions: Some(conditions),
         init_container_statuses: Some(statuses(init_containers, &init)),
         container_statuses: Some(statuses(containers, &main)),
+        ..PodStatus::default()
+    }
+}
+
+fn rejected(reason: &str, now: Timestamp) -> PodStatus {
+    PodStatus {
+        phase: Some("Failed".to_owned()),
+        reason: Some(reason.to_owned()),
+        message: Some("Pod was rejected".to_owned()),
+        start_time: Some(Time(now)),
         ..PodStatus::default()
     }
 }

@@ -123,7 +123,7 @@ pub enum TaskReason {
     DependencyFailed,
     /// The Task depends on itself.
     DependencyCycle,
-    /// The pod, its node or its Job vanished before the agent ended.
+    /// The pod, its node or its Job vanished before the agent ended, or the node rejected the pod.
     PodLost,
     /// Something was stopped on request.
     Stopped,

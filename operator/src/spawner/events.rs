@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
 use kube_runtime::events::{Event, EventType};
 
-use crate::events::Events;
+use crate::events::{self, Events};
 
 /// Conditions that are news when they come to have this status.
 const BAD: [(&str, &str); 6] = [
@@ -64,14 +64,7 @@ fn events_of(old: Option<&TaskSpawnerStatus>, new: &TaskSpawnerStatus) -> Vec<Ev
 }
 
 fn event(type_: EventType, reason: &str, note: &str) -> Event {
-    Event {
-        type_,
-        reason: reason.to_owned(),
-        // The API's limit of a note is 1 kB.
-        note: Some(note.chars().take(900).collect()),
-        action: "Spawn".to_owned(),
-        secondary: None,
-    }
+    events::event(type_, "Spawn", reason, note)
 }
 
 #[cfg(test)]

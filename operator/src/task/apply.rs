@@ -27,12 +27,13 @@ use tokio::time::Instant;
 use super::ca;
 use super::controller::Context;
 use super::dependencies::Dependencies;
-use super::gather::Gathered;
+use super::gather::{Gathered, has_ended};
 use super::github_token;
 use super::job;
 use super::lifecycle::{Decision, STARTING};
 use super::prompt;
 use super::record;
+use super::refusal::{self, Refusal};
 use super::status::enter;
 use super::view::PodView;
 use crate::identity::IdentityError;
@@ -237,7 +238,6 @@ async fn create_job(
     let (status, action) = match created {
         Created::Yes | Created::Before => {
             has_job = true;
-            context.metrics.created(task);
             let (phase, reason) = (TaskPhase::Pending, TaskReason::Starting);
             let mut status = enter(known, phase, reason, STARTING, generation, context.clock.now());
             status.job_name = task.metadata.name.clone();
@@ -374,22 +374,25 @@ where
             (false, false) => Created::Foreign(kind),
         });
     }
-    match said.code {
-        400 | 413 | 422 => Ok(Created::Invalid(format!(
+    match refusal::of(said) {
+        Some(Refusal::Never) => Ok(Created::Invalid(format!(
             "the API server refuses to {what}: {}",
             said.message
         ))),
-        403 => Ok(Created::Refused(format!(
+        Some(Refusal::ForNow) => Ok(Created::Refused(format!(
             "the API server refuses to {what} for now: {}",
             said.message
         ))),
-        _ => Err(error),
+        None => Err(error),
     }
 }
 
 /// Writes the status; returns true if it begins a phase.
 async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Result<bool, ApplyError> {
-    record::keep(task, status, &context.client).await?;
+    // Once: what became of the record since is others' business.
+    if !has_ended(task) {
+        record::keep(task, status, &context.client).await?;
+    }
     let api = Api::<Task>::namespaced(context.client.clone(), &task.namespace().unwrap_or_default());
     let body = json!({
         "apiVersion": API_VERSION,
@@ -405,6 +408,7 @@ async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Re
         api.patch_status(&name, &params, &Patch::Apply(&body)),
     )
     .await?;
+    context.metrics.created(task, status);
     let begins = status.phase != task.status.as_ref().and_then(|s| s.phase);
     if begins {
         tracing::info!(

@@ -124,6 +124,15 @@ pub fn look<T: Deref<Target = Task>>(
     }
 }
 
+/// Returns the Tasks that `task` still waits for: none of what has succeeded for it, and none once it has itself.
+fn awaited(task: &Task) -> impl Iterator<Item = &String> {
+    let status = task.status.as_ref();
+    let over = status.and_then(|s| s.phase) == Some(TaskPhase::Succeeded);
+    let is_recorded = move |name: &String| status.is_some_and(|s| s.satisfied_dependencies.contains(name));
+    let all = task.spec.depends_on.iter();
+    all.filter(move |name| !over && !is_recorded(name))
+}
+
 /// Returns the first cycle that leads from `name` back to `name`, spelled out.
 fn cycle_through<T: Deref<Target = Task>>(
     name: &str,
@@ -135,7 +144,7 @@ fn cycle_through<T: Deref<Target = Task>>(
     let mut seen = BTreeSet::new();
     let mut to_see: Vec<String> = Vec::new();
     let reach = |from: &str, task: &Task, to_see: &mut Vec<String>, by: &mut BTreeMap<String, String>| {
-        for next in &task.spec.depends_on {
+        for next in awaited(task) {
             if !by.contains_key(next) {
                 by.insert(next.clone(), from.to_owned());
                 to_see.push(next.clone());
@@ -297,6 +306,27 @@ mod tests {
                 .starts_with("circular dependency: t0 -> t1 -> t2 -> ")
         );
         assert!(failure.message.ends_with(" -> t2999 -> t0"));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_closes_no_cycle() {
+        // `t` was deleted after the others had made use of it, and is created anew.
+        let mut all = tasks(&[
+            ("t", &["done", "runs"], None),
+            ("done", &["t"], Some(TaskPhase::Succeeded)),
+            ("runs", &["t"], Some(TaskPhase::Running)),
+        ]);
+        all.get_mut("runs")
+            .unwrap()
+            .status
+            .as_mut()
+            .unwrap()
+            .satisfied_dependencies = vec!["t".into()];
+        assert!(
+            matches!(of(&all, "t"), Dependencies::Waiting { message, .. } if message == "waits for runs")
+        );
+        all.get_mut("runs").unwrap().status = None;
+        assert!(matches!(of(&all, "t"), Dependencies::Failed(f) if f.reason == TaskReason::DependencyCycle));
     }
 
     #[test]

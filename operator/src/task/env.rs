@@ -2,9 +2,8 @@
 
 use axon_api::contract::{self, env, input};
 use axon_api::git::{Repository, gh_token_variable};
-use axon_api::{Task, Workspace, naming};
+use axon_api::{Task, Workspace};
 use k8s_openapi::api::core::v1::{ConfigMapKeySelector, EnvVar, EnvVarSource, SecretKeySelector};
-use kube::ResourceExt;
 
 use super::input::Inputs;
 use super::job::{input_variables, literal};
@@ -32,7 +31,7 @@ pub(super) fn agent(task: &Task, workspace: Option<&Workspace>, inputs: &Inputs)
         all.push(from_secret(variable, &secret.name, variable));
     }
     all.extend(git(workspace));
-    all.extend(from_inputs(task, inputs));
+    all.extend(from_inputs(inputs));
     if inputs.has(input::PLUGINS) {
         all.push(literal(env::PLUGIN_DIR, contract::PLUGIN_DIR));
     }
@@ -108,7 +107,7 @@ fn git(workspace: Option<&Workspace>) -> Vec<EnvVar> {
     all
 }
 
-fn from_inputs(task: &Task, inputs: &Inputs) -> Vec<EnvVar> {
+fn from_inputs(inputs: &Inputs) -> Vec<EnvVar> {
     [
         (env::AGENTS_MD, input::AGENTS_MD),
         (env::MCP_SERVERS, input::MCP_SERVERS),
@@ -120,7 +119,7 @@ fn from_inputs(task: &Task, inputs: &Inputs) -> Vec<EnvVar> {
         value: None,
         value_from: Some(EnvVarSource {
             config_map_key_ref: Some(ConfigMapKeySelector {
-                name: naming::task_input(&task.name_any()),
+                name: inputs.name.clone(),
                 key: key.into(),
                 optional: None,
             }),

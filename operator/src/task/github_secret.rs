@@ -16,7 +16,7 @@ use secrecy::ExposeSecret;
 
 use super::apply::ApplyError;
 use super::controller::Context;
-use super::github_token::{Token, of_error};
+use super::github_token::{Token, of_error, unseen};
 use super::ssh;
 use crate::github::{self, Credential, InstallationToken, Repository};
 use crate::identity::{Act, IdentityError};
@@ -35,7 +35,10 @@ pub async fn fetch(
     workspace: Option<&Workspace>,
     context: &Context,
 ) -> Result<Token, ApplyError> {
-    let Some((workspace, reference)) = workspace.and_then(|w| Some((w, w.spec.secret_ref.as_ref()?))) else {
+    let Some(workspace) = workspace else {
+        return Ok(unseen(task, "its Workspace does not exist"));
+    };
+    let Some(reference) = workspace.spec.secret_ref.as_ref() else {
         return Ok(Token::Plain);
     };
     let (namespace, name) = (task.namespace().unwrap_or_default(), reference.name.as_str());
@@ -54,6 +57,10 @@ pub async fn fetch(
         }
         // A namespace may keep its Secrets to itself: then tokens work, and Apps do not.
         Err(error) if error.is_denied() => {
+            let token = unseen(task, &error.to_string());
+            if token != Token::Plain {
+                return Ok(token);
+            }
             let note = format!("Secret {name} is used as it is, unseen: {error}");
             tracing::info!(task = %task.name_any(), %namespace, %error, "can't look at the Workspace's Secret");
             context.events.warn(task, "SecretNotRead", &note).await;

@@ -18,6 +18,8 @@ use crate::github::GithubError;
 
 /// Shortest and longest pause before a token that could not be had is asked for again.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// Pause before another look at a Secret that could be seen and now can't.
+const UNSEEN_PAUSE: Duration = Duration::from_secs(60);
 const VOLUME: &str = "axon-github";
 
 /// What is known of the Workspace's Secret.
@@ -25,7 +27,7 @@ const VOLUME: &str = "axon-github";
 pub enum Token {
     /// Nobody has looked.
     Unasked,
-    /// It is no GitHub App's, or the operator may not look: the pod gets the Secret itself.
+    /// It is no GitHub App's, or the operator may not look and never could: the pod gets the Secret itself.
     Plain,
     /// A token was made for the App.
     Minted(GithubToken),
@@ -131,6 +133,20 @@ fn with_job(task: &Task, pause: Option<Duration>, token: &Token, now: Timestamp)
         Token::Plain => update(None),
         Token::Wait { pause, .. } => wait(bounded(*pause)),
         Token::Refused { .. } => wait(PAUSES.1),
+    }
+}
+
+/// Returns what a Secret that can't be seen means: the pod gets it itself. But a Task that has an App's token keeps that,
+/// and asks again: what hides the Secret may pass, and its agent would be left without access for good.
+#[must_use]
+pub fn unseen(task: &Task, why: &str) -> Token {
+    match renewable(task) {
+        None => Token::Plain,
+        Some(_) => Token::Wait {
+            reason: TaskReason::WaitingForToken,
+            message: format!("the token of the GitHub App can't be renewed for now: {why}"),
+            pause: UNSEEN_PAUSE,
+        },
     }
 }
 

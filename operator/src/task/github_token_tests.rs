@@ -129,6 +129,21 @@ fn a_running_task_is_woken_for_the_renewal_and_gets_the_new_times() {
 }
 
 #[test]
+fn a_secret_that_can_not_be_seen_for_a_while_does_not_end_the_renewal() {
+    let (t, net) = (running(Some(minted(100))), Decision::Wait(None));
+    let hidden = unseen(&t, "its Workspace does not exist");
+    assert_eq!(
+        step(&t, None, net.clone(), &hidden, at(100)),
+        wait(60),
+        "and its token is kept"
+    );
+    assert!(matches!(hidden, Token::Wait { message, .. } if message.contains("Workspace does not exist")));
+    for never_had_one in [running(None), task("t")] {
+        assert_eq!(unseen(&never_had_one, "denied"), Token::Plain);
+    }
+}
+
+#[test]
 fn what_has_no_token_or_has_ended_is_left_alone() {
     let w = with_secret();
     let long = Decision::Wait(None);

@@ -8,7 +8,8 @@ use axon_api::file_path::components;
 use axon_api::git::{PASSWORD_ADVICE, has_password};
 use axon_api::packed::pack;
 use axon_api::v1alpha1::{McpServer, McpTransport};
-use axon_api::{AgentConfig, Task, Workspace};
+use axon_api::{AgentConfig, Task, Workspace, naming};
+use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 
 use super::mcp_secrets::{self, McpSecret};
@@ -106,6 +107,8 @@ pub const MAX_CONFIG_MAP_BYTES: usize = 1024 * 1024;
 /// The files of the ConfigMap, by key (see [`input`]), and the Secrets beside it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inputs {
+    /// Name of the ConfigMap, which follows from the content.
+    pub name: String,
     /// Content by key.
     pub files: BTreeMap<String, String>,
     /// Packed content by key; the key ends in [`input::PACKED`].
@@ -156,6 +159,19 @@ impl Inputs {
             .map(|(_, key)| key.clone())
             .unwrap_or_default();
         Err(InputError::TooLong { bytes, largest })
+    }
+
+    fn named(self, task: &Task) -> Self {
+        let files = self
+            .files
+            .iter()
+            .map(|(key, text)| (key.as_str(), text.as_bytes()));
+        let packed = self
+            .packed
+            .iter()
+            .map(|(key, bytes)| (key.as_str(), bytes.as_slice()));
+        let name = naming::task_input(&task.name_any(), files.chain(packed));
+        Self { name, ..self }
     }
 
     /// Returns true if the file of this key is there and short enough for an environment variable.
@@ -212,11 +228,12 @@ pub fn gather(
         }
     }
     let inputs = Inputs {
+        name: String::new(),
         files,
         packed: BTreeMap::new(),
         secrets: mcp_secrets::of(config),
     };
-    inputs.fit()
+    Ok(inputs.fit()?.named(task))
 }
 
 fn name_of(config: &AgentConfig) -> String {
@@ -343,10 +360,8 @@ mod tests {
 
     #[test]
     fn a_plain_task_needs_no_files() {
-        assert_eq!(
-            gather(&task("t"), Some(&workspace("https://h/x")), None).unwrap(),
-            Inputs::default()
-        );
+        let inputs = gather(&task("t"), Some(&workspace("https://h/x")), None).unwrap();
+        assert!(inputs.is_empty() && inputs.secrets.is_empty(), "{inputs:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axon_api::contract::{self, container, env, escape_expansion, input};
-use axon_api::{AgentConfig, Task, Workspace, labels, naming};
+use axon_api::{AgentConfig, Task, Workspace, labels};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
@@ -57,7 +57,7 @@ pub fn build(
         ..ObjectMeta::default()
     };
     let config_map = (!inputs.is_empty()).then(|| ConfigMap {
-        metadata: metadata(naming::task_input(&name)),
+        metadata: metadata(inputs.name.clone()),
         data: (!inputs.files.is_empty()).then(|| inputs.files.clone()),
         binary_data: (!inputs.packed.is_empty()).then(|| {
             let packed = inputs.packed.iter();
@@ -131,7 +131,7 @@ fn pod_spec(task: &Task, workspace: Option<&Workspace>, inputs: &Inputs, images:
     let mounts = agent.volume_mounts.get_or_insert_default();
     mounts.extend(inputs.secrets.iter().map(McpSecret::mount));
     mounts.extend(overrides.volume_mounts.iter().cloned());
-    let mut volumes = volumes(task, inputs);
+    let mut volumes = volumes(inputs);
     volumes.extend(ssh::volume(workspace));
     volumes.extend(inputs.secrets.iter().map(McpSecret::volume));
     let mut pod = PodSpec {
@@ -239,7 +239,7 @@ const SCRATCH: [(&str, &str); 4] = [
 ];
 const INPUT_VOLUME: &str = "axon-input";
 
-fn volumes(task: &Task, inputs: &Inputs) -> Vec<Volume> {
+fn volumes(inputs: &Inputs) -> Vec<Volume> {
     let scratch = SCRATCH.map(|(name, _)| Volume {
         name: name.into(),
         empty_dir: Some(EmptyDirVolumeSource::default()),
@@ -248,7 +248,7 @@ fn volumes(task: &Task, inputs: &Inputs) -> Vec<Volume> {
     let input = (!inputs.is_empty()).then(|| Volume {
         name: INPUT_VOLUME.into(),
         config_map: Some(ConfigMapVolumeSource {
-            name: naming::task_input(&task.name_any()),
+            name: inputs.name.clone(),
             ..ConfigMapVolumeSource::default()
         }),
         ..Volume::default()

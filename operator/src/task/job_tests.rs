@@ -395,7 +395,7 @@ fn an_agent_config_travels_by_file_and_short_texts_also_by_variable() {
         "mcpServers": [{"name": "m", "type": "stdio", "command": "npx"}]
     }));
     let plan = built(&task("t"), None, Some(&c));
-    let agent = agent(&plan);
+    let (agent, map) = (agent(&plan), plan.config_map.as_ref().unwrap());
     assert_eq!(
         names(agent),
         [
@@ -417,9 +417,18 @@ fn an_agent_config_travels_by_file_and_short_texts_also_by_variable() {
         .as_ref()
         .unwrap();
     assert_eq!(
-        (reference.name.as_str(), reference.key.as_str()),
-        ("t-input", "agents.md")
+        (Some(&reference.name), reference.key.as_str()),
+        (map.metadata.name.as_ref(), "agents.md")
     );
+    let volume = pod_of(&plan)
+        .volumes
+        .iter()
+        .flatten()
+        .find_map(|v| v.config_map.as_ref());
+    assert_eq!(volume.map(|v| &v.name), map.metadata.name.as_ref());
+    let changed = config(json!({"agentsMD": "Be kind."}));
+    let changed = built(&task("t"), None, Some(&changed)).config_map.unwrap();
+    assert_ne!(changed.metadata.name, map.metadata.name, "it is another content");
     // Without a repository the plugins still have to be unpacked.
     assert_eq!(value(init(&plan), "AXON_INPUT_DIR"), "/axon/input");
     let long = config(json!({"agentsMD": "x".repeat(100_000)}));

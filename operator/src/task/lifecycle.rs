@@ -16,6 +16,7 @@ use super::view::{JobView, Needed, PodView};
 mod after_end;
 mod again;
 mod before_job;
+mod lost;
 mod progress;
 pub mod volumes;
 mod with_job;

@@ -24,16 +24,13 @@ fn any_container() -> impl Strategy<Value = ContainerView> {
 }
 
 fn any_pod() -> impl Strategy<Value = PodView> {
-    (
-        any_container(),
-        any_container(),
-        any::<bool>(),
-        any::<bool>(),
-        "[a-p]",
-    )
-        .prop_map(|(workspace, agent, deleting, evicted, name)| PodView {
+    (any_container(), any_container(), any::<[bool; 4]>(), "[a-p]").prop_map(
+        |(workspace, agent, [deleting, evicted, gone, failed], name)| PodView {
             name,
             deleting,
+            gone,
+            failed,
+            gone_by: deleting.then(|| at(NOW - 60)),
             disruption: evicted.then(|| ("Evicted".to_owned(), String::new())),
             created: Some(at(NOW - 400)),
             scheduled: Some(at(if deleting { NOW - 5 } else { NOW - 390 })),
@@ -43,7 +40,8 @@ fn any_pod() -> impl Strategy<Value = PodView> {
             }],
             volumes_ready: (!evicted).then_some(false),
             ..pod(workspace, agent)
-        })
+        },
+    )
 }
 
 fn any_job() -> impl Strategy<Value = Option<JobView>> {
@@ -59,6 +57,10 @@ fn any_job() -> impl Strategy<Value = Option<JobView>> {
             ..job()
         })),
         Just(Some(job_failed("DeadlineExceeded"))),
+        Just(Some(JobView {
+            ending: job_failed("DeadlineExceeded").finished,
+            ..job()
+        })),
         Just(Some(job_failed("BackoffLimitExceeded"))),
         Just(Some(JobView {
             owner_uid: Some("other".into()),

@@ -1,6 +1,8 @@
 //! Whatever happens to a Task, in whatever order: it comes to rest after each event, it has one Job at most, it ends once
 //! the world lets it, and nothing changes it afterwards.
 
+use std::collections::BTreeSet;
+
 use axon_api::v1alpha1::{RetryPolicy, RetryReason};
 use proptest::prelude::*;
 
@@ -20,7 +22,12 @@ enum Event {
     PodIsEvicted,
     PodIsDeleted,
     PodVanishes,
+    /// With its pod, which the Job makes up for; whether the operator has seen it go.
+    NodeIsLost(bool),
+    PodIsRejected,
     DeadlinePasses,
+    /// While the node of the pod does not answer.
+    DeadlinePassesUnheard,
     JobIsDeleted,
     GarbageIsCollected,
     IsStopped,
@@ -42,7 +49,10 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(E::PodIsEvicted),
         Just(E::PodIsDeleted),
         Just(E::PodVanishes),
+        any::<bool>().prop_map(E::NodeIsLost),
+        Just(E::PodIsRejected),
         Just(E::DeadlinePasses),
+        Just(E::DeadlinePassesUnheard),
         Just(E::JobIsDeleted),
         Just(E::GarbageIsCollected),
         Just(E::GarbageIsCollected),
@@ -60,6 +70,10 @@ struct World {
     ready: bool,
     now: i64,
     made: usize,
+    /// Pods that came.
+    came: usize,
+    /// Those whose agent ran.
+    ran: BTreeSet<String>,
     end: Option<TaskStatus>,
 }
 
@@ -83,6 +97,8 @@ impl World {
             ready: false,
             now: NOW,
             made: 0,
+            came: 0,
+            ran: BTreeSet::new(),
             end: None,
         }
     }
@@ -98,7 +114,7 @@ impl World {
             .as_mut()
             .filter(|job| job.finished.is_none() && !job.deleting)
         {
-            job.finished = Some(end);
+            job.finished = Some(job.ending.clone().unwrap_or(end));
         }
     }
 
@@ -122,29 +138,32 @@ impl World {
                 self.task.metadata.generation = Some(2);
             }
             Event::PodComes => {
-                let name = format!("t-{}", self.pods.len());
+                let name = format!("t-{}", self.came);
                 let live = self.newest().is_some();
                 if let Some(job) = self
                     .job
                     .as_ref()
-                    .filter(|j| j.finished.is_none() && !j.deleting && !live)
+                    .filter(|j| j.finished.is_none() && j.ending.is_none() && !j.deleting && !live)
                 {
                     self.pods.push(PodView {
                         name,
                         owner_uid: job.uid.clone(),
-                        created: Some(at(now + i64::try_from(self.pods.len()).unwrap())),
+                        created: Some(at(now + i64::try_from(self.came).unwrap())),
                         ..PodView::default()
                     });
+                    self.came += 1;
                 }
             }
             Event::ImageFails => {
-                if let Some(pod) = self.newest() {
+                if let Some(pod) = self.newest().filter(|pod| !pod.has_started()) {
                     pod.agent = waiting("ErrImagePull", "no such image");
                 }
             }
             Event::AgentStarts => {
                 if let Some(pod) = self.newest() {
                     pod.agent = ContainerView::Running { since: Some(at(now)) };
+                    let name = pod.name.clone();
+                    self.ran.insert(name);
                 }
             }
             Event::AgentEnds(code) => {
@@ -179,11 +198,46 @@ impl World {
                     self.fails("BackoffLimitExceeded");
                 }
             }
+            Event::NodeIsLost(seen) => {
+                if let Some(pod) = self.newest() {
+                    pod.failed = true;
+                    pod.gone = true;
+                    pod.disruption = Some(("DeletionByPodGC".into(), "node no longer exists".into()));
+                    if !seen {
+                        self.pods.pop();
+                    }
+                }
+            }
+            Event::PodIsRejected => {
+                if let Some(pod) = self.newest().filter(|pod| !pod.has_started()) {
+                    pod.failed = true;
+                    pod.failure = Some(("OutOfcpu".into(), "Pod was rejected".into()));
+                    self.fails("BackoffLimitExceeded");
+                }
+            }
             Event::DeadlinePasses => {
                 if let Some(pod) = self.newest() {
                     pod.agent = ContainerView::Terminated(ended(143, 1));
                 }
                 self.fails("DeadlineExceeded");
+            }
+            Event::DeadlinePassesUnheard => {
+                if let Some(job) = self
+                    .job
+                    .as_mut()
+                    .filter(|job| job.finished.is_none() && !job.deleting)
+                {
+                    let end = JobEnd::Failed {
+                        reason: "DeadlineExceeded".into(),
+                        message: String::new(),
+                        at: Some(at(now)),
+                    };
+                    job.ending.get_or_insert(end);
+                    if let Some(pod) = self.newest() {
+                        pod.deleting = true;
+                        pod.gone_by.get_or_insert(at(now + 45));
+                    }
+                }
             }
             Event::JobIsDeleted => {
                 if let Some(job) = &mut self.job {
@@ -203,6 +257,11 @@ impl World {
                     self.job = None;
                 }
             }
+        }
+        if self.newest().is_none()
+            && let Some(end) = self.job.as_ref().and_then(|job| job.ending.clone())
+        {
+            self.job_ends(end);
         }
     }
 
@@ -245,7 +304,7 @@ impl World {
                         "a wait without a word: {:?}",
                         status
                     );
-                    return Ok(());
+                    return self.every_run_counts(&status);
                 }
                 Decision::UpdateStatus(status) => self.write(*status)?,
                 Decision::CreateJob(known) => {
@@ -272,6 +331,26 @@ impl World {
             }
         }
         Err(TestCaseError::fail(format!("no rest: {:?}", self.task.status)))
+    }
+
+    /// No run goes uncounted, so that none is repeated more often than was promised.
+    fn every_run_counts(&self, status: &TaskStatus) -> Result<(), TestCaseError> {
+        let retries = self
+            .task
+            .spec
+            .retry_policy
+            .as_ref()
+            .map_or(0, |policy| policy.limit);
+        let limit = again::MAX_DISRUPTIONS + usize::try_from(retries).unwrap();
+        prop_assert!(self.ran.len() <= limit, "{:?} ran", self.ran);
+        let goes_on = !status.phase.is_some_and(TaskPhase::is_terminal);
+        let live = self.pods.last().filter(|pod| !pod.is_over() && !pod.gone);
+        for name in self.ran.iter().filter(|_| goes_on) {
+            let is_live = live.is_some_and(|pod| pod.name == *name);
+            let told = status.attempts.iter().any(|a| a.pod_name == *name);
+            prop_assert!(is_live || told, "{name} is forgotten: {:?}", status);
+        }
+        Ok(())
     }
 
     fn write(&mut self, status: TaskStatus) -> Result<(), TestCaseError> {

@@ -16,6 +16,9 @@ mod volumes_tests;
 #[path = "lifecycle_again_tests.rs"]
 mod again_tests;
 
+#[path = "lifecycle_lost_tests.rs"]
+mod lost_tests;
+
 #[path = "lifecycle_simulation.rs"]
 mod simulation;
 
@@ -52,6 +55,7 @@ fn job() -> JobView {
         made_by_us: true,
         owner_uid: Some("uid-1".into()),
         finished: None,
+        ending: None,
         deleting: false,
         deleting_since: None,
         started: Some(at(NOW - 60)),

@@ -20,6 +20,7 @@ mod overrides;
 pub mod prices;
 pub mod prompt;
 pub mod record;
+pub mod refusal;
 pub mod retention;
 pub mod rush;
 mod secret_file;

@@ -27,6 +27,9 @@ impl Failure {
     }
 }
 
+/// The Job controller's reason for a Job that took too long.
+pub const DEADLINE: &str = "DeadlineExceeded";
+
 /// Longest evidence (bytes) that goes into a message.
 const EVIDENCE: usize = 1500;
 
@@ -56,11 +59,11 @@ pub fn of_pod(pod: &PodView) -> Option<Failure> {
             "the agent",
             &on_node,
         )),
-        // The pod ended before its agent started: only the kubelet can say why.
+        // The agent did not end by itself, or never started: only the kubelet and the cluster can say why.
         None => disrupted(pod, &on_node).or_else(|| {
             let (reason, message) = pod.failure.as_ref()?;
             let message = format!("pod {} could not run{on_node} ({reason}): {message}", pod.name);
-            Some(Failure::new(TaskReason::PodRefused, message))
+            Some(Failure::new(TaskReason::PodLost, message))
         }),
     }
 }
@@ -72,7 +75,7 @@ pub fn of_job(end: &JobEnd, pod: Option<&PodView>, last: Option<&Attempt>) -> Fa
     let JobEnd::Failed { reason, message, .. } = end else {
         return of_pod.unwrap_or_else(|| Failure::new(TaskReason::Unknown, "the Job has not failed"));
     };
-    if reason == "DeadlineExceeded" {
+    if reason == DEADLINE {
         return Failure::new(
             TaskReason::DeadlineExceeded,
             "the run took longer than podOverrides.activeDeadlineSeconds and was terminated",

@@ -126,6 +126,22 @@ pub fn record_attempt(
     status.usage = total(&status.attempts);
 }
 
+/// Records in `status` a run of which nothing is left but that it failed: it may have spent money, and it is counted.
+/// A pod that was recorded already stays as it is.
+pub fn record_lost(status: &mut TaskStatus, pod_name: &str, job_uid: Option<String>, failure: &Failure) {
+    let known = !pod_name.is_empty() && status.attempts.iter().any(|a| a.pod_name == pod_name);
+    if known || status.attempts.len() >= MAX_ATTEMPTS {
+        return;
+    }
+    status.attempts.push(Attempt {
+        pod_name: pod_name.to_owned(),
+        job_uid,
+        reason: Some(failure.reason),
+        message: Some(failure.message.clone()),
+        ..Attempt::default()
+    });
+}
+
 /// Returns the lines, as many and as much of them as fits a status.
 fn bounded(lines: &[String]) -> Vec<String> {
     lines

@@ -6,7 +6,7 @@ use axon_api::contract::container;
 use axon_api::labels;
 use axon_api::outputs::Report;
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::{Job, JobStatus};
+use k8s_openapi::api::batch::v1::{Job, JobCondition, JobStatus};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, Volume};
 use kube::ResourceExt;
 use kube::core::{ApiResource, NotUsed, Object};
@@ -22,6 +22,8 @@ pub struct JobView {
     pub made_by_us: bool,
     /// How it ended, if it has.
     pub finished: Option<JobEnd>,
+    /// How it is going to end, once that is certain; its pod may still run, on an unreachable node for ever.
+    pub ending: Option<JobEnd>,
     /// True once deletion has begun.
     pub deleting: bool,
     /// When deletion began, if it has.
@@ -62,26 +64,21 @@ impl From<&JobSeen> for JobView {
             .as_ref()
             .and_then(|s| s.conditions.as_deref())
             .unwrap_or_default();
-        let finished =
-            conditions
-                .iter()
-                .filter(|c| c.status == "True")
-                .find_map(|c| match c.type_.as_str() {
-                    "Complete" => Some(JobEnd::Complete),
-                    "Failed" => Some(JobEnd::Failed {
-                        reason: c.reason.clone().unwrap_or_default(),
-                        message: c.message.clone().unwrap_or_default(),
-                        at: c.last_transition_time.as_ref().map(|t| t.0),
-                    }),
-                    _ => None,
-                });
+        let is_true = |kind: &str| conditions.iter().find(|c| c.status == "True" && c.type_ == kind);
+        let failed = |c: &JobCondition| JobEnd::Failed {
+            reason: c.reason.clone().unwrap_or_default(),
+            message: c.message.clone().unwrap_or_default(),
+            at: c.last_transition_time.as_ref().map(|t| t.0),
+        };
+        let complete = is_true("Complete").map(|_| JobEnd::Complete);
         let label = |name: &str| job.labels().get(name).map(String::as_str);
         Self {
             uid: job.uid(),
             owner_uid: controller_uid(job),
             made_by_us: label(labels::MANAGED_BY) == Some(labels::MANAGER)
                 && label(labels::TASK) == job.metadata.name.as_deref(),
-            finished,
+            finished: complete.or_else(|| is_true("Failed").map(failed)),
+            ending: is_true("FailureTarget").map(failed),
             deleting: job.metadata.deletion_timestamp.is_some(),
             // A Job has no grace period of its own: this is when its deletion was asked for.
             deleting_since: job.metadata.deletion_timestamp.as_ref().map(|t| t.0),
@@ -114,6 +111,9 @@ pub struct PodView {
     pub deleting: bool,
     /// True once the object is gone; the rest is what was last seen of it.
     pub gone: bool,
+    /// True if its phase is `Failed`: nothing runs in it any more, whatever is told of its containers. A kubelet that
+    /// rejects a pod says nothing of them, and one that is lost with its node leaves them running.
+    pub failed: bool,
     /// When its grace period ends, once deletion has begun.
     pub gone_by: Option<Timestamp>,
     /// When it got its node.
@@ -124,7 +124,7 @@ pub struct PodView {
     pub unschedulable: Option<String>,
     /// Reason and message of condition `DisruptionTarget`, when it is true.
     pub disruption: Option<(String, String)>,
-    /// `status.reason` and `status.message`, which the kubelet sets on eviction.
+    /// `status.reason` and `status.message`, which the kubelet sets when it evicts or rejects a pod.
     pub failure: Option<(String, String)>,
     /// Secrets and ConfigMaps that its volumes can't do without.
     pub needs: Vec<Needed>,
@@ -245,6 +245,7 @@ impl From<&Pod> for PodView {
             created: pod.metadata.creation_timestamp.as_ref().map(|t| t.0),
             deleting: pod.metadata.deletion_timestamp.is_some(),
             gone: false,
+            failed: status.phase.as_deref() == Some("Failed"),
             owner_uid: controller_uid(pod),
             gone_by: pod.metadata.deletion_timestamp.as_ref().map(|t| t.0),
             scheduled: conditions
@@ -317,7 +318,15 @@ impl PodView {
     /// Returns true when nothing more will run in the pod.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.agent_ended().is_some() || self.workspace_failed().is_some()
+        self.failed || self.agent_ended().is_some() || self.workspace_failed().is_some()
+    }
+
+    /// Returns true if one of its containers runs or has run: it may have spent money.
+    #[must_use]
+    pub fn has_started(&self) -> bool {
+        let has_run =
+            |c: &ContainerView| matches!(c, ContainerView::Running { .. } | ContainerView::Terminated(_));
+        has_run(&self.workspace) || has_run(&self.agent)
     }
 
     /// Returns how the workspace container failed, if it has.

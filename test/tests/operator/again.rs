@@ -155,6 +155,33 @@ async fn a_task_that_runs_is_stopped_with_its_last_words_and_keeps_its_record() 
 }
 
 #[tokio::test]
+async fn a_stop_waits_for_the_last_words_whatever_the_operators_machine_takes_the_time_for() {
+    let b = bench().await;
+    b.create("t", "").await;
+    let pod = b.kubelet.pod_of("t").await.unwrap();
+    b.kubelet.bind(&pod, "n1").await.unwrap();
+    b.kubelet.report(&pod, &PodState::AgentRunning).await.unwrap();
+    b.until_phase("t", TaskPhase::Running).await;
+    stop(&b, "t").await;
+    let pods = b.namespace.api::<Pod>();
+    wait::until_object(&pods, &pod.name_any(), "is to end", PATIENCE, |pod| {
+        pod.metadata.deletion_timestamp.is_some()
+    })
+    .await
+    .unwrap();
+    tokio::time::sleep(SILENCE).await;
+    let stopping = status(&b.namespace.api::<Task>().get("t").await.unwrap());
+    assert_eq!(stopping.reason, Some(TaskReason::Stopping), "its pod has 45 s");
+    let ended = PodState::AgentEnded {
+        exit_code: 143,
+        message: REPORT.into(),
+    };
+    b.kubelet.report(&pod, &ended).await.unwrap();
+    let stopped = b.until_reason("t", TaskReason::Stopped).await;
+    assert_eq!(stopped.usage.unwrap().input_tokens, Some(7));
+}
+
+#[tokio::test]
 async fn a_stop_after_the_end_changes_nothing_but_is_seen() {
     let b = bench().await;
     b.create("t", "").await;

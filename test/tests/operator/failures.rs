@@ -1,11 +1,12 @@
 //! Every way to fail has its reason and its evidence.
 
-use axon_api::{TaskPhase, TaskReason};
+use axon_api::{Task, TaskPhase, TaskReason};
 use axon_test::kubelet::PodState;
 use axon_test::wait;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use kube::api::{DeleteParams, ListParams};
 
 use crate::harness::{PATIENCE, bench};
 
@@ -231,6 +232,57 @@ async fn an_evicted_pod_is_replaced_and_both_attempts_count() {
     assert_eq!(done.pod_name, Some(second.name_any()));
     let reasons: Vec<_> = done.attempts.iter().map(|a| a.reason).collect();
     assert_eq!(reasons, [Some(TaskReason::Evicted), None]);
+}
+
+#[tokio::test]
+async fn runs_that_are_lost_with_their_nodes_are_counted_and_not_replaced_for_ever() {
+    let b = bench().await;
+    b.create("t", "").await;
+    let pods = b.namespace.api::<Pod>();
+    for run in 1..=3 {
+        let pod = b.kubelet.report_job("t", &PodState::AgentRunning).await.unwrap();
+        let name = pod.name_any();
+        let runs = |t: &Task| t.status.as_ref().and_then(|s| s.pod_name.as_ref()) == Some(&name);
+        b.namespace.wait_for("t", "runs", PATIENCE, runs).await.unwrap();
+        b.kubelet.report(&pod, &PodState::NodeLost).await.unwrap();
+        pods.delete(&name, &DeleteParams::default().grace_period(0))
+            .await
+            .unwrap();
+        let counted = |t: &Task| t.status.as_ref().is_some_and(|s| s.attempts.len() == run);
+        b.namespace
+            .wait_for("t", "has counted the loss", PATIENCE, counted)
+            .await
+            .unwrap();
+    }
+    let failed = b.until_phase("t", TaskPhase::Failed).await;
+    assert_eq!(failed.reason, Some(TaskReason::Evicted));
+    let reasons: Vec<_> = failed.attempts.iter().map(|a| a.reason).collect();
+    assert_eq!(reasons, [Some(TaskReason::Evicted); 3]);
+    wait::until_gone(&b.namespace.api::<Job>(), "t", PATIENCE)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_pod_that_its_node_rejects_is_replaced() {
+    let b = bench().await;
+    b.create("t", "").await;
+    let pod = b.kubelet.pod_of("t").await.unwrap();
+    b.kubelet.bind(&pod, "n1").await.unwrap();
+    let reason = "OutOfcpu".to_owned();
+    b.kubelet
+        .report(&pod, &PodState::Rejected { reason })
+        .await
+        .unwrap();
+    let second = wait::until("a second pod", PATIENCE, async || {
+        let pods = b.namespace.api::<Pod>().list(&ListParams::default()).await?;
+        Ok(pods.into_iter().find(|other| other.name_any() != pod.name_any()))
+    });
+    let second: Pod = second.await.unwrap();
+    b.kubelet.report(&second, &PodState::AgentRunning).await.unwrap();
+    let running = b.until_phase("t", TaskPhase::Running).await;
+    let reasons: Vec<_> = running.attempts.iter().map(|a| a.reason).collect();
+    assert_eq!(reasons, [Some(TaskReason::PodLost)]);
 }
 
 #[tokio::test]

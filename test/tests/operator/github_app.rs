@@ -59,16 +59,22 @@ impl World {
         };
         github.world().accounts.put_app("77", app);
         let url = format!("{}/acme/widgets", server.url());
-        let workspace = format!(
-            "apiVersion: axon.io/v1alpha1\nkind: Workspace\nmetadata: {{name: ws}}\nspec: {{repo: '{url}', secretRef: {{name: app}}}}"
-        );
-        bench.namespace.apply(&workspace).await.unwrap();
-        Self {
+        let world = Self {
             bench,
             github,
             _server: server,
             url,
-        }
+        };
+        world.put_workspace().await;
+        world
+    }
+
+    async fn put_workspace(&self) {
+        let workspace = format!(
+            "apiVersion: axon.io/v1alpha1\nkind: Workspace\nmetadata: {{name: ws}}\nspec: {{repo: '{}', secretRef: {{name: app}}}}",
+            self.url
+        );
+        self.bench.namespace.apply(&workspace).await.unwrap();
     }
 
     async fn put_secret(&self, data: &[(&str, &str)]) {
@@ -335,6 +341,32 @@ async fn a_renewal_that_fails_is_tried_again_and_the_run_goes_on() {
     assert!(told.await.unwrap().note.unwrap().contains("503"));
     let task: Task = w.bench.namespace.api().get("t").await.unwrap();
     assert_eq!(status(&task).phase, Some(TaskPhase::Running));
+}
+
+#[tokio::test]
+async fn a_workspace_that_is_away_for_a_while_does_not_end_the_renewal() {
+    let w = World::new(8).await;
+    w.create("t").await;
+    let kubelet = &w.bench.kubelet;
+    kubelet.report_job("t", &PodState::AgentRunning).await.unwrap();
+    w.bench.until_phase("t", TaskPhase::Running).await;
+    let workspaces = w.bench.namespace.api::<Workspace>();
+    workspaces.delete("ws", &DeleteParams::default()).await.unwrap();
+    let events = w.bench.namespace.api::<k8s_openapi::api::events::v1::Event>();
+    wait::until("an event", PATIENCE, async || {
+        let all = events.list(&kube::api::ListParams::default()).await?;
+        let is_told = |note: &String| note.contains("Workspace does not exist");
+        Ok(all.into_iter().filter_map(|event| event.note).find(is_told))
+    })
+    .await
+    .unwrap();
+    let minted = w.minted();
+    w.put_workspace().await;
+    wait::until("another token", PATIENCE, async || {
+        Ok((w.minted() > minted).then_some(()))
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]

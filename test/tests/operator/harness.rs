@@ -9,6 +9,8 @@ use axon_test::kubelet::Kubelet;
 use axon_test::namespace::Namespace;
 use axon_test::{operator_process, paths};
 use clap::Parser;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::sync::OnceCell;
@@ -63,6 +65,8 @@ async fn start(control_plane: &ControlPlane) {
         "--image-registry=registry.test/axon",
         "--image-tag=v1",
         "--image-pull-limit=4s",
+        // What a machine's clock says must not matter.
+        "--clock-skew=120",
     ]);
     // The tests' runtimes end with each test; the operator's lives as long as the process.
     std::thread::spawn(move || {
@@ -128,6 +132,14 @@ impl Bench {
             .await
             .unwrap();
         status(&task)
+    }
+
+    /// Returns the ConfigMap that the Job of this name mounts.
+    pub async fn input(&self, job: &str) -> ConfigMap {
+        let job = self.namespace.api::<Job>().get(job).await.unwrap();
+        let volumes = job.spec.unwrap().template.spec.unwrap().volumes.unwrap();
+        let mounted = volumes.into_iter().find_map(|volume| volume.config_map).unwrap();
+        self.namespace.api().get(&mounted.name).await.unwrap()
     }
 
     /// Lets the Task's agent end well, with a report of these outputs.

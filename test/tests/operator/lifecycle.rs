@@ -3,13 +3,15 @@
 use axon_api::{Task, TaskPhase, TaskReason};
 use axon_test::kubelet::PodState;
 use axon_test::wait;
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicyBinding;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, ResourceQuota};
 use k8s_openapi::api::events::v1::Event;
-use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
 
-use crate::harness::{PATIENCE, SILENCE, bench, status};
+use crate::harness::{Bench, PATIENCE, SILENCE, bench, status};
 
 const REPORT: &str = r#"{"axon":1,"final":true,"usage":{"costUSD":"0.012224","inputTokens":2001,"outputTokens":101,"cacheReadTokens":1000,"cacheWriteTokens":400},"outputs":["branch: feature/x","commit: 0123456789abcdef0123456789abcdef01234567","base-branch: main","cost-usd: 0.012224","input-tokens: 2001","output-tokens: 101"]}"#;
 
@@ -124,7 +126,7 @@ async fn a_missing_workspace_is_named_and_its_appearance_starts_the_task() {
     let job = b.namespace.api::<Job>().get("t").await.unwrap();
     let pod = job.spec.unwrap().template.spec.unwrap();
     assert_eq!(pod.init_containers.unwrap()[0].name, "workspace");
-    let input = b.namespace.api::<ConfigMap>().get("t-input").await.unwrap();
+    let input = b.input("t").await;
     assert_eq!(input.data.unwrap()["agents.md"], "Be kind.");
 }
 
@@ -140,7 +142,7 @@ async fn a_long_prompt_arrives_byte_for_byte() {
         .await
         .unwrap();
     b.until_phase("t", TaskPhase::Pending).await;
-    let input = b.namespace.api::<ConfigMap>().get("t-input").await.unwrap();
+    let input = b.input("t").await;
     assert_eq!(input.immutable, Some(true));
     assert!(input.data.unwrap()["prompt"] == prompt);
 }
@@ -193,6 +195,7 @@ async fn deleting_a_task_removes_what_it_owns() {
         .unwrap();
     b.create("t", "agentConfigRef: {name: ac}").await;
     b.until_phase("t", TaskPhase::Pending).await;
+    let input = b.input("t").await.name_any();
     b.namespace
         .api::<Task>()
         .delete("t", &DeleteParams::background())
@@ -204,7 +207,7 @@ async fn deleting_a_task_removes_what_it_owns() {
     wait::until_gone(&b.namespace.api::<Job>(), "t", PATIENCE)
         .await
         .unwrap();
-    wait::until_gone(&b.namespace.api::<ConfigMap>(), "t-input", PATIENCE)
+    wait::until_gone(&b.namespace.api::<ConfigMap>(), &input, PATIENCE)
         .await
         .unwrap();
 }
@@ -232,20 +235,93 @@ async fn a_task_that_is_created_again_starts_from_nothing() {
     }
 }
 
-#[tokio::test]
-async fn a_quota_that_refuses_the_job_is_waited_for() {
-    let b = bench().await;
+/// Forbids any Job in the namespace until the returned quota is deleted.
+async fn no_jobs(b: &Bench) -> Api<ResourceQuota> {
     b.namespace
         .apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none}\nspec: {hard: {count/jobs.batch: '0'}}")
         .await
         .unwrap();
     // The quota counts only once its controller has seen it.
-    let quotas = b.namespace.api::<k8s_openapi::api::core::v1::ResourceQuota>();
+    let quotas = b.namespace.api::<ResourceQuota>();
     wait::until_object(&quotas, "none", "is in force", PATIENCE, |q| {
         q.status.as_ref().is_some_and(|s| s.hard.is_some())
     })
     .await
     .unwrap();
+    quotas
+}
+
+#[tokio::test]
+async fn a_job_that_was_refused_gets_the_inputs_of_the_day_it_is_made() {
+    let b = bench().await;
+    let config = |more: &str| {
+        format!(
+            "apiVersion: axon.io/v1alpha1\nkind: AgentConfig\nmetadata: {{name: ac}}\nspec: {{agentsMD: Be kind.{more}}}"
+        )
+    };
+    b.namespace.apply(&config("")).await.unwrap();
+    let quotas = no_jobs(&b).await;
+    b.create("t", "agentConfigRef: {name: ac}").await;
+    b.until_reason("t", TaskReason::PodRefused).await;
+    let server = ", mcpServers: [{name: m, type: stdio, command: npx}]";
+    b.namespace.apply(&config(server)).await.unwrap();
+    quotas.delete("none", &DeleteParams::default()).await.unwrap();
+    b.until_phase("t", TaskPhase::Pending).await;
+    let input = b.input("t").await;
+    let keys: Vec<String> = input.data.unwrap().into_keys().collect();
+    assert_eq!(keys, ["agents.md", "mcp.json"]);
+}
+
+#[tokio::test]
+async fn a_policy_that_denies_the_job_is_waited_for() {
+    let b = bench().await;
+    let name = format!("no-jobs-{}", b.namespace.name());
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {"resourceRules": [
+                {"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["jobs"]},
+            ]},
+            "validations": [{"expression": "false", "message": "no Jobs today"}],
+        },
+    });
+    let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": b.namespace.name()}});
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name},
+        "spec": {"policyName": name, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": selector}},
+    });
+    for object in [policy, binding] {
+        b.namespace.apply(&object.to_string()).await.unwrap();
+    }
+    let jobs = b.namespace.api::<Job>();
+    let probe: Job = serde_json::from_value(json!({
+        "metadata": {"name": "probe"},
+        "spec": {"suspend": true, "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "x"}]}}},
+    }))
+    .unwrap();
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    wait::until("the policy to be in force", PATIENCE, async || {
+        Ok(jobs.create(&dry, &probe).await.is_err().then_some(()))
+    })
+    .await
+    .unwrap();
+    b.create("t", "").await;
+    let waiting = b.until_reason("t", TaskReason::PodRefused).await;
+    assert_eq!(waiting.phase, Some(TaskPhase::Waiting));
+    let message = waiting.message.unwrap();
+    assert!(message.contains("no Jobs today"), "{message}");
+    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(b.namespace.client().clone());
+    bindings.delete(&name, &DeleteParams::default()).await.unwrap();
+    b.until_phase("t", TaskPhase::Pending).await;
+}
+
+#[tokio::test]
+async fn a_quota_that_refuses_the_job_is_waited_for() {
+    let b = bench().await;
+    let quotas = no_jobs(&b).await;
     b.create("t", "").await;
     let waiting = b.until_reason("t", TaskReason::PodRefused).await;
     assert_eq!(waiting.phase, Some(TaskPhase::Waiting));

@@ -88,6 +88,26 @@ async fn what_no_agent_reports_is_estimated_where_the_price_table_knows_the_mode
 }
 
 #[tokio::test]
+async fn a_record_that_was_removed_does_not_come_back_with_a_late_change() {
+    let b = bench().await;
+    b.create("t", "dependsOn: [t]").await;
+    b.until_phase("t", TaskPhase::Failed).await;
+    let api = b.namespace.api::<TaskRecord>();
+    let name = records(&b).await[0].name_any();
+    api.delete(&name, &DeleteParams::default()).await.unwrap();
+    let stop = Patch::Merge(json!({"spec": {"stop": true}}));
+    let tasks = b.namespace.api::<Task>();
+    tasks.patch("t", &PatchParams::default(), &stop).await.unwrap();
+    let seen = |t: &Task| status(t).observed_generation == Some(2);
+    b.namespace
+        .wait_for("t", "has seen the stop", PATIENCE, seen)
+        .await
+        .unwrap();
+    // It would be written before the status.
+    assert!(records(&b).await.is_empty());
+}
+
+#[tokio::test]
 async fn a_record_is_never_changed() {
     let b = bench().await;
     b.create("t", "dependsOn: [t]").await;

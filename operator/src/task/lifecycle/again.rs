@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::with_job::newest;
 use super::{Decision, Observed, before_job, fail, move_to};
 use crate::task::outcome::Failure;
-use crate::task::status::MAX_ATTEMPTS;
+use crate::task::status::record_lost;
 use crate::task::view::JobView;
 
 /// Runs lost to something else than their agent after which a Task fails. Each may have spent money from the start.
@@ -31,9 +31,21 @@ pub(super) fn after_failure(
     failure: &Failure,
     replaced_anyway: bool,
 ) -> Decision {
-    let stopped = observed.task.spec.is_stopped();
     let mut status = status.clone();
     note_lost_pod(observed, &mut status, failure);
+    after_attempts(observed, &status, job, failure, replaced_anyway)
+}
+
+/// As [`after_failure`], for a failure whose attempts are all recorded.
+pub(super) fn after_attempts(
+    observed: &Observed<'_>,
+    status: &TaskStatus,
+    job: Option<&JobView>,
+    failure: &Failure,
+    replaced_anyway: bool,
+) -> Decision {
+    let stopped = observed.task.spec.is_stopped();
+    let mut status = status.clone();
     let policy = observed.task.spec.retry_policy.as_ref();
     let made = status.retries.unwrap_or_default();
     let pause = if stopped {
@@ -78,23 +90,14 @@ fn later(now: Timestamp, pause: Duration) -> Timestamp {
     Timestamp::from_second(second).unwrap_or(Timestamp::MAX)
 }
 
-/// A pod that vanished without a word is an attempt, too: it may have spent money, and it is counted.
+/// A pod that vanished without a word is an attempt, too.
 fn note_lost_pod(observed: &Observed<'_>, status: &mut TaskStatus, failure: &Failure) {
     let pod_name = newest(&observed.pods)
         .map(|pod| pod.name.clone())
         .or_else(|| status.pod_name.clone())
         .unwrap_or_default();
-    let known = !pod_name.is_empty() && status.attempts.iter().any(|a| a.pod_name == pod_name);
-    if known || status.attempts.len() >= MAX_ATTEMPTS {
-        return;
-    }
-    status.attempts.push(Attempt {
-        pod_name,
-        job_uid: observed.job.as_ref().and_then(|job| job.uid.clone()),
-        reason: Some(failure.reason),
-        message: Some(failure.message.clone()),
-        ..Attempt::default()
-    });
+    let job_uid = observed.job.as_ref().and_then(|job| job.uid.clone());
+    record_lost(status, &pod_name, job_uid, failure);
 }
 
 /// Decides for a Task whose next run is planned. `job` is the Job that failed, if it is still there.

@@ -39,6 +39,10 @@ pub(super) fn decide(
             ),
         );
     };
+    if pod.is_over() {
+        // The Job has not taken note: what was recorded is kept, the phase stays.
+        return stay(observed, status, None);
+    }
     if let Some(ContainerView::Waiting { reason, message }) = stuck_container(pod) {
         return match reason.as_str() {
             "CreateContainerConfigError" if message.to_lowercase().contains("secret") => pending(
@@ -57,13 +61,9 @@ pub(super) fn decide(
             status,
             TaskPhase::Running,
             TaskReason::AgentRunning,
-            "",
+            &taken_away(pod),
             None,
         ),
-        // The pod has ended and the Job has not taken note: what was recorded is kept, the phase stays.
-        (ContainerView::Terminated(_), _) | (_, ContainerView::Terminated(_)) if pod.is_over() => {
-            stay(observed, status, None)
-        }
         (_, ContainerView::Running { since }) => cloning(observed, status, *since),
         _ => match &pod.unschedulable {
             Some(why) => pending(
@@ -76,6 +76,20 @@ pub(super) fn decide(
             }
         },
     }
+}
+
+/// Returns what is said of a pod that runs on while it is to end; empty if it is not.
+fn taken_away(pod: &PodView) -> String {
+    let why = match &pod.disruption {
+        Some((reason, _)) => format!(" ({reason})"),
+        None if pod.deleting => String::new(),
+        None => return String::new(),
+    };
+    let name = &pod.name;
+    let node = pod.node.as_deref().unwrap_or_default();
+    format!(
+        "pod {name} is being taken away{why}: waits for node {node} to end it; if the node is gone for good, delete its Node object"
+    )
 }
 
 /// What is said from the Job's creation until the first container runs; one text, so that it is written once.

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::again::{self, MAX_DISRUPTIONS, disruptions};
-use super::{Decision, Observed, fail, move_to, progress, stay};
+use super::{Decision, Observed, fail, lost, move_to, progress, stay};
 use crate::task::dependencies::Dependencies;
 use crate::task::outcome::{self, Failure};
-use crate::task::status::record_attempt;
+use crate::task::status::{record_attempt, record_lost};
 use crate::task::view::{ContainerView, JobEnd, JobView, PodView};
 
 /// Seconds after a pod's grace period after which nobody waits for its last words any more.
@@ -24,6 +24,9 @@ pub(super) fn decide(observed: &Observed<'_>, status: &TaskStatus, job: &JobView
     if let Dependencies::Ready(satisfied) = &observed.dependencies {
         // The Job was created and its creator died before it could say so.
         satisfied.record(&mut status);
+    }
+    if let Some((pod_name, failure)) = lost::unseen(observed, &status, job) {
+        record_lost(&mut status, &pod_name, job.uid.clone(), &failure);
     }
     record(observed, &mut status, job.finished.is_some());
     let newest = newest(&observed.pods);
@@ -57,10 +60,42 @@ pub(super) fn decide(observed: &Observed<'_>, status: &TaskStatus, job: &JobView
                 last.unwrap_or_default()
             );
             let failure = Failure { reason, message };
-            again::after_failure(observed, &status, Some(job), &failure, false)
+            // The Job may have made another pod by now. It is an attempt if it has begun to work.
+            if newest.is_some_and(PodView::has_started) {
+                return again::after_failure(observed, &status, Some(job), &failure, false);
+            }
+            again::after_attempts(observed, &status, Some(job), &failure, false)
         }
-        None => progress::decide(observed, &status, job, newest),
+        None => match overdue(observed, job) {
+            Some(Overdue::Waits(pause)) => stay(observed, &status, Some(pause)),
+            Some(Overdue::Over(end)) => {
+                let failure = outcome::of_job(end, newest, last_of(&status, job));
+                again::after_failure(observed, &status, Some(job), &failure, false)
+            }
+            None => progress::decide(observed, &status, job, newest),
+        },
     }
+}
+
+/// A pod that is to end because its Job's time is over, and has not.
+enum Overdue<'a> {
+    /// It has so much time left.
+    Waits(Duration),
+    /// It will not end by itself: its node does not answer. The Job ends as it was going to.
+    Over(&'a JobEnd),
+}
+
+/// Looks at the pod of a Job that is past its deadline: the Job itself waits for it without end.
+fn overdue<'a>(observed: &Observed<'_>, job: &'a JobView) -> Option<Overdue<'a>> {
+    let end = job.ending.as_ref()?;
+    let JobEnd::Failed { reason, at, .. } = end else {
+        return None;
+    };
+    let runs = newest(&observed.pods).is_some_and(|pod| !pod.is_over() && !pod.gone);
+    if reason != outcome::DEADLINE || !runs {
+        return None;
+    }
+    Some(ending(observed, *at).map_or(Overdue::Over(end), Overdue::Waits))
 }
 
 /// Returns what was recorded of the Job's last pod, which may be gone by now.
@@ -126,7 +161,7 @@ fn ending(observed: &Observed<'_>, since: Option<Timestamp>) -> Option<Duration>
     Some(Duration::from_secs(left))
 }
 
-/// Records the pods that have ended. `final_look` says that the Job is over.
+/// Records the pods that have ended, or that were lost. `final_look` says that the Job is over.
 fn record(observed: &Observed<'_>, status: &mut TaskStatus, final_look: bool) {
     let newest = newest(&observed.pods);
     for pod in &observed.pods {
@@ -137,15 +172,17 @@ fn record(observed: &Observed<'_>, status: &mut TaskStatus, final_look: bool) {
         if stays && !final_look {
             continue;
         }
+        let is_newest = newest.is_some_and(|n| n.name == pod.name);
         let Some(ended) = pod.agent_ended().or_else(|| pod.workspace_failed()) else {
+            // What was lost with its Job is told by the Job's end.
+            if let Some(failure) = lost::of(pod, is_newest).filter(|_| !(is_newest && final_look)) {
+                let failure = as_wished(observed, failure);
+                record_lost(status, &pod.name, pod.owner_uid.clone(), &failure);
+            }
             continue;
         };
         let failure = outcome::of_pod(pod).map(|failure| as_wished(observed, failure));
-        let log_outputs: &[String] = if newest.is_some_and(|n| n.name == pod.name) {
-            &observed.log_outputs
-        } else {
-            &[]
-        };
+        let log_outputs: &[String] = if is_newest { &observed.log_outputs } else { &[] };
         let known = status.attempts.iter().find(|a| a.pod_name == pod.name);
         // The log is read once; a later look must not wipe out what it gave.
         if known.is_some() && ended.report.is_none() && log_outputs.is_empty() {
