@@ -215,7 +215,7 @@ async fn a_task_that_is_gone_is_not_made_again_by_what_another_spawner_saw_befor
     w.put(1, bug());
     w.spawner(
         "fix",
-        "when: {githubIssues: {labels: [bug]}}\npollInterval: 12s",
+        "when: {githubIssues: {labels: [bug]}}\npollInterval: 25s",
         "",
     )
     .await;
@@ -233,7 +233,7 @@ async fn a_task_that_is_gone_is_not_made_again_by_what_another_spawner_saw_befor
     w.put(2, bug());
     let tasks = w.bench.namespace.api::<Task>();
     tasks.delete("fix-1", &DeleteParams::background()).await.unwrap();
-    w.until_tasks(&["fix-2"]).await;
+    w.until_tasks_within(&["fix-2"], PATIENCE * 2).await;
 }
 
 #[tokio::test]
