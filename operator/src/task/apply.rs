@@ -403,11 +403,12 @@ async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Re
     });
     let params = PatchParams::apply(labels::MANAGER).force();
     let name = task.name_any();
-    timed(
+    let new = timed(
         "write task status",
         api.patch_status(&name, &params, &Patch::Apply(&body)),
     )
     .await?;
+    context.written.note(task, &new);
     context.metrics.created(task, status);
     let begins = status.phase != task.status.as_ref().and_then(|s| s.phase);
     if begins {

@@ -25,6 +25,7 @@ use super::stores::{
     Readiness, Stores, slim_task, task_of, watch_custom, watch_jobs, watch_named, watch_pods,
 };
 use super::view;
+use super::written::{self, Written};
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::images::Images;
@@ -57,6 +58,8 @@ pub struct Context {
     branch_claims: Mutex<HashMap<branch_lock::Key, Claim>>,
     /// Jobs that are being created.
     pub(super) rush: Rush,
+    /// Statuses whose events have not come back yet.
+    pub(super) written: Arc<Written>,
     failures: Failures,
 }
 
@@ -105,13 +108,15 @@ pub async fn run(
     let (wake, woken) = mpsc::unbounded();
 
     let failures: Failures = Arc::default();
-    let (waking, forgetting) = (stores.clone(), Arc::clone(&failures));
+    let written: Arc<Written> = Arc::default();
+    let (waking, forgetting, gone) = (stores.clone(), Arc::clone(&failures), Arc::clone(&written));
     let task_stream = watch_custom(client.clone(), task_writer, slim_task, move |event| {
         waking.interests.apply(event);
-        if let Event::Delete(task) = event
-            && let Ok(mut failures) = forgetting.lock()
-        {
-            failures.remove(&ObjectRef::from_obj(task));
+        if let Event::Delete(task) = event {
+            gone.forget(task);
+            if let Ok(mut failures) = forgetting.lock() {
+                failures.remove(&ObjectRef::from_obj(task));
+            }
         }
         for waiting in waking.woken_by(event) {
             let _ = wake.unbounded_send(waiting);
@@ -129,6 +134,7 @@ pub async fn run(
         events,
         branch_claims: Mutex::default(),
         rush: Rush::default(),
+        written,
         failures,
     });
     let controller = Controller::for_stream(task_stream, stores.tasks.clone())
@@ -171,6 +177,9 @@ pub async fn run(
 async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, ApplyError> {
     // Half-filled stores would show missing objects that are there.
     context.readiness.wait().await;
+    if context.written.is_outdated(&task) {
+        return Ok(Action::requeue(written::PAUSE));
+    }
     let workspace = referenced(
         &task,
         &context.stores.workspaces,

@@ -28,5 +28,6 @@ mod ssh;
 pub mod status;
 pub mod stores;
 pub mod view;
+pub mod written;
 
 pub use axon_api::branch_lock;

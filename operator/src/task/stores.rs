@@ -246,8 +246,9 @@ fn noted<K: Send + 'static>(
     events.touched_objects()
 }
 
-/// Objects of one page of a list. All of a page are in memory at the same time, whole, before they are slimmed.
-const PAGE: u32 = 100;
+/// Objects of one page of a list. All of a page are in memory at the same time, whole, before they are slimmed; but a page
+/// that fails is a list that begins anew, so that an API server in trouble must not be asked for many.
+const PAGE: u32 = 500;
 
 fn in_pages() -> watcher::Config {
     watcher::Config::default().page_size(PAGE)
