@@ -191,6 +191,7 @@ fn status(pod: &Pod, state: &PodState, now: Timestamp) -> PodStatus {
             waiting("CreateContainerConfigError", Some(message)),
         ),
     };
+    let main = as_started(pod, main);
     let phase = match state {
         S::AgentRunning => "Running",
         S::AgentEnded { exit_code: 0, .. } => "Succeeded",
@@ -282,6 +283,20 @@ fn running(now: Timestamp) -> ContainerState {
         running: Some(running),
         ..ContainerState::default()
     }
+}
+
+/// A kubelet never forgets when a container has started.
+fn as_started(pod: &Pod, mut agent: ContainerState) -> ContainerState {
+    let statuses = pod.status.as_ref().and_then(|s| s.container_statuses.as_ref());
+    let before = statuses
+        .into_iter()
+        .flatten()
+        .find(|c| c.name == container::AGENT);
+    let running = before.and_then(|c| c.state.as_ref()?.running.as_ref());
+    if let (Some(running), Some(ended)) = (running, &mut agent.terminated) {
+        ended.started_at = running.started_at.clone();
+    }
+    agent
 }
 
 fn ended(exit_code: i32, reason: Option<&str>, message: &str, now: Timestamp) -> ContainerState {
