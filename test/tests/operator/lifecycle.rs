@@ -265,6 +265,18 @@ async fn a_job_that_was_refused_gets_the_inputs_of_the_day_it_is_made() {
     b.until_reason("t", TaskReason::PodRefused).await;
     let server = ", mcpServers: [{name: m, type: stdio, command: npx}]";
     b.namespace.apply(&config(server)).await.unwrap();
+    // Another try is made with it, whose Job is refused as well; one from before may have been under way.
+    wait::until("the new inputs to be tried", PATIENCE, async || {
+        let all = b.namespace.api::<ConfigMap>().list(&Default::default()).await?;
+        let has_servers = |map: &ConfigMap| {
+            map.data
+                .as_ref()
+                .is_some_and(|data| data.contains_key("mcp.json"))
+        };
+        Ok(all.iter().any(has_servers).then_some(()))
+    })
+    .await
+    .unwrap();
     quotas.delete("none", &DeleteParams::default()).await.unwrap();
     b.until_phase("t", TaskPhase::Pending).await;
     let input = b.input("t").await;
