@@ -70,7 +70,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         return Err(CliError::usage(
             "install has no --dry-run=server: a server can't check objects of kinds that it does not know yet",
         )
-        .hint("--dry-run prints the manifests; what of them differs from the cluster tells kubectl diff -f FILE"));
+        .hint("--dry-run prints the manifests; to compare them with the cluster: kubectl diff -f FILE"));
     }
     let timeout: Duration =
         axon_api::godur::parse(&args.timeout).map_err(|e| CliError::usage(format!("--timeout: {e}")))?;
