@@ -261,9 +261,10 @@ control-plane: cluster-binaries $(BIN)/krew ## Tests against a real kube-apiserv
 	$(CARGO) test --locked -p axon-test --test chaos -- --nocapture
 
 .PHONY: chaos
-chaos: cluster-binaries ## An hour of killed replicas and a failing API server; AXON_CHAOS_SECONDS=300 for five minutes.
-	$(CARGO) build --locked -p axon-operator
-	AXON_CHAOS_SECONDS=$${AXON_CHAOS_SECONDS:-3600} $(CARGO) test --locked -p axon-test --test chaos -- --nocapture
+chaos: cluster-binaries ## An hour of killed replicas and a failing API server; AXON_CHAOS_SECONDS=600 for ten minutes.
+	$(CARGO) build --release --locked -p axon-operator
+	AXON_TEST_OPERATOR=$(CURDIR)/target/release/axon-operator AXON_CHAOS_SECONDS=$${AXON_CHAOS_SECONDS:-3600} \
+		$(CARGO) test --locked -p axon-test --test chaos -- --nocapture
 
 .PHONY: e2e
 e2e: $(BIN)/krew ## Tests with real pods and the real agent CLIs.

@@ -20,7 +20,7 @@ pub struct Events {
     recorder: Recorder,
 }
 
-/// Events of phases that wait to be sent; more are left out.
+/// Events that wait to be sent; more are left out.
 const QUEUE: usize = 10_000;
 /// Of them, those that are on their way at the same time: work on Tasks comes first.
 const AT_ONCE: usize = 4;
@@ -51,13 +51,14 @@ impl Events {
     /// Tells soon that a Task has entered the phase of `status`. An event that can't be written is only logged: the
     /// status has it all.
     pub fn phase(&self, task: &Task, status: &TaskStatus) {
-        let Some(event) = event_of(status) else { return };
-        if self
-            .queue
-            .clone()
-            .try_send((event, task.object_ref(&())))
-            .is_err()
-        {
+        if let Some(event) = event_of(status) {
+            self.soon(event, task.object_ref(&()));
+        }
+    }
+
+    /// Publishes an event that happens once, after those that wait.
+    pub(crate) fn soon(&self, event: Event, about: ObjectReference) {
+        if self.queue.clone().try_send((event, about)).is_err() {
             tracing::debug!("left out an event: too many wait");
         }
     }

@@ -11,6 +11,7 @@ pub mod images;
 pub mod leadership;
 pub mod members;
 pub mod metrics;
+pub mod reread;
 pub mod run;
 pub mod shards;
 pub mod spawner;

@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::spawner::{self, context::Context, source::Source};
 use crate::task::controller::Options;
 use crate::task::prices::PriceTable;
-use crate::{admin, task};
+use crate::{admin, reread, task};
 
 /// Runs until `stop`, then ends the work, steps down and returns.
 ///
@@ -45,7 +45,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         call_limit: args.election_round,
         ..Timing::default()
     };
-    let client = Client::try_from(config.clone()).context("failed to build the Kubernetes client")?;
+    let client = reread::client(config.clone()).context("failed to build the Kubernetes client")?;
     let election = leadership::client(config, &timing).context("failed to build the election's client")?;
     let metrics = Metrics::new();
     let clock = match args.clock_skew {

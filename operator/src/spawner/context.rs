@@ -8,6 +8,7 @@ use kube::Client;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::ahead::Ahead;
 use super::plan::Known;
 use super::source::Source;
 use super::status::Outcome;
@@ -43,6 +44,8 @@ pub struct Memory {
     pub stuck: HashMap<String, Instant>,
     /// Tasks that had not ended at the last look.
     pub active: usize,
+    /// The next run of the schedule, if it is ready.
+    pub ahead: Option<Ahead>,
 }
 
 impl Memory {

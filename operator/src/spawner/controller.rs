@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axon_api::godur;
-use axon_api::v1alpha1::TaskSpawner;
+use axon_api::v1alpha1::{Cron, TaskSpawner};
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
 use kube::ResourceExt;
 use kube_runtime::controller::{self, Action, Config, Controller};
 use kube_runtime::reflector::{ObjectRef, store};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::ahead;
 use super::context::{Context, Memory};
 use super::cron;
 use super::look::{Work, template_fault};
@@ -377,12 +379,40 @@ async fn look_at_clock(
         memory.outcome = Some(outcome);
         published?;
     }
+    if let Some(run) = look.due.next
+        && !spawner.spec.suspend
+    {
+        get_ready(spawner, context, memory, templates, spec, run).await;
+    }
     let now = context.clock.now();
-    let to_tick = look.due.next.map(|next| pause_before(next, now));
+    let lead = ahead::lead(rand::random());
+    let to_tick = look.due.next.map(|next| pause_before(next, now, lead));
     let retry = memory
         .next_poll
         .map(|at| at.saturating_duration_since(Instant::now()));
     Ok(to_tick.into_iter().chain(retry).min().unwrap_or(LONGEST))
+}
+
+/// Makes the next run of a schedule ready if it is near.
+async fn get_ready(
+    spawner: &TaskSpawner,
+    context: &Context,
+    memory: &mut Memory,
+    templates: &Templates,
+    cron: &Cron,
+    run: Timestamp,
+) {
+    let is_ready = memory.ahead.as_ref().is_some_and(|ahead| ahead.is_for(run));
+    if is_ready || !ahead::is_near(run, context.clock.now()) {
+        return;
+    }
+    memory.ahead = match context.get_ready(spawner, templates, cron, run).await {
+        Ok(ahead) => ahead,
+        Err(error) => {
+            tracing::debug!(taskspawner = %spawner.name_any(), %error, "a run is not ready before its time");
+            None
+        }
+    };
 }
 
 fn until(next: Option<Instant>, now: Instant, idle: bool) -> Duration {

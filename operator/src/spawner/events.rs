@@ -21,9 +21,9 @@ const BAD: [(&str, &str); 6] = [
 
 impl Events {
     /// Tells that a Task was created.
-    pub async fn spawned(&self, spawner: &TaskSpawner, task: &str) {
+    pub fn spawned(&self, spawner: &TaskSpawner, task: &str) {
         let event = event(EventType::Normal, "TaskCreated", &format!("created Task {task}"));
-        self.send(&event, &spawner.object_ref(&())).await;
+        self.soon(event, spawner.object_ref(&()));
     }
 
     /// Tells what has gone wrong, or right again, between two statuses.

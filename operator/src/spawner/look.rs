@@ -75,8 +75,19 @@ impl Context {
     ) -> Result<Done, ShellError> {
         let mut refused: Vec<Blocked> = Vec::new();
         let mut ready: Vec<(Claim, axon_api::Task)> = Vec::new();
+        let mut ahead = memory
+            .ahead
+            .take()
+            .filter(|ahead| matches!(work, Work::Cron(_)) && ahead.is_of(spawner, self.clock.now()));
         loop {
-            let (live, mut tasks) = self.fresh(spawner).await?;
+            let is_ahead = ahead.is_some();
+            let (live, mut tasks) = match ahead.take() {
+                Some(ahead) => {
+                    ready.push(ahead.ready);
+                    (ahead.live, ahead.tasks)
+                }
+                None => self.fresh(spawner).await?,
+            };
             if matches!(work, Work::Github(_)) && memory.forgets_gone(&tasks, Instant::now()) {
                 return Err(ShellError::Changed);
             }
@@ -125,7 +136,10 @@ impl Context {
             let live = if next == status {
                 live
             } else {
-                self.write(&live, &next).await?
+                match self.write(&live, &next).await {
+                    Err(ShellError::Call(error)) if is_ahead && error.is_conflict() => continue,
+                    written => written?,
+                }
             };
             if has_claimed && let Some(run) = look.as_ref().and_then(|look| look.due.run) {
                 let late = self.clock.now().duration_since(run).as_secs_f64();
@@ -219,7 +233,7 @@ impl Context {
                         ..Known::default()
                     });
                     self.metrics.spawners.spawned(live);
-                    self.events.spawned(live, &claim.name).await;
+                    self.events.spawned(live, &claim.name);
                 }
                 Created::Blocked(why) => {
                     let since = *memory

@@ -1,5 +1,6 @@
 //! TaskSpawners: pure rules, and the thin shell that applies them.
 
+pub mod ahead;
 pub mod context;
 pub mod controller;
 pub mod cron;

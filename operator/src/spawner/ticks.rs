@@ -38,13 +38,13 @@ pub fn due(schedule: &Schedule, handled: Timestamp, now: Timestamp) -> Due {
     Due { run, skipped, next }
 }
 
-/// Returns how long to sleep before a run. The server's time is known better and better, so that the last second before
-/// a run is looked at again.
+/// Returns how long to sleep before a run. There is one more look, about `lead` before the run: to make it ready, and
+/// because the server's time is known better and better.
 #[must_use]
-pub fn pause_before(run: Timestamp, now: Timestamp) -> Duration {
+pub fn pause_before(run: Timestamp, now: Timestamp, lead: Duration) -> Duration {
     let wait = Duration::try_from(run.duration_since(now)).unwrap_or_default();
-    if wait > Duration::from_millis(1500) {
-        wait - Duration::from_secs(1)
+    if wait > lead + Duration::from_millis(500) {
+        wait - lead
     } else {
         wait
     }
@@ -120,14 +120,14 @@ mod tests {
     proptest! {
         /// Whenever a look happens, the sleeps after it end at the very run, after two more looks at most.
         #[test]
-        fn sleeps_end_at_the_run(before in 0i64..86_400_000) {
+        fn sleeps_end_at_the_run(before in 0i64..86_400_000, lead in 0u64..5000) {
             let run = at("2026-01-02T00:00:00Z");
             let mut now = run - SignedDuration::from_millis(before);
             let mut looks = 0;
             while now < run {
                 let due = due(&Schedule::parse("0 0 * * *", None).unwrap(), now, now);
                 prop_assert_eq!((due.run, due.next), (None, Some(run)));
-                now += pause_before(run, now);
+                now += pause_before(run, now, Duration::from_millis(lead));
                 looks += 1;
             }
             prop_assert_eq!(now, run);

@@ -17,6 +17,8 @@ pub struct Seen {
     pub item: String,
     pub uids: BTreeSet<String>,
     pub ended: bool,
+    /// It has a Job and has not ended.
+    pub running: bool,
     pub created: Timestamp,
 }
 
@@ -66,6 +68,15 @@ impl Witness {
         witness
     }
 
+    /// Returns the Tasks that have a Job and have not ended.
+    pub fn running(&self) -> Vec<String> {
+        let running = |sight: &Sight| {
+            let of = sight.tasks.iter().filter(|(_, t)| t.running);
+            of.map(|(name, _)| name.clone()).collect()
+        };
+        self.sight(running)
+    }
+
     pub fn sight<T>(&self, look: impl FnOnce(&Sight) -> T) -> T {
         look(&self.0.lock().unwrap())
     }
@@ -73,17 +84,20 @@ impl Witness {
     fn task(&self, task: &Task) {
         let label = |key: &str| task.labels().get(key).cloned().unwrap_or_default();
         let spawner = label(axon_api::labels::TASK_SPAWNER);
-        let phase = task.status.as_ref().and_then(|s| s.phase);
+        let status = task.status.as_ref();
+        let ended = status.and_then(|s| s.phase).is_some_and(TaskPhase::is_terminal);
         let mut sight = self.0.lock().unwrap();
         let seen = sight.tasks.entry(task.name_any()).or_insert_with(|| Seen {
             spawner: spawner.clone(),
             item: label(axon_api::labels::ITEM),
             uids: BTreeSet::new(),
             ended: false,
+            running: false,
             created: task.metadata.creation_timestamp.clone().unwrap().0,
         });
         seen.uids.insert(task.uid().unwrap());
-        seen.ended = phase.is_some_and(TaskPhase::is_terminal);
+        seen.ended = ended;
+        seen.running = !ended && status.is_some_and(|s| s.job_name.is_some());
         let active = sight
             .tasks
             .values()
