@@ -254,14 +254,19 @@ unit: ## Unit and property tests (seconds, no cluster).
 	cd hack/cluster && go test ./cmd/axon-cluster/... ./internal/...
 
 .PHONY: control-plane
-control-plane: cluster-binaries $(BIN)/krew ## Tests against a real kube-apiserver and etcd, and with a real krew.
+control-plane: cluster-binaries faketime $(BIN)/krew ## Tests against a real kube-apiserver and etcd, and with a real krew.
 	$(CARGO) build --locked -p kubectl-axon -p axon-operator
 	$(CARGO) test --locked -p axon-test --test api --test harness --test operator --test krew
 	$(CARGO) test --locked -p axon-test --test faults
 	$(CARGO) test --locked -p axon-test --test chaos -- --nocapture
 
+.PHONY: faketime
+faketime: # Wrong clocks for replicas.
+	@ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || { \
+		apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends faketime >/dev/null; }
+
 .PHONY: chaos
-chaos: cluster-binaries ## An hour of killed replicas and a failing API server; AXON_CHAOS_SECONDS=600 for ten minutes.
+chaos: cluster-binaries faketime ## An hour of killed replicas and a failing API server; AXON_CHAOS_SECONDS=600 for ten minutes.
 	$(CARGO) build --release --locked -p axon-operator
 	AXON_TEST_OPERATOR=$(CURDIR)/target/release/axon-operator AXON_CHAOS_SECONDS=$${AXON_CHAOS_SECONDS:-3600} \
 		$(CARGO) test --locked -p axon-test --test chaos -- --nocapture

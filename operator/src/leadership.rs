@@ -1,10 +1,14 @@
 //! Which replica leads. The only user of kube-leader-election.
 //!
 //! That library can name two leaders: it reads the Lease and then patches it without a precondition, and it tells a
-//! stalled holder that it still leads. So its word is taken only under these rules:
+//! stalled holder that it still leads. And it compares the holder's clock with its own: one that runs fast takes a Lease
+//! that is still good, and leaves one that nobody can have until its time has come. So its word is taken only under these
+//! rules:
 //!
 //! - its client never retries on its own, and each round has a time limit, so that a renewal can't sleep past the
 //!   lease's end;
+//! - whoever does not hold the Lease asks for it only when it has stood unchanged for as long as its holder may go on
+//!   without renewing it, by this replica's own monotonic clock, or was given up; see [`Seen`];
 //! - the holder that comes back must be this replica;
 //! - a fresh acquisition counts only after a settle time longer than any rival's round, and after another look;
 //! - leadership ends at a deadline on the monotonic clock, counted from before the last good renewal was sent, and
@@ -13,7 +17,8 @@
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::{Client, Config};
+use kube::api::{DeleteParams, Preconditions};
+use kube::{Api, Client, Config, ResourceExt};
 use kube_leader_election::{LeaseLock, LeaseLockParams, LeaseLockResult};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -48,10 +53,15 @@ impl Default for Timing {
 
 impl Timing {
     /// Returns how long a fresh acquisition must stand before it counts: longer than a rival's round, which may have
-    /// read the old Lease just before and overwrite the new one, and longer than a former leader goes without a look,
-    /// which a replica with a fast clock may have robbed of a Lease that was still good.
+    /// read the old Lease just before and overwrite the new one.
     fn settle(&self) -> Duration {
         self.period + self.call_limit + Duration::from_millis(100)
+    }
+
+    /// Returns how long a Lease must have stood unchanged until its holder leads no more: it stops so long after it sent
+    /// its last renewal, which was before anyone could see it. Half a second for clocks that run at different speeds.
+    fn patience(&self) -> Duration {
+        self.ttl - self.margin + Duration::from_millis(500)
     }
 }
 
@@ -77,6 +87,46 @@ enum Role {
     Leader {
         until: Instant,
     },
+}
+
+/// What a replica that does not hold the Lease may do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Somebody may be leading.
+    Held,
+    /// There is none, or it names this replica.
+    Open,
+    /// Nobody leads by it any more.
+    Over,
+}
+
+/// The Lease as it was last seen, and since when. Pure.
+#[derive(Debug, Default)]
+struct Seen(Option<(String, Instant)>);
+
+impl Seen {
+    /// Judges a Lease that was read at `now`. What its times say is not looked at: they are another clock's.
+    fn judge(&mut self, lease: Option<&Lease>, identity: &str, now: Instant, timing: &Timing) -> Standing {
+        let Some(lease) = lease else {
+            self.0 = None;
+            return Standing::Open;
+        };
+        let version = lease.resource_version().unwrap_or_default();
+        let since = match &self.0 {
+            Some((known, since)) if *known == version => *since,
+            _ => {
+                self.0 = Some((version, now));
+                now
+            }
+        };
+        match holder(lease).unwrap_or_default() {
+            // Whoever gives it up has stopped before.
+            "" => Standing::Over,
+            it if it == identity => Standing::Open,
+            _ if now >= since + timing.patience() => Standing::Over,
+            _ => Standing::Held,
+        }
+    }
 }
 
 fn next(role: Role, round: Round, sent: Instant, timing: &Timing) -> Role {
@@ -114,11 +164,15 @@ pub async fn run(
         lease_name: LEASE.into(),
         lease_ttl: timing.ttl,
     };
+    let leases = Api::namespaced(client.clone(), &namespace);
     let lock = LeaseLock::new(client, &namespace, params);
-    let mut role = Role::Follower;
+    let (mut role, mut seen) = (Role::Follower, Seen::default());
     loop {
         let sent = Instant::now();
-        let round = round(&lock, &identity, &timing).await;
+        let round = match role {
+            Role::Follower => bid(&leases, &lock, &identity, &mut seen, &timing).await,
+            Role::Settling { .. } | Role::Leader { .. } => round(&lock, &identity, &timing).await,
+        };
         let before = role;
         role = next(role, round, sent, &timing);
         // The library answers late at worst after `call_limit`; a deadline that has passed meanwhile is no leadership.
@@ -151,6 +205,59 @@ pub async fn run(
             Ok(Err(error)) => tracing::warn!(%error, "failed to step down: the lease runs out by itself"),
             Err(_) => tracing::warn!("failed to step down in time: the lease runs out by itself"),
         }
+    }
+}
+
+/// A round of a replica that does not hold the Lease.
+async fn bid(
+    leases: &Api<Lease>,
+    lock: &LeaseLock,
+    identity: &str,
+    seen: &mut Seen,
+    timing: &Timing,
+) -> Round {
+    let lease = match timeout(timing.call_limit, leases.get_opt(LEASE)).await {
+        Ok(Ok(lease)) => lease,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, lease = LEASE, "failed to look at the lease");
+            return Round::Unknown;
+        }
+        Err(_) => {
+            tracing::warn!(lease = LEASE, "no answer about the lease in time");
+            return Round::Unknown;
+        }
+    };
+    match (seen.judge(lease.as_ref(), identity, Instant::now(), timing), lease) {
+        (Standing::Held, _) => Round::Theirs,
+        (Standing::Over, Some(lease)) => match round(lock, identity, timing).await {
+            Round::Mine => Round::Mine,
+            // By the holder's clock its time is not over, or it lacks what the library wants to read.
+            _ if is_removed(leases, &lease, timing).await => round(lock, identity, timing).await,
+            _ => Round::Unknown,
+        },
+        _ => round(lock, identity, timing).await,
+    }
+}
+
+/// Deletes a Lease by which nobody leads, unless it was written since.
+async fn is_removed(leases: &Api<Lease>, lease: &Lease, timing: &Timing) -> bool {
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: lease.uid(),
+            resource_version: lease.resource_version(),
+        }),
+        ..DeleteParams::default()
+    };
+    match timeout(timing.call_limit, leases.delete(LEASE, &params)).await {
+        Ok(Ok(_)) => {
+            tracing::info!(lease = LEASE, holder = ?holder(lease), "removed a lease by which nobody leads");
+            true
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(%error, lease = LEASE, "a lease by which nobody leads is not removed");
+            false
+        }
+        Err(_) => false,
     }
 }
 

@@ -25,6 +25,7 @@ fn expired() -> Value {
 
 /// What every client of the server shares.
 struct Server {
+    /// Null if there is none.
     lease: Mutex<Value>,
     /// All who write at first wait here for each other.
     gate: Barrier,
@@ -52,10 +53,30 @@ impl Server {
         Client::new(service, "ns")
     }
 
+    /// A server with a Lease that nobody writes.
+    fn with_lease(lease: Value) -> Arc<Self> {
+        let server = Self::with_gate_for(1);
+        server.gated.store(0, Ordering::SeqCst);
+        *server.lease.lock().unwrap() = lease;
+        server
+    }
+
     async fn answer(&self, request: Request<Body>) -> Response<Full<axum::body::Bytes>> {
-        let is_write = request.method() != Method::GET;
+        let method = request.method().clone();
         let body = request.into_body().collect().await.unwrap().to_bytes();
-        if is_write {
+        if method == Method::DELETE {
+            let asked: Value = serde_json::from_slice(&body).unwrap();
+            let mut lease = self.lease.lock().unwrap();
+            assert_eq!(
+                asked["preconditions"]["resourceVersion"], lease["metadata"]["resourceVersion"],
+                "only what was judged is deleted"
+            );
+            *lease = Value::Null;
+        } else if method == Method::POST {
+            let mut lease: Value = serde_json::from_slice(&body).unwrap();
+            lease["metadata"]["resourceVersion"] = json!("1");
+            *self.lease.lock().unwrap() = lease;
+        } else if method == Method::PATCH {
             let left = |n: usize| n.checked_sub(1);
             if self
                 .gated
@@ -74,12 +95,26 @@ impl Server {
             for (key, value) in patch["spec"].as_object().unwrap() {
                 lease["spec"][key] = value.clone();
             }
+            let version: u64 = lease["metadata"]["resourceVersion"]
+                .as_str()
+                .unwrap()
+                .parse()
+                .unwrap();
+            lease["metadata"]["resourceVersion"] = json!((version + 1).to_string());
             let holder = lease["spec"]["holderIdentity"].as_str().unwrap().to_owned();
             self.writes.lock().unwrap().push(holder);
         }
-        let text = self.lease.lock().unwrap().to_string();
-        let mut answer = Response::new(Full::new(axum::body::Bytes::from(text)));
-        *answer.status_mut() = StatusCode::OK;
+        let lease = self.lease.lock().unwrap().clone();
+        let (status, body) = if lease.is_null() {
+            let code = if method == Method::GET { 404 } else { 200 };
+            let said = json!({"kind": "Status", "apiVersion": "v1", "code": code, "reason": "NotFound",
+                "status": if code == 404 { "Failure" } else { "Success" }, "message": "no lease", "metadata": {}});
+            (code, said)
+        } else {
+            (200, lease)
+        };
+        let mut answer = Response::new(Full::new(axum::body::Bytes::from(body.to_string())));
+        *answer.status_mut() = StatusCode::from_u16(status).unwrap();
         answer
     }
 }
@@ -109,25 +144,30 @@ async fn the_library_names_two_leaders_when_both_have_read_the_expired_lease() {
     assert_eq!(server.writes.lock().unwrap().len(), 2);
 }
 
+/// Lets a replica take part in the election.
+fn candidate(server: &Arc<Server>, name: &str, stop: CancellationToken) -> watch::Receiver<Option<Instant>> {
+    let (sender, receiver) = watch::channel(None);
+    let (heartbeat, _) = watch::channel(Instant::now());
+    let run = run(
+        server.client(),
+        "ns".into(),
+        name.into(),
+        Timing::default(),
+        sender,
+        heartbeat,
+        stop,
+    );
+    tokio::spawn(run);
+    receiver
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_fence_lets_one_of_them_lead() {
     let server = Server::with_gate_for(2);
-    let (timing, stop) = (Timing::default(), CancellationToken::new());
+    let stop = CancellationToken::new();
     let mut leading = Vec::new();
     for name in ["a", "b"] {
-        let (sender, receiver) = watch::channel(None);
-        let (heartbeat, _) = watch::channel(Instant::now());
-        let run = run(
-            server.client(),
-            "ns".into(),
-            name.into(),
-            timing,
-            sender,
-            heartbeat,
-            stop.clone(),
-        );
-        tokio::spawn(run);
-        leading.push(receiver);
+        leading.push(candidate(&server, name, stop.clone()));
     }
     let lead = |leading: &[watch::Receiver<Option<Instant>>]| -> Vec<usize> {
         let now = Instant::now();
@@ -179,4 +219,61 @@ async fn a_holder_that_is_robbed_while_it_renews_leads_by_the_librarys_word_and_
     };
     assert_eq!(holder(&lease), Some("b"));
     assert_eq!(robbed(&server, round(&a, "a", &timing)).await, Round::Theirs);
+}
+
+/// A Lease that was renewed by so many seconds in the future of this machine's clock.
+fn ahead(seconds: i64, spec: Value) -> Value {
+    let time = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+    let mut lease = expired();
+    lease["spec"]["renewTime"] = json!(time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string());
+    for (key, value) in spec.as_object().unwrap() {
+        lease["spec"][key] = value.clone();
+    }
+    lease
+}
+
+/// Returns how long a replica takes to lead when nobody else does.
+async fn time_to_lead(lease: Value) -> Duration {
+    let server = Server::with_lease(lease);
+    let (start, stop) = (Instant::now(), CancellationToken::new());
+    let mut leading = candidate(&server, "a", stop.clone());
+    let lead = timeout(Duration::from_secs(60), wait_to_lead(&mut leading)).await;
+    assert_eq!(lead, Ok(Some(())), "nobody leads for a minute");
+    stop.cancel();
+    start.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_leaders_clock_keeps_nobody_from_leading() {
+    for ahead_by in [300, 3600 * 24] {
+        let took = time_to_lead(ahead(ahead_by, json!({}))).await;
+        assert!(took < Duration::from_secs(15), "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_was_given_up_by_a_fast_clock_is_free_at_once() {
+    for holder in [json!(""), Value::Null] {
+        let lease = ahead(
+            300,
+            json!({"holderIdentity": holder, "leaseDurationSeconds": 1, "leaseTransitions": null}),
+        );
+        let took = time_to_lead(lease).await;
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_with_a_slow_clock_is_not_robbed_as_long_as_it_renews() {
+    // By the rival's clock each renewal is five minutes old.
+    let server = Server::with_lease(ahead(-300, json!({"holderIdentity": "a"})));
+    let stop = CancellationToken::new();
+    let rival = candidate(&server, "b", stop.clone());
+    for renewal in 0..40u32 {
+        sleep(Duration::from_millis(1500)).await;
+        server.lease.lock().unwrap()["metadata"]["resourceVersion"] = json!((renewal + 10).to_string());
+        assert_eq!(*rival.borrow(), None);
+    }
+    assert_eq!(server.lease.lock().unwrap()["spec"]["holderIdentity"], "a");
+    stop.cancel();
 }

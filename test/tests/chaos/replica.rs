@@ -1,5 +1,6 @@
 //! A replica of the operator as a process, which can be killed and stopped.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use axon_test::control_plane::ControlPlane;
@@ -79,6 +80,15 @@ impl Replica {
     }
 }
 
+/// Returns the library that gives a process a wrong clock, of the package `faketime`.
+fn faketime() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").unwrap().filter_map(Result::ok);
+    folders
+        .map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"))
+        .find(|library| library.is_file())
+        .expect("libfaketimeMT.so.1 is missing: `make faketime` installs it")
+}
+
 fn spawn(folder: &tempfile::TempDir, name: &str, skew: i64) -> Child {
     let program = paths::operator_program().unwrap();
     let log = std::fs::OpenOptions::new()
@@ -92,9 +102,12 @@ fn spawn(folder: &tempfile::TempDir, name: &str, skew: i64) -> Child {
             "--listen=127.0.0.1:0",
             "--image-registry=registry.test/axon",
             "--image-tag=v1",
-            &format!("--clock-skew={skew}"),
         ])
         .env_clear()
+        // The whole process has the wrong time, the libraries that it is made of included; intervals stay as they are.
+        .env("LD_PRELOAD", faketime())
+        .env("FAKETIME", format!("{skew:+}s"))
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
         .env("KUBECONFIG", folder.path().join("kubeconfig"))
         .env("AXON_LOG", "info")
         .stdin(Stdio::null())
