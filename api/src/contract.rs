@@ -123,19 +123,12 @@ pub const MAX_INLINE_BYTES: usize = 96 * 1024;
 
 /// Returns `text` so that the kubelet, which expands `$(NAME)` in args and env values, gives back `text` itself.
 ///
-/// The kubelet reads `$$` as an escaped `$` wherever it stands, so each `$` that is followed by `(` or `$` is
-/// doubled (see `k8s.io/kubernetes/third_party/forked/golang/expansion`).
+/// The kubelet reads `$$` as an escaped `$` wherever it stands (see
+/// `k8s.io/kubernetes/third_party/forked/golang/expansion`). Every `$` is doubled, also where it need not be by that
+/// rule: kubelets before 1.34.4 take the one byte after a single `$` for a character and spoil what is not ASCII.
 #[must_use]
 pub fn escape_expansion(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() + 8);
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        escaped.push(c);
-        if c == '$' && matches!(chars.peek(), Some('(' | '$')) {
-            escaped.push('$');
-        }
-    }
-    escaped
+    text.replace('$', "$$")
 }
 
 #[cfg(test)]
@@ -144,40 +137,41 @@ mod tests {
 
     use super::*;
 
-    /// The kubelet's rule, restated: `$$` is `$`, `$(NAME)` of a known NAME is its value, all else is itself.
+    /// The kubelet's rule, restated: `$$` is `$`, `$(NAME)` of a known NAME is its value, all else is itself, but that
+    /// older ones make a character of a single byte after `$`.
     fn kubelet_expand(input: &str) -> String {
-        let chars: Vec<char> = input.chars().collect();
-        let mut out = String::new();
+        let bytes = input.as_bytes();
+        let mut out = Vec::new();
         let mut i = 0;
-        while i < chars.len() {
-            if chars[i] != '$' || i + 1 >= chars.len() {
-                out.push(chars[i]);
+        while i < bytes.len() {
+            if bytes[i] != b'$' || i + 1 >= bytes.len() {
+                out.push(bytes[i]);
                 i += 1;
                 continue;
             }
-            match chars[i + 1] {
-                '$' => {
-                    out.push('$');
+            match bytes[i + 1] {
+                b'$' => {
+                    out.push(b'$');
                     i += 2;
                 }
-                '(' => match chars[i + 2..].iter().position(|c| *c == ')') {
+                b'(' => match bytes[i + 2..].iter().position(|c| *c == b')') {
                     Some(len) => {
-                        out.push_str("EXPANDED");
+                        out.extend(b"EXPANDED");
                         i += 3 + len;
                     }
                     None => {
-                        out.push_str("$(");
+                        out.extend(b"$(");
                         i += 2;
                     }
                 },
                 other => {
-                    out.push('$');
-                    out.push(other);
+                    out.push(b'$');
+                    out.extend(char::from(other).to_string().as_bytes());
                     i += 2;
                 }
             }
         }
-        out
+        String::from_utf8_lossy(&out).into_owned()
     }
 
     #[test]
@@ -201,6 +195,10 @@ mod tests {
             "${X}",
             "cost: $5 $(",
             "$$$$",
+            "R$\u{a0}5,00",
+            "US$–",
+            "100$。",
+            "$“x”",
         ] {
             assert_eq!(kubelet_expand(&escape_expansion(text)), text, "{text}");
         }
@@ -208,7 +206,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_survives_the_kubelet(text in "[$()A-Z a{}]{0,40}") {
+        fn any_text_survives_the_kubelet(text in "[$()A-Z a{}é€。\u{a0}]{0,40}") {
             prop_assert_eq!(kubelet_expand(&escape_expansion(&text)), text);
         }
     }

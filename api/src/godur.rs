@@ -13,7 +13,7 @@ pub const PATTERN: &str = r"^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$";
 /// Reads a non-negative duration by Go's rules.
 ///
 /// # Errors
-/// [`InvalidDuration`] for anything else, also for what does not fit a `Duration`.
+/// [`InvalidDuration`] for anything else, also for more than Go's 2^63 ns, some 292 years.
 pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {
     let invalid = || InvalidDuration(text.to_owned());
     if text == "0" {
@@ -46,7 +46,10 @@ pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {
         total += value * seconds;
         rest = next;
     }
-    Duration::try_from_secs_f64(total).map_err(|_| invalid())
+    Duration::try_from_secs_f64(total)
+        .ok()
+        .filter(|sum| i64::try_from(sum.as_nanos()).is_ok())
+        .ok_or_else(invalid)
 }
 
 #[cfg(test)]
@@ -62,6 +65,7 @@ mod tests {
             ("1.5h", 5400.0),
             ("0", 0.0),
             ("100ms", 0.1),
+            ("2562047h", 2_562_047.0 * 3600.0),
         ] {
             assert_eq!(parse(text).unwrap(), Duration::from_secs_f64(seconds), "{text}");
         }
@@ -81,6 +85,8 @@ mod tests {
             "s5",
             "5mm5",
             "99999999999999999999h",
+            "2562048h",
+            "2000000000000000h",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

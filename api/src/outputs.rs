@@ -67,7 +67,7 @@ impl Report {
     /// Writes the report in at most [`MAX_TERMINATION_MESSAGE`] bytes.
     ///
     /// What does not fit gives way in this order: the message is cut, then outputs are dropped from the end (the
-    /// usage is also in its own field, so nothing that costs money is lost).
+    /// usage is also in its own field, so nothing that costs money is lost), then what is left of the message.
     #[must_use]
     pub fn to_termination_message(&self) -> String {
         let mut report = self.clone();
@@ -77,16 +77,18 @@ impl Report {
             if excess == 0 {
                 return text;
             }
-            match report.message.take() {
+            match &report.message {
                 // An escaped character takes up to six bytes, so each turn cuts at least what is needed for some.
                 Some(message) if message.len() > 200 => {
                     let keep = message.len().saturating_sub(excess.max(64)).max(100);
-                    report.message = Some(tail(&message, keep).to_owned());
+                    report.message = Some(tail(message, keep).to_owned());
                 }
                 _ if report.outputs.pop().is_some() => {}
-                _ => {
+                Some(_) => report.message = None,
+                None => {
                     return Self {
                         axon: 1,
+                        is_final: self.is_final,
                         reason: self.reason,
                         usage: self.usage.clone(),
                         ..Self::default()
@@ -274,6 +276,8 @@ mod tests {
             let back = Report::parse(&text).unwrap();
             prop_assert_eq!(back.reason, report.reason);
             prop_assert_eq!(back.usage, report.usage);
+            prop_assert_eq!(back.is_final, report.is_final);
+            prop_assert!(back.message.is_some(), "the message gives way before the outputs");
         }
     }
 }

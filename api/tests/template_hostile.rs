@@ -91,6 +91,10 @@ fn hostile_templates_end_quickly() {
         "{{printf \"%*d\" 9223372036854775807 1}}{{printf \"%.*f\" -9223372036854775807 1.5}}".to_owned(),
         "{{printf \"%[9999999]d %[1]*[9223372036854775808]d\" 1000000}}".to_owned(),
         format!("{{{{printf \"{}\" .long}}}}", "%[1]s".repeat(deep)),
+        format!("{{{{$f := \"{}\"}}}}{{{{$x := \"\"}}}}{{{{range 200000}}}}{{{{$x = printf $f \"\"}}}}{{{{end}}}}", "%[1]s".repeat(deep)),
+        // Variables.
+        format!("{{{{$z := 0}}}}{}{{{{range $z = 900000}}}}{{{{end}}}}", "{{$a := 1}}".repeat(deep)),
+        format!("{{{{define \"{0}\"}}}}{{{{end}}}}{{{{range 900000}}}}{{{{template \"{0}\"}}}}{{{{end}}}}", "n".repeat(10 * deep)),
         format!("{{{{printf \"{}\" 1}}}}", "%[1]1000000d".repeat(deep / 2)),
         // Literals.
         format!("{{{{{}}}}}", "9".repeat(deep)),

@@ -227,7 +227,10 @@ async fn bid(
             return Round::Unknown;
         }
     };
-    match (seen.judge(lease.as_ref(), identity, Instant::now(), timing), lease) {
+    match (
+        seen.judge(lease.as_ref(), identity, Instant::now(), timing),
+        lease,
+    ) {
         (Standing::Held, _) => Round::Theirs,
         (Standing::Over, Some(lease)) => match round(lock, identity, timing).await {
             Round::Mine => Round::Mine,

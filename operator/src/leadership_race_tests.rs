@@ -222,7 +222,7 @@ async fn a_holder_that_is_robbed_while_it_renews_leads_by_the_librarys_word_and_
 }
 
 /// A Lease that was renewed by so many seconds in the future of this machine's clock.
-fn ahead(seconds: i64, spec: Value) -> Value {
+fn ahead(seconds: i64, spec: &Value) -> Value {
     let time = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
     let mut lease = expired();
     lease["spec"]["renewTime"] = json!(time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string());
@@ -246,7 +246,7 @@ async fn time_to_lead(lease: Value) -> Duration {
 #[tokio::test(start_paused = true)]
 async fn a_dead_leaders_clock_keeps_nobody_from_leading() {
     for ahead_by in [300, 3600 * 24] {
-        let took = time_to_lead(ahead(ahead_by, json!({}))).await;
+        let took = time_to_lead(ahead(ahead_by, &json!({}))).await;
         assert!(took < Duration::from_secs(15), "{took:?}");
     }
 }
@@ -256,7 +256,7 @@ async fn a_lease_that_was_given_up_by_a_fast_clock_is_free_at_once() {
     for holder in [json!(""), Value::Null] {
         let lease = ahead(
             300,
-            json!({"holderIdentity": holder, "leaseDurationSeconds": 1, "leaseTransitions": null}),
+            &json!({"holderIdentity": holder, "leaseDurationSeconds": 1, "leaseTransitions": null}),
         );
         let took = time_to_lead(lease).await;
         assert!(took < Duration::from_secs(5), "{took:?}");
@@ -266,7 +266,7 @@ async fn a_lease_that_was_given_up_by_a_fast_clock_is_free_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_leader_with_a_slow_clock_is_not_robbed_as_long_as_it_renews() {
     // By the rival's clock each renewal is five minutes old.
-    let server = Server::with_lease(ahead(-300, json!({"holderIdentity": "a"})));
+    let server = Server::with_lease(ahead(-300, &json!({"holderIdentity": "a"})));
     let stop = CancellationToken::new();
     let rival = candidate(&server, "b", stop.clone());
     for renewal in 0..40u32 {

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::Readiness;
 use crate::args::Args;
 use crate::clock::Clock;
 use crate::cluster_clock::ClusterClock;
@@ -62,7 +63,12 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         .await
         .with_context(|| format!("failed to listen on {}", args.listen))?;
     tracing::info!(address = %listener.local_addr()?, "listening");
-    let serve = axum::serve(listener, admin::routes(metrics.clone(), heard));
+    let (filled, filling) = watch::channel(false);
+    let readiness = Readiness {
+        filled: filling,
+        members: members.clone(),
+    };
+    let serve = axum::serve(listener, admin::routes(metrics.clone(), heard, readiness));
 
     // Work stops before leases are given up: election and membership go on until the work has ended.
     let stop_leases = CancellationToken::new();
@@ -91,18 +97,19 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         ..github::Options::default()
     };
     let shared = Shared {
+        me: args.identity.clone(),
         identity: Identity::new(client.clone()),
         github: Github::new(cluster_clock.clock(), metrics.github.clone(), &way),
     };
     let time = cluster_clock.clock();
     let spawn = spawners(
-        args.identity.clone(),
         client.clone(),
         shared.clone(),
         metrics.clone(),
         events.clone(),
         cluster_clock,
         members,
+        filled,
     );
     let work = lead(options, client, shared, metrics, events, time, leads);
     tokio::select! {
@@ -148,6 +155,8 @@ fn is_empty_folder(folder: Option<&Path>) -> bool {
 /// What all parts of a replica share.
 #[derive(Clone)]
 pub struct Shared {
+    /// This replica's name.
+    pub me: String,
     /// Acts in namespaces.
     pub identity: Identity,
     /// Talks to GitHub.
@@ -156,17 +165,17 @@ pub struct Shared {
 
 /// Runs this replica's share of the spawners.
 async fn spawners(
-    me: String,
     client: Client,
     shared: Shared,
     metrics: Metrics,
     events: Events,
     clock: ClusterClock,
     members: watch::Receiver<Option<Membership>>,
+    filled: watch::Sender<bool>,
 ) {
-    let Shared { identity, github } = shared;
+    let Shared { me, identity, github } = shared;
     let count = count_members(members.clone(), metrics.clone());
-    let run = spawner::controller::run(members.clone(), client.clone(), |stores| Context {
+    let run = spawner::controller::run(members.clone(), client.clone(), filled, |stores| Context {
         client,
         source: Source::new(github, identity.clone(), clock.clock()),
         identity,

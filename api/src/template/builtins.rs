@@ -137,6 +137,7 @@ impl Builtin {
             Self::Println => written(machine, |out| format::println(out, &values(arguments))),
             Self::Printf => match first.value() {
                 Some(Value::Text(directives)) => {
+                    machine.spend(directives.len() / 16)?;
                     written(machine, |out| printf::printf(out, directives, &values(rest)))
                 }
                 _ => Err("no format".into()),

@@ -121,13 +121,13 @@ impl<'t> Machine<'t> {
     }
 
     pub(super) fn assign(&mut self, variable: &Variable, slot: Slot) -> Result<(), TemplateError> {
-        match self.variables.iter_mut().rfind(|(id, _)| *id == variable.id) {
-            Some(known) => {
-                known.1 = slot;
-                Ok(())
-            }
-            None => self.fail(format_args!("undefined variable: {variable}")),
-        }
+        let found = self.variables.iter().rposition(|(id, _)| *id == variable.id);
+        let Some((index, known)) = found.and_then(|index| Some((index, self.variables.get_mut(index)?)))
+        else {
+            return self.fail(format_args!("undefined variable: {variable}"));
+        };
+        known.1 = slot;
+        self.spend((self.variables.len() - index) / 64)
     }
 
     fn lookup(&self, name: &[u8]) -> Result<&'t [Op], TemplateError> {
@@ -222,11 +222,11 @@ impl<'t> Machine<'t> {
                         "can't use {shown} to iterate over more than one variable"
                     ));
                 }
-                Some(Items::Count(match value {
-                    Value::Int(count) => *count,
-                    Value::Byte(count) => i64::from(*count),
-                    _ => 0,
-                }))
+                Some(match value {
+                    Value::Byte(count) => Items::Bytes(*count),
+                    Value::Int(count) => Items::Count(*count),
+                    _ => Items::Count(0),
+                })
             }
             Some(value) => {
                 return self.fail(format_args!(
@@ -321,6 +321,7 @@ impl<'t> Machine<'t> {
 
     fn call(&mut self, call: &'t Call) -> Result<(), TemplateError> {
         self.at(call.offset, call);
+        self.spend(call.name.len() / 256)?;
         let ops = self.lookup(&call.name)?;
         if self.calls == self.limits.calls {
             return self.fail(format_args!(

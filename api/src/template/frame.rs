@@ -41,6 +41,7 @@ pub(super) enum Items {
     List(List),
     Map(Map),
     Count(i64),
+    Bytes(u8),
 }
 
 impl Items {
@@ -52,6 +53,10 @@ impl Items {
                 Some((Slot::Typed(position), list.slot(index)?))
             }
             Self::Map(map) => map.entry(index),
+            Self::Bytes(count) => {
+                let position = u8::try_from(index).ok().filter(|position| position < count)?;
+                Some((Slot::Missing, Slot::Typed(Value::Byte(position))))
+            }
             Self::Count(count) => {
                 let position = i64::try_from(index).ok().filter(|position| position < count)?;
                 Some((Slot::Missing, Slot::Typed(Value::Int(position))))

@@ -42,6 +42,6 @@ pub struct Credentials {
 
 /// Returns the rule of a field that is a duration, for schemas; `crate::godur` reads what it admits.
 pub(super) fn positive_duration(field: &str) -> Rule {
-    Rule::new(r"self.matches('^([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$') && self.matches('[1-9]')")
-        .message(format!("{field} must be a positive duration such as 30s, 5m or 1h").as_str())
+    Rule::new(r"self.matches('^([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$') && self.matches('[1-9]') && duration(self) <= duration('8784h')")
+        .message(format!("{field} must be a positive duration such as 30s, 5m or 1h, of 8784h (366 days) at most").as_str())
 }

@@ -80,7 +80,7 @@ impl Shared {
         };
         self.interests.insert(query.caller.clone(), interest);
         self.interests
-            .retain(|_, i| now.duration_since(i.seen) <= MEMORY.max(i.max_age * 3));
+            .retain(|_, i| now.duration_since(i.seen) <= MEMORY.max(i.max_age.saturating_mul(3)));
         self.used = Some(now);
     }
 
@@ -91,7 +91,7 @@ impl Shared {
     pub(super) fn answer(&self, query: &ListQuery, now: Instant) -> Option<Result<Listing, GithubError>> {
         let last = self.last.as_ref()?;
         let good_for = if last.by == query.caller {
-            query.max_age * 3 / 4
+            query.max_age.mul_f64(0.75)
         } else {
             query.max_age
         };

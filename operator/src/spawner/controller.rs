@@ -31,6 +31,8 @@ use crate::task::stores::watch_custom;
 const CONCURRENCY: u16 = 128;
 /// Shortest poll interval.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest poll interval: what is added to a moment must not overflow.
+const MAX_INTERVAL: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Poll interval of a spawner whose own can't be read.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(300);
 /// Most time over which the first polls of a replica that takes spawners over are spread.
@@ -44,10 +46,12 @@ const RETRY: Duration = Duration::from_secs(15);
 /// Longest pause, in case a broken watch has lost an event.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// Runs the spawners until the returned future is dropped. `build` makes the context around the stores.
+/// Runs the spawners until the returned future is dropped. `build` makes the context around the stores; `filled` becomes
+/// true when those were read.
 pub async fn run(
     members: watch::Receiver<Option<Membership>>,
     client: kube::Client,
+    filled: watch::Sender<bool>,
     build: impl FnOnce(Stores) -> Context,
 ) {
     let (spawners, spawner_writer) = store::store();
@@ -65,7 +69,7 @@ pub async fn run(
         Some(((), members))
     });
     let (of_task, of_workspace) = (stores.clone(), stores.clone());
-    let (filled, filling) = watch::channel(false);
+    let (gate, filling) = watch::channel(false);
     let fill = {
         let stores = stores.clone();
         async move {
@@ -74,6 +78,8 @@ pub async fn run(
                 stores.tasks.wait_until_ready(),
                 stores.workspaces.wait_until_ready()
             );
+            gate.send_replace(true);
+            let _ = stores.spawners.wait_until_ready().await;
             filled.send_replace(true);
             std::future::pending::<()>().await;
         }
@@ -425,7 +431,7 @@ fn until(next: Option<Instant>, now: Instant, idle: bool) -> Duration {
 fn interval(spawner: &TaskSpawner) -> Duration {
     godur::parse(&spawner.spec.poll_interval)
         .unwrap_or(DEFAULT_INTERVAL)
-        .max(MIN_INTERVAL)
+        .clamp(MIN_INTERVAL, MAX_INTERVAL)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is the Controller's")]

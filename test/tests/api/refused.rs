@@ -334,7 +334,20 @@ async fn spawners_that_can_never_spawn() {
 async fn poll_intervals_that_are_no_positive_durations() {
     let namespace = control_plane::namespace().await.unwrap();
     for interval in [
-        "", "5", "abc", "0s", "0h0m", "-5m", "5 m", "1d", "5m ", "m", "5mm", "1h30",
+        "",
+        "5",
+        "abc",
+        "0s",
+        "0h0m",
+        "-5m",
+        "5 m",
+        "1d",
+        "5m ",
+        "m",
+        "5mm",
+        "1h30",
+        "8785h",
+        "2000000000000000h",
     ] {
         let message = Manifest::cron()
             .with("/spec/pollInterval", interval)

@@ -167,7 +167,10 @@ async fn nothing_is_lost_made_twice_or_beyond_a_limit_whatever_dies() {
         calls.len()
     );
     println!("{verdict}");
-    println!("  all done             {} s after the end", over.elapsed().as_secs());
+    println!(
+        "  all done             {} s after the end",
+        over.elapsed().as_secs()
+    );
     assert!(
         verdict.is_perfect(),
         "{verdict}\n{}",

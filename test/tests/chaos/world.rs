@@ -183,7 +183,8 @@ impl World {
             }
         };
         futures::stream::iter(witness.running())
-            .for_each_concurrent(8, succeed).await;
+            .for_each_concurrent(8, succeed)
+            .await;
     }
 
     /// Compares what came to be with what had to.
