@@ -7,6 +7,7 @@ pub(crate) mod inputs;
 pub(crate) mod manifest;
 pub(crate) mod plan;
 pub(crate) mod references;
+mod users;
 
 use std::path::PathBuf;
 
@@ -14,19 +15,18 @@ use axon_api::Task;
 use axon_api::agents::AgentType;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Parser, ValueEnum};
-use kube::api::PostParams;
 use rand::Rng as _;
 use serde_json::json;
 
 use self::credentials::CredentialFlags;
 use self::plan::{Plan, plan};
 use super::Globals;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, posting};
 use crate::error::{Action, CliError, Result};
 use crate::follow::{self, Options};
 use crate::output::{Notation, ObjectFormat, Ui, yaml};
 
-/// Name of the writer of our fields, and value of the label on what we make.
+/// Value of the label on what we make.
 pub const MANAGER: &str = "kubectl-axon";
 
 const DETAILS: &str = "\
@@ -172,7 +172,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let changes = ensure::compare(&cluster, &plan.secrets, plan.workspace.as_ref()).await?;
     let trial = args.dry_run == DryRun::Server;
     if !trial {
-        ensure::ask(ui, &cluster, &changes, args.yes)?;
+        ensure::ask(ui, &cluster, &changes, args.yes).await?;
     }
     ensure::write(ui, &cluster, &changes, trial).await?;
     let task = create(&cluster, &plan.task, trial).await?;
@@ -198,10 +198,7 @@ pub(crate) async fn create(cluster: &Cluster, task: &Task, trial: bool) -> Resul
     let action = Action::new("create", "tasks")
         .named(&name)
         .within(&cluster.namespace);
-    let params = PostParams {
-        dry_run: trial,
-        field_manager: Some(MANAGER.to_owned()),
-    };
+    let params = posting(trial);
     let mut created = cluster
         .call(&action, cluster.api::<Task>().create(&params, task))
         .await?;
