@@ -28,7 +28,8 @@ fn cluster(store: &Store) -> Fake {
                         json!({"conditions": [established], "acceptedNames": {"kind": "", "plural": ""}, "storedVersions": []})
                     }
                     "Deployment" => {
-                        json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2})
+                        let all = &object["spec"]["replicas"];
+                        json!({"observedGeneration": 1, "replicas": all, "updatedReplicas": all, "availableReplicas": all})
                     }
                     _ => Value::Null,
                 };
