@@ -18,9 +18,9 @@ kubeconfig.
 ";
 
 const EXIT_CODE_NOTES: &str = "
-3 comes from `run --watch` and `retry --watch` only: `logs` and `get` succeed when they could show what there is. 4 is for
-`--timeout` of `install`, `uninstall`, `delete` and `verify-image`, for `--request-timeout`, and for an operator that does not
-answer `preview` and `run --from`. A reader that goes away, as in `| head`, is no failure.
+3 comes from `run --watch`, `retry --watch` and `wait` only: `logs` and `get` succeed when they could show what there is. 4 is
+for `--timeout` of `wait`, `install`, `uninstall`, `delete` and `verify-image`, for `--request-timeout`, and for an operator that
+does not answer `preview` and `run --from`. A reader that goes away, as in `| head`, is no failure.
 ";
 
 const CONFIGURATION: &str = "

@@ -110,6 +110,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         since_seconds,
         workspace: args.container == Container::Workspace,
         to_the_end: false,
+        finished: None,
     };
     let cluster = globals.cluster(ui).await?;
     if args.follow {

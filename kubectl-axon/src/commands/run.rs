@@ -34,6 +34,9 @@ Credentials and a workspace come from the configuration file (kubectl axon init 
 in), unless flags name others. Nothing is created before all input is known to be valid. A dry run
 shows the Secret, Workspace and Task; the Job is made of them by the operator and is not shown.
 
+With --watch and -o the task is printed once, when it has ended, and what the agent says goes to
+stderr.
+
 --from asks the operator to render the template of a taskspawner for an issue or pull request, in
 its match or not; for a schedule, for the present moment. The task is yours: the spawner counts it
 against no limit, and makes its own for that item all the same.
@@ -176,7 +179,11 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     }
     ensure::write(ui, &cluster, &changes, trial).await?;
     let task = create(&cluster, &plan.task, trial).await?;
-    print_task(ui, &task, &name, args.output, trial)?;
+    if trial {
+        print_task(ui, &task, &name, args.output, true)?;
+    } else {
+        print_new(ui, &task, &name, args.output, args.watch)?;
+    }
     for warning in references::missing(&cluster, &plan).await {
         ui.warn(&warning);
     }
@@ -190,7 +197,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         ));
         return Ok(());
     }
-    follow::run(ui, &cluster, &name, &Options::watch()).await
+    follow::run(ui, &cluster, &name, &Options::watch(args.output)).await
 }
 
 pub(crate) async fn create(cluster: &Cluster, task: &Task, trial: bool) -> Result<Task> {
@@ -199,24 +206,29 @@ pub(crate) async fn create(cluster: &Cluster, task: &Task, trial: bool) -> Resul
         .named(&name)
         .within(&cluster.namespace);
     let params = posting(trial);
-    let mut created = cluster
+    cluster
         .call(&action, cluster.api::<Task>().create(&params, task))
-        .await?;
-    created.metadata.managed_fields = None;
-    Ok(created)
+        .await
 }
 
-pub(crate) fn print_task(
+/// Prints a Task that was created. One that is watched and to be printed is printed at its end.
+pub(crate) fn print_new(
     ui: &Ui,
     task: &Task,
     name: &str,
     output: Option<ObjectFormat>,
-    trial: bool,
+    watch: bool,
 ) -> Result<()> {
+    if watch && output.is_some() {
+        ui.say(&format!("task/{name} created"));
+        return Ok(());
+    }
+    print_task(ui, task, name, output, false)
+}
+
+fn print_task(ui: &Ui, task: &Task, name: &str, output: Option<ObjectFormat>, trial: bool) -> Result<()> {
     match output {
-        Some(ObjectFormat::Json) => ui.structured(task, Notation::Json),
-        Some(ObjectFormat::Yaml) => ui.structured(task, Notation::Yaml),
-        Some(ObjectFormat::Name) => ui.line(&format!("task.axon.io/{name}")),
+        Some(format) => follow::print(ui, task, format),
         None if trial => ui.line(&format!("task/{name} created (server dry run)")),
         None => ui.line(&format!("task/{name} created")),
     }

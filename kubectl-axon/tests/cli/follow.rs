@@ -263,6 +263,42 @@ fn watching_ends_with_a_summary_and_the_tasks_own_exit_code() {
     }
 }
 
+#[test]
+fn a_watched_task_is_printed_once_at_its_end_and_nothing_beside_it() {
+    let home = Home::with_config("apiKey: none\n");
+    for (words, phase, code) in [
+        (
+            &["run", "-p", "x", "--name", "t", "-w", "-o", "json"][..],
+            "Failed",
+            3,
+        ),
+        (
+            &["run", "-p", "x", "--name", "t", "-w", "-o", "json"],
+            "Succeeded",
+            0,
+        ),
+    ] {
+        let mut world = World::new("Running", json!({"running": {}}), &stamped(STREAM));
+        world.exists = false;
+        let fake = serve(world, move |world| {
+            world.agent = ended();
+            world.status = json!({"phase": phase, "results": {"commit": "abc"}});
+        });
+        let done = home.against(&fake, words);
+        assert_eq!(done.code, code, "{}", done.err);
+        let read: Value = serde_json::from_str(&done.out).unwrap();
+        assert_eq!(
+            (&read["status"]["phase"], &read["status"]["results"]["commit"]),
+            (&json!(phase), &json!("abc"))
+        );
+        assert!(
+            done.err.starts_with("task/t created\n") && done.err.contains("The greeting is committed.\n"),
+            "{}",
+            done.err
+        );
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_leaves_the_task_alone_and_says_how_to_come_back() {

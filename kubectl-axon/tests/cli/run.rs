@@ -394,7 +394,8 @@ fn a_manifest_goes_where_it_says_as_it_is() {
 #[test]
 fn a_task_that_varies_another_has_the_labels_that_its_user_chose() {
     let mut old = task("old", &json!({"phase": "Failed"}));
-    old["metadata"]["labels"] = json!({"team": "a", "axon.io/taskspawner": "s", "axon.io/item": "7"});
+    old["metadata"]["labels"] = json!({"team": "a", "axon.io/taskspawner": "s", "axon.io/item": "7",
+        "kustomize.toolkit.fluxcd.io/name": "agents"});
     old["metadata"]["annotations"] = json!({"why": "x", "axon.io/item-url": "u"});
     let path = format!("{TASKS}/old");
     let fake = cluster(&[(path.as_str(), old)]);
