@@ -49,6 +49,8 @@ pub struct Options {
     pub tail: Option<i64>,
     /// Only what is younger than this many seconds.
     pub since_seconds: Option<i64>,
+    /// Only what is of this time or later.
+    pub since_time: Option<jiff::Timestamp>,
     /// The container to show instead of the agent.
     pub workspace: bool,
     /// Follow to the Task's end, sum it up, and fail if it failed.

@@ -27,7 +27,8 @@ const CONFIGURATION: &str = "
 `~/.axon/config.yaml`, or the file of `--config`; `kubectl axon init` writes one to fill in, which only its owner can
 read. A file with credentials that others can read is warned about, and so are keys that are not known. Secrets and
 the Workspace that are made from it are `axon-credentials-AGENT`, `axon-workspace-credentials` and `axon-workspace`, in
-the namespace of the run; when the file changes, the next `run` asks before it replaces them.
+the namespace of the run; when the file changes, the next `run` asks before it replaces them, and says who else uses them. A
+Workspace that Tasks or TaskSpawners use is not moved to another repository without a yes to that very question: `-y` refuses.
 
 ";
 

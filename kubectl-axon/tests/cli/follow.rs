@@ -61,6 +61,27 @@ fn options_of_the_log_reach_the_server() {
 }
 
 #[test]
+fn a_log_can_begin_at_a_time() {
+    let fake = serve(World::new("Succeeded", ended(), &stamped("a\n")), |_| {});
+    let home = Home::new();
+    let done = home.against(&fake, &["logs", "t", "--since-time", "2026-01-02T10:00:00+01:00"]);
+    assert_eq!((done.code, done.out.as_str()), (0, "a\n"), "{}", done.err);
+    let mut requests = fake.requests().into_iter();
+    let request = requests.rfind(|r| r.path.ends_with("/log")).unwrap();
+    assert!(
+        request.query.contains("sinceTime=2026-01-02T09") && !request.query.contains("sinceSeconds"),
+        "{request:?}"
+    );
+    for bad in [
+        &["--since-time", "yesterday"][..],
+        &["--since-time", "2026-01-02T09:00:00Z", "--since", "1m"],
+    ] {
+        let refused = home.against(&fake, &[&["logs", "t"], bad].concat());
+        assert_eq!(refused.code, 2, "{}", refused.err);
+    }
+}
+
+#[test]
 fn why_there_is_no_log_is_told() {
     let mut world = World::new("Waiting", json!({}), "");
     world.pods = false;

@@ -202,18 +202,19 @@ fn dependencies_hold_and_fail_a_task() {
 
 #[test]
 fn a_prompt_that_is_no_template_fails_before_anything_is_waited_for() {
+    fn held(task: &Task) -> Observed<'_> {
+        Observed {
+            dependencies: Dependencies::Waiting {
+                message: "waits for a".into(),
+                satisfied: satisfied("b"),
+            },
+            workspace: Named::Missing("w"),
+            ..observed(task)
+        }
+    }
     let mut t = task("t");
     t.spec.depends_on = vec!["a".into()];
     t.spec.prompt = "Review {{index .Deps \"a\"".into();
-    let waiting = || Dependencies::Waiting {
-        message: "waits for a".into(),
-        satisfied: satisfied("b"),
-    };
-    let held = |task| Observed {
-        dependencies: waiting(),
-        workspace: Named::Missing("w"),
-        ..observed(task)
-    };
     let status = status_of(decide(&held(&t)));
     assert_eq!(
         (status.phase, status.reason),

@@ -16,24 +16,33 @@ fn same_container<'a>(live: &'a Value, built_in: &Value) -> Option<&'a Value> {
     all.iter().find(|container| container.get("name") == Some(name))
 }
 
-fn registry(container: &Value) -> Option<&str> {
+fn variable<'a>(container: &'a Value, name: &str) -> Option<&'a str> {
     let variables = container.get("env")?.as_array()?;
     let own = variables
         .iter()
-        .find(|v| v.get("name").is_some_and(|n| n == "AXON_IMAGE_REGISTRY"))?;
+        .find(|v| v.get("name").is_some_and(|n| n == name))?;
     own.get("value")?.as_str()
 }
 
 /// Adds to the choices what the Deployment in the cluster has and no flag says, where this release's differs. Returns
-/// what is kept, in words.
+/// what is kept, and what is not, in words.
 pub(super) fn keep(choices: &mut Choices, live: &Value, built_in: &Value) -> Vec<String> {
     let mut kept = Vec::new();
     let (Some(theirs), Some(ours)) = (same_container(live, built_in), container(built_in)) else {
         return kept;
     };
-    if let Some(value) = registry(theirs)
+    let (registry, tag) = ("AXON_IMAGE_REGISTRY", "AXON_IMAGE_TAG");
+    // An update is what it is for; who has images of his own wants to know.
+    if let (Some(before), Some(after), None) = (variable(theirs, tag), variable(ours, tag), &choices.tag)
+        && before != after
+    {
+        kept.push(format!(
+            "changes the image tag from {before} to {after}; --tag {before} keeps it"
+        ));
+    }
+    if let Some(value) = variable(theirs, registry)
         && choices.registry.is_none()
-        && registry(ours) != Some(value)
+        && variable(ours, registry) != Some(value)
     {
         kept.push(format!("keeps registry {value}; --registry changes it"));
         choices.registry = Some(value.to_owned());
@@ -97,7 +106,11 @@ mod tests {
         let (live, built_in) = (deployment(&tuned()), deployment(&Choices::default()));
         let mut choices = Choices::default();
         let kept = keep(&mut choices, &live, &built_in);
-        assert_eq!(kept.len(), 4, "{kept:?}");
+        assert_eq!(kept.len(), 5, "{kept:?}");
+        assert!(
+            kept[0].starts_with("changes the image tag from v0 to v"),
+            "{kept:?}"
+        );
         let again = deployment(&choices);
         let expected = deployment(&Choices { tag: None, ..tuned() });
         assert_eq!(again, expected, "all but the tag, which is the release's");
@@ -108,6 +121,7 @@ mod tests {
         let (live, built_in) = (deployment(&tuned()), deployment(&Choices::default()));
         let mut choices = Choices {
             registry: Some("other".into()),
+            tag: Some("v0".into()),
             pull_policy: Some("Never".into()),
             replicas: Some(1),
             ..Choices::default()
@@ -130,7 +144,7 @@ mod tests {
             .as_array_mut()
             .unwrap();
         all.insert(0, json!({"name": "proxy", "resources": {}}));
-        for (live, count) in [(json!({}), 0), (stopped, 0), (beside, 4)] {
+        for (live, count) in [(json!({}), 0), (stopped, 0), (beside, 5)] {
             assert_eq!(
                 keep(&mut Choices::default(), &live, &built_in).len(),
                 count,
