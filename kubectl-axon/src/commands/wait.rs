@@ -118,7 +118,7 @@ async fn all_ended(ui: &Ui, cluster: &Cluster, ends: &mut Ends<'_>, as_lines: bo
         tokio::select! {
             changed = ends.changed(&mut teller) => changed?,
             () = sleep(follow::OPERATOR_SILENCE), if silent => {
-                Teller::new(ui).say(&follow::no_operator(&cluster.target.flags));
+                teller.say(&follow::no_operator(&cluster.target.flags));
                 ends.changed(&mut teller).await?;
             }
         }
