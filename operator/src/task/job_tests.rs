@@ -468,6 +468,47 @@ fn pod_overrides_reach_job_and_pod_and_never_replace_a_built_in_variable() {
 }
 
 #[test]
+fn the_workspace_has_the_agents_resources_and_its_way_out_of_the_cluster() {
+    let mut t = task("t");
+    t.spec.pod_overrides = Some(
+        serde_json::from_value(json!({
+            "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "1Gi"}},
+            "env": [
+                {"name": "PROXY_HOST", "value": "proxy"},
+                {"name": "PROXY_LOGIN", "valueFrom": {"secretKeyRef": {"name": "proxy", "key": "login"}}},
+                {"name": "MINE", "value": "$(HTTPS_PROXY)"},
+                {"name": "HTTPS_PROXY", "value": "http://$(PROXY_LOGIN)@$(PROXY_HOST):3128"},
+                {"name": "no_proxy", "value": ".svc"},
+                {"name": "HOME", "value": "$(HTTP_PROXY)"},
+            ]
+        }))
+        .unwrap(),
+    );
+    let plan = built(&t, Some(&workspace("https://h/o/r")), None);
+    let (init, agent) = (init(&plan), agent(&plan));
+    assert!(init.resources.is_some());
+    assert_eq!(init.resources, agent.resources);
+    assert_eq!(
+        names(init),
+        [
+            "AXON_REPO",
+            "GH_HOST",
+            "HOME",
+            "PROXY_HOST",
+            "PROXY_LOGIN",
+            "HTTPS_PROXY",
+            "no_proxy"
+        ]
+    );
+    assert_eq!(
+        value(init, "HTTPS_PROXY"),
+        "http://$(PROXY_LOGIN)@$(PROXY_HOST):3128"
+    );
+    assert_eq!(secret(init, "PROXY_LOGIN"), ("proxy".into(), "login".into()));
+    assert_eq!(value(init, "HOME"), "/home/agent");
+}
+
+#[test]
 fn what_restricted_clusters_ask_for_reaches_the_pod() {
     let mut t = task("t");
     let overrides = json!({
