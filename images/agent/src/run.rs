@@ -1,6 +1,7 @@
 //! `axon-agent run`: runs the agent, passes its stream through, and reports what came of it.
 
 pub mod checkpoint;
+pub mod commands;
 pub mod facts;
 pub mod input;
 pub mod outcome;
@@ -16,7 +17,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axon_api::TaskReason;
 use axon_api::contract::env as names;
 use axon_api::outputs::{Report, marker_block};
 
@@ -74,9 +74,9 @@ fn run(
         // Looking around takes time, in which we may be killed.
         checkpoint.interim(&scrubbed(report.clone(), secrets));
     }
-    if matches!(outcome.reason, Some(TaskReason::Stopped | TaskReason::Stalled))
-        && let Some(saved) = push::save_work(env)
-    {
+    if outcome.reason.is_none() {
+        push::tell_of_unpushed();
+    } else if let Some(saved) = push::save_work(env, ended.stopped.is_some()) {
         let said = outcome.message.unwrap_or_default();
         outcome.message = Some(format!("{said}; {saved}"));
         report.message.clone_from(&outcome.message);

@@ -40,18 +40,6 @@ impl Secrets {
     /// from Secrets.
     #[must_use]
     pub fn of(env: &Env) -> Self {
-        let agents = [
-            AgentType::ClaudeCode,
-            AgentType::Codex,
-            AgentType::Gemini,
-            AgentType::OpenCode,
-        ];
-        let injected = agents.iter().flat_map(|agent| {
-            [CredentialType::ApiKey, CredentialType::Oauth]
-                .into_iter()
-                .filter_map(|credential| agent.credential_variable(credential))
-        });
-        let git = [names::GITHUB_TOKEN, names::GH_TOKEN, names::GH_ENTERPRISE_TOKEN];
         let password = env
             .text(names::REPO)
             .and_then(|repo| Url::parse(repo).ok())
@@ -66,9 +54,8 @@ impl Secrets {
                 let token = value.rsplit(' ').next().unwrap_or_default().to_owned();
                 [value, token]
             });
-        let values = injected
-            .chain(git)
-            .chain(OTHER_VARIABLES)
+        let values = credential_variables()
+            .into_iter()
             .filter_map(|name| env.text(name))
             .flat_map(with_parts)
             .chain(password)
@@ -99,6 +86,27 @@ impl Secrets {
             .fold(text.to_owned(), |text, secret| text.replace(secret, "***"));
         without_userinfo(&text)
     }
+}
+
+/// Returns the variables that hold a credential: those that Tasks inject, and others that a pod may carry.
+#[must_use]
+pub fn credential_variables() -> Vec<&'static str> {
+    let agents = [
+        AgentType::ClaudeCode,
+        AgentType::Codex,
+        AgentType::Gemini,
+        AgentType::OpenCode,
+    ];
+    let injected = agents.iter().flat_map(|agent| {
+        [CredentialType::ApiKey, CredentialType::Oauth]
+            .into_iter()
+            .filter_map(|credential| agent.credential_variable(credential))
+    });
+    let git = [names::GITHUB_TOKEN, names::GH_TOKEN, names::GH_ENTERPRISE_TOKEN];
+    let mut all: Vec<_> = injected.chain(git).chain(OTHER_VARIABLES).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// Returns a credential, and the texts in it if it is a JSON document, as what a log-in leaves is.
