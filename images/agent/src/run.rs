@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axon_api::contract::env as names;
 use axon_api::outputs::{Report, marker_block};
+use jiff::Timestamp;
 
 use crate::agent::{self, Launch};
 use crate::env::Env;
@@ -58,7 +59,11 @@ fn run(
     let setup = input::read(env, args)?;
     let mut launch = agent.launch(&setup)?;
     renewed::wrap_gh(env, &mut launch);
+    launch.keep_path(env);
     write_files(&launch)?;
+    if let Some(advice) = agent.advice(env, Timestamp::now()) {
+        eprintln!("note: {advice}");
+    }
 
     let stream = agent.stream(env);
     let ended = Running::start(agent, launch, stream, checkpoint)?
@@ -92,7 +97,7 @@ fn run(
 fn scrubbed(report: Report, secrets: &Secrets) -> Report {
     Report {
         message: report.message.map(|message| secrets.scrub(&message)),
-        outputs: report.outputs.iter().map(|line| secrets.scrub(line)).collect(),
+        outputs: report.outputs.iter().map(|line| secrets.scrub_fact(line)).collect(),
         ..report
     }
 }

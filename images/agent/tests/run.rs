@@ -141,6 +141,20 @@ fn a_good_run_tells_what_it_has_not_pushed() {
 }
 
 #[test]
+fn a_prompt_that_begins_with_a_slash_is_a_prompt_unless_the_repository_has_such_a_command() {
+    let pod = Pod::new(&format!("cat > got; cat '{}'", stream("")));
+    let run = |prompt: &str| {
+        assert!(pod.command().args(["run", prompt]).status().unwrap().success());
+        fs::read_to_string(pod.dir("got")).unwrap()
+    };
+    assert_eq!(run("/fix-issue 12"), " /fix-issue 12");
+    fs::create_dir_all(pod.work().join(".claude/commands")).unwrap();
+    fs::write(pod.work().join(".claude/commands/fix-issue.md"), "Fix it").unwrap();
+    assert_eq!(run("/fix-issue 12"), "/fix-issue 12");
+    assert_eq!(run("/login returns 500"), " /login returns 500");
+}
+
+#[test]
 fn pull_requests_come_from_gh_when_there_is_a_token() {
     let pod = Pod::new(&format!("cat '{}'", stream("")));
     git(&pod.work(), &["init", "-q", "-b", "work"]);
