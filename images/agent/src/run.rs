@@ -97,7 +97,11 @@ fn run(
 fn scrubbed(report: Report, secrets: &Secrets) -> Report {
     Report {
         message: report.message.map(|message| secrets.scrub(&message)),
-        outputs: report.outputs.iter().map(|line| secrets.scrub_fact(line)).collect(),
+        outputs: report
+            .outputs
+            .iter()
+            .map(|line| secrets.scrub_fact(line))
+            .collect(),
         ..report
     }
 }

@@ -273,10 +273,22 @@ mod tests {
         let env: Env = [(names::MCP_SECRETS_DIR, root.path())].into_iter().collect();
         let secrets = Secrets::of(&env);
         for (text, scrubbed, as_fact) in [
-            ("https://ghe.example.com/acme-corp/r/pull/1", "https://ghe.example.com/***/r/pull/1", None),
-            ("x https://hooks.example.com/x?key=k-12345678", "x ***", Some("x ***")),
+            (
+                "https://ghe.example.com/acme-corp/r/pull/1",
+                "https://ghe.example.com/***/r/pull/1",
+                None,
+            ),
+            (
+                "x https://hooks.example.com/x?key=k-12345678",
+                "x ***",
+                Some("x ***"),
+            ),
             ("x https://bot@db.example.com/y", "x ***/y", Some("x ***/y")),
-            ("a tok-12345678 b Bearer tok-12345678", "a *** b ***", Some("a *** b ***")),
+            (
+                "a tok-12345678 b Bearer tok-12345678",
+                "a *** b ***",
+                Some("a *** b ***"),
+            ),
             ("Ym90OnNlY3JldA", "***", Some("***")),
             ("everything is a release", "everything is a release", None),
             ("abcdefghijklmnopqrst", "***", Some("***")),

@@ -107,14 +107,7 @@ fn git(workspace: Option<&Workspace>) -> Vec<EnvVar> {
     let other_host = Repository::parse(&workspace.spec.repo)
         .ok()
         .filter(|r| !r.is_github_com())
-        // The port of another protocol is not that of the API.
-        .map(|r| {
-            if r.is_ssh {
-                r.host_name().to_owned()
-            } else {
-                r.host
-            }
-        });
+        .map(|r| r.site().to_owned());
     let mut all = Vec::new();
     if let Some(host) = &other_host {
         all.push(literal(env::GH_HOST, host));

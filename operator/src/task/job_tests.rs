@@ -256,6 +256,24 @@ fn another_host_than_github_gets_the_enterprise_variables() {
 }
 
 #[test]
+fn github_com_has_other_names_than_its_own() {
+    for url in [
+        "https://www.github.com/o/r",
+        "ssh://git@ssh.github.com:443/o/r",
+        "ssh://git@github.com:22/o/r",
+    ] {
+        let plan = built(&task("t"), Some(&with_secret(url)), None);
+        for container in [init(&plan), agent(&plan)] {
+            let names = names(container);
+            assert!(
+                names.contains(&"GH_TOKEN") && !names.contains(&"GH_HOST"),
+                "{url}"
+            );
+        }
+    }
+}
+
+#[test]
 fn an_enterprise_on_ghe_com_gets_its_host_and_the_variables_of_github_com() {
     let plan = built(&task("t"), Some(&with_secret("https://octo.ghe.com/o/r")), None);
     for container in [init(&plan), agent(&plan)] {

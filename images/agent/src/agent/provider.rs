@@ -152,8 +152,16 @@ mod tests {
                  and sign in again.",
                 TaskReason::AuthFailed,
             ),
-            (None, "Quota exceeded. Check your plan and billing details.", TaskReason::RateLimited),
-            (None, "Session limit reached · resets 3pm", TaskReason::RateLimited),
+            (
+                None,
+                "Quota exceeded. Check your plan and billing details.",
+                TaskReason::RateLimited,
+            ),
+            (
+                None,
+                "Session limit reached · resets 3pm",
+                TaskReason::RateLimited,
+            ),
             (None, "You've reached your weekly limit", TaskReason::RateLimited),
             (None, "write failed: Disk quota exceeded", TaskReason::AgentError),
             (

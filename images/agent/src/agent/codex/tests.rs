@@ -161,7 +161,10 @@ fn a_log_in_that_codex_would_renew_comes_with_advice() {
     };
     let login = |at: &str| format!(r#"{{"last_refresh":"{at}","tokens":{{}}}}"#);
     let said = advice(&login("2026-11-13T07:59:59.123456Z")).unwrap();
-    assert!(said.contains("10 days old") && said.contains("codex login"), "{said}");
+    assert!(
+        said.contains("10 days old") && said.contains("codex login"),
+        "{said}"
+    );
     for fresh in [
         login("2026-11-16T08:00:01Z").as_str(),
         &login("2099-01-01T00:00:00Z"),
