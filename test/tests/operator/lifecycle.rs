@@ -360,9 +360,7 @@ async fn a_quota_on_cpu_and_memory_admits_a_pod_that_names_its_resources() {
     .await
     .unwrap();
     b.create("bare", "workspaceRef: {name: ws}").await;
-    let refused = b.until_reason("bare", TaskReason::PodRefused).await;
-    let message = refused.message.unwrap();
-    assert!(message.contains("must specify"), "{message}");
+    b.until_reason("bare", TaskReason::PodRefused).await;
     // As much as the quota has, though two containers name it.
     b.create(
         "named",
