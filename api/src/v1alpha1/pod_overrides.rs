@@ -16,7 +16,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodOverrides {
-    /// CPU, memory and ephemeral-storage requests and limits of the agent container.
+    /// CPU, memory and ephemeral-storage requests and limits of the agent container, and likewise of the one that
+    /// prepares the workspace before it: the pod as a whole asks for no more than one of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
     /// Seconds after which the agent's pod is terminated and the Task fails with reason `DeadlineExceeded`.
@@ -24,6 +25,7 @@ pub struct PodOverrides {
     #[schemars(range(min = 1))]
     pub active_deadline_seconds: Option<i64>,
     /// Additional environment variables of the agent container. Built-in variables win over equal names.
+    /// `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY` and `ALL_PROXY` also reach the container that clones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<EnvVar>,
     /// Labels that a node must have to run the pod.

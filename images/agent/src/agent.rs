@@ -17,9 +17,10 @@ use axon_api::TaskReason;
 use axon_api::agents::AgentType;
 use axon_api::contract::env as names;
 use axon_api::usage::Usage;
+use jiff::Timestamp;
 
 use crate::agent::plugin::Plugin;
-use crate::env::Env;
+use crate::env::{Env, LOGIN_PATH};
 use crate::failure::Failure;
 
 pub use self::provider::{provider_reason, said};
@@ -29,11 +30,16 @@ pub use self::tokens::Tokens;
 pub trait Agent {
     /// Name of its program, for messages.
     fn program(&self) -> &'static str;
-    /// Returns how to start it. Pure: what must be on disk is in [`Launch::files`] and [`Launch::programs`].
+    /// Returns how to start it. Writes nothing: what must be on disk is in [`Launch::files`] and [`Launch::programs`].
     ///
     /// # Errors
     /// `InvalidConfig` for what this agent can't do.
     fn launch(&self, setup: &Setup<'_>) -> Result<Launch, Failure>;
+    /// Returns what people should know of its credential at the time `now`, before it is used.
+    fn advice(&self, env: &Env, now: Timestamp) -> Option<String> {
+        let _ = (env, now);
+        None
+    }
     /// Returns a reader of its standard output, and of what else it tells in the environment `env`.
     fn stream(&self, env: &Env) -> Box<dyn Stream + Send>;
 }
@@ -70,6 +76,17 @@ pub struct Launch {
     pub programs: Vec<(PathBuf, String)>,
     /// Standard input.
     pub stdin: Vec<u8>,
+}
+
+impl Launch {
+    /// Makes the agent's `PATH` known to login shells, which begin with another.
+    pub fn keep_path(&mut self, env: &Env) {
+        let own = self.set.iter().find(|(name, _)| *name == "PATH");
+        let path = own.map(|(_, path)| path.clone());
+        if let Some(path) = path.or_else(|| env.path("PATH").map(OsString::from)) {
+            self.set.push((LOGIN_PATH, path));
+        }
+    }
 }
 
 /// What becomes of a line of the agent's standard output.

@@ -1,13 +1,10 @@
 //! A CA of the Workspace's own, which vouches for git hosts inside a company. Programs are told of it by variables that
 //! name one file: the CAs of the system and this one, so that everything else is reached as before.
 
-use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use axon_api::contract::{CA_KEY, env as names};
 
@@ -28,18 +25,17 @@ const VARIABLES: [&str; 5] = [
     "REQUESTS_CA_BUNDLE",
 ];
 
-/// Starts this program anew with the variables, if the Workspace has a CA and they are not there yet. Every program that
-/// is started from here inherits them then.
+/// Returns the variables to set, if the Workspace has a CA and they are not there yet. Writes the file that they name.
 ///
 /// # Errors
-/// If the CA can't be read or the program not be started again.
-pub fn adopt(env: &Env, args: impl IntoIterator<Item = OsString>) -> io::Result<()> {
+/// If the CA can't be read or the file not be written.
+pub fn variables(env: &Env) -> io::Result<Vec<(&'static str, OsString)>> {
     let Some(ca) = env.path(names::CA_FILE).filter(|file| file.is_file()) else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let missing = missing(env);
     if missing.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let own = fs::read_to_string(ca)?;
     let system = system(env).and_then(|file| fs::read_to_string(file).ok());
@@ -48,9 +44,8 @@ pub fn adopt(env: &Env, args: impl IntoIterator<Item = OsString>) -> io::Result<
         fs::create_dir_all(dir)?;
     }
     fs::write(&file, bundle(system.as_deref().unwrap_or_default(), &own))?;
-    match again(&missing, &file, args) {
-        Err(error) => Err(error),
-    }
+    let variable = |name| (name, file.clone().into_os_string());
+    Ok(missing.into_iter().map(variable).collect())
 }
 
 /// Returns what to do about git's error, if it is about a certificate.
@@ -80,19 +75,6 @@ fn bundle(system: &str, own: &str) -> String {
     format!("{}\n{}\n", system.trim_end(), own.trim())
 }
 
-fn again(
-    variables: &[&str],
-    file: &Path,
-    args: impl IntoIterator<Item = OsString>,
-) -> io::Result<Infallible> {
-    let mut args = args.into_iter();
-    let mut command = Command::new(std::env::current_exe()?);
-    // By its name the program knows what it is to do.
-    command.arg0(args.next().unwrap_or_default()).args(args);
-    command.envs(variables.iter().map(|name| (name, file)));
-    Err(command.exec())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,9 +82,9 @@ mod tests {
     #[test]
     fn without_a_ca_nothing_is_done() {
         let none: Env = std::iter::empty::<(&str, &str)>().collect();
-        adopt(&none, []).unwrap();
+        assert!(variables(&none).unwrap().is_empty());
         let gone: Env = [(names::CA_FILE, "/no/such/file")].into_iter().collect();
-        adopt(&gone, []).unwrap();
+        assert!(variables(&gone).unwrap().is_empty());
     }
 
     #[test]
@@ -125,7 +107,7 @@ mod tests {
             .map(|name| (name, "/x"))
             .chain([(names::CA_FILE, own)])
             .collect();
-        adopt(&all, []).unwrap();
+        assert!(variables(&all).unwrap().is_empty());
     }
 
     #[test]

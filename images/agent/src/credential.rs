@@ -8,7 +8,7 @@ pub const DEFAULT_USER: &str = "x-access-token";
 /// An empty answer lets git go on without a credential; `store` and `erase` always get one.
 #[must_use]
 pub fn answer(action: &str, scope: &str, request: &str, token: Option<&str>) -> String {
-    let Some(token) = token.filter(|token| !token.contains(['\n', '\r', '\0'])) else {
+    let Some(token) = token.filter(|token| fault(token).is_none()) else {
         return String::new();
     };
     let attribute = |name: &str| {
@@ -29,6 +29,15 @@ pub fn answer(action: &str, scope: &str, request: &str, token: Option<&str>) -> 
         .filter(|user| !user.is_empty())
         .unwrap_or(DEFAULT_USER);
     format!("username={user}\npassword={token}\n")
+}
+
+/// Returns why git can't have a token, if it can't: its protocol has one line for it.
+#[must_use]
+pub fn fault(token: &str) -> Option<&'static str> {
+    token.contains(['\n', '\r', '\0']).then_some(
+        "the token of the Workspace's Secret is not used: GITHUB_TOKEN there has a line break in its middle, and a \
+         token is one line",
+    )
 }
 
 fn canonical_scope(scope: &str) -> Option<(String, String)> {

@@ -11,6 +11,9 @@ pub const REPO_DIR: &str = "AXON_REPO_DIR";
 /// Seconds that the agent gets between SIGTERM and SIGKILL.
 pub const TERMINATION_GRACE_SECONDS: &str = "AXON_TERMINATION_GRACE_SECONDS";
 
+/// The agent's `PATH`, which login shells in our images take over (`/etc/profile.d/axon.sh`).
+pub const LOGIN_PATH: &str = "AXON_PATH";
+
 /// Environment variables.
 #[derive(Clone, Debug, Default)]
 pub struct Env(BTreeMap<OsString, OsString>);

@@ -4,6 +4,7 @@
 //! `axon-agent git-credential` answers git. Rules are pure functions; [`program`], [`termination`],
 //! [`workspace::clone`] and [`run`] touch the world.
 
+pub mod again;
 pub mod agent;
 pub mod ca;
 pub mod cli;

@@ -6,15 +6,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use axon_agent::cli::Command;
 use axon_agent::env::Env;
-use axon_agent::{ca, credential, renewed, run, workspace};
+use axon_agent::{again, ca, credential, renewed, run, workspace};
 
 fn main() -> anyhow::Result<ExitCode> {
     let env = Env::of_process();
     let command = Command::from_args(std::env::args_os());
-    if matches!(command, Command::Workspace | Command::Run { .. })
-        && let Err(error) = ca::adopt(&env, std::env::args_os())
-    {
-        eprintln!("can't use the CA of the Workspace's Secret: {error}");
+    if matches!(command, Command::Workspace | Command::Run { .. }) {
+        adopt(&env);
     }
     match command {
         Command::Workspace => Ok(workspace::main(&env)),
@@ -25,11 +23,30 @@ fn main() -> anyhow::Result<ExitCode> {
                 .read_to_string(&mut request)
                 .context("can't read git's request")?;
             let token = renewed::token(&env);
+            if action == "get"
+                && let Some(fault) = token.as_deref().and_then(credential::fault)
+            {
+                eprintln!("{fault}");
+            }
             let answer = credential::answer(&action, &scope, &request, token.as_deref());
             io::stdout()
                 .write_all(answer.as_bytes())
                 .context("can't answer git")?;
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+/// Starts this program again if the environment is not yet as it has to be; once it is, nothing is to be changed.
+fn adopt(env: &Env) {
+    let mut changes = ca::variables(env).unwrap_or_else(|error| {
+        eprintln!("can't use the CA of the Workspace's Secret: {error}");
+        Vec::new()
+    });
+    changes.extend(again::trimmed(env));
+    if !changes.is_empty()
+        && let Err(error) = again::start(changes, std::env::args_os())
+    {
+        eprintln!("can't start again with the variables changed: {error}");
     }
 }

@@ -27,14 +27,18 @@ pub fn file(env: &Env) -> Option<PathBuf> {
 #[must_use]
 pub fn token(env: &Env) -> Option<String> {
     let renewed = file(env).and_then(|file| read(&file));
-    renewed.or_else(|| env.text(names::GITHUB_TOKEN).map(str::to_owned))
+    renewed.or_else(|| env.text(names::GITHUB_TOKEN).and_then(bare))
+}
+
+/// Returns a token without what a file or an editor has put around it.
+fn bare(text: &str) -> Option<String> {
+    Some(text.trim().to_owned()).filter(|token| !token.is_empty())
 }
 
 /// Returns the token in a file, if one is there.
 #[must_use]
 pub fn read(file: &Path) -> Option<String> {
-    let text = fs::read_to_string(file).ok()?;
-    Some(text.trim().to_owned()).filter(|token| !token.is_empty())
+    bare(&fs::read_to_string(file).ok()?)
 }
 
 /// Returns the variable that `gh` reads first for the Workspace's host.
@@ -132,6 +136,11 @@ mod tests {
         }
         fs::write(w.path("token"), "\n").unwrap();
         assert_eq!(token(&env).as_deref(), Some("first"));
+        assert_eq!(
+            token(&w.env(&[("GITHUB_TOKEN", "first\r\n")])).as_deref(),
+            Some("first")
+        );
+        assert_eq!(token(&w.env(&[("GITHUB_TOKEN", "\n")])), None);
         assert!(for_gh(&env).is_empty());
     }
 

@@ -1,6 +1,7 @@
 //! `axon-agent run`: runs the agent, passes its stream through, and reports what came of it.
 
 pub mod checkpoint;
+pub mod commands;
 pub mod facts;
 pub mod input;
 pub mod outcome;
@@ -16,9 +17,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axon_api::TaskReason;
 use axon_api::contract::env as names;
 use axon_api::outputs::{Report, marker_block};
+use jiff::Timestamp;
 
 use crate::agent::{self, Launch};
 use crate::env::Env;
@@ -58,7 +59,11 @@ fn run(
     let setup = input::read(env, args)?;
     let mut launch = agent.launch(&setup)?;
     renewed::wrap_gh(env, &mut launch);
+    launch.keep_path(env);
     write_files(&launch)?;
+    if let Some(advice) = agent.advice(env, Timestamp::now()) {
+        eprintln!("note: {advice}");
+    }
 
     let stream = agent.stream(env);
     let ended = Running::start(agent, launch, stream, checkpoint)?
@@ -74,9 +79,9 @@ fn run(
         // Looking around takes time, in which we may be killed.
         checkpoint.interim(&scrubbed(report.clone(), secrets));
     }
-    if matches!(outcome.reason, Some(TaskReason::Stopped | TaskReason::Stalled))
-        && let Some(saved) = push::save_work(env)
-    {
+    if outcome.reason.is_none() {
+        push::tell_of_unpushed();
+    } else if let Some(saved) = push::save_work(env, ended.stopped.is_some()) {
         let said = outcome.message.unwrap_or_default();
         outcome.message = Some(format!("{said}; {saved}"));
         report.message.clone_from(&outcome.message);
@@ -92,7 +97,11 @@ fn run(
 fn scrubbed(report: Report, secrets: &Secrets) -> Report {
     Report {
         message: report.message.map(|message| secrets.scrub(&message)),
-        outputs: report.outputs.iter().map(|line| secrets.scrub(line)).collect(),
+        outputs: report
+            .outputs
+            .iter()
+            .map(|line| secrets.scrub_fact(line))
+            .collect(),
         ..report
     }
 }

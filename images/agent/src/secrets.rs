@@ -31,6 +31,8 @@ const OTHER_VARIABLES: [&str; 10] = [
 #[derive(Clone, Default)]
 pub struct Secrets {
     values: Vec<String>,
+    /// Those that are no more than words.
+    words: Vec<String>,
     /// A token that is renewed.
     renewed: Option<PathBuf>,
 }
@@ -40,18 +42,6 @@ impl Secrets {
     /// from Secrets.
     #[must_use]
     pub fn of(env: &Env) -> Self {
-        let agents = [
-            AgentType::ClaudeCode,
-            AgentType::Codex,
-            AgentType::Gemini,
-            AgentType::OpenCode,
-        ];
-        let injected = agents.iter().flat_map(|agent| {
-            [CredentialType::ApiKey, CredentialType::Oauth]
-                .into_iter()
-                .filter_map(|credential| agent.credential_variable(credential))
-        });
-        let git = [names::GITHUB_TOKEN, names::GH_TOKEN, names::GH_ENTERPRISE_TOKEN];
         let password = env
             .text(names::REPO)
             .and_then(|repo| Url::parse(repo).ok())
@@ -61,44 +51,112 @@ impl Secrets {
             .map(mcp_secrets::all_values)
             .unwrap_or_default()
             .into_iter()
-            // Of `Bearer TOKEN`, too, only the token is a secret, and it may be told without the word.
-            .flat_map(|value| {
-                let token = value.rsplit(' ').next().unwrap_or_default().to_owned();
-                [value, token]
-            });
-        let values = injected
-            .chain(git)
-            .chain(OTHER_VARIABLES)
+            .filter(|value| !is_address(value))
+            .flat_map(with_token);
+        let (words, of_servers): (Vec<_>, Vec<_>) = of_servers.partition(|value| is_words(value));
+        let values = credential_variables()
+            .into_iter()
             .filter_map(|name| env.text(name))
             .flat_map(with_parts)
             .chain(password)
             .chain(of_servers);
-        Self::new(values, renewed::file(env))
-    }
-
-    fn new(values: impl IntoIterator<Item = String>, renewed: Option<PathBuf>) -> Self {
-        let mut values: Vec<String> = values
-            .into_iter()
-            .map(|value| value.trim().to_owned())
-            .filter(|value| value.len() >= SHORTEST)
-            .collect();
-        // The longest first: a token may begin with another.
-        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-        values.dedup();
-        Self { values, renewed }
+        Self {
+            values: sorted(values),
+            words: sorted(words),
+            renewed: renewed::file(env),
+        }
     }
 
     /// Returns `text` with every secret replaced by `***` and without the user part of http(s) URLs.
     #[must_use]
     pub fn scrub(&self, text: &str) -> String {
-        let renewed = self.renewed.as_deref().and_then(renewed::read);
-        let text = self
-            .values
-            .iter()
-            .chain(renewed.iter().filter(|token| token.len() >= SHORTEST))
-            .fold(text.to_owned(), |text, secret| text.replace(secret, "***"));
-        without_userinfo(&text)
+        let text = self.without_values(text);
+        without_userinfo(&hidden(&text, &self.words))
     }
+
+    /// Does the same with what git or `gh` has told: a branch, a commit, the URL of a pull request. Mere words stay there,
+    /// though an MCP server has them from a Secret, such as the name of an organisation.
+    #[must_use]
+    pub fn scrub_fact(&self, text: &str) -> String {
+        without_userinfo(&self.without_values(text))
+    }
+
+    fn without_values(&self, text: &str) -> String {
+        let renewed = self.renewed.as_deref().and_then(renewed::read);
+        let renewed = renewed.filter(|token| token.len() >= SHORTEST);
+        let text = hidden(text, &self.values);
+        hidden(&text, renewed.as_slice())
+    }
+}
+
+/// Returns the values that can be told from ordinary text, the longest first: a token may begin with another.
+fn sorted(values: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut values: Vec<String> = values
+        .into_iter()
+        .map(|value| value.trim().to_owned())
+        .filter(|value| value.len() >= SHORTEST)
+        .collect();
+    values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    values.dedup();
+    values
+}
+
+fn hidden(text: &str, values: &[String]) -> String {
+    values
+        .iter()
+        .fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+}
+
+/// Returns true for the address of a server, which is in every link to it. With a user or a query it may hold a token.
+fn is_address(value: &str) -> bool {
+    let url = Url::parse(value.trim());
+    url.is_ok_and(|url| {
+        url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    })
+}
+
+/// Returns a value and, of one such as `Bearer TOKEN`, the token by itself: it may be told without the word.
+fn with_token(value: String) -> Vec<String> {
+    let token = value.trim().split_once(' ').filter(|(scheme, _)| {
+        let schemes = ["bearer", "basic", "token"];
+        schemes.iter().any(|known| scheme.eq_ignore_ascii_case(known))
+    });
+    let token = token.map(|(_, token)| token.trim().to_owned());
+    [Some(value), token].into_iter().flatten().collect()
+}
+
+/// Returns true for what people call things: words of letters, with a few digits at most behind them.
+fn is_words(value: &str) -> bool {
+    let is_word = |word: &str| {
+        let letters = word.trim_end_matches(|c: char| c.is_ascii_digit());
+        letters.chars().all(char::is_alphabetic) && letters.len() <= 15 && word.len() - letters.len() <= 4
+    };
+    value.trim().split(['-', '_', '.', '/', ' ']).all(is_word)
+}
+
+/// Returns the variables that hold a credential: those that Tasks inject, and others that a pod may carry.
+#[must_use]
+pub fn credential_variables() -> Vec<&'static str> {
+    let agents = [
+        AgentType::ClaudeCode,
+        AgentType::Codex,
+        AgentType::Gemini,
+        AgentType::OpenCode,
+    ];
+    let injected = agents.iter().flat_map(|agent| {
+        [CredentialType::ApiKey, CredentialType::Oauth]
+            .into_iter()
+            .filter_map(|credential| agent.credential_variable(credential))
+    });
+    let git = [names::GITHUB_TOKEN, names::GH_TOKEN, names::GH_ENTERPRISE_TOKEN];
+    let mut all: Vec<_> = injected.chain(git).chain(OTHER_VARIABLES).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// Returns a credential, and the texts in it if it is a JSON document, as what a log-in leaves is.
@@ -192,6 +250,67 @@ mod tests {
         for token in ["ghs_12345678", "ghs_abcdefgh"] {
             std::fs::write(file.path(), token).unwrap();
             assert_eq!(secrets.scrub(&format!("a {token} b")), "a *** b");
+        }
+    }
+
+    #[test]
+    fn what_servers_have_from_secrets_is_hidden_unless_it_is_no_secret() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("0/env");
+        std::fs::create_dir_all(&dir).unwrap();
+        for (key, value) in [
+            ("GITHUB_HOST", "https://ghe.example.com"),
+            ("HOOK", "https://hooks.example.com/x?key=k-12345678"),
+            ("LOGIN", "https://bot@db.example.com"),
+            ("ORG", "acme-corp"),
+            ("AUTH", "Bearer tok-12345678\n"),
+            ("BASIC", "basic Ym90OnNlY3JldA"),
+            ("TITLE", "release of everything"),
+            ("KEY", "abcdefghijklmnopqrst"),
+        ] {
+            std::fs::write(dir.join(key), value).unwrap();
+        }
+        let env: Env = [(names::MCP_SECRETS_DIR, root.path())].into_iter().collect();
+        let secrets = Secrets::of(&env);
+        for (text, scrubbed, as_fact) in [
+            (
+                "https://ghe.example.com/acme-corp/r/pull/1",
+                "https://ghe.example.com/***/r/pull/1",
+                None,
+            ),
+            (
+                "x https://hooks.example.com/x?key=k-12345678",
+                "x ***",
+                Some("x ***"),
+            ),
+            ("x https://bot@db.example.com/y", "x ***/y", Some("x ***/y")),
+            (
+                "a tok-12345678 b Bearer tok-12345678",
+                "a *** b ***",
+                Some("a *** b ***"),
+            ),
+            ("Ym90OnNlY3JldA", "***", Some("***")),
+            ("everything is a release", "everything is a release", None),
+            ("abcdefghijklmnopqrst", "***", Some("***")),
+        ] {
+            assert_eq!(secrets.scrub(text), scrubbed);
+            assert_eq!(secrets.scrub_fact(text), as_fact.unwrap_or(text));
+        }
+    }
+
+    #[test]
+    fn words_are_told_from_tokens() {
+        for (value, is) in [
+            ("acme-corp", true),
+            ("AcmeCorp", true),
+            ("Team_42/apps.prod", true),
+            ("12345", false),
+            ("550e8400-e29b-41d4-a716-446655440000", false),
+            ("ghp_16charsandmore1x", false),
+            ("sk-abcdefghijklmnop", false),
+            ("s3cret", false),
+        ] {
+            assert_eq!(is_words(value), is, "{value}");
         }
     }
 

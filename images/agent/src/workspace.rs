@@ -23,6 +23,9 @@ use crate::failure::Failure;
 use crate::secrets::Secrets;
 use crate::termination::TerminationLog;
 
+/// The ref of the clone that says what the agent began with.
+pub const START: &str = "refs/axon/start";
+
 /// Prepares the workspace; on failure says why on stderr and in the termination message.
 #[must_use]
 pub fn main(env: &Env) -> ExitCode {

@@ -233,8 +233,10 @@ fn what_a_task_gives_is_in_the_home_directory_and_not_in_the_checkout() {
                 assert_eq!(fs::metadata(&git).unwrap().permissions().mode() & 0o777, 0o700);
                 assert!(env.contains(&format!("PATH={}:", git.parent().unwrap().display())));
                 assert!(env.contains("GEMINI_CLI_NO_RELAUNCH=true"));
+                assert!(env.contains(&format!("AXON_PATH={}:", git.parent().unwrap().display())));
             }
             "opencode" => {
+                assert!(env.contains("AXON_PATH=/"));
                 assert!(env.contains("ANTHROPIC_API_KEY=sk-secret-value"));
                 assert!(!env.contains("OPENCODE_API_KEY"));
             }

@@ -106,6 +106,55 @@ fn a_good_run_reports_git_facts_and_figures_and_keeps_the_stream() {
 }
 
 #[test]
+fn a_good_run_tells_what_it_has_not_pushed() {
+    let pod = Pod::new(&format!(
+        "cat >/dev/null; git checkout -q -b work; git commit -q --allow-empty -m x; $PUSH; cat '{}'",
+        stream("")
+    ));
+    let remote = pod.dir("remote.git");
+    fs::create_dir(&remote).unwrap();
+    git(&remote, &["init", "-q", "--bare", "-b", "main"]);
+    git(&pod.work(), &["init", "-q", "-b", "main"]);
+    git(&pod.work(), &["commit", "-q", "--allow-empty", "-m", "first"]);
+    git(
+        &pod.work(),
+        &["remote", "add", "origin", remote.to_str().unwrap()],
+    );
+    git(&pod.work(), &["push", "-q", "origin", "main"]);
+    for (push, told) in [("true", true), ("git push -q origin work", false)] {
+        git(&pod.work(), &["checkout", "-q", "main"]);
+        let _ = Command::new("git")
+            .current_dir(pod.work())
+            .args(["branch", "-q", "-D", "work"])
+            .output();
+        let output = pod
+            .command()
+            .args(["run", "x"])
+            .env("PUSH", push)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let log = String::from_utf8(output.stderr).unwrap();
+        let line = "commits on branch work that were not pushed and end with the pod: 1\n";
+        assert_eq!(log.contains(line), told, "{push}: {log}");
+    }
+}
+
+#[test]
+fn a_prompt_that_begins_with_a_slash_is_a_prompt_unless_the_repository_has_such_a_command() {
+    let pod = Pod::new(&format!("cat > got; cat '{}'", stream("")));
+    let run = |prompt: &str| {
+        assert!(pod.command().args(["run", prompt]).status().unwrap().success());
+        fs::read_to_string(pod.dir("got")).unwrap()
+    };
+    assert_eq!(run("/fix-issue 12"), " /fix-issue 12");
+    fs::create_dir_all(pod.work().join(".claude/commands")).unwrap();
+    fs::write(pod.work().join(".claude/commands/fix-issue.md"), "Fix it").unwrap();
+    assert_eq!(run("/fix-issue 12"), "/fix-issue 12");
+    assert_eq!(run("/login returns 500"), " /login returns 500");
+}
+
+#[test]
 fn pull_requests_come_from_gh_when_there_is_a_token() {
     let pod = Pod::new(&format!("cat '{}'", stream("")));
     git(&pod.work(), &["init", "-q", "-b", "work"]);
@@ -195,6 +244,14 @@ fn what_can_t_run_is_an_invalid_configuration() {
         "agent type nonsense is not supported by this image"
     );
     let mut command = pod.command();
+    let servers = r#"{"mcpServers":{"tickets":{"type":"stdio","command":"no-such-npx"}}}"#;
+    command.args(["run", "x"]).env("AXON_MCP_SERVERS", servers);
+    let message = fault(command);
+    assert!(
+        message.contains("\"tickets\"") && message.contains("no-such-npx"),
+        "{message}"
+    );
+    let mut command = pod.command();
     command.args(["run", "x"]).env("PATH", "/nowhere");
     assert!(fault(command).starts_with("can't start claude"));
 }
@@ -227,6 +284,39 @@ fn configuration_goes_to_the_home_directory_and_empty_credentials_go_away() {
         "be kind"
     );
     assert!(pod.dir("home/.claude/axon-mcp.json").is_file());
+}
+
+#[test]
+fn credentials_lose_the_line_break_that_files_end_with() {
+    let pod = Pod::new(&format!("cat >/dev/null; env > seen; cat '{}'", stream("")));
+    git(&pod.work(), &["init", "-q", "-b", "work"]);
+    pod.program(
+        "gh",
+        "test \"$GH_TOKEN\" = ghp_1 && echo '[{\"url\":\"https://h/pull/1\"}]'",
+    );
+    let output = pod
+        .command()
+        .args(["run", "x"])
+        .envs([
+            ("GITHUB_TOKEN", "ghp_1\n"),
+            ("GH_TOKEN", "ghp_1\r\n"),
+            ("ANTHROPIC_API_KEY", "sk-1\n"),
+            ("GH_ENTERPRISE_TOKEN", "two\nlines"),
+        ])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let seen = format!("\n{}", fs::read_to_string(pod.dir("seen")).unwrap());
+    for line in [
+        "GITHUB_TOKEN=ghp_1",
+        "GH_TOKEN=ghp_1",
+        "ANTHROPIC_API_KEY=sk-1",
+        "GH_ENTERPRISE_TOKEN=two\nlines",
+    ] {
+        assert!(seen.contains(&format!("\n{line}\n")), "{line}: {seen}");
+    }
+    assert!(!seen.contains("ghp_1\r") && !seen.contains("\n\n"), "{seen}");
+    assert!(pod.report().outputs.contains(&"pr: https://h/pull/1".to_owned()));
 }
 
 #[test]

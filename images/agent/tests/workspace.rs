@@ -217,6 +217,78 @@ fn a_new_branch_starts_at_the_ref_and_can_be_pushed() {
     );
 }
 
+/// Runs `axon-agent` in the clone with an agent that is this script and does not end well.
+fn run_and_fail(repo: &Path, branch: &str, script: &str) -> (String, String) {
+    let pod = Pod::new(&format!("cat >/dev/null; {script}; echo broken >&2; exit 3"));
+    let output = pod
+        .command()
+        .current_dir(repo)
+        .args(["run", "x"])
+        .env("AXON_BRANCH", branch)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let report = pod.report();
+    assert_eq!(report.reason, Some(TaskReason::AgentError));
+    (report.message.unwrap(), report.outputs.join("\n"))
+}
+
+#[test]
+fn a_failed_run_saves_what_it_has_committed_and_nothing_else_wherever_its_branch_began() {
+    let server = Server::start();
+    let remote = server.root.path().join("repo.git");
+    let there = || git(&remote, &["branch", "--format=%(refname:short)"]);
+    let two = server.id("v1^{commit}");
+    for (n, reference) in [("1", "v1"), ("2", two.as_str()), ("3", "topic")] {
+        let pod = Pod::new("");
+        let branch = format!("axon/{n}");
+        let pairs = [("AXON_BRANCH", branch.as_str()), ("AXON_BASE_BRANCH", reference)];
+        let (repo, _) = cloned(&pod, &server, &pairs);
+        let (message, _) = run_and_fail(&repo, &branch, "true");
+        assert_eq!(message, "claude exited with code 3: broken", "{reference}");
+        assert!(!there().contains(&branch), "{reference}: nothing was done");
+
+        let commit = "echo x > new; git add new; git commit -qm new";
+        let (message, outputs) = run_and_fail(&repo, &branch, commit);
+        let saved = format!("claude exited with code 3: broken; new commits pushed to {branch}: 1");
+        assert_eq!(message, saved, "{reference}");
+        assert!(outputs.contains(&format!("commit: {}", head(&repo))), "{outputs}");
+        // Once more, as the next attempt does: it goes on from there and finds nothing to save.
+        let next = Pod::new("");
+        let (again, text) = cloned(&next, &server, &pairs);
+        assert!(text.contains("continuing at"), "{text}");
+        assert_eq!(head(&again), head(&repo));
+        let (message, _) = run_and_fail(&again, &branch, "true");
+        assert_eq!(message, "claude exited with code 3: broken");
+    }
+    // What somebody else has pushed meanwhile is never overwritten.
+    let pod = Pod::new("");
+    let (repo, _) = cloned(&pod, &server, &[("AXON_BRANCH", "axon/1")]);
+    let theirs = server.id("lone");
+    git(&remote, &["update-ref", "refs/heads/axon/1", &theirs]);
+    let commit = "echo y > new; git add new; git commit -qm mine";
+    let (message, _) = run_and_fail(&repo, "axon/1", commit);
+    assert!(
+        message.contains("new commits on axon/1 could not be pushed: 1"),
+        "{message}"
+    );
+    assert_eq!(git(&remote, &["rev-parse", "axon/1"]), theirs);
+}
+
+#[test]
+fn any_other_branch_can_be_fetched_by_its_name() {
+    let server = Server::start();
+    let pod = Pod::new("");
+    let (repo, _) = cloned(&pod, &server, &[("AXON_BRANCH", "axon/new")]);
+    git(&repo, &["fetch", "-q", "--depth=1", "origin", "topic"]);
+    assert_eq!(git(&repo, &["rev-parse", "origin/topic"]), server.id("topic"));
+    git(&repo, &["checkout", "-q", "topic"]);
+    assert_eq!((branch(&repo), head(&repo)), ("topic".into(), server.id("topic")));
+    git(&repo, &["fetch", "-q", "origin"]);
+    assert_eq!(git(&repo, &["rev-parse", "origin/lone"]), server.id("lone"));
+    git(&repo, &["checkout", "-q", "axon/new"]);
+}
+
 #[test]
 fn a_branch_that_is_the_ref_and_one_without_common_history() {
     let server = Server::start();
@@ -345,9 +417,9 @@ fn the_clone_s_helper_answers_git_for_its_host_only_with_and_without_us() {
         (&Pod::new(""), "https://bot@h:8443/o/r", "bot"),
     ] {
         let remote = Remote::parse(url, true).unwrap();
-        let fill = |url: &str| {
+        let fill_with = |url: &str, token: &str| {
             let mut git = pod.dress(Command::new("git"));
-            git.env("GITHUB_TOKEN", "tok\\n %s")
+            git.env("GITHUB_TOKEN", token)
                 .env("AXON_GITHUB_TOKEN_FILE", pod.work().join("token"))
                 .env("GIT_TERMINAL_PROMPT", "0");
             git.args(["-c", "credential.helper=!echo password=stored; true"]);
@@ -358,18 +430,28 @@ fn the_clone_s_helper_answers_git_for_its_host_only_with_and_without_us() {
                 .args(["credential", "fill"])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
-                .stderr(Stdio::null())
+                .stderr(Stdio::piped())
                 .spawn()
                 .unwrap();
             write!(child.stdin.take().unwrap(), "url={url}\n\n").unwrap();
-            String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+            let output = child.wait_with_output().unwrap();
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
         };
+        let fill = |url: &str| fill_with(url, "tok\\n %s")[0].clone();
         let answer = fill(url);
         assert!(answer.contains(&format!("username={user}\n")), "{answer}");
         assert!(answer.contains("password=tok\\n %s\n"), "{answer}");
         for other in ["https://h/o/r", "http://h:8443/o/r", "https://evil.example/o/r"] {
             assert!(!fill(other).contains("tok"), "{other}");
         }
+        // Files that became Secrets end with a line break, which belongs to no token; one in the middle is a mistake.
+        for around in ["tok\n", "tok\r\n"] {
+            let [answer, _] = fill_with(url, around);
+            assert!(answer.contains("password=tok\n"), "{answer}");
+        }
+        let [answer, said] = fill_with(url, "tok\nhost=evil.example\n");
+        assert!(!answer.contains("tok") && !answer.contains("evil"), "{answer}");
+        assert!(said.contains("has a line break in its middle"), "{said}");
         // The token of a GitHub App is renewed while the agent works.
         for renewed in ["ghs_second", "ghs_third"] {
             fs::write(pod.work().join("token"), format!("{renewed}\n")).unwrap();

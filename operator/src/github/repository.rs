@@ -39,15 +39,10 @@ impl Repository {
             .split_once('/')
             .filter(|(owner, name)| is_plain(owner) && is_plain(name))
             .ok_or_else(|| fault(&shown))?;
-        let host = if repository.is_http {
-            &repository.host
-        } else {
-            repository.host_name()
-        };
         Ok(Self {
             owner: owner.to_owned(),
             name: name.to_owned(),
-            host: host.to_owned(),
+            host: repository.site().to_owned(),
             api: repository.github_api(),
         })
     }
@@ -88,6 +83,16 @@ mod tests {
                 "https://ghe.example/o/my.repo",
                 "ghe.example",
                 "https://ghe.example/api/v3",
+            ),
+            (
+                "ssh://git@ssh.github.com:443/o/my.repo",
+                "github.com",
+                "https://api.github.com",
+            ),
+            (
+                "https://www.github.com/o/my.repo",
+                "github.com",
+                "https://api.github.com",
             ),
             ("http://ghe:8080/o/my.repo", "ghe:8080", "http://ghe:8080/api/v3"),
             (

@@ -9,6 +9,9 @@ use super::input::Inputs;
 use super::job::{input_variables, literal};
 use super::ssh;
 
+/// What git and curl read, in capitals and without.
+const PROXIES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
+
 /// Returns the environment of the agent container: the contract's variables in the contract's order, then where long
 /// inputs are, then the user's own as far as they do not collide.
 pub(super) fn agent(task: &Task, workspace: Option<&Workspace>, inputs: &Inputs) -> Vec<EnvVar> {
@@ -40,12 +43,18 @@ pub(super) fn agent(task: &Task, workspace: Option<&Workspace>, inputs: &Inputs)
     if !inputs.secrets.is_empty() {
         all.push(literal(env::MCP_SECRETS_DIR, contract::MCP_SECRETS_DIR));
     }
-    for user in spec.pod_overrides.iter().flat_map(|o| &o.env) {
+    let user: Vec<&EnvVar> = spec.pod_overrides.iter().flat_map(|o| &o.env).collect();
+    add(&mut all, &user);
+    all
+}
+
+/// Adds the user's variables as far as they do not collide.
+fn add(all: &mut Vec<EnvVar>, user: &[&EnvVar]) {
+    for user in user {
         if !all.iter().any(|built_in| built_in.name == user.name) {
-            all.push(user.clone());
+            all.push((*user).clone());
         }
     }
-    all
 }
 
 /// Returns the environment of the container that prepares the workspace.
@@ -65,7 +74,29 @@ pub(super) fn workspace(task: &Task, workspace: Option<&Workspace>, inputs: &Inp
     if !inputs.is_empty() {
         all.push(literal(env::INPUT_DIR, contract::INPUT_DIR));
     }
+    let user = task.spec.pod_overrides.as_ref().map(|o| o.env.as_slice());
+    add(&mut all, &of_proxies(user.unwrap_or_default()));
     all
+}
+
+/// Returns the variables that say which way leads out of the cluster, and those that their values refer to: the clone
+/// has to find it as the agent does.
+fn of_proxies(user: &[EnvVar]) -> Vec<&EnvVar> {
+    let mut wanted: Vec<&str> = Vec::new();
+    let mut found: Vec<&EnvVar> = Vec::new();
+    // From the end: a value refers to what stands before it.
+    for variable in user.iter().rev() {
+        let name = variable.name.as_str();
+        let is_proxy = PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name));
+        if is_proxy || wanted.contains(&name) {
+            let value = variable.value.as_deref().unwrap_or_default();
+            let parts = value.split("$(").skip(1);
+            wanted.extend(parts.filter_map(|part| Some(part.split_once(')')?.0)));
+            found.push(variable);
+        }
+    }
+    found.reverse();
+    found
 }
 
 /// Returns what git and `gh` need.
@@ -76,14 +107,7 @@ fn git(workspace: Option<&Workspace>) -> Vec<EnvVar> {
     let other_host = Repository::parse(&workspace.spec.repo)
         .ok()
         .filter(|r| !r.is_github_com())
-        // The port of another protocol is not that of the API.
-        .map(|r| {
-            if r.is_ssh {
-                r.host_name().to_owned()
-            } else {
-                r.host
-            }
-        });
+        .map(|r| r.site().to_owned());
     let mut all = Vec::new();
     if let Some(host) = &other_host {
         all.push(literal(env::GH_HOST, host));

@@ -205,11 +205,15 @@ fn workspace_container(
     inputs: &Inputs,
     images: &Images,
 ) -> Container {
+    let overrides = task.spec.pod_overrides.clone().unwrap_or_default();
     Container {
         name: container::WORKSPACE.into(),
         image: Some(images.workspace()),
         args: Some(vec!["workspace".into()]),
         env: Some(environment::workspace(task, workspace, inputs)),
+        // A quota on cpu or memory asks every container for its share. Of those that run one after the other a pod
+        // counts the largest, so this one costs nothing.
+        resources: overrides.resources.map(Into::into),
         volume_mounts: Some(mounts(workspace, inputs)),
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         security_context: Some(restricted()),

@@ -256,6 +256,24 @@ fn another_host_than_github_gets_the_enterprise_variables() {
 }
 
 #[test]
+fn github_com_has_other_names_than_its_own() {
+    for url in [
+        "https://www.github.com/o/r",
+        "ssh://git@ssh.github.com:443/o/r",
+        "ssh://git@github.com:22/o/r",
+    ] {
+        let plan = built(&task("t"), Some(&with_secret(url)), None);
+        for container in [init(&plan), agent(&plan)] {
+            let names = names(container);
+            assert!(
+                names.contains(&"GH_TOKEN") && !names.contains(&"GH_HOST"),
+                "{url}"
+            );
+        }
+    }
+}
+
+#[test]
 fn an_enterprise_on_ghe_com_gets_its_host_and_the_variables_of_github_com() {
     let plan = built(&task("t"), Some(&with_secret("https://octo.ghe.com/o/r")), None);
     for container in [init(&plan), agent(&plan)] {
@@ -465,6 +483,47 @@ fn pod_overrides_reach_job_and_pod_and_never_replace_a_built_in_variable() {
         ["AXON_AGENT_TYPE", "ANTHROPIC_API_KEY", "HOME", "MINE"]
     );
     assert_eq!(secret(agent, "ANTHROPIC_API_KEY").0, "key");
+}
+
+#[test]
+fn the_workspace_has_the_agents_resources_and_its_way_out_of_the_cluster() {
+    let mut t = task("t");
+    t.spec.pod_overrides = Some(
+        serde_json::from_value(json!({
+            "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "1Gi"}},
+            "env": [
+                {"name": "PROXY_HOST", "value": "proxy"},
+                {"name": "PROXY_LOGIN", "valueFrom": {"secretKeyRef": {"name": "proxy", "key": "login"}}},
+                {"name": "MINE", "value": "$(HTTPS_PROXY)"},
+                {"name": "HTTPS_PROXY", "value": "http://$(PROXY_LOGIN)@$(PROXY_HOST):3128"},
+                {"name": "no_proxy", "value": ".svc"},
+                {"name": "HOME", "value": "$(HTTP_PROXY)"},
+            ]
+        }))
+        .unwrap(),
+    );
+    let plan = built(&t, Some(&workspace("https://h/o/r")), None);
+    let (init, agent) = (init(&plan), agent(&plan));
+    assert!(init.resources.is_some());
+    assert_eq!(init.resources, agent.resources);
+    assert_eq!(
+        names(init),
+        [
+            "AXON_REPO",
+            "GH_HOST",
+            "HOME",
+            "PROXY_HOST",
+            "PROXY_LOGIN",
+            "HTTPS_PROXY",
+            "no_proxy"
+        ]
+    );
+    assert_eq!(
+        value(init, "HTTPS_PROXY"),
+        "http://$(PROXY_LOGIN)@$(PROXY_HOST):3128"
+    );
+    assert_eq!(secret(init, "PROXY_LOGIN"), ("proxy".into(), "login".into()));
+    assert_eq!(value(init, "HOME"), "/home/agent");
 }
 
 #[test]

@@ -65,6 +65,8 @@ async fn does_all_of_it(kind: &str) {
          @bash printf 'made by an agent\\n' > hello.txt && git add hello.txt && git commit -q -m 'Add hello.txt'\n\
          @bash git push -q origin HEAD && echo pushed\n\
          @bash gh auth token --hostname \"$GH_HOST\" | grep -qxF \"$GITHUB_TOKEN\" && echo gh-has'-the-'token\n\
+         @bash npx --version && node --version && npm --version && echo npx'-is-'there; \
+         bash -lc 'test \"$PATH\" = \"$AXON_PATH\" && echo The-paTh-sTays' | tr T t\n\
          @say All of it is done.",
         calls.join("\n")
     );
@@ -99,6 +101,8 @@ async fn does_all_of_it(kind: &str) {
         "wombats",
         "pong:by stdio",
         "gh-has-the-token",
+        "npx-is-there",
+        "the-path-stays",
     ] {
         assert!(bodies.contains(mark), "{mark} did not reach the model of {kind}");
     }

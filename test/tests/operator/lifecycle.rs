@@ -341,3 +341,33 @@ async fn a_quota_that_refuses_the_job_is_waited_for() {
     quotas.delete("none", &DeleteParams::default()).await.unwrap();
     b.until_phase("t", TaskPhase::Pending).await;
 }
+
+#[tokio::test]
+async fn a_quota_on_cpu_and_memory_admits_a_pod_that_names_its_resources() {
+    let b = bench().await;
+    b.namespace
+        .apply(
+            "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: share}\n\
+             spec: {hard: {limits.memory: 1Gi, requests.cpu: 100m}}\n---\n\
+             apiVersion: axon.io/v1alpha1\nkind: Workspace\nmetadata: {name: ws}\nspec: {repo: 'https://github.com/o/r'}",
+        )
+        .await
+        .unwrap();
+    let quotas = b.namespace.api::<ResourceQuota>();
+    wait::until_object(&quotas, "share", "is in force", PATIENCE, |q| {
+        q.status.as_ref().is_some_and(|s| s.hard.is_some())
+    })
+    .await
+    .unwrap();
+    b.create("bare", "workspaceRef: {name: ws}").await;
+    b.until_reason("bare", TaskReason::PodRefused).await;
+    // As much as the quota has, though two containers name it.
+    b.create(
+        "named",
+        "workspaceRef: {name: ws}\npodOverrides: {resources: {requests: {cpu: 100m}, limits: {memory: 1Gi}}}",
+    )
+    .await;
+    let pod = b.kubelet.pod_of("named").await.unwrap();
+    let spec = pod.spec.unwrap();
+    assert_eq!(spec.init_containers.unwrap().len() + spec.containers.len(), 2);
+}

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use axon_api::agents::{AgentType, CredentialType};
 
+use super::plugin::Plugin;
 use super::{Agent, Launch, Setup, Stream};
 use crate::env::Env;
 use crate::failure::Failure;
@@ -76,7 +77,9 @@ impl Agent for ClaudeCode {
             files,
             programs: Vec::new(),
             // Standard input takes any size, and a leading dash is no option there.
-            stdin: setup.prompt.clone(),
+            stdin: as_prompt(&setup.prompt, |name| {
+                names_skill(name, &setup.plugins) || names_file(name)
+            }),
         })
     }
 
@@ -85,10 +88,38 @@ impl Agent for ClaudeCode {
     }
 }
 
+/// Returns the prompt so that claude asks the model. It takes a `/` at the begin for one of its own commands, such as
+/// `/login`; a space before it is enough. A skill or a command of the Task or of the repository stays one.
+fn as_prompt(prompt: &[u8], is_given: impl Fn(&str) -> bool) -> Vec<u8> {
+    let Some(rest) = prompt.strip_prefix(b"/") else {
+        return prompt.to_vec();
+    };
+    let name = rest.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    let is_plain = |c: &u8| c.is_ascii_alphanumeric() || b"-_:".contains(c);
+    let name = std::str::from_utf8(name).ok();
+    match name.filter(|name| !name.is_empty() && name.bytes().all(|c| is_plain(&c))) {
+        Some(name) if is_given(name) => prompt.to_vec(),
+        _ => [b" ", prompt].concat(),
+    }
+}
+
+fn names_skill(name: &str, plugins: &[Plugin]) -> bool {
+    let mut skills = plugins.iter().flat_map(|plugin| &plugin.skills);
+    skills.any(|skill| skill.name == name)
+}
+
+/// Looks for a command or a skill of the repository, in which claude works.
+fn names_file(name: &str) -> bool {
+    let own = Path::new(".claude");
+    let path = name.replace(':', "/");
+    own.join("commands").join(format!("{path}.md")).is_file()
+        || own.join("skills").join(&path).join("SKILL.md").is_file()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::plugin::Plugin;
+    use crate::agent::plugin::Document;
 
     fn plugin(dir: &str) -> Plugin {
         Plugin {
@@ -132,6 +163,34 @@ mod tests {
                 ("DISABLE_AUTOUPDATER", "1".into())
             ]
         );
+    }
+
+    #[test]
+    fn a_slash_begins_a_command_only_if_somebody_gave_it() {
+        let deploy = Document {
+            name: "team:deploy".into(),
+            ..Document::default()
+        };
+        let plugins = [Plugin {
+            skills: vec![deploy],
+            ..plugin("/p/team")
+        }];
+        for (prompt, stdin) in [
+            ("/login returns 500", " /login returns 500"),
+            ("/", " /"),
+            ("/etc/passwd is public", " /etc/passwd is public"),
+            ("/../team:x", " /../team:x"),
+            ("//", " //"),
+            ("/team:deploy now", "/team:deploy now"),
+            ("/team:other now", " /team:other now"),
+            ("fix /login", "fix /login"),
+            ("\n/login", "\n/login"),
+            ("", ""),
+        ] {
+            let given = as_prompt(prompt.as_bytes(), |name| names_skill(name, &plugins));
+            assert_eq!(given, stdin.as_bytes(), "{prompt}");
+        }
+        assert_eq!(as_prompt(b"/mine\n1", |name| name == "mine"), b"/mine\n1");
     }
 
     #[test]

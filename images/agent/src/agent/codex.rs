@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use axon_api::agents::{AgentType, CredentialType};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::plugin::{Document, Plugin, named};
@@ -29,6 +30,8 @@ const OTHER_KEY: &str = "OPENAI_API_KEY";
 const PROFILE: &str = "axon";
 /// Codex leaves out skills with a longer name, with nothing but a line in its log.
 const LONGEST_NAME: usize = 64;
+/// Age of a log-in, in days, at which it is time for a new one: from eight on Codex renews it.
+const LOGIN_DAYS: i64 = 7;
 
 impl Agent for Codex {
     fn program(&self) -> &'static str {
@@ -85,6 +88,11 @@ impl Agent for Codex {
         })
     }
 
+    fn advice(&self, env: &Env, now: Timestamp) -> Option<String> {
+        let login = AgentType::Codex.credential_variable(CredentialType::Oauth)?;
+        old_login(env.text(login)?, now)
+    }
+
     fn stream(&self, env: &Env) -> Box<dyn Stream + Send> {
         Box::new(stream::CodexStream::new(home(env).join("sessions")))
     }
@@ -98,6 +106,21 @@ fn home(env: &Env) -> PathBuf {
 /// Returns true for the content of an `auth.json`, which is what a log-in leaves; a key is no JSON object.
 fn is_login(credential: &str) -> bool {
     serde_json::from_str::<Value>(credential).is_ok_and(|value| value.is_object())
+}
+
+/// Returns what to do about a log-in that is so old that Codex renews it: the token for that is good for one use, and what
+/// comes of it ends with the pod.
+fn old_login(credential: &str, now: Timestamp) -> Option<String> {
+    let login: Value = serde_json::from_str(credential).ok()?;
+    let renewed: Timestamp = login.get("last_refresh")?.as_str()?.parse().ok()?;
+    let age = now.duration_since(renewed).as_hours() / 24;
+    (age >= LOGIN_DAYS).then(|| {
+        format!(
+            "the log-in in the Secret is {age} days old, and codex renews old ones: that works once, and \
+             the Secret keeps the old one. Log in anew for the cluster (`CODEX_HOME=$(mktemp -d) codex login`) \
+             and put its auth.json into the Secret every week, or use an API key"
+        )
+    })
 }
 
 fn skills(home: &Path, plugins: &[Plugin]) -> Result<Vec<(PathBuf, String)>, Failure> {

@@ -62,7 +62,7 @@ fn status_in(text: &str) -> Option<u16> {
 /// Returns the reason behind an error of a model provider, from its HTTP status or, without one, from its text.
 #[must_use]
 pub fn provider_reason(status: Option<u16>, text: &str) -> TaskReason {
-    const AUTH: [&str; 14] = [
+    const AUTH: [&str; 17] = [
         "not logged in",
         "please run /login",
         "invalid api key",
@@ -75,10 +75,13 @@ pub fn provider_reason(status: Option<u16>, text: &str) -> TaskReason {
         "authentication_error",
         "permission_error",
         "token has expired",
+        "could not be refreshed",
+        "sign in again",
+        "refresh token was already used",
         "401 unauthorized",
         "must specify the gemini_api_key",
     ];
-    const RATE: [&str; 10] = [
+    const RATE: [&str; 13] = [
         "(429)",
         "error: 429",
         "429 too many requests",
@@ -86,11 +89,15 @@ pub fn provider_reason(status: Option<u16>, text: &str) -> TaskReason {
         "rate_limit_error",
         "resource_exhausted",
         "exceeded your current quota",
+        "quota exceeded",
         "you have exhausted your",
         "usage limit",
+        "session limit",
+        "weekly limit",
         "hit your limit",
     ];
-    let text = text.to_ascii_lowercase();
+    // What a file system says, too.
+    let text = text.to_ascii_lowercase().replace("disk quota exceeded", "");
     let any = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
     match status {
         Some(401 | 403) => TaskReason::AuthFailed,
@@ -139,6 +146,24 @@ mod tests {
             (None, "Not logged in · Please run /login", TaskReason::AuthFailed),
             (None, "Claude usage limit reached", TaskReason::RateLimited),
             (None, "it broke", TaskReason::AgentError),
+            (
+                None,
+                "Your access token could not be refreshed because your refresh token was already used. Please log out \
+                 and sign in again.",
+                TaskReason::AuthFailed,
+            ),
+            (
+                None,
+                "Quota exceeded. Check your plan and billing details.",
+                TaskReason::RateLimited,
+            ),
+            (
+                None,
+                "Session limit reached · resets 3pm",
+                TaskReason::RateLimited,
+            ),
+            (None, "You've reached your weekly limit", TaskReason::RateLimited),
+            (None, "write failed: Disk quota exceeded", TaskReason::AgentError),
             (
                 None,
                 "ProviderModelNotFoundError: Model not found: p/m-1. Did you mean: m-1, m-1-2025?)])",

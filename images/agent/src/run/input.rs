@@ -9,6 +9,7 @@ use std::path::Path;
 use axon_api::contract::env as names;
 use serde_json::{Map, Value};
 
+use super::commands;
 use crate::agent::Setup;
 use crate::agent::plugin::Plugin;
 use crate::env::Env;
@@ -18,7 +19,7 @@ use crate::mcp_secrets;
 /// Reads the contract's variables and files.
 ///
 /// # Errors
-/// `InvalidConfig` for a missing prompt, a file that can't be read, or malformed MCP servers.
+/// `InvalidConfig` for a missing prompt, a file that can't be read, or MCP servers that are malformed or not there.
 pub fn read<'a>(env: &'a Env, args: &[OsString]) -> Result<Setup<'a>, Failure> {
     let instructions = text_or_file(env, names::AGENTS_MD, names::AGENTS_MD_FILE)?;
     let servers = text_or_file(env, names::MCP_SERVERS, names::MCP_SERVERS_FILE)?;
@@ -27,7 +28,7 @@ pub fn read<'a>(env: &'a Env, args: &[OsString]) -> Result<Setup<'a>, Failure> {
         prompt: prompt(env, args)?,
         model: env.text(names::MODEL).map(str::to_owned),
         instructions,
-        mcp_servers: servers.map(|text| mcp_servers(&text)).transpose()?.flatten(),
+        mcp_servers: servers.map(|text| mcp_servers(env, &text)).transpose()?.flatten(),
         plugins: plugins(env)?,
     })
 }
@@ -67,7 +68,7 @@ fn unreadable(variable: &str, error: &io::Error) -> Failure {
 }
 
 /// Returns the text with the values out of Secrets in their places, or `None` when it names no server.
-fn mcp_servers(text: &str) -> Result<Option<String>, Failure> {
+fn mcp_servers(env: &Env, text: &str) -> Result<Option<String>, Failure> {
     let mut value = serde_json::from_str::<Value>(text).ok();
     let servers = value
         .as_mut()
@@ -90,6 +91,7 @@ fn mcp_servers(text: &str) -> Result<Option<String>, Failure> {
         for (dir, values) in [("headersDir", "headers"), ("envDir", "env")] {
             changed |= fill_in(name, server, dir, values)?;
         }
+        commands::check(env, name, server)?;
     }
     Ok(match value {
         Some(value) if changed => Some(value.to_string()),
@@ -209,8 +211,9 @@ mod tests {
         let text = json!({"mcpServers": {
             "a": {"type": "http", "url": "http://h", "headersDir": headers,
                   "headers": {"Authorization": "Bearer inline", "X-Team": "core"}},
-            "b": {"type": "stdio", "command": "x"}}});
-        let read: Value = serde_json::from_str(&mcp_servers(&text.to_string()).unwrap().unwrap()).unwrap();
+            "b": {"type": "stdio", "command": "/bin/sh"}}});
+        let read = mcp_servers(&Env::default(), &text.to_string()).unwrap().unwrap();
+        let read: Value = serde_json::from_str(&read).unwrap();
         assert_eq!(
             read["mcpServers"]["a"],
             json!({"type": "http", "url": "http://h",
@@ -222,13 +225,16 @@ mod tests {
     #[test]
     fn a_server_whose_secret_is_not_there_is_named() {
         let text = r#"{"mcpServers":{"tickets":{"type":"stdio","command":"x","envDir":"/none"}}}"#;
-        let failure = mcp_servers(text).unwrap_err();
+        let failure = mcp_servers(&Env::default(), text).unwrap_err();
         assert!(failure.message.contains("\"tickets\""), "{}", failure.message);
         assert_eq!(failure.reason, axon_api::TaskReason::InvalidConfig);
     }
 
     #[test]
     fn no_server_is_no_configuration() {
-        assert_eq!(mcp_servers(r#"{"mcpServers":{}}"#).unwrap(), None);
+        assert_eq!(
+            mcp_servers(&Env::default(), r#"{"mcpServers":{}}"#).unwrap(),
+            None
+        );
     }
 }

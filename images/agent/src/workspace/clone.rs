@@ -152,6 +152,9 @@ impl<'a> Clone<'a> {
         if let Some(branch) = self.branch {
             self.set_up_branch(branch, &advertised, &target)?;
         }
+        if target != Target::Nothing {
+            self.git(["update-ref", super::START, "HEAD"])?;
+        }
         self.tell_of_what_is_missing();
         Ok(())
     }

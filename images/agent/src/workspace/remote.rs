@@ -66,8 +66,10 @@ fn credential_config(scheme: &str, host: &str, has_user: bool) -> Result<Vec<(St
     // Images written for axon have no axon-agent; there git itself is all that limits the helper to its host.
     let helper = format!(
         "!axon_credential() {{ if command -v axon-agent >/dev/null 2>&1; then axon-agent git-credential '{scope}' \"$1\"; \
-         elif test \"$1\" = get; then t=$(cat \"${{{file}:-{dir}/{token}}}\" 2>/dev/null); t=${{t:-${token}}}; \
-         test -z \"$t\" || printf 'password=%s\\n' \"$t\"; fi; }}; axon_credential",
+         elif test \"$1\" = get; then t=$(cat \"${{{file}:-{dir}/{token}}}\" 2>/dev/null); \
+         t=$(printf %s \"${{t:-${token}}}\" | tr -d '\\r'); \
+         if test \"$(printf %s \"$t\" | wc -l)\" -gt 0; then echo 'the token has a line break in its middle' >&2; \
+         elif test -n \"$t\"; then printf 'password=%s\\n' \"$t\"; fi; fi; }}; axon_credential",
         file = names::GITHUB_TOKEN_FILE,
         dir = GITHUB_DIR,
         token = names::GITHUB_TOKEN

@@ -210,11 +210,10 @@ async fn quotas(cluster: &Cluster) -> Fact<Vec<QuotaFacts>> {
                 full.then(|| format!("{resource} ({} of {})", now.0, most.0))
             })
             .collect();
-        let demands = ["requests.", "limits.", "cpu", "memory"];
         QuotaFacts {
             name: quota.metadata.name.unwrap_or_default(),
             exhausted,
-            demands_limits: hard.keys().any(|key| demands.iter().any(|d| key.starts_with(d))),
+            demands_limits: hard.keys().any(|key| crate::doctor::demands_of_pods(key)),
         }
     });
     Ok(quotas.collect())

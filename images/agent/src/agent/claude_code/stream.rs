@@ -144,11 +144,24 @@ impl ClaudeStream {
         };
         let field = |name: &str| result.get(name).unwrap_or(&Value::Null);
         let cost = envelope.total_cost_usd.map(|raw| raw.get().to_owned());
+        let tokens = of_models(field("modelUsage")).max(of_usage(field("usage")));
+        let asked = tokens.max(self.streamed) != Tokens::default();
+        let verdict = match verdict(&result) {
+            // What it takes for one of its own commands it answers itself, or not at all.
+            Verdict::Done if !asked && field("num_turns").as_u64() == Some(0) => Verdict::Failed {
+                reason: TaskReason::AgentError,
+                message: format!(
+                    "claude ended without asking the model: {}",
+                    text(&result, "result").unwrap_or("it said nothing")
+                ),
+            },
+            verdict => verdict,
+        };
         self.outcome = Some(Outcome {
             cost: cost.filter(|cost| is_decimal(cost)),
-            tokens: of_models(field("modelUsage")).max(of_usage(field("usage"))),
+            tokens,
             streamed: self.streamed,
-            verdict: verdict(&result),
+            verdict,
         });
     }
 }
@@ -197,15 +210,14 @@ impl Stream for ClaudeStream {
     }
 }
 
+fn text<'a>(result: &'a Value, name: &str) -> Option<&'a str> {
+    let text = result.get(name).and_then(Value::as_str).map(str::trim);
+    text.filter(|text| !text.is_empty())
+}
+
 /// Success is what `is_error` says: `subtype` stays "success" when the API fails.
 fn verdict(result: &Value) -> Verdict {
-    let text = |name: &str| {
-        result
-            .get(name)
-            .and_then(Value::as_str)
-            .map(str::trim)
-            .filter(|t| !t.is_empty())
-    };
+    let text = |name: &str| text(result, name);
     let subtype = text("subtype").unwrap_or("success");
     let is_error = result.get("is_error").and_then(Value::as_bool);
     if !is_error.unwrap_or(subtype != "success") {

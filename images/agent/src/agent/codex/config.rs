@@ -8,9 +8,11 @@ use crate::agent::plugin::Document;
 use crate::failure::Failure;
 
 /// Switches for a container: credentials in a file, since there is no key ring; no telemetry, no updates, no
-/// downloads of plugins; and an end to waiting for a network that is not there, since nobody is there to see it.
+/// downloads of plugins; and an end to waiting for a network that is not there, since nobody is there to see it. A login
+/// shell would begin with the distribution's `PATH`, without what the image and we have put there.
 const SWITCHES: &str = r#"cli_auth_credentials_store = "file"
 check_for_update_on_startup = false
+allow_login_shell = false
 
 [analytics]
 enabled = false

@@ -151,3 +151,27 @@ fn what_codex_would_leave_out_in_silence_is_refused() {
     };
     assert!(Codex.launch(&setup).unwrap_err().message.contains(&long));
 }
+
+#[test]
+fn a_log_in_that_codex_would_renew_comes_with_advice() {
+    let now: Timestamp = "2026-11-23T08:00:00Z".parse().unwrap();
+    let advice = |credential: &str| {
+        let env: Env = [("CODEX_API_KEY", credential)].into_iter().collect();
+        Codex.advice(&env, now)
+    };
+    let login = |at: &str| format!(r#"{{"last_refresh":"{at}","tokens":{{}}}}"#);
+    let said = advice(&login("2026-11-13T07:59:59.123456Z")).unwrap();
+    assert!(
+        said.contains("10 days old") && said.contains("codex login"),
+        "{said}"
+    );
+    for fresh in [
+        login("2026-11-16T08:00:01Z").as_str(),
+        &login("2099-01-01T00:00:00Z"),
+        &login("soon"),
+        "{}",
+        "sk-key",
+    ] {
+        assert_eq!(advice(fresh), None, "{fresh}");
+    }
+}

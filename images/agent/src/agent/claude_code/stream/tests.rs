@@ -158,6 +158,16 @@ fn failures_have_a_reason_and_claude_s_words() {
 }
 
 #[test]
+fn a_command_of_its_own_is_no_work() {
+    let message = "claude ended without asking the model: /login isn't available in this environment.";
+    assert_eq!(failed(".command"), (TaskReason::AgentError, message.to_owned()));
+    // After work of the model such a result takes nothing back.
+    let (work, command) = (recorded(""), recorded(".command"));
+    let both = lines(&work).chain(lines(&command).filter(|line| is_result(line)));
+    assert_eq!(fold(both).0.verdict(), Some(Verdict::Done));
+}
+
+#[test]
 fn a_failure_midway_keeps_the_cost() {
     let usage = fold(lines(&recorded(".error-midway"))).0.usage();
     assert_eq!(counts(&usage), [Some(1000), Some(50), Some(500), Some(200)]);
