@@ -24,7 +24,7 @@ Examples:
   kubectl axon install
   kubectl axon install --registry example.com/mirror --tag v0.1.0
   kubectl axon install --dry-run > axon.yaml
-  kubectl axon install --list-images | xargs -I% skopeo copy --all docker://% docker://...";
+  kubectl axon install --list-images";
 
 /// Installs the operator and its resources into the cluster, or updates them
 #[derive(Parser, Debug)]
