@@ -53,7 +53,7 @@ public() {
     local folder=$1 nobody name digest hidden=()
     nobody=$(mktemp -d)
     while read -r name digest; do
-        DOCKER_CONFIG=$nobody docker manifest inspect "${name%:*}@$digest" >/dev/null || hidden+=("$name")
+        DOCKER_CONFIG=$nobody docker manifest inspect "${name%:*}@$digest" >/dev/null </dev/null || hidden+=("$name")
     done <"$folder/images.txt"
     rm -r "$nobody"
     # A registry may keep new packages private until their owner says otherwise.
