@@ -83,7 +83,7 @@ binaries:
 
 .PHONY: generate
 generate: ## Writes the generated files.
-	$(CARGO) run --quiet --locked -p axon-api --bin crdgen config/crd
+	$(CARGO) run --quiet --locked -p axon-api --bin crdgen config/crd docs/reference.md
 	$(CARGO) run --quiet --locked -p kubectl-axon --example cli_reference docs/cli.md
 
 # ---- release

@@ -14,6 +14,7 @@ pub mod money;
 pub mod naming;
 pub mod outputs;
 pub mod packed;
+pub mod reference;
 pub mod schedule;
 pub mod template;
 pub mod usage;

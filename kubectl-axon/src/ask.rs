@@ -7,13 +7,12 @@ use std::time::Duration;
 use axon_api::v1alpha1::{Answer, Request, Wanted};
 use axon_api::{TaskSpawner, labels};
 use kube::ResourceExt as _;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use rand::Rng as _;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::Cluster;
-use crate::commands::run::MANAGER;
+use crate::cluster::{Cluster, patching};
 use crate::error::{Action, CliError, Kind, Result};
 
 /// Longest wait for an answer: the operator gives GitHub twenty seconds for each page.
@@ -124,10 +123,7 @@ async fn write(cluster: &Cluster, name: &str, request: Option<&str>, version: Op
     let action = Action::new("patch", "taskspawners")
         .named(name)
         .within(&cluster.namespace);
-    let params = PatchParams {
-        field_manager: Some(MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
+    let params = patching(false);
     let mut patch = json!({"metadata": {"annotations": {labels::REQUEST: request}}});
     if let (Some(version), Some(metadata)) = (
         version,

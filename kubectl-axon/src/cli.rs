@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
     completion, config, cost, create, delete, describe, doctor, get, init, install, logs, preview, retry,
-    run, stop, suspend, tree, uninstall, verify_image, version, why,
+    run, stop, suspend, tree, uninstall, verify_image, version, wait, why,
 };
 use crate::connection::{self, ConnectionArgs};
 use crate::error::EXIT_CODES;
@@ -52,6 +52,8 @@ pub enum Command {
     Run(Box<run::Args>),
     /// Print what the agent of a task says and does
     Logs(logs::Args),
+    /// Wait until tasks have ended
+    Wait(wait::Args),
     /// Show tasks as trees: what waits for what
     Tree(tree::Args),
     /// Explain why a task waits, failed or goes on, and what to do
@@ -293,6 +295,7 @@ mod tests {
             &["completion", "bash"],
             &["doctor"],
             &["why", "x"],
+            &["wait", "x"],
             &["cost"],
             &["delete", "task", "x"],
             &["install"],

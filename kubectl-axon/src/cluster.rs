@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectList};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectList, PatchParams, PostParams};
 use kube::core::{ClusterResourceScope, NamespaceResourceScope, Request};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
@@ -12,8 +12,31 @@ use crate::error::{Action, CliError, Result, Target, explain, timed_out};
 use crate::kinds::Kind;
 use crate::tasks::listing;
 
+/// Field manager of all that this program writes. Flux's kustomize-controller takes the fields of every manager whose
+/// name begins with `kubectl` for its own, and undoes what was set in them.
+pub const FIELD_MANAGER: &str = "axon-cli";
+
 /// How many objects one list request asks for: what kubectl asks for.
 const PAGE: u32 = 500;
+
+/// Returns how objects are created and replaced; a trial leaves nothing behind.
+#[must_use]
+pub fn posting(trial: bool) -> PostParams {
+    PostParams {
+        dry_run: trial,
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+    }
+}
+
+/// Returns how objects are patched; a trial leaves nothing behind.
+#[must_use]
+pub fn patching(trial: bool) -> PatchParams {
+    PatchParams {
+        dry_run: trial,
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    }
+}
 
 /// A connection to an API server.
 #[derive(Clone)]

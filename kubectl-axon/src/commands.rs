@@ -21,6 +21,7 @@ pub mod tree;
 pub mod uninstall;
 pub mod verify_image;
 pub mod version;
+pub mod wait;
 pub mod why;
 
 use std::path::PathBuf;
@@ -77,6 +78,7 @@ pub async fn execute(ui: &Ui, cli: Cli) -> Result<()> {
         Command::Logs(args) => Box::pin(logs::execute(ui, &globals, args)).await,
         Command::Get(args) => Box::pin(get::execute(ui, &globals, args)).await,
         Command::Tree(args) => Box::pin(tree::execute(ui, &globals, args)).await,
+        Command::Wait(args) => Box::pin(wait::execute(ui, &globals, args)).await,
         Command::Why(args) => Box::pin(why::execute(ui, &globals, args)).await,
         Command::Describe(args) => Box::pin(describe::execute(ui, &globals, args)).await,
         Command::Stop(args) => Box::pin(stop::execute(ui, &globals, args)).await,

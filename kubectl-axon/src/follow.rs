@@ -3,6 +3,7 @@
 //! `decide` is pure: from what is observed to the next step. `observe` watches, `stream` reads logs.
 
 mod decide;
+mod ends;
 mod observe;
 mod resume;
 mod sink;
@@ -14,21 +15,24 @@ use std::time::Duration;
 
 use axon_api::{Task, TaskPhase};
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
 use tokio::time::Instant;
 
 pub use decide::{container_state, explain_silence, pick};
+pub use ends::{Ends, Watched, Which};
 pub use observe::{newest, pods_of};
 pub use sink::Sink;
 pub use stream::read_once;
+pub use summary::headline;
 
 use self::decide::{Seen, Step};
 use self::observe::Observer;
 use crate::cluster::Cluster;
 use crate::error::{CliError, Kind, Result};
-use crate::output::{Style, Ui};
+use crate::output::{Notation, ObjectFormat, Style, Ui};
 
 /// After this long without any sign of an operator it is time to ask whether there is one.
-const OPERATOR_SILENCE: Duration = Duration::from_secs(10);
+pub(crate) const OPERATOR_SILENCE: Duration = Duration::from_secs(10);
 /// What changes sooner than this is not said.
 const PASSING: Duration = Duration::from_millis(400);
 
@@ -45,18 +49,23 @@ pub struct Options {
     pub tail: Option<i64>,
     /// Only what is younger than this many seconds.
     pub since_seconds: Option<i64>,
+    /// Only what is of this time or later.
+    pub since_time: Option<jiff::Timestamp>,
     /// The container to show instead of the agent.
     pub workspace: bool,
     /// Follow to the Task's end, sum it up, and fail if it failed.
     pub to_the_end: bool,
+    /// How to print the Task when it has ended; the log is talk then.
+    pub finished: Option<ObjectFormat>,
 }
 
 impl Options {
     /// Returns what `run --watch` shows.
     #[must_use]
-    pub fn watch() -> Self {
+    pub fn watch(finished: Option<ObjectFormat>) -> Self {
         Self {
             to_the_end: true,
+            finished,
             ..Self::default()
         }
     }
@@ -104,7 +113,7 @@ async fn follow(ui: &Ui, cluster: &Cluster, name: &str, options: &Options) -> Re
                     () = tokio::time::sleep_until(due), if !teller.has_said(&message) => teller.say(&message),
                     () = tokio::time::sleep(OPERATOR_SILENCE), if silent => {
                         let flags = &cluster.target.flags;
-                        teller.say(&format!("no operator has taken up the task yet; is one running? kubectl axon version{flags}"));
+                        teller.say(&no_operator(flags));
                         observer.changed(&mut teller).await?;
                     }
                 }
@@ -148,6 +157,9 @@ fn end(ui: &Ui, name: &str, task: &Task, seen: &Seen, options: &Options) -> Resu
             ui.say_in(style, &first);
         }
         lines.for_each(|line| ui.say(&line));
+        if let Some(format) = options.finished {
+            print(ui, task, format)?;
+        }
         return if failed {
             Err(CliError::silent(Kind::TaskFailed))
         } else {
@@ -163,8 +175,27 @@ fn end(ui: &Ui, name: &str, task: &Task, seen: &Seen, options: &Options) -> Resu
     Ok(())
 }
 
+/// Prints a Task as `-o` says.
+///
+/// # Errors
+/// When stdout can't be written.
+pub fn print(ui: &Ui, task: &Task, format: ObjectFormat) -> Result<()> {
+    let mut task = task.clone();
+    task.metadata.managed_fields = None;
+    match format {
+        ObjectFormat::Json => ui.structured(&task, Notation::Json),
+        ObjectFormat::Yaml => ui.structured(&task, Notation::Yaml),
+        ObjectFormat::Name => ui.line(&format!("task.axon.io/{}", task.name_any())),
+    }
+}
+
 fn uid(pod: &Pod) -> Option<String> {
     pod.metadata.uid.clone()
+}
+
+/// Says that nobody takes up a Task.
+pub(crate) fn no_operator(flags: &str) -> String {
+    format!("no operator has taken up the task yet; is one running? kubectl axon version{flags}")
 }
 
 fn has_ended(task: &Task) -> bool {
@@ -182,7 +213,7 @@ pub(crate) struct Teller<'a> {
 }
 
 impl<'a> Teller<'a> {
-    fn new(ui: &'a Ui) -> Self {
+    pub(crate) fn new(ui: &'a Ui) -> Self {
         Self {
             ui,
             said: HashSet::new(),
@@ -222,7 +253,7 @@ impl<'a> Teller<'a> {
         }
     }
 
-    fn say(&mut self, message: &str) {
+    pub(crate) fn say(&mut self, message: &str) {
         if !message.is_empty() && self.said.insert(message.to_owned()) {
             self.ui.say_in(Style::Dim, &format!("[wait] {message}"));
         }

@@ -7,8 +7,12 @@ use crate::error::{CliError, Result};
 
 /// Namespace of the operator.
 pub const NAMESPACE: &str = "axon-system";
+/// Variable of the operator with the Secrets that Tasks' pods pull images with.
+pub const PULL_SECRETS: &str = "AXON_IMAGE_PULL_SECRETS";
 /// Name of the operator's Deployment.
 pub const OPERATOR: &str = "axon-operator";
+/// Name of the admission policy, of its binding, and of the ConfigMap with its parameters.
+pub const POLICY: &str = "axon-policy";
 
 macro_rules! files {
     ($($path:literal),* $(,)?) => {
@@ -54,6 +58,8 @@ pub struct Choices {
     pub replicas: Option<i32>,
     /// Secrets with which the operator's pods and those of Tasks pull their images.
     pub pull_secrets: Vec<String>,
+    /// What the operator requests and is limited to, as in a container.
+    pub resources: Option<Value>,
 }
 
 /// Returns the manifests in the order in which they can be applied: definitions, namespace, the rest.
@@ -110,6 +116,16 @@ pub fn images(choices: &Choices) -> Result<Vec<String>> {
         .collect())
 }
 
+/// Returns what `kubectl apply -k config/policy` adds: the admission policy and its binding, in that order.
+///
+/// # Errors
+/// When the built-in file is broken.
+pub fn policy() -> Result<Vec<Manifest>> {
+    let documents = axon_api::yaml::documents(include_str!("../../config/policy/task_policy.yaml"))
+        .map_err(|e| CliError::new(format!("the built-in policy is broken: {e}")))?;
+    Ok(documents.into_iter().map(|object| Manifest { object }).collect())
+}
+
 /// Puts the choices into the operator's Deployment.
 fn choose(deployment: &mut Value, choices: &Choices) {
     if let (Some(replicas), Some(spec)) = (choices.replicas, deployment.pointer_mut("/spec/replicas")) {
@@ -130,10 +146,13 @@ fn choose(deployment: &mut Value, choices: &Choices) {
         && let Some(variables) = container.get_mut("env").and_then(Value::as_array_mut)
     {
         let names = choices.pull_secrets.join(",");
-        variables.push(json!({"name": "AXON_IMAGE_PULL_SECRETS", "value": names}));
+        variables.push(json!({"name": PULL_SECRETS, "value": names}));
     }
     if let (Some(policy), Some(field)) = (&choices.pull_policy, container.get_mut("imagePullPolicy")) {
         *field = policy.clone().into();
+    }
+    if let (Some(resources), Some(field)) = (&choices.resources, container.get_mut("resources")) {
+        *field = resources.clone();
     }
     let mut parts = Vec::new();
     for (name, chosen) in [
@@ -270,6 +289,17 @@ mod tests {
     }
 
     #[test]
+    fn the_policy_is_in_no_namespace() {
+        let all = policy().unwrap();
+        let plurals: Vec<String> = all.iter().map(|m| m.resource().plural).collect();
+        assert_eq!(
+            plurals,
+            ["validatingadmissionpolicies", "validatingadmissionpolicybindings"]
+        );
+        assert!(all.iter().all(|m| m.namespace().is_none() && m.name() == POLICY));
+    }
+
+    #[test]
     fn the_release_is_this_one() {
         let deployment = manifests(&Choices::default()).unwrap().pop().unwrap();
         let image = deployment
@@ -288,6 +318,7 @@ mod tests {
             pull_policy: Some("Always".into()),
             replicas: Some(1),
             pull_secrets: vec!["mirror".into(), "other".into()],
+            resources: None,
         };
         let deployment = manifests(&choices).unwrap().pop().unwrap().object;
         let container = &deployment["spec"]["template"]["spec"]["containers"][0];

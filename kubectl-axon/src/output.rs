@@ -185,6 +185,12 @@ impl Ui {
         }
     }
 
+    /// Returns true when somebody can be asked.
+    #[must_use]
+    pub fn can_ask(&self) -> bool {
+        io::stdin().is_terminal()
+    }
+
     /// Asks a question that `yes` answers in advance.
     ///
     /// # Errors
@@ -193,7 +199,7 @@ impl Ui {
         if yes {
             return Ok(());
         }
-        if !io::stdin().is_terminal() {
+        if !self.can_ask() {
             return Err(CliError::usage(without.to_owned()).hint("pass -y to go ahead without being asked"));
         }
         let mut err = io::stderr().lock();

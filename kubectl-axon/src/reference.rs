@@ -18,16 +18,17 @@ kubeconfig.
 ";
 
 const EXIT_CODE_NOTES: &str = "
-3 comes from `run --watch` and `retry --watch` only: `logs` and `get` succeed when they could show what there is. 4 is for
-`--timeout` of `install`, `uninstall`, `delete` and `verify-image`, for `--request-timeout`, and for an operator that does not
-answer `preview` and `run --from`. A reader that goes away, as in `| head`, is no failure.
+3 comes from `run --watch`, `retry --watch` and `wait` only: `logs` and `get` succeed when they could show what there is. 4 is
+for `--timeout` of `wait`, `install`, `uninstall`, `delete` and `verify-image`, for `--request-timeout`, and for an operator that
+does not answer `preview` and `run --from`. A reader that goes away, as in `| head`, is no failure.
 ";
 
 const CONFIGURATION: &str = "
 `~/.axon/config.yaml`, or the file of `--config`; `kubectl axon init` writes one to fill in, which only its owner can
 read. A file with credentials that others can read is warned about, and so are keys that are not known. Secrets and
 the Workspace that are made from it are `axon-credentials-AGENT`, `axon-workspace-credentials` and `axon-workspace`, in
-the namespace of the run; when the file changes, the next `run` asks before it replaces them.
+the namespace of the run; when the file changes, the next `run` asks before it replaces them, and says who else uses them. A
+Workspace that Tasks or TaskSpawners use is not moved to another repository without a yes to that very question: `-y` refuses.
 
 ";
 

@@ -4,6 +4,7 @@
 //! the status has not recorded as satisfied.
 
 mod reasons;
+mod secrets;
 mod spawner;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +53,8 @@ pub struct World<'a> {
     /// What commands need to find the namespace, such as ` -n x`.
     flag: &'a str,
     now: Timestamp,
+    /// By Task: why the Job controller could not make its pod.
+    refusals: BTreeMap<String, String>,
 }
 
 /// What stands behind a Task's state.
@@ -85,7 +88,21 @@ impl<'a> World<'a> {
             workspaces: workspaces.iter().map(|w| (name(w), w)).collect(),
             flag,
             now,
+            refusals: BTreeMap::new(),
         }
+    }
+
+    /// Adds, by Task, why the Job controller could not make its pod, in the API server's words.
+    #[must_use]
+    pub fn with_refusals(mut self, refusals: BTreeMap<String, String>) -> Self {
+        self.refusals = refusals;
+        self
+    }
+
+    /// Returns the Task of this name.
+    #[must_use]
+    pub fn task(&self, name: &str) -> Option<&'a Task> {
+        self.tasks.get(name).copied()
     }
 
     /// Explains a Task; `None` if there is none of this name.
@@ -156,7 +173,13 @@ impl<'a> World<'a> {
             (Some(TaskPhase::Waiting), Some(TaskReason::WaitingForBranch)) => self.branch(name, task),
             (Some(TaskPhase::Failed), Some(TaskReason::DependencyFailed)) => self.failed_dependency(task),
             (Some(phase), reason) => {
-                let (clause, next) = reasons::words(name, task, phase, reason, self.flag, self.now);
+                let context = reasons::Context {
+                    workspace: self.workspace(task),
+                    refusal: self.refusals.get(name).map(String::as_str),
+                    flag: self.flag,
+                    now: self.now,
+                };
+                let (clause, next) = reasons::words(name, task, phase, reason, &context);
                 Step {
                     clause,
                     next,

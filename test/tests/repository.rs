@@ -44,6 +44,41 @@ fn generated_definitions_are_what_the_kinds_say() {
 }
 
 #[test]
+fn the_reference_of_fields_is_what_the_kinds_say() {
+    let committed = std::fs::read_to_string(root().join("docs/reference.md")).unwrap();
+    assert!(
+        committed == axon_api::reference::markdown().unwrap(),
+        "docs/reference.md is old: run `make generate`"
+    );
+}
+
+/// The keys by which the operator knows a GitHub App are found by people who look for them.
+#[test]
+fn the_keys_of_a_github_app_are_documented() {
+    let source = std::fs::read_to_string(root().join("operator/src/github/credential.rs")).unwrap();
+    let own = source.split("#[cfg(test)]").next().unwrap();
+    let constants = own.lines().filter(|line| line.contains(": &str = \""));
+    let keys: Vec<&str> = constants
+        .filter_map(|line| line.split('"').nth(1))
+        .filter(|value| {
+            value.chars().all(|c| c.is_ascii_alphanumeric()) && value.starts_with(char::is_lowercase)
+        })
+        .collect();
+    assert_eq!(
+        keys,
+        ["appID", "installationID", "privateKey"],
+        "the test reads the keys"
+    );
+    let page = std::fs::read_to_string(root().join("docs/workspaces.md")).unwrap();
+    for key in keys {
+        assert!(
+            page.contains(&format!("`{key}`")),
+            "docs/workspaces.md lacks {key}"
+        );
+    }
+}
+
+#[test]
 fn dependencies_between_crates_point_one_way() {
     let metadata = metadata();
     let ours: BTreeSet<&str> = packages(&metadata)

@@ -1,11 +1,15 @@
-//! Writes the CustomResourceDefinitions into the folder that is its one argument.
+//! Writes the CustomResourceDefinitions into a folder, and the reference of their fields into a file.
 
 use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = PathBuf::from(std::env::args().nth(1).ok_or("usage: crdgen FOLDER")?);
+    let usage = "usage: crdgen FOLDER FILE";
+    let mut words = std::env::args().skip(1);
+    let folder = PathBuf::from(words.next().ok_or(usage)?);
+    let reference = words.next().ok_or(usage)?;
     for (file, crd) in axon_api::crds::all() {
         std::fs::write(folder.join(file), axon_api::crds::to_yaml(&crd)?)?;
     }
+    std::fs::write(reference, axon_api::reference::markdown()?)?;
     Ok(())
 }

@@ -5,12 +5,13 @@ mod spawner;
 mod workspace;
 
 use clap::{Parser, Subcommand};
-use kube::api::{DynamicObject, PostParams};
+use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use super::Globals;
 use super::run::plan::WantedSecret;
-use super::run::{DryRun, MANAGER, ensure, inputs};
+use super::run::{DryRun, ensure, inputs};
+use crate::cluster::posting;
 use crate::error::{Action, CliError, Kind as Failure, Result};
 use crate::kinds::Kind;
 use crate::output::{Notation, ObjectFormat, Ui, yaml};
@@ -172,16 +173,13 @@ async fn make(
     let trial = common.dry_run == DryRun::Server;
     let changes = ensure::compare(&cluster, &secrets, None).await?;
     if !trial {
-        ensure::ask(ui, &cluster, &changes, common.yes)?;
+        ensure::ask(ui, &cluster, &changes, common.yes).await?;
     }
     ensure::write(ui, &cluster, &changes, trial).await?;
     let action = Action::new("create", kind.plural())
         .named(&name)
         .within(&cluster.namespace);
-    let params = PostParams {
-        dry_run: trial,
-        field_manager: Some(MANAGER.to_owned()),
-    };
+    let params = posting(trial);
     let mut created = cluster.call(&action, api.create(&params, &wanted)).await?;
     created.metadata.managed_fields = None;
     if common.output.is_some() {

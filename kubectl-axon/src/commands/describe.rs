@@ -220,6 +220,13 @@ async fn pods(cluster: &Cluster, kind: Kind, name: &str) -> Rows {
         .collect()
 }
 
+/// Returns when an event was told last.
+pub(super) fn told_at(event: &Event) -> Option<Timestamp> {
+    let times = [&event.last_timestamp, &event.metadata.creation_timestamp];
+    let [newest, created] = times.map(|time| time.as_ref().map(|t| t.0));
+    newest.or(event.event_time.as_ref().map(|t| t.0)).or(created)
+}
+
 async fn events(cluster: &Cluster, kind: Kind, name: &str) -> Rows {
     let action = Action::new("list", "events").within(&cluster.namespace);
     let selector = format!(
@@ -231,21 +238,13 @@ async fn events(cluster: &Cluster, kind: Kind, name: &str) -> Rows {
         return Rows::new();
     };
     let mut events = found.items;
-    let time = |event: &Event| {
-        let newest = event.last_timestamp.as_ref().map(|t| t.0);
-        newest.or(event.event_time.as_ref().map(|t| t.0)).or(event
-            .metadata
-            .creation_timestamp
-            .as_ref()
-            .map(|t| t.0))
-    };
-    events.sort_by_key(time);
+    events.sort_by_key(told_at);
     let now = Timestamp::now();
     let newest = events.iter().skip(events.len().saturating_sub(MAX_EVENTS));
     newest
         .map(|event| {
             vec![
-                human::age(time(event), now),
+                human::age(told_at(event), now),
                 event.type_.clone().unwrap_or_default(),
                 event.reason.clone().unwrap_or_default(),
                 event.message.as_deref().map(human::joined).unwrap_or_default(),

@@ -1,24 +1,27 @@
 //! `install`: applies what is built in, and waits until the operator runs.
 
 mod apply;
+mod keep;
 mod rollout;
 
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Parser};
+use k8s_openapi::api::core::v1::ConfigMap;
 
 use self::apply::apply;
 use super::Globals;
 use super::run::DryRun;
 use super::version;
 use crate::cluster::Cluster;
-use crate::error::{CliError, Result};
-use crate::manifests::{Choices, NAMESPACE, images, manifests};
+use crate::error::{Action, CliError, Result};
+use crate::manifests::{Choices, NAMESPACE, POLICY, images, manifests, policy};
 use crate::output::{Ui, yaml};
 
 const DETAILS: &str = "\
-Run it again at any time: it changes only what differs, and updates an older release.
+Run it again at any time: it changes only what differs, and updates an older release. What flags do
+not say stays as it is: registry, replicas, pull policy, and the operator's resources.
 
 Examples:
   kubectl axon install
@@ -83,20 +86,22 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     }
     let timeout: Duration =
         axon_api::godur::parse(&args.timeout).map_err(|e| CliError::usage(format!("--timeout: {e}")))?;
-    let choices = choices(&args)?;
+    let mut choices = choices(&args)?;
     if args.list_images {
         for image in images(&choices)? {
             ui.line(&image)?;
         }
         return Ok(());
     }
-    let all = manifests(&choices)?;
     if args.dry_run == DryRun::Client {
+        let all = manifests(&choices)?;
         let documents: Vec<String> = all.iter().map(|m| yaml(&m.object)).collect::<Result<_>>()?;
         return ui.raw(documents.join("---\n").as_bytes());
     }
     let cluster = globals.connection.connect(None).await?;
     refuse_a_second(&cluster).await?;
+    keep_the_rest(ui, &cluster, &mut choices).await?;
+    let all = manifests(&choices)?;
     let (definitions, rest): (Vec<_>, Vec<_>) = all
         .into_iter()
         .partition(|m| m.kind() == "CustomResourceDefinition");
@@ -107,6 +112,9 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     for manifest in &rest {
         apply(ui, &cluster, manifest).await?;
     }
+    if let Some(warning) = policy_without_parameters(&cluster).await {
+        ui.warn(&warning);
+    }
     if args.wait {
         rollout::wait(ui, &cluster, timeout).await?;
         ui.say(&format!(
@@ -115,6 +123,50 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Adds to the choices what the cluster has already, and says so.
+async fn keep_the_rest(ui: &Ui, cluster: &Cluster, choices: &mut Choices) -> Result<()> {
+    let all = manifests(&Choices::default())?;
+    let Some(built_in) = all.iter().find(|m| m.kind() == "Deployment") else {
+        return Ok(());
+    };
+    let resource = built_in.resource();
+    let action = Action::new("get", resource.plural.clone())
+        .named(built_in.name())
+        .within(NAMESPACE);
+    let api = cluster.dynamic(&resource, Some(NAMESPACE));
+    let Some(live) = cluster.call(&action, api.get_opt(built_in.name())).await? else {
+        return Ok(());
+    };
+    for kept in keep::keep(choices, &live.data, &built_in.object) {
+        ui.say(&kept);
+    }
+    Ok(())
+}
+
+/// The optional policy may have outlived its parameters, which are in the operator's namespace: then it refuses all Tasks.
+async fn policy_without_parameters(cluster: &Cluster) -> Option<String> {
+    let binding = policy().ok()?.pop()?;
+    let resource = binding.resource();
+    let action = Action::new("get", resource.plural.clone()).named(POLICY);
+    let api = cluster.dynamic(&resource, None);
+    // Who may not look, or has a cluster without such policies, has no reason to worry.
+    cluster.call(&action, api.get_metadata_opt(POLICY)).await.ok()??;
+    let action = Action::new("get", "configmaps").named(POLICY).within(NAMESPACE);
+    let parameters = cluster.api_in::<ConfigMap>(NAMESPACE);
+    let found = cluster
+        .call(&action, parameters.get_metadata_opt(POLICY))
+        .await
+        .ok()?;
+    found.is_none().then(|| {
+        let flags = &cluster.target.flags;
+        format!(
+            "the admission policy {POLICY} refuses every task, as its configmap {POLICY} in namespace {NAMESPACE} is \
+             gone: apply config/policy again, or kubectl delete {} {POLICY}{flags}",
+            resource.plural
+        )
+    })
 }
 
 /// Returns the namespace that was asked for, if it is not the operator's: install and uninstall are about the whole
@@ -172,6 +224,7 @@ fn choices(args: &Args) -> Result<Choices> {
         pull_policy: args.image_pull_policy.clone(),
         replicas: args.replicas,
         pull_secrets: args.image_pull_secret.clone(),
+        resources: None,
     })
 }
 

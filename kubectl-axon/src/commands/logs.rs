@@ -3,6 +3,7 @@
 use axon_api::Task;
 use axon_api::contract::container::AGENT;
 use clap::{Parser, ValueEnum};
+use jiff::Timestamp;
 
 use super::Globals;
 use crate::cluster::Cluster;
@@ -57,6 +58,9 @@ pub struct Args {
     /// Begin this long ago, such as 10m
     #[arg(long, value_name = "DURATION")]
     pub since: Option<String>,
+    /// Begin at this time (RFC 3339), such as 2026-01-02T09:00:00Z
+    #[arg(long, value_name = "TIME", conflicts_with = "since")]
+    pub since_time: Option<String>,
     /// Put its time before each line
     #[arg(long)]
     pub timestamps: bool,
@@ -102,14 +106,26 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         }
         None => None,
     };
+    let since_time = args
+        .since_time
+        .as_deref()
+        .map(str::parse::<Timestamp>)
+        .transpose();
+    let since_time = since_time.map_err(|e| {
+        CliError::usage(format!("--since-time: {e}")).hint("write a time such as 2026-01-02T09:00:00Z")
+    })?;
+    // The client rounds to seconds, possibly up, which would skip lines.
+    let since_time = since_time.and_then(|time| Timestamp::from_second(time.as_second()).ok());
     let options = Options {
         raw: args.raw,
         json: args.output == Some(LogFormat::Json),
         timestamps: args.timestamps,
         tail: args.tail,
         since_seconds,
+        since_time,
         workspace: args.container == Container::Workspace,
         to_the_end: false,
+        finished: None,
     };
     let cluster = globals.cluster(ui).await?;
     if args.follow {

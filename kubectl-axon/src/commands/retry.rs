@@ -73,7 +73,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     };
     let task = repeated(&old, &old_name, &name);
     let created = run::create(&cluster, &task, false).await?;
-    run::print_task(ui, &created, &name, args.output, false)?;
+    run::print_new(ui, &created, &name, args.output, args.watch)?;
     let plan = Plan {
         secrets: Vec::new(),
         workspace: None,
@@ -83,7 +83,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         ui.warn(&warning);
     }
     if args.watch {
-        return follow::run(ui, &cluster, &name, &Options::watch()).await;
+        return follow::run(ui, &cluster, &name, &Options::watch(args.output)).await;
     }
     ui.tip(&format!("follow it: kubectl axon logs {name} -f{flag}"));
     Ok(())
@@ -122,8 +122,9 @@ fn repeated(old: &Task, old_name: &str, name: &str) -> Task {
     let mut task = Task::new(name, spec);
     // The spawner's labels, and the annotations that go with them: the newest task of an item says whether the item is in
     // the match.
-    task.metadata.annotations = Some(manifest::annotations(old)).filter(|all| !all.is_empty());
-    let mut all = old.metadata.labels.clone().unwrap_or_default();
+    task.metadata.annotations =
+        Some(manifest::unowned(old.metadata.annotations.as_ref())).filter(|all| !all.is_empty());
+    let mut all = manifest::unowned(old.metadata.labels.as_ref());
     all.extend(own_labels());
     all.insert(labels::RETRY_OF.to_owned(), old_name.to_owned());
     task.metadata.labels = Some(all);
@@ -150,7 +151,8 @@ mod tests {
     #[test]
     fn a_repetition_asks_for_the_same_and_says_so() {
         let old: Task = serde_json::from_value(serde_json::json!({
-            "metadata": {"name": "t", "labels": {"team": "a"}, "annotations": {"x": "y"}},
+            "metadata": {"name": "t", "labels": {"team": "a", "app.kubernetes.io/instance": "agents"},
+                "annotations": {"x": "y", "argocd.argoproj.io/tracking-id": "agents:axon.io/Task:ns/t"}},
             "spec": {"type": "codex", "prompt": "p", "credentials": {"type": "none"}, "stop": true, "branch": "b"},
             "status": {"phase": "Failed"},
         }))
@@ -158,7 +160,12 @@ mod tests {
         let new = repeated(&old, "t", "t-r1");
         assert_eq!((new.spec.stop, new.spec.retry_of.as_deref()), (None, Some("t")));
         assert_eq!((new.spec.branch.as_deref(), new.status), (Some("b"), None));
+        assert_eq!(
+            new.metadata.annotations,
+            Some([("x".to_owned(), "y".to_owned())].into())
+        );
         let labels = new.metadata.labels.unwrap();
+        assert_eq!(labels.get("app.kubernetes.io/instance"), None);
         assert_eq!(labels["team"], "a");
         assert_eq!(labels[axon_api::labels::RETRY_OF], "t");
     }

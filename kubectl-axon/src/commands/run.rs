@@ -7,6 +7,7 @@ pub(crate) mod inputs;
 pub(crate) mod manifest;
 pub(crate) mod plan;
 pub(crate) mod references;
+mod users;
 
 use std::path::PathBuf;
 
@@ -14,25 +15,27 @@ use axon_api::Task;
 use axon_api::agents::AgentType;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Parser, ValueEnum};
-use kube::api::PostParams;
 use rand::Rng as _;
 use serde_json::json;
 
 use self::credentials::CredentialFlags;
 use self::plan::{Plan, plan};
 use super::Globals;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, posting};
 use crate::error::{Action, CliError, Result};
 use crate::follow::{self, Options};
 use crate::output::{Notation, ObjectFormat, Ui, yaml};
 
-/// Name of the writer of our fields, and value of the label on what we make.
+/// Value of the label on what we make.
 pub const MANAGER: &str = "kubectl-axon";
 
 const DETAILS: &str = "\
 Credentials and a workspace come from the configuration file (kubectl axon init writes one to fill
 in), unless flags name others. Nothing is created before all input is known to be valid. A dry run
 shows the Secret, Workspace and Task; the Job is made of them by the operator and is not shown.
+
+With --watch and -o the task is printed once, when it has ended, and what the agent says goes to
+stderr.
 
 --from asks the operator to render the template of a taskspawner for an issue or pull request, in
 its match or not; for a schedule, for the present moment. The task is yours: the spawner counts it
@@ -172,11 +175,15 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let changes = ensure::compare(&cluster, &plan.secrets, plan.workspace.as_ref()).await?;
     let trial = args.dry_run == DryRun::Server;
     if !trial {
-        ensure::ask(ui, &cluster, &changes, args.yes)?;
+        ensure::ask(ui, &cluster, &changes, args.yes).await?;
     }
     ensure::write(ui, &cluster, &changes, trial).await?;
     let task = create(&cluster, &plan.task, trial).await?;
-    print_task(ui, &task, &name, args.output, trial)?;
+    if trial {
+        print_task(ui, &task, &name, args.output, true)?;
+    } else {
+        print_new(ui, &task, &name, args.output, args.watch)?;
+    }
     for warning in references::missing(&cluster, &plan).await {
         ui.warn(&warning);
     }
@@ -190,7 +197,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         ));
         return Ok(());
     }
-    follow::run(ui, &cluster, &name, &Options::watch()).await
+    follow::run(ui, &cluster, &name, &Options::watch(args.output)).await
 }
 
 pub(crate) async fn create(cluster: &Cluster, task: &Task, trial: bool) -> Result<Task> {
@@ -198,28 +205,30 @@ pub(crate) async fn create(cluster: &Cluster, task: &Task, trial: bool) -> Resul
     let action = Action::new("create", "tasks")
         .named(&name)
         .within(&cluster.namespace);
-    let params = PostParams {
-        dry_run: trial,
-        field_manager: Some(MANAGER.to_owned()),
-    };
-    let mut created = cluster
+    let params = posting(trial);
+    cluster
         .call(&action, cluster.api::<Task>().create(&params, task))
-        .await?;
-    created.metadata.managed_fields = None;
-    Ok(created)
+        .await
 }
 
-pub(crate) fn print_task(
+/// Prints a Task that was created. One that is watched and to be printed is printed at its end.
+pub(crate) fn print_new(
     ui: &Ui,
     task: &Task,
     name: &str,
     output: Option<ObjectFormat>,
-    trial: bool,
+    watch: bool,
 ) -> Result<()> {
+    if watch && output.is_some() {
+        ui.say(&format!("task/{name} created"));
+        return Ok(());
+    }
+    print_task(ui, task, name, output, false)
+}
+
+fn print_task(ui: &Ui, task: &Task, name: &str, output: Option<ObjectFormat>, trial: bool) -> Result<()> {
     match output {
-        Some(ObjectFormat::Json) => ui.structured(task, Notation::Json),
-        Some(ObjectFormat::Yaml) => ui.structured(task, Notation::Yaml),
-        Some(ObjectFormat::Name) => ui.line(&format!("task.axon.io/{name}")),
+        Some(format) => follow::print(ui, task, format),
         None if trial => ui.line(&format!("task/{name} created (server dry run)")),
         None => ui.line(&format!("task/{name} created")),
     }

@@ -2,12 +2,11 @@
 
 use axon_api::{Task, TaskPhase};
 use clap::Parser;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::json;
 
 use super::Globals;
-use super::run::MANAGER;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, patching};
 use crate::error::{Action, CliError, Result};
 use crate::kinds::{Kind, parse_named};
 use crate::output::Ui;
@@ -65,10 +64,7 @@ async fn stop(cluster: &Cluster, name: &str) -> Result<Option<TaskPhase>> {
     let action = Action::new("patch", "tasks")
         .named(name)
         .within(&cluster.namespace);
-    let params = PatchParams {
-        field_manager: Some(MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
+    let params = patching(false);
     let patch = Patch::Merge(json!({"spec": {"stop": true}}));
     cluster.call(&action, api.patch(name, &params, &patch)).await?;
     Ok(None)

@@ -2,12 +2,11 @@
 
 use axon_api::TaskSpawner;
 use clap::Parser;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::json;
 
 use super::Globals;
-use super::run::MANAGER;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, patching};
 use crate::error::{Action, CliError, Result};
 use crate::kinds::{Kind, parse_arguments};
 use crate::output::Ui;
@@ -78,10 +77,7 @@ async fn set(cluster: &Cluster, name: &str, suspend: bool) -> Result<bool> {
     if spawner.spec.suspend == suspend {
         return Ok(false);
     }
-    let params = PatchParams {
-        field_manager: Some(MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
+    let params = patching(false);
     let patch = Patch::Merge(json!({"spec": {"suspend": suspend}}));
     cluster
         .call(&action("patch"), api.patch(name, &params, &patch))

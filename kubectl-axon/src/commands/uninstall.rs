@@ -16,7 +16,7 @@ use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Kind as Failure, Result};
 use crate::human::{count, duration};
 use crate::kinds::Kind;
-use crate::manifests::{Choices, Manifest, NAMESPACE, manifests};
+use crate::manifests::{Choices, Manifest, NAMESPACE, manifests, policy};
 use crate::output::Ui;
 
 const DETAILS: &str = "\
@@ -68,7 +68,8 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         .partition(|m| m.kind() == "CustomResourceDefinition");
     let definitions = if args.keep_crds { Vec::new() } else { definitions };
     let identities = Identities::find(&cluster).await?;
-    if definitions.is_empty() && rest.is_empty() && identities.is_empty() {
+    let policy = installed_policy(ui, &cluster).await?;
+    if definitions.is_empty() && rest.is_empty() && identities.is_empty() && policy.is_empty() {
         ui.say("axon is not installed; there is nothing to remove");
         return Ok(());
     }
@@ -77,10 +78,16 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     } else {
         take_stock(&cluster).await?
     };
-    let losses = losses(&stock, !rest.is_empty(), args.keep_crds, !identities.is_empty());
+    let mut losses = losses(&stock, !rest.is_empty(), args.keep_crds, !identities.is_empty());
+    if let Some(policy) = policy.first() {
+        losses += &format!("\n  the admission policy {}, with its binding", policy.name());
+    }
     ui.say(&format!("This removes from {}:\n{losses}", cluster.target.server));
     ui.confirm("Go on?", args.yes, "uninstall asks before it removes anything")?;
     let end = Instant::now() + timeout;
+    for manifest in &policy {
+        delete(ui, &cluster, manifest).await?;
+    }
     // Tasks first: their Jobs and pods go with them only while their definition is there.
     for (kind, objects) in &stock {
         remove_objects(ui, &cluster, *kind, objects, end, timeout).await?;
@@ -93,6 +100,35 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     }
     // Read again: until it was gone, the operator may have made more.
     Identities::find(&cluster).await?.remove(ui, &cluster).await
+}
+
+/// Returns those parts of the optional policy that are there, the binding first. Its parameters go with the operator's
+/// namespace, and without them it would refuse every Task of a later installation.
+async fn installed_policy(ui: &Ui, cluster: &Cluster) -> Result<Vec<Manifest>> {
+    let mut present = Vec::new();
+    for manifest in policy()?.into_iter().rev() {
+        match find(cluster, &manifest).await {
+            Ok(Some(found)) => {
+                // Of this name there may be one that is not ours.
+                let labels = found.labels.unwrap_or_default();
+                if labels
+                    .get("app.kubernetes.io/name")
+                    .is_some_and(|name| name == "axon")
+                {
+                    present.push(manifest);
+                }
+            }
+            Ok(None) => {}
+            Err(error) if error.kind == Failure::Denied => {
+                ui.warn(&format!(
+                    "{error}: one that is left refuses every task of a later installation"
+                ));
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(present)
 }
 
 async fn find(cluster: &Cluster, manifest: &Manifest) -> Result<Option<ObjectMeta>> {

@@ -10,14 +10,14 @@ use axon_api::agents::AgentType;
 use clap::Parser;
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, ContainerState, Pod};
-use kube::api::{DeleteParams, LogParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, LogParams, Patch};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use self::judge::{Seen, Verdict, checks};
 use self::pods::{Probe, Subject};
 use super::Globals;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, patching, posting};
 use crate::error::{Action, CliError, Kind as Failure, Result};
 use crate::human;
 use crate::output::{Notation, Ui};
@@ -99,7 +99,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let maps = cluster.api::<ConfigMap>();
     let action = Action::new("create", "configmaps").within(&cluster.namespace);
     let map = cluster
-        .call(&action, maps.create(&PostParams::default(), &pods::config_map()?))
+        .call(&action, maps.create(&posting(false), &pods::config_map()?))
         .await?;
     let tried = async {
         ui.say(&format!(
@@ -180,7 +180,7 @@ async fn observe(
     let name = pod.metadata.name.clone().unwrap_or_default();
     let action = |verb| Action::new(verb, "pods").named(&name).within(&cluster.namespace);
     cluster
-        .call(&action("create"), api.create(&PostParams::default(), &pod))
+        .call(&action("create"), api.create(&posting(false), &pod))
         .await?;
     let mut told = probe != Probe::Stop;
     let mut waits_for = Some(String::new());
@@ -221,10 +221,7 @@ async fn observe(
             // Ends the container as the deletion of the pod would, but leaves its status to be read.
             let patch = Patch::Merge(json!({"spec": {"activeDeadlineSeconds": 1}}));
             cluster
-                .call(
-                    &action("patch"),
-                    api.patch(&name, &PatchParams::default(), &patch),
-                )
+                .call(&action("patch"), api.patch(&name, &patching(false), &patch))
                 .await?;
             told = true;
         }

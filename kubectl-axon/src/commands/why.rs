@@ -1,13 +1,19 @@
 //! `why`: why a Task is where it is.
 
-use axon_api::{Task, Workspace};
+use std::collections::BTreeMap;
+
+use axon_api::{Task, TaskReason, Workspace};
 use clap::Parser;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Event;
 use kube::api::ListParams;
 
 use super::Globals;
+use super::describe::told_at;
+use crate::cluster::Cluster;
 use crate::columns;
 use crate::error::{Action, CliError, Kind as Failure, Result};
+use crate::human;
 use crate::kinds::{Kind, parse_named};
 use crate::output::{Notation, Ui};
 use crate::why::{Answer, World, explain_spawner};
@@ -59,20 +65,53 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         let listed = cluster.list(Kind::Task, place, &all, |page| tasks.extend(page));
         let places = cluster.list(Kind::Workspace, place, &all, |page| workspaces.extend(page));
         futures::try_join!(listed, places)?;
-        World::new(&tasks, &workspaces, &flag, now)
-            .explain(&name)
-            .ok_or_else(|| {
-                CliError::of(
-                    Failure::NotFound,
-                    format!("task {name:?} does not exist in namespace {}", cluster.namespace),
-                )
-                .hint(format!("see what there is: kubectl axon get tasks{flag}"))
-            })?
+        let mut world = World::new(&tasks, &workspaces, &flag, now);
+        let first = world.explain(&name);
+        let refusals = refusals(&cluster, &world, first.as_ref()).await;
+        let again = !refusals.is_empty();
+        world = world.with_refusals(refusals);
+        if again { world.explain(&name) } else { first }.ok_or_else(|| {
+            CliError::of(
+                Failure::NotFound,
+                format!("task {name:?} does not exist in namespace {}", cluster.namespace),
+            )
+            .hint(format!("see what there is: kubectl axon get tasks{flag}"))
+        })?
     };
     match args.output {
         Some(notation) => ui.structured(&answer, notation),
         None => ui.raw(ui.addressed(&text(&answer, ui.width())).as_bytes()),
     }
+}
+
+/// Reads why pods were refused, as the user may: the operator has no right to read events.
+async fn refusals(cluster: &Cluster, world: &World<'_>, answer: Option<&Answer>) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    let links = answer.map(|answer| answer.links.as_slice()).unwrap_or_default();
+    for link in links {
+        let Some(name) = link.object.strip_prefix("task/") else {
+            continue;
+        };
+        let status = world.task(name).and_then(|task| task.status.as_ref());
+        let refused = status.filter(|s| s.reason == Some(TaskReason::PodRefused));
+        let Some(job) = refused.and_then(|s| s.job_name.as_deref()) else {
+            continue;
+        };
+        let fields = format!("involvedObject.kind=Job,involvedObject.name={job},reason=FailedCreate");
+        let action = Action::new("list", "events").within(&cluster.namespace);
+        let params = ListParams::default().fields(&fields);
+        // Who may not look is told of the job.
+        let Ok(found) = cluster.call(&action, cluster.api::<Event>().list(&params)).await else {
+            continue;
+        };
+        let newest = found.items.into_iter().max_by_key(told_at);
+        let said = newest.and_then(|event| event.message).unwrap_or_default();
+        let said = human::joined(said.trim_start_matches("Error creating: "));
+        if !said.is_empty() {
+            all.insert(name.to_owned(), said);
+        }
+    }
+    all
 }
 
 fn text(answer: &Answer, width: Option<usize>) -> String {

@@ -203,7 +203,7 @@ impl<'a> Walk<'a> {
         let place = self.positionals.len();
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         match (path.as_slice(), place) {
-            (["logs" | "retry"], 0) | (["stop"], _) => Source::Objects(vec![Kind::Task]),
+            (["logs" | "retry"], 0) | (["stop" | "wait"], _) => Source::Objects(vec![Kind::Task]),
             (["preview"], 0) => typed(last, &[Kind::TaskSpawner]),
             (["why"], 0) | (["tree"], _) => typed(last, &[Kind::Task, Kind::TaskSpawner]),
             (["get" | "delete" | "describe"], 0) => types(last, &Kind::ALL),

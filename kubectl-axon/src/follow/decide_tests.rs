@@ -135,7 +135,7 @@ fn a_failed_clone_shows_its_own_log_and_then_the_outcome() {
 
 #[test]
 fn nothing_is_waited_for_once_a_task_has_ended() {
-    let (seen, options) = (Seen::default(), Options::watch());
+    let (seen, options) = (Seen::default(), Options::watch(None));
     for phase in ["Succeeded", "Failed"] {
         let ended_task = task(&json!({"phase": phase}));
         assert_eq!(next(&ended_task, None, &seen, &options), Step::End);
@@ -151,7 +151,9 @@ fn logs_end_with_the_agent_and_watching_ends_with_the_task() {
     let mut seen = Seen::default();
     seen.add("u1".into(), AGENT);
     assert_eq!(next(&running, Some(&pod), &seen, &Options::default()), Step::End);
-    assert!(wait(&next(&running, Some(&pod), &seen, &Options::watch())).starts_with("the agent has ended"));
+    assert!(
+        wait(&next(&running, Some(&pod), &seen, &Options::watch(None))).starts_with("the agent has ended")
+    );
 }
 
 #[test]

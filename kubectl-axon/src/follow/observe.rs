@@ -22,20 +22,65 @@ use crate::patience::Patience;
 const WATCH_SECONDS: u32 = 90;
 
 /// The objects of a watch, by uid.
-struct Mirror<K> {
-    events: Pin<Box<dyn Stream<Item = watcher::Result<Event<K>>> + Send>>,
-    current: BTreeMap<String, K>,
+pub(super) struct Mirror<K> {
+    pub(super) events: Pin<Box<dyn Stream<Item = watcher::Result<Event<K>>> + Send>>,
+    pub(super) current: BTreeMap<String, K>,
     /// What a new list has brought so far; it takes the place of the old one when it is complete.
     incoming: BTreeMap<String, K>,
     /// The last of what is gone.
-    gone: Option<K>,
+    pub(super) gone: Option<K>,
+}
+
+/// Watches of one command that break and are made again.
+#[derive(Default)]
+pub(super) struct Link {
+    failures: u32,
+    patience: Patience,
+}
+
+impl Link {
+    /// Notes that something was heard.
+    pub(super) fn well(&mut self, teller: &mut Teller<'_>) {
+        self.failures = 0;
+        self.patience.restore();
+        teller.found();
+    }
+
+    /// Notes a failure; gives it back when it is not worth another try.
+    pub(super) fn failed(
+        &mut self,
+        cluster: &Cluster,
+        error: &watcher::Error,
+        resource: &str,
+        teller: &mut Teller<'_>,
+    ) -> Result<()> {
+        self.failures += 1;
+        let action = Action::new("watch", resource).within(&cluster.namespace);
+        let cause = match error {
+            watcher::Error::InitialListFailed(e)
+            | watcher::Error::WatchStartFailed(e)
+            | watcher::Error::WatchFailed(e) => e,
+            // The watch was too slow or too old; the watcher lists again.
+            _ => return Ok(()),
+        };
+        let why = cluster.explain(cause, &action);
+        let refused = matches!(cause, kube::Error::Api(s) if matches!(s.code, 401 | 403 | 404));
+        if refused || !self.patience.bears(&why) {
+            return Err(why);
+        }
+        // Watches end all the time; only one that can't be started again is worth a word.
+        if self.failures > 2 {
+            teller.lost(&why);
+        }
+        Ok(())
+    }
 }
 
 impl<K> Mirror<K>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    fn new(api: Api<K>, config: watcher::Config) -> Self {
+    pub(super) fn new(api: Api<K>, config: watcher::Config) -> Self {
         Self {
             events: watcher(api, config).default_backoff().boxed(),
             current: BTreeMap::new(),
@@ -49,7 +94,7 @@ where
     }
 
     /// Takes an event in. Returns true if the objects may have changed.
-    fn apply(&mut self, event: Event<K>) -> bool {
+    pub(super) fn apply(&mut self, event: Event<K>) -> bool {
         match event {
             Event::Init => self.incoming.clear(),
             Event::InitApply(object) => {
@@ -89,14 +134,18 @@ fn birth<K: Resource>(object: &K) -> (Option<jiff::Timestamp>, String) {
     (object.creation_timestamp().map(|time| time.0), object.name_any())
 }
 
+/// Returns how all watches are made.
+pub(super) fn patiently() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_SECONDS)
+}
+
 /// The newest state of a Task and its pods.
 pub struct Observer<'a> {
     cluster: &'a Cluster,
     name: String,
     tasks: Mirror<Task>,
     pods: Mirror<Pod>,
-    failures: u32,
-    patience: Patience,
+    link: Link,
 }
 
 impl<'a> Observer<'a> {
@@ -107,19 +156,14 @@ impl<'a> Observer<'a> {
     pub async fn start(cluster: &'a Cluster, name: &str) -> Result<Self> {
         let action = Action::new("get", "tasks").named(name).within(&cluster.namespace);
         let task = cluster.call(&action, cluster.api::<Task>().get(name)).await?;
-        let one = watcher::Config::default()
-            .timeout(WATCH_SECONDS)
-            .fields(&format!("metadata.name={name}"));
-        let its_pods = watcher::Config::default()
-            .timeout(WATCH_SECONDS)
-            .labels(&format!("{}={name}", labels::TASK));
+        let one = patiently().fields(&format!("metadata.name={name}"));
+        let its_pods = patiently().labels(&format!("{}={name}", labels::TASK));
         let mut observer = Self {
             cluster,
             name: name.to_owned(),
             tasks: Mirror::new(cluster.api(), one),
             pods: Mirror::new(cluster.api(), its_pods),
-            failures: 0,
-            patience: Patience::default(),
+            link: Link::default(),
         };
         observer.tasks.set([task]);
         observer.read_pods().await?;
@@ -177,38 +221,14 @@ impl<'a> Observer<'a> {
             };
             match outcome {
                 Ok(changed) => {
-                    self.failures = 0;
-                    self.patience.restore();
-                    teller.found();
+                    self.link.well(teller);
                     if changed {
                         return Ok(());
                     }
                 }
-                Err(error) => self.failed(&error, resource, teller)?,
+                Err(error) => self.link.failed(self.cluster, &error, resource, teller)?,
             }
         }
-    }
-
-    fn failed(&mut self, error: &watcher::Error, resource: &str, teller: &mut Teller<'_>) -> Result<()> {
-        self.failures += 1;
-        let action = Action::new("watch", resource).within(&self.cluster.namespace);
-        let cause = match error {
-            watcher::Error::InitialListFailed(e)
-            | watcher::Error::WatchStartFailed(e)
-            | watcher::Error::WatchFailed(e) => e,
-            // The watch was too slow or too old; the watcher lists again.
-            _ => return Ok(()),
-        };
-        let why = self.cluster.explain(cause, &action);
-        let refused = matches!(cause, kube::Error::Api(s) if matches!(s.code, 401 | 403 | 404));
-        if refused || !self.patience.bears(&why) {
-            return Err(why);
-        }
-        // Watches end all the time; only one that can't be started again is worth a word.
-        if self.failures > 2 {
-            teller.lost(&why);
-        }
-        Ok(())
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Sink<'a> {
     renderer: Option<Renderer>,
     timestamps: bool,
     json: bool,
+    /// Stdout is for something else.
+    talk: bool,
     held: Option<Held>,
 }
 
@@ -34,6 +36,7 @@ impl<'a> Sink<'a> {
             renderer: agent.filter(|_| !options.raw).map(Renderer::new),
             timestamps: options.timestamps,
             json: options.json,
+            talk: options.finished.is_some(),
             held: None,
         }
     }
@@ -103,6 +106,7 @@ impl<'a> Sink<'a> {
 
     fn print(&self, line: Piece) -> Result<()> {
         match line {
+            Piece::Text(text) if self.talk => self.ui.say(&text),
             Piece::Text(text) => return self.ui.line(&text),
             Piece::Note(note) => self.ui.say_in(Style::Dim, &note),
             Piece::Fault(fault) => self.ui.say_in(Style::Bad, &fault),

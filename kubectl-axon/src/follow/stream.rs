@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
         let params = LogParams {
             container: Some(self.container.to_owned()),
             follow,
-            since_time,
+            since_time: since_time.or(self.options.since_time),
             since_seconds: self.options.since_seconds.filter(|_| first),
             tail_lines: self.server_tail.filter(|_| first),
             timestamps: true,

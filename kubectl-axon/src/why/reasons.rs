@@ -1,9 +1,22 @@
 //! Each reason in words, and what to do about it.
 
-use axon_api::{Task, TaskPhase, TaskReason};
+use axon_api::{Task, TaskPhase, TaskReason, Workspace};
 use jiff::Timestamp;
 
+use super::secrets;
 use crate::human;
+
+/// What is known besides the Task.
+pub(super) struct Context<'a> {
+    /// The Task's Workspace, if it is there.
+    pub(super) workspace: Option<&'a Workspace>,
+    /// Why the Job controller could not make the pod, in the API server's words.
+    pub(super) refusal: Option<&'a str>,
+    /// What commands need to find the namespace.
+    pub(super) flag: &'a str,
+    /// The time.
+    pub(super) now: Timestamp,
+}
 
 /// Returns what completes "NAME ...", and commands to type next.
 pub(super) fn words(
@@ -11,9 +24,9 @@ pub(super) fn words(
     task: &Task,
     phase: TaskPhase,
     reason: Option<TaskReason>,
-    flag: &str,
-    now: Timestamp,
+    context: &Context<'_>,
 ) -> (String, Vec<String>) {
+    let (flag, now, found) = (context.flag, context.now, context.workspace);
     let status = task.status.clone().unwrap_or_default();
     let logs = || format!("kubectl axon logs {name}{flag}");
     let follow = || format!("kubectl axon logs {name} -f{flag}");
@@ -31,8 +44,6 @@ pub(super) fn words(
     let ended = status.completion_time.as_ref().map(|time| time.0);
     let workspace = task.spec.workspace_ref.as_ref().map(|r| r.name.as_str());
     let config = task.spec.agent_config_ref.as_ref().map(|r| r.name.as_str());
-    let secret = task.spec.credentials.secret_ref.as_ref().map(|r| r.name.as_str());
-    let key = task.spec.agent.credential_variable(task.spec.credentials.kind);
     let message = status.message.as_deref().map(human::joined).unwrap_or_default();
     let because = |words: &str| {
         if message.is_empty() {
@@ -58,10 +69,7 @@ pub(super) fn words(
             let (words, next) = match reason {
                 Some(R::AuthFailed) => (
                     "the credential was refused",
-                    vec![
-                        format!("kubectl get secret {} -o yaml{flag}", secret.unwrap_or("NAME")),
-                        retry(),
-                    ],
+                    vec![secrets::refused(task, found, flag), retry()],
                 ),
                 Some(R::RateLimited) => ("the model provider's rate limit was reached", vec![retry()]),
                 Some(R::OOMKilled) => (
@@ -124,19 +132,19 @@ pub(super) fn words(
         }
         (_, Some(R::SecretNotFound)) => (
             format!("can't start: {message}"),
-            vec![format!(
-                "kubectl create secret generic {} --from-literal={}=VALUE{flag}",
-                secret.unwrap_or("NAME"),
-                key.unwrap_or("KEY")
-            )],
+            secrets::fixes(&message, task, found, flag),
         ),
-        (_, Some(R::PodRefused)) => (
-            format!("can't have its pod for now: {message}"),
-            vec![
-                format!("kubectl describe resourcequota{flag}"),
-                format!("kubectl describe job {name}{flag}"),
-            ],
-        ),
+        (_, Some(R::PodRefused)) => {
+            let said = context.refusal.unwrap_or(&message);
+            let (_, quota) = said.split_once("exceeded quota: ").unwrap_or_default();
+            let quota = quota.split([',', ' ']).next().unwrap_or_default();
+            let mut next = Vec::new();
+            if !quota.is_empty() {
+                next.push(format!("kubectl describe resourcequota {quota}{flag}"));
+            }
+            next.push(format!("kubectl describe job {name}{flag}"));
+            (format!("can't have its pod for now: {said}"), next)
+        }
         (_, Some(R::Unschedulable)) => (format!("has no node to run on: {message}"), vec![pod()]),
         (_, Some(R::ImagePull)) => (format!("can't get its image: {message}"), vec![pod()]),
         (_, Some(R::Cloning)) => (

@@ -67,6 +67,42 @@ fn a_chain_leads_to_who_holds_the_branch() {
 }
 
 #[test]
+fn the_secret_that_is_wrong_is_the_one_to_mend() {
+    let workspaces: Vec<Workspace> = serde_json::from_value(json!([
+        {"metadata": {"name": "app"}, "spec": {"repo": "https://h.io/o/r", "secretRef": {"name": "git"}}}
+    ]))
+    .unwrap();
+    let spec = json!({"credentials": {"type": "api-key", "secretRef": {"name": "claude"}}, "workspaceRef": {"name": "app"}});
+    let next = |status: Value| {
+        let tasks = [task("t", &spec, &status)];
+        let world = World::new(&tasks, &workspaces, " -n x", now());
+        world.explain("t").unwrap().next.join(" / ")
+    };
+    let waiting = |message: &str| json!({"phase": "Waiting", "reason": "SecretNotFound", "message": message});
+    let failed = |start: Option<&str>| json!({"phase": "Failed", "reason": "AuthFailed", "startTime": start});
+    for (status, expected) in [
+        (
+            waiting("waits for Secret git of Workspace app, which does not exist"),
+            "kubectl create secret generic git --from-literal=GITHUB_TOKEN=VALUE -n x",
+        ),
+        (
+            waiting("the pod can't start: couldn't find key ANTHROPIC_API_KEY in Secret x/claude"),
+            "kubectl edit secret claude -n x",
+        ),
+        (
+            failed(None),
+            "kubectl describe secret git -n x / kubectl axon retry t -n x",
+        ),
+        (
+            failed(Some("2026-01-02T09:48:00Z")),
+            "kubectl describe secret claude -n x / kubectl axon retry t -n x",
+        ),
+    ] {
+        assert_eq!(next(status.clone()), expected, "{status}");
+    }
+}
+
+#[test]
 fn failures_lead_to_the_first_one() {
     let tasks = [
         task(

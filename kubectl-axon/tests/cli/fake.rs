@@ -72,6 +72,19 @@ impl Fake {
         self.requests.lock().unwrap().clone()
     }
 
+    /// Requests that write fields of objects, but not under the name that GitOps tools leave alone.
+    fn written_under_another_name(&self) -> Vec<String> {
+        // Questions about rights leave nothing behind.
+        let writes = |r: &Request| {
+            matches!(r.method.as_str(), "POST" | "PUT" | "PATCH") && !r.path.contains("authorization.k8s.io")
+        };
+        let requests = self.requests();
+        let strange = requests
+            .iter()
+            .filter(|r| writes(r) && !r.has("fieldManager=axon-cli"));
+        strange.map(|r| format!("{}?{}", r.line(), r.query)).collect()
+    }
+
     /// Method and path of what changed something.
     pub fn writes(&self) -> Vec<String> {
         self.requests()
@@ -79,6 +92,14 @@ impl Fake {
             .filter(|r| r.method != "GET")
             .map(Request::line)
             .collect()
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(self.written_under_another_name(), [""; 0]);
+        }
     }
 }
 

@@ -61,6 +61,27 @@ fn options_of_the_log_reach_the_server() {
 }
 
 #[test]
+fn a_log_can_begin_at_a_time() {
+    let fake = serve(World::new("Succeeded", ended(), &stamped("a\n")), |_| {});
+    let home = Home::new();
+    let done = home.against(&fake, &["logs", "t", "--since-time", "2026-01-02T10:00:00+01:00"]);
+    assert_eq!((done.code, done.out.as_str()), (0, "a\n"), "{}", done.err);
+    let mut requests = fake.requests().into_iter();
+    let request = requests.rfind(|r| r.path.ends_with("/log")).unwrap();
+    assert!(
+        request.query.contains("sinceTime=2026-01-02T09") && !request.query.contains("sinceSeconds"),
+        "{request:?}"
+    );
+    for bad in [
+        &["--since-time", "yesterday"][..],
+        &["--since-time", "2026-01-02T09:00:00Z", "--since", "1m"],
+    ] {
+        let refused = home.against(&fake, &[&["logs", "t"], bad].concat());
+        assert_eq!(refused.code, 2, "{}", refused.err);
+    }
+}
+
+#[test]
 fn why_there_is_no_log_is_told() {
     let mut world = World::new("Waiting", json!({}), "");
     world.pods = false;
@@ -257,6 +278,42 @@ fn watching_ends_with_a_summary_and_the_tasks_own_exit_code() {
         assert!(done.err.contains(headline), "{}", done.err);
         assert!(
             done.err.ends_with("  commit    abc\n  cost      $0.5000\n"),
+            "{}",
+            done.err
+        );
+    }
+}
+
+#[test]
+fn a_watched_task_is_printed_once_at_its_end_and_nothing_beside_it() {
+    let home = Home::with_config("apiKey: none\n");
+    for (words, phase, code) in [
+        (
+            &["run", "-p", "x", "--name", "t", "-w", "-o", "json"][..],
+            "Failed",
+            3,
+        ),
+        (
+            &["run", "-p", "x", "--name", "t", "-w", "-o", "json"],
+            "Succeeded",
+            0,
+        ),
+    ] {
+        let mut world = World::new("Running", json!({"running": {}}), &stamped(STREAM));
+        world.exists = false;
+        let fake = serve(world, move |world| {
+            world.agent = ended();
+            world.status = json!({"phase": phase, "results": {"commit": "abc"}});
+        });
+        let done = home.against(&fake, words);
+        assert_eq!(done.code, code, "{}", done.err);
+        let read: Value = serde_json::from_str(&done.out).unwrap();
+        assert_eq!(
+            (&read["status"]["phase"], &read["status"]["results"]["commit"]),
+            (&json!(phase), &json!("abc"))
+        );
+        assert!(
+            done.err.starts_with("task/t created\n") && done.err.contains("The greeting is committed.\n"),
             "{}",
             done.err
         );

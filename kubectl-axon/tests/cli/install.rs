@@ -28,7 +28,8 @@ fn cluster(store: &Store) -> Fake {
                         json!({"conditions": [established], "acceptedNames": {"kind": "", "plural": ""}, "storedVersions": []})
                     }
                     "Deployment" => {
-                        json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2})
+                        let all = &object["spec"]["replicas"];
+                        json!({"observedGeneration": 1, "replicas": all, "updatedReplicas": all, "availableReplicas": all})
                     }
                     _ => Value::Null,
                 };
@@ -82,7 +83,7 @@ fn install_can_be_repeated_and_uninstall_undoes_it() {
         fake.requests()
             .iter()
             .filter(|r| r.method == "PATCH")
-            .all(|r| { r.has("fieldManager=kubectl-axon") && r.has("force=true") })
+            .all(|r| { r.has("fieldManager=axon-cli") && r.has("force=true") })
     );
     let again = home.against(&fake, &["install"]);
     assert!(
@@ -140,6 +141,94 @@ fn install_can_be_repeated_and_uninstall_undoes_it() {
     let twice = home.against(&fake, &["uninstall", "-y"]);
     assert_eq!(
         (twice.code, twice.err.as_str()),
+        (0, "axon is not installed; there is nothing to remove\n")
+    );
+}
+
+#[test]
+fn what_an_earlier_install_chose_stays() {
+    let store = Store::default();
+    let fake = cluster(&store);
+    let home = Home::new();
+    let flags = [
+        "--registry=example.com/mirror",
+        "--replicas=3",
+        "--image-pull-policy=Always",
+    ];
+    let first = home.against(&fake, &[&["install"][..], &flags].concat());
+    assert_eq!(first.code, 0, "{}", first.err);
+    assert!(!first.err.contains("keeps"), "{}", first.err);
+    let path = "/apis/apps/v1/namespaces/axon-system/deployments/axon-operator";
+    let resources = json!({"limits": {"memory": "1Gi"}, "requests": {"cpu": "1"}});
+    store.lock().unwrap().get_mut(path).unwrap()["spec"]["template"]["spec"]["containers"][0]["resources"] =
+        resources.clone();
+    let again = home.against(&fake, &["install"]);
+    assert_eq!(again.code, 0, "{}", again.err);
+    assert!(
+        again.err.starts_with(
+            "keeps registry example.com/mirror; --registry changes it\n\
+             keeps 3 replicas; --replicas changes it\n\
+             keeps pull policy Always; --image-pull-policy changes it\n\
+             keeps the resources of deployment axon-operator"
+        ),
+        "{}",
+        again.err
+    );
+    let applied = fake
+        .requests()
+        .into_iter()
+        .filter(|r| r.method == "PATCH" && r.path == path);
+    let applied: Vec<Value> = applied.map(|r| r.body).collect();
+    let [before, mut after] = <[Value; 2]>::try_from(applied).unwrap();
+    let container = &mut after["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["resources"], resources);
+    container["resources"] = before["spec"]["template"]["spec"]["containers"][0]["resources"].clone();
+    assert_eq!(after, before);
+}
+
+#[test]
+fn the_policy_goes_with_its_parameters() {
+    let store = Store::default();
+    let fake = cluster(&store);
+    let home = Home::new();
+    let (binding, policy) = (
+        "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/axon-policy",
+        "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/axon-policy",
+    );
+    let ours = json!({"metadata": {"name": "axon-policy", "labels": {"app.kubernetes.io/name": "axon"}}});
+    for path in [binding, policy] {
+        store.lock().unwrap().insert(path.to_owned(), ours.clone());
+    }
+    let warned = home.against(&fake, &["install"]);
+    assert_eq!(warned.code, 0, "{}", warned.err);
+    assert!(
+        warned
+            .err
+            .contains("refuses every task, as its configmap axon-policy in namespace axon-system is gone"),
+        "{}",
+        warned.err
+    );
+    let gone = home.against(&fake, &["uninstall", "-y"]);
+    assert_eq!(gone.code, 0, "{}", gone.err);
+    assert!(
+        gone.err.contains("the admission policy axon-policy"),
+        "{}",
+        gone.err
+    );
+    let deletions = fake
+        .writes()
+        .into_iter()
+        .filter(|line| line.starts_with("DELETE"));
+    let first: Vec<String> = deletions.take(2).collect();
+    assert_eq!(first, [format!("DELETE {binding}"), format!("DELETE {policy}")]);
+
+    store
+        .lock()
+        .unwrap()
+        .insert(policy.to_owned(), json!({"metadata": {"name": "axon-policy"}}));
+    let other = home.against(&fake, &["uninstall", "-y"]);
+    assert_eq!(
+        (other.code, other.err.as_str()),
         (0, "axon is not installed; there is nothing to remove\n")
     );
 }

@@ -22,6 +22,7 @@ mod run;
 mod tree;
 mod verify_image;
 mod version;
+mod wait;
 mod why;
 mod world;
 

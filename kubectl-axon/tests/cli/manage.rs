@@ -43,7 +43,7 @@ fn stop_sets_one_field_and_leaves_alone_what_has_ended() {
         .find(|r| r.method == "PATCH")
         .unwrap();
     assert_eq!(patch.body, json!({"spec": {"stop": true}}));
-    assert!(patch.has("fieldManager=kubectl-axon"));
+    assert!(patch.has("fieldManager=axon-cli"));
     let ended = with_task("Succeeded");
     let done = home.against(&ended, &["stop", "t"]);
     assert_eq!(

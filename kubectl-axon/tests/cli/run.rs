@@ -9,6 +9,7 @@ use super::*;
 const CONFIG: &str = "apiKey: s3cret\nworkspace: {repo: 'https://example.com/org/repo.git', token: ghp}\n";
 const SECRETS: &str = "/api/v1/namespaces/default/secrets";
 const WORKSPACES: &str = "/apis/axon.io/v1alpha1/namespaces/default/workspaces";
+const SPAWNERS: &str = "/apis/axon.io/v1alpha1/namespaces/default/taskspawners";
 const TASKS: &str = "/apis/axon.io/v1alpha1/namespaces/default/tasks";
 
 /// A cluster that has some objects, by path, and takes new ones.
@@ -21,11 +22,16 @@ fn cluster(objects: &[(&str, Value)]) -> Fake {
     Fake::start(move |request| {
         let mut stored = stored.lock().unwrap();
         match request.method.as_str() {
+            "GET" if request.path == TASKS || request.path == SPAWNERS || request.path == WORKSPACES => {
+                let of_kind = stored.range(format!("{}/", request.path)..format!("{}0", request.path));
+                list(&of_kind.map(|(_, object)| object.clone()).collect::<Vec<_>>())
+            }
             "GET" => match stored.get(&request.path) {
                 Some(object) => Reply::Json(200, object.clone()),
                 None => not_found(request.path.rsplit('/').next().unwrap()),
             },
             "PATCH" => Reply::Json(200, stored[&request.path].clone()),
+            "PUT" => accepted(request),
             _ => {
                 let name = request.body["metadata"]["name"].as_str().unwrap();
                 stored.insert(format!("{}/{name}", request.path), request.body.clone());
@@ -77,7 +83,7 @@ fn what_the_file_holds_is_created_before_the_task() {
         created[3].body["spec"]["credentials"]["secretRef"]["name"],
         "axon-credentials-claude-code"
     );
-    assert!(created.iter().all(|r| r.has("fieldManager=kubectl-axon")));
+    assert!(created.iter().all(|r| r.has("fieldManager=axon-cli")));
 
     let again = home.against(&fake, &["run", "-p", "do it", "--name", "t2"]);
     assert_eq!(
@@ -119,6 +125,82 @@ fn other_values_are_replaced_only_when_told_to() {
         done.err
     );
     assert!(foreign.writes().is_empty());
+}
+
+#[test]
+fn a_workspace_is_not_taken_from_under_the_tasks_of_others() {
+    let place = format!("{WORKSPACES}/axon-workspace");
+    let theirs = json!({"apiVersion": "axon.io/v1alpha1", "kind": "Workspace",
+        "metadata": {"name": "axon-workspace", "resourceVersion": "3",
+            "labels": {"app.kubernetes.io/managed-by": "kubectl-axon"}},
+        "spec": {"repo": "https://example.com/org/theirs.git"}});
+    let waits = |name: &str, phase: &str| {
+        let mut task = task(name, &json!({"phase": phase}));
+        task["spec"]["workspaceRef"] = json!({"name": "axon-workspace"});
+        (format!("{TASKS}/{name}"), task)
+    };
+    let with = |others: &[(String, Value)]| {
+        let all = others
+            .iter()
+            .map(|(path, object)| (path.as_str(), object.clone()));
+        let own = (place.as_str(), theirs.clone());
+        cluster(&all.chain([own]).collect::<Vec<_>>())
+    };
+    let home = Home::with_config("apiKey: none\nworkspace: {repo: 'https://example.com/org/mine.git'}\n");
+    let spawner = json!({"metadata": {"name": "fix"}, "spec": {"taskTemplate": {"workspaceRef": {"name": "axon-workspace"}}}});
+    let fake = with(&[
+        waits("theirs", "Waiting"),
+        waits("done", "Succeeded"),
+        (format!("{SPAWNERS}/fix"), spawner),
+    ]);
+    for words in [&["run", "-p", "x"][..], &["run", "-p", "x", "-y"]] {
+        let done = home.against(&fake, words);
+        assert_eq!((done.code, done.out.as_str()), (1, ""), "{}", done.err);
+        assert_eq!(
+            done.err,
+            "error: workspace \"axon-workspace\" in namespace default is of https://example.com/org/theirs.git, and \
+             task/theirs and taskspawner/fix would work on https://example.com/org/mine.git instead\n\
+             hint: make a workspace for your repository: kubectl axon create workspace NAME --repo URL\n\
+             hint: and name it: --workspace NAME, or workspace.name in the configuration file\n"
+        );
+        assert!(fake.writes().is_empty(), "{:?}", fake.writes());
+    }
+
+    let unused = with(&[waits("done", "Failed")]);
+    let done = home.against(&unused, &["run", "-p", "x", "-y"]);
+    assert_eq!((done.code, unused.writes().len()), (0, 2), "{}", done.err);
+}
+
+#[test]
+fn who_else_uses_a_key_is_said_before_it_is_replaced() {
+    let path = format!("{SECRETS}/axon-credentials-claude-code");
+    let mut theirs = task("theirs", &json!({"phase": "Pending"}));
+    theirs["spec"]["credentials"] =
+        json!({"type": "api-key", "secretRef": {"name": "axon-credentials-claude-code"}});
+    let fake = cluster(&[
+        (path.as_str(), secret(true, "ANTHROPIC_API_KEY", "b2xk")),
+        (&format!("{TASKS}/theirs"), theirs),
+    ]);
+    let home = Home::with_config("apiKey: s3cret\n");
+    let refused = home.against(&fake, &["run", "-p", "x"]);
+    assert_eq!(refused.code, 2);
+    assert!(
+        refused.err.contains("and is used by task/theirs\n"),
+        "{}",
+        refused.err
+    );
+    assert!(fake.writes().is_empty());
+    let done = home.against(&fake, &["run", "-p", "x", "-y"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(
+        done.err
+            .starts_with("warning: secret \"axon-credentials-claude-code\"")
+            && done
+                .err
+                .contains("used by task/theirs; they get the new values\n"),
+        "{}",
+        done.err
+    );
 }
 
 #[test]
@@ -312,7 +394,8 @@ fn a_manifest_goes_where_it_says_as_it_is() {
 #[test]
 fn a_task_that_varies_another_has_the_labels_that_its_user_chose() {
     let mut old = task("old", &json!({"phase": "Failed"}));
-    old["metadata"]["labels"] = json!({"team": "a", "axon.io/taskspawner": "s", "axon.io/item": "7"});
+    old["metadata"]["labels"] = json!({"team": "a", "axon.io/taskspawner": "s", "axon.io/item": "7",
+        "kustomize.toolkit.fluxcd.io/name": "agents"});
     old["metadata"]["annotations"] = json!({"why": "x", "axon.io/item-url": "u"});
     let path = format!("{TASKS}/old");
     let fake = cluster(&[(path.as_str(), old)]);

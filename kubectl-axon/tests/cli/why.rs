@@ -42,6 +42,64 @@ fn the_answer_comes_first_and_the_next_command_last() {
 }
 
 #[test]
+fn why_a_pod_was_refused_is_quoted_from_the_jobs_events() {
+    let may_read = |may: bool| {
+        Fake::start(move |request| {
+            if request.path.ends_with("/events") {
+                assert!(request.query.contains("FailedCreate"), "{}", request.query);
+                let event = |time: &str, text: &str| {
+                    json!({"metadata": {"name": "e", "namespace": "default"}, "involvedObject": {}, "reason": "FailedCreate",
+                        "lastTimestamp": time, "message": text})
+                };
+                let old = event("2026-01-02T09:00:00Z", "Error creating: old");
+                let new = event(
+                    "2026-01-02T09:01:00Z",
+                    "Error creating: pods \"t-x\" is forbidden: exceeded quota: team, requested: pods=1, used: pods=1",
+                );
+                return match may {
+                    true => list(&[new, old]),
+                    false => Reply::Json(
+                        403,
+                        json!({"kind": "Status", "reason": "Forbidden", "code": 403, "message": "no"}),
+                    ),
+                };
+            }
+            if request.path.ends_with("/workspaces") {
+                return list(&[]);
+            }
+            let message = "the Job has no pod after 5 s: a quota or policy may refuse it";
+            list(&[task(
+                "t",
+                &json!({"phase": "Pending", "reason": "PodRefused", "message": message, "jobName": "t"}),
+            )])
+        })
+    };
+    let home = Home::new();
+    let done = home.against(&may_read(true), &["why", "t"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(
+        done.out.starts_with(
+            "t can't have its pod for now: pods \"t-x\" is forbidden: exceeded quota: team, requested: pods=1, used: pods=1.\n"
+        ) && done.out.ends_with("next: kubectl describe resourcequota team\nnext: kubectl describe job t\n"),
+        "{}",
+        done.out
+    );
+    let blind = home.against(&may_read(false), &["why", "t"]);
+    assert!(
+        blind
+            .out
+            .starts_with("t can't have its pod for now: the Job has no pod after 5 s"),
+        "{}",
+        blind.out
+    );
+    assert!(
+        blind.out.ends_with("next: kubectl describe job t\n"),
+        "{}",
+        blind.out
+    );
+}
+
+#[test]
 fn spawners_are_explained_too() {
     let fake = Fake::start(|request| {
         if request.path.ends_with("/taskspawners/s") {

@@ -201,6 +201,36 @@ fn dependencies_hold_and_fail_a_task() {
 }
 
 #[test]
+fn a_prompt_that_is_no_template_fails_before_anything_is_waited_for() {
+    fn held(task: &Task) -> Observed<'_> {
+        Observed {
+            dependencies: Dependencies::Waiting {
+                message: "waits for a".into(),
+                satisfied: satisfied("b"),
+            },
+            workspace: Named::Missing("w"),
+            ..observed(task)
+        }
+    }
+    let mut t = task("t");
+    t.spec.depends_on = vec!["a".into()];
+    t.spec.prompt = "Review {{index .Deps \"a\"".into();
+    let status = status_of(decide(&held(&t)));
+    assert_eq!(
+        (status.phase, status.reason),
+        (Some(TaskPhase::Failed), Some(TaskReason::InvalidConfig))
+    );
+    let message = status.message.unwrap();
+    assert!(
+        message.starts_with("the prompt can't be rendered: template: prompt:1:"),
+        "{message}"
+    );
+
+    t.spec.prompt += "}}";
+    assert_eq!(outcome_of(&held(&t)).1, TaskReason::WorkspaceNotFound);
+}
+
+#[test]
 fn a_foreign_job_is_reported_and_never_adopted() {
     let t = task("t");
     let foreign = JobView {

@@ -24,6 +24,17 @@ pub fn is_template(task: &Task) -> bool {
     !task.spec.depends_on.is_empty() && task.spec.prompt.contains("{{")
 }
 
+/// Checks the prompt before its dependencies are waited for: one that is no template will never be one.
+///
+/// # Errors
+/// [`PromptError`] if the prompt is to be rendered and is no template.
+pub fn check(task: &Task) -> Result<(), PromptError> {
+    if is_template(task) {
+        Template::parse(NAME, &task.spec.prompt)?;
+    }
+    Ok(())
+}
+
 /// Returns the prompt for the agent. `outputs` are those of the dependencies, by name.
 ///
 /// # Errors
@@ -105,5 +116,18 @@ mod tests {
             assert!(error.contains(part), "{prompt}: {error}");
             assert!(error.starts_with("the prompt can't be rendered: "), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_no_template_is_known_before_there_are_results() {
+        let checked = |prompt: &str, depends_on: &[&str]| {
+            let mut t = task("t");
+            t.spec.prompt = prompt.to_owned();
+            t.spec.depends_on = depends_on.iter().map(|name| (*name).to_owned()).collect();
+            check(&t)
+        };
+        assert!(checked("{{range .Deps", &["a"]).is_err());
+        assert_eq!(checked("{{range .Deps", &[]), Ok(()));
+        assert_eq!(checked("{{.Deps.a.Results.missing}}", &["a"]), Ok(()));
     }
 }

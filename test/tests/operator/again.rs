@@ -81,6 +81,15 @@ async fn a_prompt_that_can_not_be_rendered_fails_its_task_and_says_where() {
     let yaml = crate::harness::task("second", "dependsOn: [first]");
     let yaml = yaml.replace("do it", "'{{.Deps.first.Results.nothing}}'");
     b.namespace.apply(&yaml).await.unwrap();
+    let no_template = crate::harness::task("third", "dependsOn: [first]").replace("do it", "'{{.Deps'");
+    b.namespace.apply(&no_template).await.unwrap();
+    let failed = b.until_phase("third", TaskPhase::Failed).await;
+    assert_eq!(
+        failed.reason,
+        Some(TaskReason::InvalidConfig),
+        "before its dependency has ended"
+    );
+
     b.until_phase("first", TaskPhase::Pending).await;
     b.succeed("first", REPORT).await;
     let failed = b.until_phase("second", TaskPhase::Failed).await;

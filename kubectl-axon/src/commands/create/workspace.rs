@@ -14,6 +14,9 @@ A token is put into a secret named NAME-credentials. On the command line it woul
 on this machine: better to write --github-token @FILE, or --github-token - and pass it on stdin.
 (--token is something else: as in kubectl, the bearer token for the API server.)
 
+A secret for --secret holds GITHUB_TOKEN; or ssh-privatekey and known_hosts; or the key of a GitHub
+App: appID, installationID and privateKey. All of them are in docs/workspaces.md.
+
 Examples:
   kubectl axon create workspace app --repo https://github.com/o/app.git --github-token @token.txt
   kubectl axon create workspace app --repo git@github.com:org/app.git --secret deploy-key";
@@ -30,7 +33,7 @@ pub struct Args {
     /// Branch, tag or commit to begin at [default: the repository's default branch]
     #[arg(long = "ref", value_name = "REF")]
     pub reference: Option<String>,
-    /// Secret with GITHUB_TOKEN or an SSH key
+    /// Secret with GITHUB_TOKEN, an SSH key or the key of a GitHub App
     #[arg(long, value_name = "NAME", conflicts_with = "github_token")]
     pub secret: Option<String>,
     /// GitHub token to make a secret from; @FILE reads a file, - reads stdin

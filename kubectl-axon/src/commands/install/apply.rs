@@ -2,8 +2,7 @@
 
 use kube::api::{Patch, PatchParams};
 
-use crate::cluster::Cluster;
-use crate::commands::run::MANAGER;
+use crate::cluster::{Cluster, FIELD_MANAGER};
 use crate::error::{Action, Result};
 use crate::manifests::Manifest;
 use crate::output::Ui;
@@ -22,7 +21,7 @@ pub(super) async fn apply(ui: &Ui, cluster: &Cluster, manifest: &Manifest) -> Re
         .call(&action("get"), api.get_metadata_opt(manifest.name()))
         .await?;
     // The fields are this program's: whoever changed one by hand is overruled, as with any new release.
-    let params = PatchParams::apply(MANAGER).force();
+    let params = PatchParams::apply(FIELD_MANAGER).force();
     let patch = Patch::Apply(&manifest.object);
     let after = cluster
         .call(&action("patch"), api.patch(manifest.name(), &params, &patch))

@@ -159,6 +159,7 @@ pub(crate) fn vary(
     if !depends_on.is_empty() {
         spec.depends_on = depends_on;
     }
+    plan::check_prompt(&spec.prompt, &spec.depends_on)?;
     if let Some(ttl) = &args.ttl {
         spec.ttl_seconds_after_finished = Some(inputs::ttl(ttl)?);
     }
@@ -270,6 +271,40 @@ mod tests {
             ("fix", "42")
         );
         assert!(task.metadata.annotations.unwrap()[labels::ITEM_URL].ends_with("/42"));
+    }
+
+    #[test]
+    fn a_prompt_that_is_no_template_is_refused_if_there_are_dependencies() {
+        use clap::Parser as _;
+        let base = |depends_on: &[&str]| Base {
+            spec: serde_json::from_value(serde_json::json!({"type": "codex", "prompt": "{{index .Deps",
+                "credentials": {"type": "none"}, "dependsOn": depends_on}))
+            .unwrap(),
+            name: None,
+            namespace: None,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+        };
+        let varied = |base: &Base, words: &[&str], prompt: Option<&str>| {
+            let args = Args::try_parse_from([&["run", "--from-task", "x"], words].concat()).unwrap();
+            vary(&args, &Config::default(), base, prompt.map(str::to_owned), "t").map(drop)
+        };
+        let words: [&[&str]; 2] = [&[], &["--depends-on", "a"]];
+        let bases = [base(&["a"]), base(&[])];
+        for (base, words) in bases.iter().zip(words) {
+            let error = varied(base, words, None).unwrap_err();
+            assert!(
+                error
+                    .message
+                    .starts_with("the prompt can't be rendered: template: prompt:1:"),
+                "{error}"
+            );
+            assert!(varied(base, words, Some("{{.Deps}}")).is_ok());
+        }
+        assert!(
+            varied(&base(&[]), &[], None).is_ok(),
+            "without dependencies it is text"
+        );
     }
 
     #[test]

@@ -6,12 +6,13 @@ use axon_api::{Workspace, labels};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::Patch;
 use serde_json::json;
 
 use super::MANAGER;
 use super::plan::{WantedSecret, own_labels};
-use crate::cluster::Cluster;
+use super::users::{self, Users};
+use crate::cluster::{Cluster, patching, posting};
 use crate::error::{Action, CliError, Result};
 use crate::output::Ui;
 
@@ -26,7 +27,12 @@ pub(crate) enum Change {
     /// The Workspace does not exist.
     CreateWorkspace(Box<Workspace>),
     /// The Workspace has another spec; the object is the one read, with the spec replaced.
-    ReplaceWorkspace { workspace: Box<Workspace>, ours: bool },
+    ReplaceWorkspace {
+        workspace: Box<Workspace>,
+        ours: bool,
+        /// The repository until now.
+        was: String,
+    },
 }
 
 /// Compares the cluster with the plan.
@@ -82,10 +88,11 @@ fn workspace_change(found: Option<Workspace>, wanted: &Workspace) -> Option<Chan
         return None;
     }
     let ours = is_ours(&found.metadata);
-    found.spec = wanted.spec.clone();
+    let was = std::mem::replace(&mut found.spec, wanted.spec.clone()).repo;
     Some(Change::ReplaceWorkspace {
         workspace: Box::new(found),
         ours,
+        was,
     })
 }
 
@@ -94,33 +101,78 @@ fn is_ours(meta: &ObjectMeta) -> bool {
     owner.is_some_and(|owner| owner == MANAGER)
 }
 
-/// Asks before anything is replaced. `-y` answers for what an earlier run made, never for what somebody else made.
-pub(crate) fn ask(ui: &Ui, cluster: &Cluster, changes: &[Change], yes: bool) -> Result<()> {
-    let namespace = &cluster.namespace;
+/// Asks before anything is replaced, and names who else uses it. `-y` answers for what an earlier run made, never for
+/// what somebody else made, and never for the work of others: a Workspace that moves to another repository takes
+/// with it all that wait for it.
+pub(crate) async fn ask(ui: &Ui, cluster: &Cluster, changes: &[Change], yes: bool) -> Result<()> {
+    let replaces = |change: &&Change| {
+        matches!(
+            change,
+            Change::ReplaceKey { .. } | Change::ReplaceWorkspace { .. }
+        )
+    };
+    if !changes.iter().any(|change| replaces(&change)) {
+        return Ok(());
+    }
+    let users = Users::read(cluster).await?;
     for change in changes {
-        let (what, name, ours) = match change {
-            Change::ReplaceKey { secret, ours } => ("secret", secret.name.as_str(), *ours),
-            Change::ReplaceWorkspace { workspace, ours } => (
-                "workspace",
-                workspace.metadata.name.as_deref().unwrap_or_default(),
+        let (what, name, ours, used_by) = match change {
+            Change::ReplaceKey { secret, ours } => (
+                "secret",
+                secret.name.as_str(),
                 *ours,
+                users.of_secret(&secret.name),
             ),
+            Change::ReplaceWorkspace { workspace, ours, .. } => {
+                let name = workspace.metadata.name.as_deref().unwrap_or_default();
+                ("workspace", name, *ours, users.of_workspace(name))
+            }
             _ => continue,
         };
-        let state = format!("{what} {name:?} already exists in namespace {namespace} with other values");
-        if ours {
-            ui.confirm(&format!("{state}. Replace it?"), yes, &state)?;
-        } else if yes {
-            return Err(CliError::new(format!("{state}, and {MANAGER} did not make it")).hint(format!(
-                "use it as it is with --{what} {name}, or delete it: kubectl delete {what} {name} -n {namespace}{}",
-                cluster.target.flags
-            )));
-        } else {
-            let question = format!("{state}, and {MANAGER} did not make it. Replace it all the same?");
-            ui.confirm(&question, false, &state)?;
-        }
+        ask_one(ui, cluster, change, (what, name), ours, &used_by, yes)?;
     }
     Ok(())
+}
+
+fn ask_one(
+    ui: &Ui,
+    cluster: &Cluster,
+    change: &Change,
+    (what, name): (&str, &str),
+    ours: bool,
+    used_by: &[&str],
+    yes: bool,
+) -> Result<()> {
+    let namespace = &cluster.namespace;
+    let mut state = format!("{what} {name:?} already exists in namespace {namespace} with other values");
+    let away = users::moved(change).filter(|_| !used_by.is_empty());
+    if let Some((was, now)) = away {
+        let users = users::named(used_by);
+        state = format!(
+            "{what} {name:?} in namespace {namespace} is of {was}, and {users} would work on {now} instead"
+        );
+    } else if !used_by.is_empty() {
+        state += &format!(", and is used by {}", users::named(used_by));
+    }
+    if away.is_some() && (yes || !ui.can_ask()) {
+        return Err(CliError::new(state)
+            .hint("make a workspace for your repository: kubectl axon create workspace NAME --repo URL")
+            .hint("and name it: --workspace NAME, or workspace.name in the configuration file"));
+    }
+    if ours {
+        if yes && !used_by.is_empty() {
+            ui.warn(&format!("{state}; they get the new values"));
+        }
+        return ui.confirm(&format!("{state}. Replace it?"), yes, &state);
+    }
+    if yes {
+        return Err(CliError::new(format!("{state}, and {MANAGER} did not make it")).hint(format!(
+            "use it as it is with --{what} {name}, or delete it: kubectl delete {what} {name} -n {namespace}{}",
+            cluster.target.flags
+        )));
+    }
+    let question = format!("{state}, and {MANAGER} did not make it. Replace it all the same?");
+    ui.confirm(&question, false, &state)
 }
 
 /// Writes the changes.
@@ -163,7 +215,7 @@ async fn create_secret(cluster: &Cluster, wanted: &WantedSecret, trial: bool) ->
         .named(&wanted.name)
         .within(&cluster.namespace);
     cluster
-        .call(&action, cluster.api::<Secret>().create(&post(trial), &secret))
+        .call(&action, cluster.api::<Secret>().create(&posting(trial), &secret))
         .await?;
     Ok(())
 }
@@ -172,11 +224,7 @@ async fn patch_secret(cluster: &Cluster, wanted: &WantedSecret, trial: bool) -> 
     let action = Action::new("patch", "secrets")
         .named(&wanted.name)
         .within(&cluster.namespace);
-    let params = PatchParams {
-        dry_run: trial,
-        field_manager: Some(MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
+    let params = patching(trial);
     let patch = Patch::Merge(json!({"data": {wanted.key: ByteString(wanted.value.clone().into_bytes())}}));
     cluster
         .call(
@@ -202,19 +250,14 @@ async fn write_workspace(
     if replace {
         // The object carries the resourceVersion that was read: nobody else's change is lost.
         cluster
-            .call(&action, api.replace(name, &post(trial), workspace))
+            .call(&action, api.replace(name, &posting(trial), workspace))
             .await?;
         Ok(format!("workspace/{name} configured"))
     } else {
-        cluster.call(&action, api.create(&post(trial), workspace)).await?;
+        cluster
+            .call(&action, api.create(&posting(trial), workspace))
+            .await?;
         Ok(format!("workspace/{name} created"))
-    }
-}
-
-fn post(trial: bool) -> PostParams {
-    PostParams {
-        dry_run: trial,
-        field_manager: Some(MANAGER.to_owned()),
     }
 }
 

@@ -42,19 +42,47 @@ fn readable(path: &str) -> String {
     parts.collect::<Vec<_>>().join(".")
 }
 
+/// Labels and annotations by which tools that apply manifests know what is theirs. A copy that carries them belongs to no
+/// manifest, so that such a tool deletes it, while it runs, when it cleans up: Argo CD, Flux, Helm, Fleet, kpt and
+/// kubectl's own apply sets.
+const OWNERSHIP: [&str; 3] = [
+    "app.kubernetes.io/instance",
+    "applyset.kubernetes.io/part-of",
+    "config.k8s.io/owning-inventory",
+];
+/// The same, by what stands before the slash.
+const OWNERSHIP_PREFIXES: [&str; 4] = [
+    "argocd.argoproj.io",
+    "meta.helm.sh",
+    "helm.sh",
+    "objectset.rio.cattle.io",
+];
+
+fn marks_owner(key: &str) -> bool {
+    let prefix = key.split_once('/').map_or("", |(prefix, _)| prefix);
+    OWNERSHIP.contains(&key) || OWNERSHIP_PREFIXES.contains(&prefix) || prefix.ends_with(".toolkit.fluxcd.io")
+}
+
+/// Returns labels or annotations without those by which a tool takes the object for its own.
+pub(crate) fn unowned(all: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
+    let all = all.into_iter().flatten();
+    let kept = all.filter(|(key, _)| *key != APPLIED && !marks_owner(key));
+    kept.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
 /// Returns the annotations of a Task without kubectl's own notes.
-pub(crate) fn annotations(task: &Task) -> BTreeMap<String, String> {
+pub(super) fn annotations(task: &Task) -> BTreeMap<String, String> {
     let mut all = task.metadata.annotations.clone().unwrap_or_default();
     all.remove(APPLIED);
     all
 }
 
 /// Returns those labels or annotations of a Task that its user chose: neither axon's, which tie it to a spawner or to
-/// what it repeats, nor kubectl's.
+/// what it repeats, nor those of the tool that applied it.
 pub(crate) fn chosen(all: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
-    let ours = |key: &str| key.starts_with("axon.io/") || key == APPLIED || key == labels::MANAGED_BY;
-    let all = all.into_iter().flatten().filter(|(key, _)| !ours(key));
-    all.map(|(key, value)| (key.clone(), value.clone())).collect()
+    let mut all = unowned(all);
+    all.retain(|key, _| !key.starts_with("axon.io/") && key != labels::MANAGED_BY);
+    all
 }
 
 #[cfg(test)]
@@ -109,6 +137,30 @@ spec: {type: codex, prompt: p, credentials: {type: none}, podOverrides: {env: [{
             let error = parse(&TASK.replace(was, is)).unwrap_err();
             assert_eq!(error, format!("unknown field {path:?}"));
         }
+    }
+
+    #[test]
+    fn a_copy_belongs_to_no_tool_that_prunes() {
+        let keys = [
+            "app.kubernetes.io/instance",
+            "app.kubernetes.io/name",
+            "argocd.argoproj.io/instance",
+            "argocd.argoproj.io/tracking-id",
+            "kustomize.toolkit.fluxcd.io/name",
+            "helm.toolkit.fluxcd.io/namespace",
+            "meta.helm.sh/release-name",
+            "helm.sh/chart",
+            "applyset.kubernetes.io/part-of",
+            "config.k8s.io/owning-inventory",
+            "objectset.rio.cattle.io/hash",
+            "team",
+            "mine.helm.sh/x",
+            APPLIED,
+        ];
+        let all: BTreeMap<String, String> = keys.map(|key| (key.to_owned(), "x".to_owned())).into();
+        let left = ["app.kubernetes.io/name", "mine.helm.sh/x", "team"];
+        assert_eq!(unowned(Some(&all)).into_keys().collect::<Vec<_>>(), left);
+        assert_eq!(chosen(Some(&all)).into_keys().collect::<Vec<_>>(), left);
     }
 
     #[test]

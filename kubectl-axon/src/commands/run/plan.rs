@@ -63,14 +63,7 @@ pub(crate) fn plan(args: &Args, config: &Config, prompt: String, name: &str) -> 
     };
     check_branch(args)?;
     let depends_on = depends_on(args, name)?;
-    if !depends_on.is_empty() {
-        // What it will see is not known yet; that it is a template at all is.
-        Template::parse("prompt", &prompt).map_err(|error| {
-            CliError::usage(format!(
-                "the prompt can't be rendered: {error}; with --depends-on it is a Go template, see docs/pipelines.md"
-            ))
-        })?;
-    }
+    check_prompt(&prompt, &depends_on)?;
     let overrides = PodOverrides {
         active_deadline_seconds: args.timeout.as_deref().map(inputs::timeout).transpose()?,
         env: inputs::env(&args.env)?,
@@ -105,6 +98,18 @@ pub(crate) fn plan(args: &Args, config: &Config, prompt: String, name: &str) -> 
         secrets: credential_secret.into_iter().chain(workspace_secret).collect(),
         workspace,
         task,
+    })
+}
+
+/// With dependencies the prompt is a template. What it will see is not known yet; that it is one at all is.
+pub(crate) fn check_prompt(prompt: &str, depends_on: &[String]) -> Result<()> {
+    if depends_on.is_empty() {
+        return Ok(());
+    }
+    Template::parse("prompt", prompt).map(drop).map_err(|error| {
+        CliError::usage(format!(
+            "the prompt can't be rendered: {error}; with dependencies it is a Go template, see docs/pipelines.md"
+        ))
     })
 }
 

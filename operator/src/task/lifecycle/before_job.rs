@@ -5,11 +5,15 @@ use axon_api::{TaskPhase, TaskReason, TaskStatus};
 use super::{Decision, Named, Observed, fail, move_to};
 use crate::task::branch_lock::{self, Blocker};
 use crate::task::dependencies::Dependencies;
+use crate::task::prompt;
 
 pub(super) fn decide(observed: &Observed<'_>, status: &TaskStatus) -> Decision {
     if observed.task.spec.is_stopped() {
         let message = "stopped on request before it had started";
         return fail(observed, status, TaskReason::Stopped, message);
+    }
+    if let Err(error) = prompt::check(observed.task) {
+        return fail(observed, status, TaskReason::InvalidConfig, &error.to_string());
     }
     if let Some(missing) = missing_objects(observed, status) {
         return missing;
