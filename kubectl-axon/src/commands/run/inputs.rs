@@ -113,7 +113,7 @@ fn seconds(flag: &str, text: &str) -> Result<i64> {
     i64::try_from(duration.as_secs()).map_err(|_| CliError::usage(format!("{flag} {text:?} is too long")))
 }
 
-/// Reads `--env NAME=VALUE`; a value may have any character.
+/// Reads `--env NAME=VALUE`. A value has the meaning that it has in a manifest: Kubernetes replaces `$(NAME)`, and `$$` is `$`.
 pub(crate) fn env(pairs: &[String]) -> Result<Vec<EnvVar>> {
     let mut variables: Vec<EnvVar> = Vec::new();
     for pair in pairs {

@@ -12,7 +12,7 @@ use super::world;
 use crate::harness::SILENCE;
 
 #[tokio::test]
-async fn a_run_comes_within_a_second_of_its_time_and_only_once() {
+async fn a_run_comes_at_its_time_and_only_once() {
     let w = world().await;
     w.spawner(
         "tick",
@@ -32,7 +32,11 @@ async fn a_run_comes_within_a_second_of_its_time_and_only_once() {
     let created = task.metadata.creation_timestamp.clone().unwrap().0;
     let late = created.duration_since(tick);
     println!("created {late:#} after its time, by the second");
-    assert!(late >= SignedDuration::ZERO, "{late:#}");
+    // A second is the aim, which `make bench` measures; here the machine may be busy with anything.
+    assert!(
+        late >= SignedDuration::ZERO && late <= SignedDuration::from_secs(10),
+        "{late:#}"
+    );
     let time = tick.strftime("%Y-%m-%dT%H:%M:%SZ");
     assert_eq!(task.spec.prompt, format!("{id} {time} {time} * * * * * 0 Issue"));
     let status = w
