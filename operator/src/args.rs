@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::images::Exact;
+use crate::task::pod_defaults::{PodDefaults, PullSecrets};
+
 /// Runs AI coding agents as Kubernetes Jobs.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "axon-operator", version)]
@@ -16,8 +19,8 @@ pub struct Args {
     /// Namespace of the operator's own Lease.
     #[arg(long, env = "POD_NAMESPACE", default_value = "axon-system")]
     pub namespace: String,
-    /// Address of /healthz, /readyz and /metrics.
-    #[arg(long, env = "AXON_LISTEN", default_value = "0.0.0.0:8080")]
+    /// Address of /healthz, /readyz and /metrics. [::] is IPv6 and IPv4, or IPv4 alone where there is no IPv6.
+    #[arg(long, env = "AXON_LISTEN", default_value = "[::]:8080")]
     pub listen: SocketAddr,
     /// Registry (and path) of the agent and workspace images: REGISTRY/axon-NAME:TAG.
     #[arg(long, env = "AXON_IMAGE_REGISTRY", default_value = "ghcr.io/axon-io")]
@@ -25,6 +28,30 @@ pub struct Args {
     /// Tag of the agent and workspace images.
     #[arg(long, env = "AXON_IMAGE_TAG", default_value = concat!("v", env!("CARGO_PKG_VERSION")))]
     pub image_tag: String,
+    /// Agent and workspace images that are not REGISTRY/axon-NAME:TAG, as codex=IMAGE@sha256:DIGEST,workspace=IMAGE.
+    #[arg(long, env = "AXON_IMAGES", value_name = "LIST", default_value = "", hide_default_value = true, value_parser = Exact::parse)]
+    pub images: Exact,
+    /// Secrets with which Tasks' pods pull images, each in the Task's namespace, separated by commas. A Task's own come
+    /// first.
+    #[arg(long, env = "AXON_IMAGE_PULL_SECRETS", value_name = "LIST", default_value = "", hide_default_value = true, value_parser = PullSecrets::parse)]
+    pub image_pull_secrets: PullSecrets,
+    /// HTTPS_PROXY in the containers of every Task that does not set it itself.
+    #[arg(
+        long,
+        env = "AXON_POD_HTTPS_PROXY",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub pod_https_proxy: Option<String>,
+    /// The same for HTTP_PROXY.
+    #[arg(long, env = "AXON_POD_HTTP_PROXY", value_name = "URL", hide_env_values = true)]
+    pub pod_http_proxy: Option<String>,
+    /// The same for ALL_PROXY.
+    #[arg(long, env = "AXON_POD_ALL_PROXY", value_name = "URL", hide_env_values = true)]
+    pub pod_all_proxy: Option<String>,
+    /// The same for NO_PROXY.
+    #[arg(long, env = "AXON_POD_NO_PROXY", value_name = "LIST")]
+    pub pod_no_proxy: Option<String>,
     /// How long an image may fail to be pulled before its Task fails, such as 5m.
     #[arg(long, env = "AXON_IMAGE_PULL_LIMIT", default_value = "5m", value_parser = axon_api::godur::parse)]
     pub image_pull_limit: Duration,
@@ -50,4 +77,59 @@ pub struct Args {
     /// What to log: error, warn, info, debug, trace, or a filter such as axon_operator=debug.
     #[arg(long, env = "AXON_LOG", default_value = "info")]
     pub log: String,
+}
+
+impl Args {
+    /// Returns what every Task's pod gets. An empty value sets nothing.
+    #[must_use]
+    pub fn pod_defaults(&self) -> PodDefaults {
+        let proxies = [
+            ("HTTPS_PROXY", &self.pod_https_proxy),
+            ("HTTP_PROXY", &self.pod_http_proxy),
+            ("ALL_PROXY", &self.pod_all_proxy),
+            ("NO_PROXY", &self.pod_no_proxy),
+        ];
+        let set = proxies.map(|(name, value)| Some((name, value.clone().filter(|v| !v.is_empty())?)));
+        PodDefaults {
+            pull_secrets: self.image_pull_secrets.clone(),
+            proxies: set.into_iter().flatten().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Args, String> {
+        let words = [&["axon-operator", "--identity=a"], words].concat();
+        Args::try_parse_from(words).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn bad_lists_are_errors_that_name_the_option() {
+        for (option, part) in [
+            (
+                "--images=claude=r/c",
+                "'--images <LIST>': \"claude\" is none of the images",
+            ),
+            (
+                "--image-pull-secrets=a,B",
+                "'--image-pull-secrets <LIST>': \"B\" is no name",
+            ),
+        ] {
+            let error = parse(&[option]).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn empty_values_set_nothing() {
+        let args = parse(&["--images=", "--image-pull-secrets=", "--pod-https-proxy="]).unwrap();
+        assert_eq!(args.images, Exact::default());
+        assert_eq!(args.image_pull_secrets, PullSecrets::default());
+        assert_eq!(args.pod_defaults().proxies, []);
+        let args = parse(&["--pod-no-proxy=.svc"]).unwrap();
+        assert_eq!(args.pod_defaults().proxies, [("NO_PROXY", ".svc".to_owned())]);
+    }
 }

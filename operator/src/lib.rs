@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod args;
+pub mod backlog;
 pub mod clock;
 pub mod cluster_clock;
 pub mod events;
@@ -9,6 +10,7 @@ pub mod github;
 pub mod identity;
 pub mod images;
 pub mod leadership;
+pub mod listen;
 pub mod members;
 pub mod metrics;
 pub mod reread;

@@ -10,7 +10,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use tokio::time::Instant;
 
+use crate::backlog::Backlog;
 use crate::github::Figures;
 use crate::spawner::metrics::SpawnerMetrics;
 
@@ -43,6 +45,10 @@ pub struct Metrics {
     output_tokens: Family<Kind, Counter>,
     /// Reconciliations that ended in an error.
     pub reconcile_errors: Counter,
+    reconcile_duration: Histogram,
+    reconciling: Gauge,
+    /// Tasks of the moment.
+    pub backlog: Backlog,
     /// 1 while this replica leads.
     pub leader: Gauge,
     /// Figures about spawners.
@@ -67,6 +73,8 @@ impl Metrics {
         let (cost, input_tokens, output_tokens) = (Family::default(), Family::default(), Family::default());
         let estimated_cost = Family::default();
         let (reconcile_errors, leader) = (Counter::default(), Gauge::default());
+        let (reconcile_duration, reconciling) = (reconciliations(), Gauge::default());
+        let backlog = Backlog::default();
         let mut registry = Registry::with_prefix("axon");
         registry.register(
             "task_created",
@@ -109,6 +117,18 @@ impl Metrics {
             "Reconciliations that ended in an error",
             reconcile_errors.clone(),
         );
+        registry.register_with_unit(
+            "reconcile_duration",
+            "Time that a look at a Task took, with all its calls",
+            Unit::Seconds,
+            reconcile_duration.clone(),
+        );
+        registry.register(
+            "reconciles_in_progress",
+            "Tasks that are being looked at; 32 at most",
+            reconciling.clone(),
+        );
+        registry.register_collector(Box::new(backlog.clone()));
         registry.register("leader", "1 while this replica leads", leader.clone());
         let (spawners, github) = (SpawnerMetrics::new(&mut registry), Figures::default());
         github.register(&mut registry);
@@ -123,6 +143,9 @@ impl Metrics {
             input_tokens,
             output_tokens,
             reconcile_errors,
+            reconcile_duration,
+            reconciling,
+            backlog,
             leader,
             spawners,
             github,
@@ -133,7 +156,26 @@ impl Metrics {
     pub fn created(&self, task: &Task, status: &TaskStatus) {
         let had_job = task.status.as_ref().is_some_and(|s| s.job_name.is_some());
         if !had_job && status.job_name.is_some() {
-            self.created.get_or_create(&kind(task)).inc();
+            let kind = kind(task);
+            self.created.get_or_create(&kind).inc();
+            // A counter that is first seen with its first sum has not grown, for Prometheus.
+            for family in [&self.cost, &self.estimated_cost] {
+                drop(family.get_or_create(&kind));
+            }
+            for family in [&self.input_tokens, &self.output_tokens] {
+                drop(family.get_or_create(&kind));
+            }
+        }
+    }
+
+    /// Measures a look at a Task, until the returned value is dropped.
+    #[must_use]
+    pub fn reconcile(&self) -> Reconcile {
+        self.reconciling.inc();
+        Reconcile {
+            duration: self.reconcile_duration.clone(),
+            in_progress: self.reconciling.clone(),
+            start: Instant::now(),
         }
     }
 
@@ -183,6 +225,25 @@ impl Metrics {
         let _ = encode(&mut text, &self.registry);
         text
     }
+}
+
+/// A look at a Task that is going on.
+#[derive(Debug)]
+pub struct Reconcile {
+    duration: Histogram,
+    in_progress: Gauge,
+    start: Instant,
+}
+
+impl Drop for Reconcile {
+    fn drop(&mut self) {
+        self.duration.observe(self.start.elapsed().as_secs_f64());
+        self.in_progress.dec();
+    }
+}
+
+fn reconciliations() -> Histogram {
+    Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0])
 }
 
 fn durations() -> Histogram {
@@ -254,3 +315,7 @@ mod tests {
         assert!(metrics.text().contains(line), "{}", metrics.text());
     }
 }
+
+#[cfg(test)]
+#[path = "metrics_documented_tests.rs"]
+mod documented_tests;

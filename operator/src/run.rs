@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::spawner::{self, context::Context, source::Source};
 use crate::task::controller::Options;
 use crate::task::prices::PriceTable;
-use crate::{admin, reread, task};
+use crate::{admin, listen, reread, task};
 
 /// Runs until `stop`, then ends the work, steps down and returns.
 ///
@@ -36,7 +36,9 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         images: Images {
             registry: args.image_registry.clone(),
             tag: args.image_tag.clone(),
+            exact: args.images.clone(),
         },
+        pod_defaults: args.pod_defaults(),
         image_pull_limit: args.image_pull_limit,
         record_retention: args.record_retention,
         prices: Arc::new(prices(args.price_table.as_deref())?),
@@ -59,9 +61,8 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
     let (heartbeat, heard) = watch::channel(Instant::now());
     let (joined, members) = watch::channel(None);
 
-    let listener = tokio::net::TcpListener::bind(args.listen)
-        .await
-        .with_context(|| format!("failed to listen on {}", args.listen))?;
+    let listener =
+        listen::listen(args.listen).with_context(|| format!("failed to listen on {}", args.listen))?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     let (filled, filling) = watch::channel(false);
     let readiness = Readiness {

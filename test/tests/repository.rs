@@ -1,6 +1,9 @@
 //! What must hold for the repository as a whole; needs neither cluster nor network.
 #![cfg(test)]
 
+#[path = "repository/release.rs"]
+mod release;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -242,13 +245,12 @@ fn the_release_is_built_on_images_that_exist() {
     let text = std::fs::read_to_string(root().join(".github/workflows/release.yaml")).unwrap();
     let workflow: Value = axon_api::yaml::from_str(&text).unwrap();
     let jobs = &workflow["jobs"];
-    let matrix = jobs["archive"]["strategy"]["matrix"]["include"]
-        .as_array()
-        .unwrap();
-    let of_the_matrix = matrix.iter().map(|entry| &entry["runner"]);
+    let matrix = |job: &str| jobs[job]["strategy"]["matrix"]["include"].as_array().unwrap();
+    let of_the_matrix = matrix("archive").iter().chain(matrix("image"));
+    let of_the_matrix = of_the_matrix.map(|entry| &entry["runner"]);
     let own = jobs.as_object().unwrap().values().map(|job| &job["runs-on"]);
     let runners: Vec<&str> = of_the_matrix.chain(own).map(|r| r.as_str().unwrap()).collect();
-    assert!(runners.len() >= 7, "{runners:?}");
+    assert!(runners.len() >= 11, "{runners:?}");
     for runner in runners {
         let retired = RETIRED
             .iter()

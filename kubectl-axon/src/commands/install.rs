@@ -13,9 +13,10 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use self::apply::apply;
 use super::Globals;
 use super::run::DryRun;
+use super::version;
 use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Result};
-use crate::manifests::{Choices, NAMESPACE, POLICY, manifests, policy};
+use crate::manifests::{Choices, NAMESPACE, POLICY, images, manifests, policy};
 use crate::output::{Ui, yaml};
 
 const DETAILS: &str = "\
@@ -25,7 +26,8 @@ not say stays as it is: registry, replicas, pull policy, and the operator's reso
 Examples:
   kubectl axon install
   kubectl axon install --registry example.com/mirror --tag v0.1.0
-  kubectl axon install --dry-run > axon.yaml";
+  kubectl axon install --dry-run > axon.yaml
+  kubectl axon install --list-images";
 
 /// Installs the operator and its resources into the cluster, or updates them
 #[derive(Parser, Debug)]
@@ -45,6 +47,12 @@ pub struct Args {
     /// When nodes pull the operator's image
     #[arg(long, value_name = "POLICY", value_parser = PossibleValuesParser::new(["Always", "IfNotPresent", "Never"]))]
     pub image_pull_policy: Option<String>,
+    /// Secret with which the operator's pods and those of tasks pull images, in the namespace of each (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub image_pull_secret: Vec<String>,
+    /// Print the images that would run, and install nothing; no cluster is needed
+    #[arg(long)]
+    pub list_images: bool,
     /// Number of operators; one of them leads, the others stand by
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(1..=20))]
     pub replicas: Option<i32>,
@@ -79,12 +87,19 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let timeout: Duration =
         axon_api::godur::parse(&args.timeout).map_err(|e| CliError::usage(format!("--timeout: {e}")))?;
     let mut choices = choices(&args)?;
+    if args.list_images {
+        for image in images(&choices)? {
+            ui.line(&image)?;
+        }
+        return Ok(());
+    }
     if args.dry_run == DryRun::Client {
         let all = manifests(&choices)?;
         let documents: Vec<String> = all.iter().map(|m| yaml(&m.object)).collect::<Result<_>>()?;
         return ui.raw(documents.join("---\n").as_bytes());
     }
     let cluster = globals.connection.connect(None).await?;
+    refuse_a_second(&cluster).await?;
     keep_the_rest(ui, &cluster, &mut choices).await?;
     let all = manifests(&choices)?;
     let (definitions, rest): (Vec<_>, Vec<_>) = all
@@ -161,6 +176,19 @@ pub(super) fn one_namespace(globals: &Globals) -> Option<&str> {
     given.filter(|namespace| *namespace != NAMESPACE)
 }
 
+/// Fails if an operator is in another namespace: both would work on the same Tasks.
+async fn refuse_a_second(cluster: &Cluster) -> Result<()> {
+    // Who may not look is not kept from installing.
+    match version::operator(cluster).await {
+        Ok(Some(operator)) if operator.is_elsewhere() => Err(CliError::new(format!(
+            "an operator is in namespace {} already; a second one would work on the same tasks",
+            operator.namespace
+        ))
+        .hint("update it as it was installed, or remove it first")),
+        _ => Ok(()),
+    }
+}
+
 fn choices(args: &Args) -> Result<Choices> {
     let registry = args
         .registry
@@ -183,11 +211,19 @@ fn choices(args: &Args) -> Result<Choices> {
             "--tag {tag:?} is not an image tag such as v0.1.0"
         )));
     }
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let nameless = |name: &&String| name.is_empty() || !name.chars().all(is_name);
+    if let Some(name) = args.image_pull_secret.iter().find(nameless) {
+        return Err(CliError::usage(format!(
+            "--image-pull-secret {name:?} is no name of a Secret"
+        )));
+    }
     Ok(Choices {
         registry,
         tag: args.tag.clone(),
         pull_policy: args.image_pull_policy.clone(),
         replicas: args.replicas,
+        pull_secrets: args.image_pull_secret.clone(),
         resources: None,
     })
 }
@@ -206,6 +242,7 @@ mod tests {
             ["--registry", "/"],
             ["--tag", "a b"],
             ["--tag", ".x"],
+            ["--image-pull-secret", "A"],
         ] {
             assert!(parse(&bad).is_err(), "{bad:?}");
         }

@@ -1,12 +1,15 @@
 //! `version`: of this program, and of what is installed in the cluster.
 
+use axon_api::labels;
 use clap::Parser;
 use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
+use kube::api::ListParams;
 use serde::Serialize;
 
 use super::Globals;
 use crate::cluster::Cluster;
-use crate::error::{Action, Kind, Result};
+use crate::error::{Action, CliError, Kind, Result};
 use crate::manifests;
 use crate::output::{Notation, Ui};
 
@@ -36,6 +39,7 @@ struct Versions {
 pub(crate) struct Operator {
     pub(crate) version: String,
     image: String,
+    pub(crate) namespace: String,
     pub(crate) replicas: i32,
     pub(crate) ready: i32,
 }
@@ -93,10 +97,16 @@ fn print(ui: &Ui, versions: &Versions, hidden: bool) -> Result<()> {
         return Ok(());
     };
     match &versions.operator {
-        Some(o) => ui.line(&format!(
-            "operator  {} ({} of {} ready, {})",
-            o.version, o.ready, o.replicas, o.image
-        ))?,
+        Some(o) => {
+            let place = match o.is_elsewhere() {
+                true => format!(", namespace {}", o.namespace),
+                false => String::new(),
+            };
+            ui.line(&format!(
+                "operator  {} ({} of {} ready, {}{place})",
+                o.version, o.ready, o.replicas, o.image
+            ))?;
+        }
         None if hidden => ui.line("operator  unknown")?,
         None => ui.line("operator  not installed")?,
     }
@@ -122,27 +132,66 @@ async fn in_cluster(globals: &Globals) -> Result<(Result<Option<Operator>>, Vec<
     }
 }
 
+/// Returns the operator: that of [`manifests::NAMESPACE`], or one in any namespace.
+///
+/// # Errors
+/// [`Kind::Denied`] also when it is not in that namespace, and the others may not be looked at.
 pub(crate) async fn operator(cluster: &Cluster) -> Result<Option<Operator>> {
     let name = manifests::OPERATOR;
     let action = Action::new("get", "deployments")
         .named(name)
         .within(manifests::NAMESPACE);
     let api = cluster.api_in::<Deployment>(manifests::NAMESPACE);
-    let Some(found) = cluster.call(&action, api.get_opt(name)).await? else {
-        return Ok(None);
-    };
-    let spec = found.spec.unwrap_or_default();
-    let image = spec
-        .template
-        .spec
-        .and_then(|pod| pod.containers.into_iter().next()?.image)
-        .unwrap_or_default();
-    Ok(Some(Operator {
-        version: tag(&image).to_owned(),
-        image,
-        replicas: spec.replicas.unwrap_or(1),
-        ready: found.status.and_then(|s| s.ready_replicas).unwrap_or(0),
-    }))
+    if let Some(found) = cluster.call(&action, api.get_opt(name)).await? {
+        return Ok(Some(Operator::of(found)));
+    }
+    let selector = format!(
+        "{}={},{}=operator",
+        labels::NAME,
+        labels::APP_NAME,
+        labels::COMPONENT
+    );
+    let everywhere = Api::<Deployment>::all(cluster.client.clone());
+    let action = Action::new("list", "deployments");
+    let chosen = ListParams::default().labels(&selector);
+    match cluster.call(&action, everywhere.list(&chosen)).await {
+        Ok(found) => Ok(found.items.into_iter().next().map(Operator::of)),
+        Err(error) if error.kind == Kind::NotFound => Ok(None),
+        Err(error) if error.kind == Kind::Denied => Err(CliError::of(
+            Kind::Denied,
+            format!(
+                "no operator is in namespace {}, and deployments of other namespaces may not be listed",
+                manifests::NAMESPACE
+            ),
+        )),
+        Err(error) => Err(error),
+    }
+}
+
+impl Operator {
+    fn of(found: Deployment) -> Self {
+        let spec = found.spec.unwrap_or_default();
+        let image = spec
+            .template
+            .spec
+            .and_then(|pod| pod.containers.into_iter().next()?.image)
+            .unwrap_or_default();
+        Self {
+            version: tag(&image).to_owned(),
+            image,
+            namespace: found
+                .metadata
+                .namespace
+                .unwrap_or_else(|| manifests::NAMESPACE.to_owned()),
+            replicas: spec.replicas.unwrap_or(1),
+            ready: found.status.and_then(|s| s.ready_replicas).unwrap_or(0),
+        }
+    }
+
+    /// Returns true if it is not where `install` would put it.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.namespace != manifests::NAMESPACE
+    }
 }
 
 /// Returns the resources that the API server serves. Everybody may ask for these, unlike for the definitions.

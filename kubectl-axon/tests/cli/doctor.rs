@@ -110,3 +110,37 @@ fn a_server_that_does_not_answer_is_all_there_is_to_say() {
     assert_eq!(done.out.lines().count(), 2, "{}", done.out);
     assert!(done.out.contains("connection refused"), "{}", done.out);
 }
+
+#[test]
+fn an_operator_in_another_namespace_is_looked_at_there() {
+    let fake = cluster(|request| match request.path.as_str() {
+        "/apis/apps/v1/namespaces/axon-system/deployments/axon-operator" => Some(not_found("axon-operator")),
+        "/apis/apps/v1/deployments" => {
+            let container = json!({"name": "c", "image": "r/axon-operator:v0.1.0"});
+            Some(list(&[json!({
+                "metadata": {"name": "axon-operator", "namespace": "tools"}, "status": {"readyReplicas": 2},
+                "spec": {"replicas": 2, "selector": {}, "template": {"spec": {"containers": [container]}}},
+            })]))
+        }
+        path if path.ends_with("/tools/leases/axon-operator-leader") => Some(Reply::Json(
+            200,
+            json!({"metadata": {}, "spec": {"holderIdentity": "a", "renewTime": "2126-01-02T09:00:00.000000Z"}}),
+        )),
+        path if path.ends_with("accessreviews") => {
+            let user = request.body["spec"]["user"].as_str();
+            let mut review = request.body.clone();
+            let mine = "system:serviceaccount:tools:axon-operator";
+            review["status"] = json!({"allowed": user.is_none_or(|user| user == mine)});
+            Some(Reply::Json(201, review))
+        }
+        _ => None,
+    });
+    let done = Home::new().against(&fake, &["doctor"]);
+    assert_eq!(done.code, 0, "{}{}", done.out, done.err);
+    assert!(
+        done.out.contains("v0.1.0, 2 of 2 ready, in namespace tools"),
+        "{}",
+        done.out
+    );
+    assert!(done.out.contains("an operator leads"), "{}", done.out);
+}

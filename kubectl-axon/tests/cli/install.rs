@@ -248,3 +248,29 @@ fn uninstall_does_not_take_one_namespace_for_the_whole_cluster() {
     let own = home.against(&fake, &["uninstall", "-n", "axon-system", "-y"]);
     assert_eq!(own.code, 0, "{}", own.err);
 }
+
+#[test]
+fn all_images_are_listed_without_a_cluster() {
+    let done = Home::new().run(&[
+        "install",
+        "--list-images",
+        "--registry",
+        "r.example/axon",
+        "--tag",
+        "v9",
+    ]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let names = [
+        "operator",
+        "workspace",
+        "claude-code",
+        "codex",
+        "gemini",
+        "opencode",
+    ];
+    let all: String = names
+        .iter()
+        .map(|name| format!("r.example/axon/axon-{name}:v9\n"))
+        .collect();
+    assert_eq!(done.out, all);
+}

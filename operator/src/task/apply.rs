@@ -31,6 +31,7 @@ use super::gather::{Gathered, has_ended};
 use super::github_token;
 use super::job;
 use super::lifecycle::{Decision, STARTING};
+use super::pod_defaults;
 use super::prompt;
 use super::record;
 use super::refusal::{self, Refusal};
@@ -296,6 +297,7 @@ fn plan(task: &Task, gathered: &Gathered, context: &Context) -> Result<job::Plan
     let config = gathered.agent_config.as_deref();
     let mut plan = job::build(task, workspace.as_ref(), config, &context.options.images)
         .map_err(|error| error.to_string())?;
+    pod_defaults::apply(&context.options.pod_defaults, task, &mut plan.job);
     ca::mount(&mut plan.job, gathered.workspace.as_deref());
     if let Some(token) = token {
         github_token::mount(&mut plan.job, token);

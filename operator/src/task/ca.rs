@@ -50,10 +50,7 @@ mod tests {
     fn mounted(repo: &str, secret: Option<&str>) -> Vec<String> {
         let mut workspace = workspace(repo);
         workspace.spec.secret_ref = secret.map(NameRef::new);
-        let images = Images {
-            registry: "r".into(),
-            tag: "v1".into(),
-        };
+        let images = Images::new("r", "v1");
         let mut job = job::build(&task("t"), Some(&workspace), None, &images)
             .unwrap()
             .job;

@@ -19,6 +19,7 @@ use super::github_secret;
 use super::github_token::{self, Step, Token};
 use super::index::{Interests, Key, Runs, place};
 use super::lifecycle::decide;
+use super::pod_defaults::PodDefaults;
 use super::prices::PriceTable;
 use super::rush::Rush;
 use super::stores::{
@@ -68,6 +69,8 @@ pub struct Context {
 pub struct Options {
     /// Images to run.
     pub images: Images,
+    /// What every Task's pod gets.
+    pub pod_defaults: PodDefaults,
     /// How long an image may fail to be pulled.
     pub image_pull_limit: Duration,
     /// How long records of finished Tasks are kept.
@@ -137,6 +140,7 @@ pub async fn run(
         written,
         failures,
     });
+    let _shown = context.metrics.backlog.show(stores.tasks.clone());
     let controller = Controller::for_stream(task_stream, stores.tasks.clone())
         .with_config(Config::default().concurrency(CONCURRENCY))
         .watches_stream_with(
@@ -177,6 +181,7 @@ pub async fn run(
 async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, ApplyError> {
     // Half-filled stores would show missing objects that are there.
     context.readiness.wait().await;
+    let _measured = context.metrics.reconcile();
     if context.written.is_outdated(&task) {
         return Ok(Action::requeue(written::PAUSE));
     }

@@ -203,10 +203,7 @@ fn errors_name_the_secret_and_its_keys() {
 fn the_pod_gets_the_minted_secret_as_variables_and_as_a_file() {
     let (t, w, token) = (task("t"), with_secret(), minted(100));
     let seen = seen_by_pod(Some(&w), Some(&token));
-    let images = Images {
-        registry: "r".into(),
-        tag: "v".into(),
-    };
+    let images = Images::new("r", "v");
     let mut job = job::build(&t, seen.as_ref(), None, &images).unwrap().job;
     mount(&mut job, &token);
     let pod = job.spec.unwrap().template.spec.unwrap();

@@ -10,10 +10,7 @@ use super::*;
 use crate::task::fixtures::{task, workspace};
 
 fn images() -> Images {
-    Images {
-        registry: "reg.example/axon".into(),
-        tag: "v1".into(),
-    }
+    Images::new("reg.example/axon", "v1")
 }
 
 fn pod_of(plan: &Plan) -> &PodSpec {

@@ -17,6 +17,7 @@ pub mod lifecycle;
 pub mod mcp_secrets;
 pub mod outcome;
 mod overrides;
+pub mod pod_defaults;
 pub mod prices;
 pub mod prompt;
 pub mod record;

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod accepted;
+mod add_ons;
 mod branches;
 mod changes;
 mod definitions;

@@ -24,6 +24,11 @@ pub struct Bench {
 }
 
 pub async fn bench() -> Bench {
+    bench_with(&[]).await
+}
+
+/// Returns a bench whose operator has further arguments.
+pub async fn bench_with(more: &[&str]) -> Bench {
     let turn = ONE_AT_A_TIME.lock().await;
     let control_plane = ControlPlane::shared().await.unwrap();
     let client = control_plane.client().await.unwrap();
@@ -34,7 +39,7 @@ pub async fn bench() -> Bench {
         .await
         .unwrap();
     let proxy = FaultProxy::start(config).await.unwrap();
-    let operator = Operator::start(proxy.url(), &token, &[]).unwrap();
+    let operator = Operator::start(proxy.url(), &token, more).unwrap();
     Bench {
         proxy,
         operator,

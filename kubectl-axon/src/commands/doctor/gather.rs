@@ -58,18 +58,24 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
         let found = version::operator(cluster).await.map_err(|e| e.to_string())?;
         Ok(found.map(|o| OperatorFacts {
             version: o.version,
+            namespace: o.namespace,
             replicas: o.replicas,
             ready: o.ready,
         }))
     };
     let resources = async { version::crds(cluster).await.map_err(|e| e.to_string()) };
-    let (version, resources, operator, leader, user, operator_rights) = futures::join!(
+    let operator: Fact<Option<OperatorFacts>> = operator.await;
+    let place = operator
+        .as_ref()
+        .ok()
+        .and_then(|found| Some(found.as_ref()?.namespace.clone()));
+    let place = place.as_deref().unwrap_or(NAMESPACE);
+    let (version, resources, leader, user, operator_rights) = futures::join!(
         version,
         resources,
-        operator,
-        leader(cluster),
+        leader(cluster, place),
         user_rights(cluster),
-        operator_rights(cluster)
+        operator_rights(cluster, place)
     );
     let (pod_security, quotas, has_limit_range, image_faults, secrets, github) = futures::join!(
         pod_security(cluster),
@@ -99,9 +105,9 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
     }
 }
 
-async fn leader(cluster: &Cluster) -> Fact<Option<i64>> {
-    let action = Action::new("get", "leases").named(LEADER_LEASE).within(NAMESPACE);
-    let api = cluster.api_in::<Lease>(NAMESPACE);
+async fn leader(cluster: &Cluster, place: &str) -> Fact<Option<i64>> {
+    let action = Action::new("get", "leases").named(LEADER_LEASE).within(place);
+    let api = cluster.api_in::<Lease>(place);
     let lease = cluster.call(&action, api.get_opt(LEADER_LEASE)).await;
     let spec = lease.map_err(|e| e.to_string())?.and_then(|lease| lease.spec);
     let held = spec.filter(|s| s.holder_identity.as_ref().is_some_and(|h| !h.is_empty()));
@@ -150,12 +156,12 @@ async fn user_rights(cluster: &Cluster) -> Fact<Vec<Right>> {
     futures::future::join_all(asked).await.into_iter().collect()
 }
 
-async fn operator_rights(cluster: &Cluster) -> Fact<Vec<Right>> {
+async fn operator_rights(cluster: &Cluster, place: &str) -> Fact<Vec<Right>> {
     let api = cluster.cluster_api::<SubjectAccessReview>();
     let asked = OPERATORS.map(|right| {
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
-                user: Some(format!("system:serviceaccount:{NAMESPACE}:{OPERATOR}")),
+                user: Some(format!("system:serviceaccount:{place}:{OPERATOR}")),
                 groups: Some(vec![
                     "system:serviceaccounts".into(),
                     "system:authenticated".into(),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::manifests::{Choices, OPERATOR};
+use crate::manifests::{Choices, OPERATOR, PULL_SECRETS};
 
 /// The container that runs the operator.
 fn container(deployment: &Value) -> Option<&Value> {
@@ -46,6 +46,15 @@ pub(super) fn keep(choices: &mut Choices, live: &Value, built_in: &Value) -> Vec
     {
         kept.push(format!("keeps registry {value}; --registry changes it"));
         choices.registry = Some(value.to_owned());
+    }
+    if let Some(value) = variable(theirs, PULL_SECRETS)
+        && choices.pull_secrets.is_empty()
+        && variable(ours, PULL_SECRETS) != Some(value)
+    {
+        kept.push(format!(
+            "keeps pull secrets {value}; --image-pull-secret changes them"
+        ));
+        choices.pull_secrets = value.split(',').map(str::to_owned).collect();
     }
     // None at all is no number to keep: an installation is to run.
     if let Some(value) = live.pointer("/spec/replicas").and_then(Value::as_i64)
@@ -98,6 +107,7 @@ mod tests {
             pull_policy: Some("Always".into()),
             replicas: Some(3),
             resources: Some(json!({"limits": {"memory": "1Gi"}})),
+            pull_secrets: vec!["mirror".into(), "other".into()],
         }
     }
 
@@ -106,7 +116,7 @@ mod tests {
         let (live, built_in) = (deployment(&tuned()), deployment(&Choices::default()));
         let mut choices = Choices::default();
         let kept = keep(&mut choices, &live, &built_in);
-        assert_eq!(kept.len(), 5, "{kept:?}");
+        assert_eq!(kept.len(), 6, "{kept:?}");
         assert!(
             kept[0].starts_with("changes the image tag from v0 to v"),
             "{kept:?}"
@@ -124,6 +134,7 @@ mod tests {
             tag: Some("v0".into()),
             pull_policy: Some("Never".into()),
             replicas: Some(1),
+            pull_secrets: vec!["mine".into()],
             ..Choices::default()
         };
         assert_eq!(keep(&mut choices, &live, &built_in).len(), 1);
@@ -144,7 +155,7 @@ mod tests {
             .as_array_mut()
             .unwrap();
         all.insert(0, json!({"name": "proxy", "resources": {}}));
-        for (live, count) in [(json!({}), 0), (stopped, 0), (beside, 5)] {
+        for (live, count) in [(json!({}), 0), (stopped, 0), (beside, 6)] {
             assert_eq!(
                 keep(&mut Choices::default(), &live, &built_in).len(),
                 count,
