@@ -155,6 +155,8 @@ fn blocked_items_are_named_but_not_all_of_many() {
         reason: "InvalidBranch",
         message: "has a space".into(),
         transient: false,
+        all: false,
+        pause: None,
     };
     let outcome = Outcome {
         blocked: (0..7).map(item).collect(),
