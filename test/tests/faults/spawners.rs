@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use axon_api::TaskSpawner;
+use axon_api::{Task, TaskSpawner};
 use axon_test::fault_proxy::{Call, Fault};
 use axon_test::fixtures::github::GithubHost;
 use axon_test::fixtures::github::faults::Fault as GithubFault;
 use axon_test::fixtures::github::store::ItemSpec;
 use axon_test::fixtures::server::Background;
 use axon_test::wait;
-use kube::api::ListParams;
+use kube::api::{DeleteParams, ListParams, PostParams};
+use serde_json::json;
 
 use crate::harness::{Bench, PATIENCE, Stage, bench};
 
@@ -54,17 +55,20 @@ fn is_condition(spawner: &TaskSpawner, kind: &str, reason: &str) -> bool {
 async fn many_large_tasks_are_listed_in_pages_of_one_moment() {
     let b = bench().await;
     let stage = b.stage().await;
+    let tasks = stage.namespace.api::<Task>();
     let prompt = "x".repeat(20_000);
-    let all: Vec<String> = (1..=250)
-        .map(|n| {
-            format!(
-                "apiVersion: axon.io/v1alpha1\nkind: Task\nmetadata:\n  name: fix-{n}\n  labels: {{axon.io/taskspawner: fix, \
-                 axon.io/item: '{n}'}}\nspec:\n  type: claude-code\n  prompt: {prompt}\n  dependsOn: [nobody]\n  \
-                 credentials: {{type: api-key, secretRef: {{name: key}}}}"
-            )
-        })
-        .collect();
-    stage.namespace.apply(&all.join("\n---\n")).await.unwrap();
+    let large = |n: u32| -> Task {
+        serde_json::from_value(json!({
+            "metadata": {"name": format!("fix-{n}"),
+                "labels": {"axon.io/taskspawner": "fix", "axon.io/item": n.to_string()}},
+            "spec": {"type": "claude-code", "prompt": prompt, "dependsOn": ["nobody"],
+                "credentials": {"type": "api-key", "secretRef": {"name": "key"}}},
+        }))
+        .unwrap()
+    };
+    for n in 1..=250 {
+        tasks.create(&PostParams::default(), &large(n)).await.unwrap();
+    }
     let (_github, _server) = github(&stage, 1..=251).await;
     let is_list = |call: &Call| call.method == "GET" && call.path.ends_with("/tasks") && !call.is_watch();
     let mut forgets = 1;
@@ -78,7 +82,7 @@ async fn many_large_tasks_are_listed_in_pages_of_one_moment() {
     spawner(&stage, "fix", "{githubIssues: {}}", "10m").await;
     stage
         .namespace
-        .wait_for("fix-251", "to be there", PATIENCE, |_| true)
+        .wait_for("fix-251", "to be there", PATIENCE * 2, |_| true)
         .await
         .unwrap();
     b.proxy.set_rule(|_| Fault::None);
@@ -175,4 +179,7 @@ async fn a_github_that_hangs_does_not_hold_up_schedules() {
     })
     .await
     .unwrap();
+    // The other tests' operators would look for this host.
+    let (delete, everything) = (DeleteParams::default(), ListParams::default());
+    all.delete_collection(&delete, &everything).await.unwrap();
 }
