@@ -94,6 +94,16 @@ pub enum IdentityError {
         /// The API server's words.
         said: String,
     },
+    /// The rights are there; a quota, a policy or a webhook of the cluster says no to this very object.
+    #[error("the cluster's rules do not let ServiceAccount {NAME} {act} in namespace {namespace}: {said}")]
+    Refused {
+        /// The namespace.
+        namespace: String,
+        /// Verb, resource and name.
+        act: String,
+        /// The API server's words.
+        said: String,
+    },
     /// The API server refused for another reason or could not be reached. Worth another try.
     #[error("failed to {act} in namespace {namespace}: {source}")]
     Call {
@@ -122,6 +132,12 @@ impl IdentityError {
         matches!(self, Self::Denied { .. } | Self::NotAllowed { .. })
     }
 
+    /// Returns true if a rule of the cluster, which is no right, stands against the object.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     /// Returns what the API server answered, if it is neither a denial nor a silence.
     #[must_use]
     pub fn said(&self) -> Option<&kube::core::Status> {
@@ -147,6 +163,14 @@ impl IdentityError {
                         said,
                     };
                 }
+                // Admission comes after the rights, to writes alone, and answers 403 too.
+                if act.verb != "get" && !is_about_rights(&said) {
+                    return Self::Refused {
+                        namespace,
+                        act: done,
+                        said,
+                    };
+                }
                 Self::Denied {
                     namespace,
                     act: done,
@@ -160,6 +184,15 @@ impl IdentityError {
             },
         }
     }
+}
+
+/// Returns whether these are the words with which the API server tells of a missing right. All authorizers have them in
+/// common, and so has the rule that nobody grants what they have not.
+fn is_about_rights(said: &str) -> bool {
+    let cannot = said.split_once(" cannot ").map(|(_, what)| what);
+    let verb_and_kind = cannot.map(|what| what.split_whitespace().skip(1).collect::<Vec<_>>());
+    verb_and_kind.is_some_and(|words| matches!(words.first(), Some(&("resource" | "path"))))
+        || said.contains("attempting to grant RBAC permissions")
 }
 
 fn is_terminating(status: &kube::core::Status) -> bool {
@@ -372,7 +405,7 @@ impl Identity {
         let given = match applied {
             Ok(given) => given,
             // An administrator may have made both by hand and given the operator no right to; the call itself tells.
-            Err(error) if error.is_denied() => {
+            Err(error) if error.is_denied() || error.is_refused() => {
                 tracing::warn!(%namespace, %error, "can't set up the namespace's ServiceAccount");
                 false
             }
@@ -559,5 +592,43 @@ mod tests {
         let not = IdentityError::of(act, forbidden("User \"x\" cannot impersonate resource"));
         assert!(not.to_string().contains("kubectl axon install"), "{not}");
         assert!(denied.is_denied() && not.is_denied());
+    }
+
+    #[test]
+    fn a_policy_s_no_is_no_missing_right() {
+        let act = Act {
+            namespace: "team",
+            verb: "create",
+            resource: "tasks",
+            name: "fix-1",
+        };
+        for (said, denied) in [
+            (
+                "tasks.axon.io is forbidden: User \"system:serviceaccount:team:axon-spawner\" cannot create resource \
+                 \"tasks\" in API group \"axon.io\" in the namespace \"team\"",
+                true,
+            ),
+            (
+                "rolebindings.rbac.authorization.k8s.io \"axon-spawner\" is forbidden: user \"x\" is attempting to grant \
+                 RBAC permissions not currently held",
+                true,
+            ),
+            (
+                "admission webhook \"validation.gatekeeper.sh\" denied the request: [need-owner] you must provide labels: \
+                 {\"owner\"}; an image cannot be latest",
+                false,
+            ),
+            ("tasks.axon.io \"fix-1\" is forbidden: exceeded quota: q", false),
+        ] {
+            let error = IdentityError::of(act, forbidden(said));
+            assert_eq!(
+                (error.is_denied(), error.is_refused()),
+                (denied, !denied),
+                "{said}"
+            );
+            let text = error.to_string();
+            assert!(text.contains(said), "{text}");
+            assert_eq!(text.contains("RoleBinding"), denied, "{text}");
+        }
     }
 }

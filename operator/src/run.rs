@@ -186,7 +186,8 @@ async fn spawners(
         metrics,
         events,
         me,
-        memories: std::sync::Mutex::default(),
+        memories: spawner::context::Memories::default(),
+        turns: spawner::turns::Turns::default(),
     });
     tokio::select! {
         () = run => tracing::error!("the spawners ended by themselves"),

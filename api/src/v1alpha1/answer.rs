@@ -103,6 +103,9 @@ pub struct Rendering {
     /// The branch, if the template names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
+    /// Comments that were left out, as `commentsFrom` does not name those who wrote them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comments_left_out: Option<i64>,
 }
 
 /// An item of a spawner's source and what becomes of it.
@@ -149,7 +152,7 @@ pub enum PreviewOutcome {
     Blocked,
     /// It has its Task.
     Done,
-    /// A label keeps it out.
+    /// A label, or who opened it, keeps it out.
     Excluded,
 }
 

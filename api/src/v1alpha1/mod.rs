@@ -5,6 +5,7 @@ mod agent_config;
 mod answer;
 mod common;
 mod immutable;
+mod people;
 mod pod_overrides;
 mod retry;
 mod task;
@@ -19,6 +20,7 @@ pub use agent_config::{
 };
 pub use answer::{Answer, NotARequest, PreviewItem, PreviewOutcome, Rendering, Request, Wanted};
 pub use common::{Credentials, NameRef};
+pub use people::{Association, People, Writer};
 pub use pod_overrides::{PodOverrides, Quantity, Resources, SafeVolume};
 pub use retry::{MAX_BACKOFF, MAX_RETRIES, RetryPolicy, RetryReason};
 pub use task::{Task, TaskSpec};

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{Credentials, NameRef, positive_duration};
+use super::people::People;
 use super::pod_overrides::PodOverrides;
 use super::retry::RetryPolicy;
 use super::task::TaskSpec;
@@ -111,6 +112,22 @@ pub struct GithubIssues {
     /// State of the items: `open`, `closed` or `all`.
     #[serde(default)]
     pub state: ItemState,
+    /// Whose items are picked; everybody's if absent. An item that somebody else opened is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authors: Option<People>,
+    /// Whose comments templates see: if absent, those of OWNER, MEMBER, COLLABORATOR and AUTHOR.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comments_from: Option<People>,
+}
+
+impl GithubIssues {
+    /// Returns whose comments templates see.
+    #[must_use]
+    pub fn trusted_with_comments(&self) -> People {
+        self.comments_from
+            .clone()
+            .unwrap_or_else(People::trusted_with_comments)
+    }
 }
 
 fn default_types() -> Vec<ItemType> {

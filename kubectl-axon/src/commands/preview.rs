@@ -15,8 +15,8 @@ use crate::table::Table;
 const DETAILS: &str = "\
 The operator reads the source and tells what it would do with each item: Create; Wait for a limit,
 or until the spawner is resumed; Blocked by a template or branch that can't be; Done, as the item
-has its task; Excluded by a label. Nothing is created. Comments are not read for this. -o name
-prints the tasks that would be created, -o wide the reasons in full.
+has its task; Excluded by a label or by who opened it. Nothing is created. Comments are not read
+for this. -o name prints the tasks that would be created, -o wide the reasons in full.
 
 Examples:
   kubectl axon preview fix-bugs

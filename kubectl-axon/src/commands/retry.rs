@@ -128,6 +128,11 @@ fn repeated(old: &Task, old_name: &str, name: &str) -> Task {
     all.extend(own_labels());
     all.insert(labels::RETRY_OF.to_owned(), old_name.to_owned());
     task.metadata.labels = Some(all);
+    // This is its item's turn, also if the item was seen to have left the match before it.
+    let mut notes = task.metadata.annotations.as_mut();
+    if let Some(mark) = notes.as_mut().and_then(|all| all.get_mut(labels::MATCH)) {
+        *mark = mark.replacen("left:", "in:", 1);
+    }
     task
 }
 
@@ -190,7 +195,7 @@ mod tests {
             notes.into_iter().collect::<Vec<_>>(),
             [
                 (labels::ITEM_URL.to_owned(), "u".to_owned()),
-                (labels::MATCH.to_owned(), "left:f".to_owned())
+                (labels::MATCH.to_owned(), "in:f".to_owned())
             ]
         );
     }

@@ -154,7 +154,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     }
     if let Some(given) = &args.from {
         let cluster = globals.connection.connect(config.namespace.as_deref()).await?;
-        base = Some(base::from_spawner(&cluster, given, args.item).await?);
+        base = Some(base::from_spawner(ui, &cluster, given, args.item).await?);
     }
     let named = base.as_ref().and_then(|base| base.name.clone());
     let name = args.name.clone().or(named).unwrap_or_else(random_name);

@@ -28,6 +28,8 @@ const CONCURRENCY: usize = 16;
 const MAX_REDIRECTS: usize = 3;
 /// Difference between two clocks below which it is none: a header has whole seconds, and comes late.
 const CLOCK_TOLERANCE: i64 = 10;
+/// Age up to which a token of an App is taken to know of all that the App may do.
+const YOUNG: Duration = Duration::from_secs(60);
 /// Most accounts whose tokens are remembered, and APIs whose requests are counted.
 const MAX_ACCOUNTS: usize = 10_000;
 
@@ -46,6 +48,13 @@ impl Target<'_> {
             host: self.repository.host.clone(),
             what: self.what.clone(),
             secret: self.credential.secret.clone(),
+        }
+    }
+
+    pub(super) fn transferred(&self, url: String) -> GithubError {
+        GithubError::Transferred {
+            asked: self.asked(),
+            url,
         }
     }
 
@@ -87,6 +96,7 @@ impl Got {
 
 struct Cached {
     token: InstallationToken,
+    made: Instant,
     renew: Instant,
 }
 
@@ -98,6 +108,8 @@ pub(super) struct Client {
     slots: Mutex<HashMap<String, Arc<Semaphore>>>,
     gates: Mutex<Gates>,
     tokens: Mutex<HashMap<Account, Arc<tokio::sync::Mutex<Option<Cached>>>>>,
+    /// Age up to which a token of an App is taken to know of all that the App may do.
+    young: Duration,
     /// Seconds by which each API's clock goes ahead of this machine's.
     ahead: Mutex<HashMap<String, i64>>,
 }
@@ -111,6 +123,7 @@ impl Client {
             slots: Mutex::default(),
             gates: Mutex::default(),
             tokens: Mutex::default(),
+            young: options.young.unwrap_or(YOUNG),
             ahead: Mutex::default(),
         }
     }
@@ -127,8 +140,9 @@ impl Client {
             Some(app) => {
                 let token = self.app_token(target.repository, app, None).await?;
                 let answer = self.follow(target, path, Some(&token), etag).await?;
-                if answer.status == StatusCode::UNAUTHORIZED {
-                    // It was revoked before its time: a fresh one tells whether the App itself is refused.
+                let is_old = || self.age(target.repository, app, &token) >= self.young;
+                if answer.status == StatusCode::UNAUTHORIZED || self.is_about_access(&answer) && is_old() {
+                    // It was revoked before its time, or the App has been given more since: a fresh one tells.
                     let token = self.app_token(target.repository, app, Some(&token)).await?;
                     self.follow(target, path, Some(&token), etag).await?
                 } else {
@@ -215,10 +229,42 @@ impl Client {
         let token = self.mint(repository, app).await?;
         let fresh = token.token.clone();
         *slot = Some(Cached {
+            made: Instant::now(),
             renew: Instant::now() + token.renew_after(),
             token,
         });
         Ok(fresh)
+    }
+
+    /// Returns whether GitHub says that an account may not do or see something, which is no limit.
+    fn is_about_access(&self, answer: &Answer) -> bool {
+        let is_limit = || {
+            let said = words(&answer.body);
+            limits::limit(answer.status, &answer.headers, &said, self.clock.now()).is_some()
+        };
+        match answer.status {
+            StatusCode::NOT_FOUND => true,
+            StatusCode::FORBIDDEN => !is_limit(),
+            _ => false,
+        }
+    }
+
+    /// Returns how long ago a token for reading was made; it is new if another one has taken its place.
+    fn age(&self, repository: &Repository, app: &App, token: &SecretString) -> Duration {
+        use secrecy::ExposeSecret as _;
+        let account = (repository.api.clone(), app.credential().id().to_owned());
+        let slot = {
+            let all = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+            all.get(&account).map(Arc::clone)
+        };
+        // It is held while a token is made.
+        let made = slot.as_ref().and_then(|slot| {
+            let slot = slot.try_lock().ok()?;
+            let cached = slot.as_ref()?;
+            let same = cached.token.token.expose_secret() == token.expose_secret();
+            same.then_some(cached.made)
+        });
+        made.map_or(Duration::ZERO, |made| made.elapsed())
     }
 
     /// Sends a GET and follows redirects, such as a renamed repository's, within the same host: no other one gets the

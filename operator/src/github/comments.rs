@@ -1,6 +1,9 @@
 //! The comments of an item as one text. Pure.
 
+use axon_api::v1alpha1::{People, Writer};
 use serde::Deserialize;
+
+use super::query::RawWriter;
 
 /// Most bytes of comments that a template gets.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -11,19 +14,42 @@ const CUT: &str = "\n[cut]";
 struct Comment {
     #[serde(default)]
     body: Option<String>,
+    #[serde(flatten)]
+    written: RawWriter,
 }
 
-/// Reads one page of comments, the oldest first. Comments without a text are left out.
+/// An item's comments as templates see them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Comments {
+    /// All of them that count, at most [`MAX_BYTES`].
+    pub text: String,
+    /// How many were read and left out for who wrote them.
+    pub left_out: usize,
+}
+
+/// Reads one page of comments on an item that `author` opened, the oldest first. Comments without a text are left out, and
+/// those that `from` does not include; the number is of the latter.
 ///
 /// # Errors
 /// If it is no list.
-pub fn read_page(body: &[u8]) -> Result<Vec<String>, serde_json::Error> {
+pub fn read_page(
+    body: &[u8],
+    from: &People,
+    author: &Writer,
+) -> Result<(Vec<String>, usize), serde_json::Error> {
     let comments: Vec<Comment> = serde_json::from_slice(body)?;
-    Ok(comments
-        .into_iter()
-        .filter_map(|comment| comment.body)
-        .filter(|text| !text.trim().is_empty())
-        .collect())
+    let (mut texts, mut left_out) = (Vec::new(), 0);
+    for comment in comments {
+        let Some(text) = comment.body.filter(|text| !text.trim().is_empty()) else {
+            continue;
+        };
+        if from.include(&comment.written.into(), author) {
+            texts.push(text);
+        } else {
+            left_out += 1;
+        }
+    }
+    Ok((texts, left_out))
 }
 
 /// Gathers comments from the newest to the oldest until there is no room.
@@ -32,11 +58,13 @@ pub struct Newest {
     texts: Vec<String>,
     bytes: usize,
     full: bool,
+    left_out: usize,
 }
 
 impl Newest {
     /// Adds the comments of a page that is older than those added before.
-    pub fn add_older(&mut self, page: Vec<String>) {
+    pub fn add_older(&mut self, (page, left_out): (Vec<String>, usize)) {
+        self.left_out += left_out;
         for mut text in page.into_iter().rev() {
             if self.full {
                 return;
@@ -69,20 +97,25 @@ impl Newest {
 
     /// Returns the comments, the oldest first, with a line `---` between them.
     #[must_use]
-    pub fn into_text(mut self) -> String {
+    pub fn into_comments(mut self) -> Comments {
         self.texts.reverse();
-        self.texts.join(SEPARATOR)
+        Comments {
+            text: self.texts.join(SEPARATOR),
+            left_out: self.left_out,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use axon_api::v1alpha1::Association;
+
     use super::*;
 
     fn newest(pages: Vec<Vec<String>>) -> Newest {
         let mut newest = Newest::default();
         for page in pages {
-            newest.add_older(page);
+            newest.add_older((page, 0));
         }
         newest
     }
@@ -90,8 +123,8 @@ mod tests {
     #[test]
     fn comments_are_joined_in_the_order_in_which_they_were_written() {
         let pages = vec![vec!["c".into(), "d".into()], vec!["a".into(), "b".into()]];
-        assert_eq!(newest(pages).into_text(), "a\n---\nb\n---\nc\n---\nd");
-        assert_eq!(newest(Vec::new()).into_text(), "");
+        assert_eq!(newest(pages).into_comments().text, "a\n---\nb\n---\nc\n---\nd");
+        assert_eq!(newest(Vec::new()).into_comments().text, "");
     }
 
     #[test]
@@ -99,7 +132,7 @@ mod tests {
         let page: Vec<String> = (0..100).map(|n| format!("{n:03}{}", "x".repeat(1000))).collect();
         let newest = newest(vec![page]);
         assert!(newest.is_full());
-        let text = newest.into_text();
+        let text = newest.into_comments().text;
         assert!(text.len() <= MAX_BYTES && text.len() > MAX_BYTES - 1100);
         assert!(text.contains("\n---\n099x") && !text.starts_with("000"));
         let gap = vec![
@@ -107,21 +140,38 @@ mod tests {
             vec!["y".repeat(MAX_BYTES)],
             vec!["old".into()],
         ];
-        let text = super::tests::newest(gap).into_text();
+        let text = super::tests::newest(gap).into_comments().text;
         assert_eq!(text, "new", "nothing older than what did not fit");
     }
 
     #[test]
     fn one_giant_comment_is_cut_and_not_lost() {
-        let text = newest(vec![vec!["ü".repeat(MAX_BYTES)]]).into_text();
+        let text = newest(vec![vec!["ü".repeat(MAX_BYTES)]]).into_comments().text;
         assert!(text.len() <= MAX_BYTES && text.starts_with("üü") && text.ends_with("ü\n[cut]"));
     }
 
     #[test]
     fn pages_are_read() {
-        let page =
-            read_page(br#"[{"body":"a","user":{}},{"body":null},{"body":" \n"},{"body":"b"}]"#).unwrap();
-        assert_eq!(page, ["a", "b"]);
-        assert!(read_page(b"{\"message\":\"x\"}").is_err());
+        let body = br#"[{"body":"a","user":{}},{"body":null},{"body":" \n","author_association":"NONE"},
+            {"body":"b","user":{"login":"ann"},"author_association":"NONE"},
+            {"body":"c","user":null,"author_association":"OWNER"},
+            {"body":"d","user":{"login":"mallory"},"author_association":"CONTRIBUTOR"}]"#;
+        let author = Writer {
+            login: "Ann".into(),
+            association: "NONE".into(),
+        };
+        let read = |associations: Vec<Association>| {
+            let from = People {
+                associations,
+                users: Vec::new(),
+            };
+            read_page(body, &from, &author).unwrap()
+        };
+        let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(read(vec![Association::All]), (texts(&["a", "b", "c", "d"]), 0));
+        let trusted = People::trusted_with_comments();
+        assert_eq!(read(trusted.associations.clone()), (texts(&["b", "c"]), 2));
+        assert_eq!(read(vec![Association::Contributor]), (texts(&["d"]), 3));
+        assert!(read_page(b"{\"message\":\"x\"}", &trusted, &author).is_err());
     }
 }

@@ -85,6 +85,14 @@ pub enum GithubError {
         /// What is wrong with it.
         said: String,
     },
+    /// The issue or pull request is in another repository now.
+    #[error("{asked} was transferred to {url}: use a TaskSpawner of that repository")]
+    Transferred {
+        /// What was asked.
+        asked: Asked,
+        /// Where it is.
+        url: String,
+    },
     /// The App key in the Secret can't be used.
     #[error("Secret {secret}, key {key}: {said}")]
     BadKey {
@@ -122,8 +130,26 @@ impl GithubError {
             Self::RateLimited { .. } => "RateLimited",
             Self::Unreachable { .. } => "Unreachable",
             Self::Malformed { .. } => "MalformedAnswer",
+            Self::Transferred { .. } => "ItemTransferred",
             Self::BadKey { .. } => "InvalidCredential",
         }
+    }
+
+    /// Returns it as it concerns somebody else who would have asked the same: with the Secret that they use. A Secret's name
+    /// is nothing that other namespaces should learn, or could do something about.
+    #[must_use]
+    pub fn for_who_has(mut self, own: Option<&str>) -> Self {
+        match &mut self {
+            Self::Unauthorized { asked, .. }
+            | Self::Forbidden { asked, .. }
+            | Self::NotFound { asked, .. }
+            | Self::RateLimited { asked, .. }
+            | Self::Unreachable { asked, .. }
+            | Self::Malformed { asked, .. }
+            | Self::Transferred { asked, .. } => asked.secret = own.map(str::to_owned),
+            Self::BadKey { secret, .. } => own.unwrap_or_default().clone_into(secret),
+        }
+        self
     }
 
     /// Returns how long to wait before asking again is of any use; `None` where only a change helps.

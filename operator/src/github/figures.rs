@@ -1,10 +1,18 @@
 //! Figures about the talk with GitHub.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use tokio::time::Instant;
+
+/// How long what is left of a limit is of interest: GitHub counts by the hour.
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Request {
@@ -29,6 +37,8 @@ pub struct Figures {
     requests: Family<Request, Counter>,
     remaining: Family<Account, Gauge>,
     listings: Family<Source, Counter>,
+    /// When each account was last told something: credentials come and go.
+    told: Arc<Mutex<HashMap<Account, Instant>>>,
 }
 
 impl Figures {
@@ -64,6 +74,17 @@ impl Figures {
         };
         let left = i64::try_from(left).unwrap_or(i64::MAX);
         self.remaining.get_or_create(&account).set(left);
+        let now = Instant::now();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.insert(account, now).is_none() {
+            told.retain(|account, at| {
+                let counts = now.duration_since(*at) < HOUR;
+                if !counts {
+                    self.remaining.remove(account);
+                }
+                counts
+            });
+        }
     }
 
     pub(super) fn listing(&self, shared: bool) {
@@ -85,5 +106,30 @@ impl Figures {
         let status = status.map_or_else(|| "error".to_owned(), |status| status.to_string());
         let host = host.to_owned();
         self.requests.get_or_create(&Request { host, status }).get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_that_are_gone_leave_nothing_behind() {
+        let (figures, mut registry) = (Figures::default(), Registry::default());
+        figures.register(&mut registry);
+        let text = || {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            text
+        };
+        figures.remaining("github.com", "stays", 1);
+        for hour in 0..5 {
+            figures.remaining("github.com", &format!("rotated-{hour}"), 10);
+            tokio::time::advance(HOUR / 2).await;
+            figures.remaining("github.com", "stays", 1);
+            tokio::time::advance(HOUR / 2).await;
+        }
+        let series = |word: &str| text().matches(word).count();
+        assert_eq!((series("rotated-"), series("\"stays\"")), (1, 1), "{}", text());
     }
 }

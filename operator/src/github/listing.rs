@@ -213,10 +213,11 @@ mod tests {
                 kind: ItemKind::Issue,
                 number: *number,
                 title: String::new(),
-                body: String::new(),
+                body: "".into(),
                 url: String::new(),
                 labels: labels.iter().map(ToString::to_string).collect(),
                 comments: 0,
+                author: axon_api::v1alpha1::Writer::default(),
             })
         };
         Page {

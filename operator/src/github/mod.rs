@@ -25,6 +25,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axon_api::v1alpha1::People;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -32,15 +33,18 @@ use client::{Client, Got, Target};
 use listing::{Page, Scope, Shared};
 
 pub use app::InstallationToken;
+pub use comments::Comments;
 pub use credential::{App, Credential, CredentialError, is_app};
 pub use error::{Asked, GithubError};
 pub use figures::Figures;
 pub use proxy::{BadProxy, Proxies};
-pub use query::{Item, ItemKind, ListQuery, Listing, State};
+pub use query::{Exclusion, Item, ItemKind, ListQuery, Listing, State};
 pub use repository::{NotOnGithub, Repository};
 
 /// Entries on a page: the most that GitHub gives.
 const PER_PAGE: usize = 100;
+/// Pages up to which GitHub takes a page's number; behind them its links name a place in the list.
+const NUMBERED_PAGES: usize = 100;
 /// Most pages of one listing. A repository with more is an error, not a short listing.
 const MAX_PAGES: usize = 1000;
 /// How often pages are read again when they changed while they were read.
@@ -73,6 +77,8 @@ struct ListingKey {
 pub struct Options {
     /// Longest that one request may take; 20 s if absent.
     pub time_limit: Option<Duration>,
+    /// Age up to which a token of an App is not made anew for a 403 or 404; a minute if absent.
+    pub young: Option<Duration>,
     /// What is reached through a proxy; nothing if absent.
     pub proxies: Proxies,
 }
@@ -113,7 +119,7 @@ impl Github {
         shared.note(query, now);
         if let Some(answer) = shared.answer(query, now) {
             self.0.client.figures.listing(true);
-            return answer;
+            return answer.map_err(|error| error.for_who_has(credential.secret.as_deref()));
         }
         self.0.client.figures.listing(false);
         let scope = shared.scope();
@@ -143,11 +149,37 @@ impl Github {
         };
         let path = self.path(repository, &format!("issues/{number}"));
         let got = self.0.client.get(&target, &path, None).await?;
-        query::read_item(&got.into_fresh(&target)?.body).map_err(|error| target.malformed(&error))
+        let item =
+            query::read_item(&got.into_fresh(&target)?.body).map_err(|error| target.malformed(&error))?;
+        if item.number != number || self.is_elsewhere(&target, &item).await? {
+            return Err(target.transferred(item.url));
+        }
+        Ok(item)
     }
 
-    /// Returns the comments of an item as one text of at most 64 KiB: the newest ones if they are more, the oldest of
-    /// them first, with a line `---` between them. Empty, without a request, if it had none when it was listed.
+    /// Returns whether an item that was asked for is in another repository than the one it was asked for in, which GitHub
+    /// redirects to. A repository that was renamed is the same one.
+    async fn is_elsewhere(&self, target: &Target<'_>, item: &Item) -> Result<bool, GithubError> {
+        let asked = target.repository.path();
+        let Some(found) = item.repository() else {
+            return Ok(false);
+        };
+        if found.eq_ignore_ascii_case(&asked) {
+            return Ok(false);
+        }
+        let got = self
+            .0
+            .client
+            .get(target, &self.root(target.repository), None)
+            .await?;
+        let now = query::read_repository(&got.into_fresh(target)?.body)
+            .map_err(|error| target.malformed(&error))?;
+        Ok(!found.eq_ignore_ascii_case(&now))
+    }
+
+    /// Returns the comments of an item that are `from` the right people, as one text of at most 64 KiB: the newest ones if
+    /// they are more, the oldest of them first, with a line `---` between them. Empty, without a request, if it had none
+    /// when it was listed.
     ///
     /// # Errors
     /// [`GithubError`].
@@ -156,9 +188,10 @@ impl Github {
         repository: &Repository,
         credential: &Credential,
         item: &Item,
-    ) -> Result<String, GithubError> {
+        from: &People,
+    ) -> Result<Comments, GithubError> {
         if item.comments == 0 {
-            return Ok(String::new());
+            return Ok(Comments::default());
         }
         let target = Target {
             repository,
@@ -172,7 +205,9 @@ impl Github {
                 &format!("issues/{number}/comments?per_page={PER_PAGE}&page={page}"),
             )
         };
-        let read = |body: &[u8]| comments::read_page(body).map_err(|error| target.malformed(&error));
+        let read = |body: &[u8]| {
+            comments::read_page(body, from, &item.author).map_err(|error| target.malformed(&error))
+        };
         let first = self
             .0
             .client
@@ -191,11 +226,11 @@ impl Github {
                 .into_fresh(&target)?;
             newest.add_older(read(&page.body)?);
             if newest.is_full() {
-                return Ok(newest.into_text());
+                return Ok(newest.into_comments());
             }
         }
         newest.add_older(oldest);
-        Ok(newest.into_text())
+        Ok(newest.into_comments())
     }
 
     /// Gets a fresh token for an installation of an App, on the host of `repository`.
@@ -211,8 +246,12 @@ impl Github {
     }
 
     fn path(&self, repository: &Repository, rest: &str) -> String {
+        format!("{}/{rest}", self.root(repository))
+    }
+
+    fn root(&self, repository: &Repository) -> String {
         let (owner, name) = (&repository.owner, &repository.name);
-        format!("{}/repos/{owner}/{name}/{rest}", client::prefix(&repository.api))
+        format!("{}/repos/{owner}/{name}", client::prefix(&repository.api))
     }
 
     fn listing(&self, key: ListingKey) -> Arc<tokio::sync::Mutex<Shared>> {
@@ -275,25 +314,27 @@ impl Github {
         loop {
             let number = pages.len() + 1;
             let old = known.get(number - 1).filter(|page| page.path == path);
-            let (page, is_new) = match self.page(target, path, scope, old).await {
+            let (mut page, mut is_new) = match self.page(target, path.clone(), scope, old).await {
                 Ok(read) => read,
                 Err(error) => return (pages, Err(error)),
             };
+            if successor(&page, is_new, number, first) == Successor::AskAgain {
+                (page, is_new) = match self.page(target, path, scope, None).await {
+                    Ok(read) => read,
+                    Err(error) => return (pages, Err(error)),
+                };
+            }
             changed |= is_new;
-            // A page that has not changed may have got a successor that its old answer did not know of.
-            let next = match &page.next {
-                Some(next) => Some(next.clone()),
-                None => (page.count >= PER_PAGE).then(|| format!("{first}&page={}", number + 1)),
-            };
+            let next = successor(&page, is_new, number, first);
             pages.push(page);
             match next {
-                None => return (pages, Ok(changed)),
-                Some(_) if pages.len() >= MAX_PAGES => {
+                Successor::None | Successor::AskAgain => return (pages, Ok(changed)),
+                Successor::At(_) if pages.len() >= MAX_PAGES => {
                     let most = MAX_PAGES * PER_PAGE;
                     let error = target.malformed(&format!("more than {most} issues and pull requests"));
                     return (pages, Err(error));
                 }
-                Some(next) => path = next,
+                Successor::At(next) => path = next,
             }
         }
     }
@@ -311,6 +352,27 @@ impl Github {
             (Got::Same, Some(old)) => Ok((old.clone(), false)),
             (got, _) => Ok((read_page(path, got.into_fresh(target)?, scope, target)?, true)),
         }
+    }
+}
+
+/// What follows a page.
+#[derive(Debug, PartialEq, Eq)]
+enum Successor {
+    None,
+    At(String),
+    /// Only an unconditional answer to the same question tells.
+    AskAgain,
+}
+
+/// Returns what follows the page of this number. One that has not changed may have got a successor that its old answer did
+/// not know of: that costs nothing to ask for, by its number, as long as GitHub counts pages.
+fn successor(page: &Page, is_new: bool, number: usize, first: &str) -> Successor {
+    match &page.next {
+        Some(next) => Successor::At(next.clone()),
+        None if page.count < PER_PAGE => Successor::None,
+        None if number < NUMBERED_PAGES => Successor::At(format!("{first}&page={}", number + 1)),
+        None if is_new => Successor::None,
+        None => Successor::AskAgain,
     }
 }
 
@@ -345,4 +407,38 @@ fn forget_idle<K: Eq + Hash>(all: &mut HashMap<K, Arc<tokio::sync::Mutex<Shared>
         Ok(shared) => shared.used.is_none_or(|used| now.duration_since(used) < IDLE),
         Err(_) => true,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_page_without_a_link_is_the_last_one_if_that_is_known_for_sure() {
+        let page = |count, next: Option<&str>| Page {
+            path: "/p".into(),
+            etag: None,
+            next: next.map(str::to_owned),
+            count,
+            unread: 0,
+            items: Vec::new(),
+        };
+        let at = |path: &str| Successor::At(path.to_owned());
+        for (page, is_new, number, follows) in [
+            (page(100, Some("/n")), false, 3, at("/n")),
+            (page(99, None), false, 3, Successor::None),
+            (page(100, None), true, 3, at("/f&page=4")),
+            (page(100, None), false, 3, at("/f&page=4")),
+            // GitHub refuses page 101 of what has 10,000 entries.
+            (page(100, Some("/n?after=x")), false, 100, at("/n?after=x")),
+            (page(100, None), false, 100, Successor::AskAgain),
+            (page(100, None), true, 100, Successor::None),
+        ] {
+            assert_eq!(
+                successor(&page, is_new, number, "/f"),
+                follows,
+                "{number} {is_new}"
+            );
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axon_api::v1alpha1::{People, Writer};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -50,14 +51,28 @@ pub struct Item {
     pub number: u64,
     /// Title.
     pub title: String,
-    /// Text; empty if there is none.
-    pub body: String,
+    /// Text; empty if there is none. It may be long, and is never copied.
+    pub body: Arc<str>,
     /// Page for people.
     pub url: String,
     /// Names of its labels, in GitHub's order.
     pub labels: Vec<String>,
     /// Number of its comments when it was listed.
     pub comments: u64,
+    /// Who opened it.
+    pub author: Writer,
+}
+
+impl Item {
+    /// Returns the `OWNER/NAME` of the repository that its page is in.
+    #[must_use]
+    pub fn repository(&self) -> Option<String> {
+        let page = url::Url::parse(&self.url).ok()?;
+        let mut parts: Vec<&str> = page.path_segments()?.collect();
+        // The page is at OWNER/NAME/issues/NUMBER.
+        let tail = parts.split_off(parts.len().checked_sub(4)?);
+        Some(tail.get(..2)?.join("/"))
+    }
 }
 
 /// What a spawner wants.
@@ -69,6 +84,8 @@ pub struct ListQuery {
     pub labels: Vec<String>,
     /// Labels that an item must not have any of; case does not count either.
     pub exclude_labels: Vec<String>,
+    /// Who may have opened an item; anybody if absent.
+    pub authors: Option<People>,
     /// True to get issues.
     pub issues: bool,
     /// True to get pull requests.
@@ -108,11 +125,16 @@ impl ListQuery {
         kind && self.labels.iter().all(|label| has(item, label)) && self.excluded_by(item).is_none()
     }
 
-    /// Returns the excluded label that keeps `item` out, if there is one.
+    /// Returns what keeps `item` out although it has the labels, if something does.
     #[must_use]
-    pub fn excluded_by(&self, item: &Item) -> Option<&str> {
-        let found = self.exclude_labels.iter().find(|label| has(item, label));
-        found.map(String::as_str)
+    pub fn excluded_by(&self, item: &Item) -> Option<Exclusion> {
+        let label = self.exclude_labels.iter().find(|label| has(item, label));
+        let author = &item.author;
+        let is_strange = |people: &People| !people.include(author, author);
+        let by_author = || self.authors.as_ref().is_some_and(is_strange);
+        label
+            .map(|label| Exclusion::Label(label.clone()))
+            .or_else(|| by_author().then(|| Exclusion::Author(author.clone())))
     }
 
     /// Returns its labels so that two queries with the same ones have equal sets.
@@ -120,6 +142,15 @@ impl ListQuery {
     pub fn label_set(&self) -> Labels {
         self.labels.iter().map(|label| fold(label)).collect()
     }
+}
+
+/// What keeps an item out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exclusion {
+    /// An excluded label.
+    Label(String),
+    /// It was opened by somebody whose items are not wanted.
+    Author(Writer),
 }
 
 /// A set of labels, in lower case.
@@ -175,6 +206,18 @@ pub fn read_item(body: &[u8]) -> Result<Item, serde_json::Error> {
     Ok(serde_json::from_slice::<RawItem>(body)?.into())
 }
 
+/// Reads the `OWNER/NAME` of a repository.
+///
+/// # Errors
+/// If it is none.
+pub fn read_repository(body: &[u8]) -> Result<String, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Raw {
+        full_name: String,
+    }
+    Ok(serde_json::from_slice::<Raw>(body)?.full_name)
+}
+
 #[derive(Deserialize)]
 struct RawItem {
     number: u64,
@@ -190,6 +233,32 @@ struct RawItem {
     comments: u64,
     #[serde(default)]
     pull_request: Option<serde::de::IgnoredAny>,
+    #[serde(flatten)]
+    written: RawWriter,
+}
+
+/// Who wrote an item or a comment, as GitHub tells it.
+#[derive(Deserialize)]
+pub(super) struct RawWriter {
+    #[serde(default)]
+    user: Option<RawUser>,
+    #[serde(default)]
+    author_association: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawUser {
+    #[serde(default)]
+    login: Option<String>,
+}
+
+impl From<RawWriter> for Writer {
+    fn from(raw: RawWriter) -> Self {
+        Self {
+            login: raw.user.and_then(|user| user.login).unwrap_or_default(),
+            association: raw.author_association.unwrap_or_default(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -216,16 +285,19 @@ impl From<RawItem> for Item {
             },
             number: raw.number,
             title: raw.title.unwrap_or_default(),
-            body: raw.body.unwrap_or_default(),
+            body: raw.body.unwrap_or_default().into(),
             url: raw.html_url.unwrap_or_default(),
             labels: raw.labels.into_iter().filter_map(name).collect(),
             comments: raw.comments,
+            author: raw.written.into(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use axon_api::v1alpha1::Association;
+
     use super::*;
 
     fn item(kind: ItemKind, labels: &[&str]) -> Item {
@@ -233,10 +305,11 @@ mod tests {
             kind,
             number: 1,
             title: String::new(),
-            body: String::new(),
+            body: "".into(),
             url: String::new(),
             labels: labels.iter().map(ToString::to_string).collect(),
             comments: 0,
+            author: Writer::default(),
         }
     }
 
@@ -268,6 +341,43 @@ mod tests {
     }
 
     #[test]
+    fn who_opened_an_item_may_keep_it_out() {
+        let query = ListQuery {
+            issues: true,
+            exclude_labels: vec!["no".into()],
+            authors: Some(People {
+                associations: vec![Association::Member],
+                users: Vec::new(),
+            }),
+            ..ListQuery::default()
+        };
+        let by = |association: &str, labels: &[&str]| {
+            let author = Writer {
+                login: "x".into(),
+                association: association.into(),
+            };
+            Item {
+                author,
+                ..item(ItemKind::Issue, labels)
+            }
+        };
+        assert!(query.wants(&by("MEMBER", &[])));
+        let stranger = by("NONE", &[]);
+        assert!(!query.wants(&stranger));
+        assert_eq!(
+            query.excluded_by(&stranger),
+            Some(Exclusion::Author(stranger.author.clone()))
+        );
+        let label = Some(Exclusion::Label("no".into()));
+        assert_eq!(query.excluded_by(&by("NONE", &["NO"])), label);
+        let anybody = ListQuery {
+            authors: None,
+            ..query
+        };
+        assert!(anybody.wants(&stranger));
+    }
+
+    #[test]
     fn github_filters_by_what_all_want() {
         let (a, b) = (set(&["axon", "bug"]), set(&["axon", "docs", "a,b"]));
         assert_eq!(common([&a, &b].into_iter()), set(&["axon"]));
@@ -286,11 +396,19 @@ mod tests {
 
     #[test]
     fn an_entry_that_cannot_be_read_does_not_hide_the_others() {
-        let body = br#"[{"number":1,"title":"t","body":null,"html_url":"u","labels":[{"name":"a"},"b"],"comments":2},
+        let body =
+            br#"[{"number":1,"title":"t","body":null,"html_url":"u","labels":[{"name":"a"},"b"],"comments":2,
+             "user":{"login":"ann","id":1},"author_association":"MEMBER"},
             {"number":"x"}, {"number":3,"title":"p","pull_request":{"url":"y"}}]"#;
         let (items, count, unread) = read_page(body).unwrap();
         assert_eq!((items.len(), count, unread), (2, 3, 1));
         assert_eq!(items[0].labels, ["a", "b"]);
+        let author = &items[0].author;
+        assert_eq!(
+            (author.login.as_str(), author.association.as_str()),
+            ("ann", "MEMBER")
+        );
+        assert_eq!(items[1].author, Writer::default());
         assert_eq!(
             (items[0].kind, items[1].kind),
             (ItemKind::Issue, ItemKind::PullRequest)

@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axon_api::TaskSpawner;
 use jiff::Timestamp;
-use kube::Client;
+use kube::{Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -13,6 +14,7 @@ use super::plan::Known;
 use super::source::Source;
 use super::status::Outcome;
 use super::stores::Stores;
+use super::turns::Turns;
 use crate::cluster_clock::ClusterClock;
 use crate::events::Events;
 use crate::identity::Identity;
@@ -76,6 +78,16 @@ impl Memory {
     }
 }
 
+/// What is known of spawners, by UID, with namespace and name.
+#[derive(Default)]
+pub struct Memories(Mutex<HashMap<String, Entry>>);
+
+struct Entry {
+    namespace: String,
+    name: String,
+    memory: Arc<tokio::sync::Mutex<Memory>>,
+}
+
 /// What every look at a spawner has.
 pub struct Context {
     /// The operator's own client.
@@ -96,8 +108,10 @@ pub struct Context {
     pub events: Events,
     /// This replica.
     pub me: String,
-    /// By UID.
-    pub memories: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
+    /// What is known of the spawners that this replica runs.
+    pub memories: Memories,
+    /// Who may look at GitHub.
+    pub turns: Turns,
 }
 
 impl Context {
@@ -108,17 +122,47 @@ impl Context {
         members.as_ref().is_some_and(|m| m.owns(uid, Instant::now()))
     }
 
-    /// Returns what is known of a spawner.
-    #[must_use]
-    pub fn memory(&self, uid: &str) -> Arc<tokio::sync::Mutex<Memory>> {
-        let mut all = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(all.entry(uid.to_owned()).or_default())
+    /// Forgets a spawner that is gone or another replica's.
+    pub fn let_go(&self, uid: &str) {
+        if let Some((namespace, name)) = self.memories.forget(uid) {
+            self.metrics.spawners.lost(&namespace, &name);
+        }
     }
 
-    /// Forgets a spawner that is gone or another replica's. Returns true if it was known.
-    pub fn forget(&self, uid: &str) -> bool {
-        let mut all = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
-        all.remove(uid).is_some()
+    /// Forgets all spawners but those with these UIDs.
+    pub fn keep_only(&self, uids: &BTreeSet<String>) {
+        for uid in self.memories.others(uids) {
+            self.let_go(&uid);
+        }
+    }
+}
+
+impl Memories {
+    /// Returns what is known of a spawner.
+    #[must_use]
+    pub fn of(&self, spawner: &TaskSpawner) -> Arc<tokio::sync::Mutex<Memory>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = all
+            .entry(spawner.uid().unwrap_or_default())
+            .or_insert_with(|| Entry {
+                namespace: spawner.namespace().unwrap_or_default(),
+                name: spawner.name_any(),
+                memory: Arc::default(),
+            });
+        Arc::clone(&entry.memory)
+    }
+
+    /// Forgets a spawner. Returns its namespace and name if it was known.
+    pub fn forget(&self, uid: &str) -> Option<(String, String)> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.remove(uid).map(|entry| (entry.namespace, entry.name))
+    }
+
+    /// Returns the UIDs that are known and not among these.
+    #[must_use]
+    pub fn others(&self, uids: &BTreeSet<String>) -> Vec<String> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.keys().filter(|uid| !uids.contains(*uid)).cloned().collect()
     }
 }
 
@@ -127,6 +171,20 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn spawners_that_went_unnoticed_are_forgotten() {
+        let memories = Memories::default();
+        for name in ["a", "b"] {
+            let mut spawner = crate::spawner::fixtures::github(name);
+            spawner.metadata.uid = Some(format!("uid-{name}"));
+            let _ = memories.of(&spawner);
+        }
+        let there = BTreeSet::from(["uid-a".to_owned(), "uid-c".to_owned()]);
+        assert_eq!(memories.others(&there), ["uid-b"]);
+        let gone = Some(("team".to_owned(), "b".to_owned()));
+        assert_eq!((memories.forget("uid-b"), memories.forget("uid-b")), (gone, None));
+    }
 
     #[test]
     fn a_task_that_is_gone_makes_older_listings_useless() {

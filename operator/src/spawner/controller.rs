@@ -1,15 +1,17 @@
 //! The shell of the spawners: which one is looked at when. Runs in every replica; each runs what it owns.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use axon_api::godur;
 use axon_api::v1alpha1::{Cron, TaskSpawner};
+use axon_api::{Workspace, godur};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube_runtime::controller::{self, Action, Config, Controller};
 use kube_runtime::reflector::{ObjectRef, store};
+use kube_runtime::watcher::Event;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -19,16 +21,19 @@ use super::cron;
 use super::look::{Work, template_fault};
 use super::plan::{Ledger, Limits, room, wanted};
 use super::render::Templates;
+use super::request::is_asked;
 use super::shell::ShellError;
 use super::status::Outcome;
 use super::stores::{Stores, watch_tasks};
 use super::ticks::pause_before;
+use super::turns::{self, Turn};
+use crate::github::Repository;
 use crate::members::Membership;
 use crate::task::stores::watch_custom;
 
-/// Most spawners that are looked at at the same time. Many, so that runs of schedules do not wait behind slow polls; each
-/// makes one call at a time.
-const CONCURRENCY: u16 = 128;
+/// Most spawners that are looked at at the same time, each with one call at a time. Those that look at GitHub are fewer
+/// (see [`super::turns`]), so that runs of schedules do not wait behind slow polls.
+pub(super) const CONCURRENCY: u16 = 128;
 /// Shortest poll interval.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest poll interval: what is added to a moment must not overflow.
@@ -41,8 +46,6 @@ const SPREAD: Duration = Duration::from_secs(3);
 const REFILL_PAUSE: Duration = Duration::from_secs(5);
 /// Pause before work that failed half-way is taken up again.
 const AGAIN: Duration = Duration::from_millis(700);
-/// Pause before blocked items and claims that are not fulfilled are tried again.
-const RETRY: Duration = Duration::from_secs(15);
 /// Longest pause, in case a broken watch has lost an event.
 const LONGEST: Duration = Duration::from_secs(300);
 
@@ -85,16 +88,20 @@ pub async fn run(
         }
     };
     let forgetting = Arc::clone(&context);
-    let spawner_stream = watch_custom(
-        client.clone(),
-        spawner_writer,
-        |_| {},
+    let spawner_stream = watch_custom(client.clone(), spawner_writer, |_| {}, {
+        // Of what is deleted while the watch is broken no event tells: the list that follows does.
+        let listed = std::sync::Mutex::new(BTreeSet::new());
         move |event| {
-            if let kube_runtime::watcher::Event::Delete(spawner) = event {
-                forgetting.let_go(spawner);
+            let mut listed = listed.lock().unwrap_or_else(PoisonError::into_inner);
+            match event {
+                Event::Delete(spawner) => forgetting.let_go(&spawner.uid().unwrap_or_default()),
+                Event::Init => listed.clear(),
+                Event::InitApply(spawner) => listed.extend(spawner.uid()),
+                Event::InitDone => forgetting.keep_only(&std::mem::take(&mut listed)),
+                Event::Apply(_) => {}
             }
-        },
-    );
+        }
+    });
     let controller = Controller::for_stream(spawner_stream, stores.spawners.clone())
         .with_config(Config::default().concurrency(CONCURRENCY))
         .watches_stream(watch_tasks(client.clone(), task_writer), move |task| {
@@ -127,23 +134,14 @@ pub async fn run(
     tokio::select! { () = controller => {}, () = fill => {} }
 }
 
-impl Context {
-    /// Forgets a spawner that this replica runs no longer.
-    fn let_go(&self, spawner: &TaskSpawner) {
-        if self.forget(&spawner.uid().unwrap_or_default()) {
-            self.metrics.spawners.lost(spawner);
-        }
-    }
-}
-
 async fn reconcile(spawner: Arc<TaskSpawner>, context: Arc<Context>) -> Result<Action, ShellError> {
     let uid = spawner.uid().unwrap_or_default();
     if !context.owns(&uid) || spawner.metadata.deletion_timestamp.is_some() {
-        context.let_go(&spawner);
+        context.let_go(&uid);
         return Ok(Action::await_change());
     }
     context.metrics.spawners.owned(&spawner);
-    let memory = context.memory(&uid);
+    let memory = context.memories.of(&spawner);
     let mut memory = memory.lock().await;
     let pause = look(&spawner, &context, &mut memory).await?;
     Ok(Action::requeue(pause.min(LONGEST)))
@@ -169,6 +167,9 @@ async fn look(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) -> 
         memory.next_poll = (taken_over && spawner.spec.when.cron.is_none())
             .then(|| Instant::now() + SPREAD.mul_f64(rand::random_range(0.0..1.0)));
     }
+    let Ok(_turn) = turn(spawner, context, memory) else {
+        return Ok(turns::pause(rand::random()));
+    };
     remember_tasks(spawner, context, memory);
     if context.attend(spawner).await? {
         // The event of that write comes first; what is due is done then.
@@ -190,6 +191,35 @@ async fn look(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) -> 
         (Some(_), None) => look_at_clock(spawner, context, memory, &templates).await,
         // The CRD's rules allow no such spawner.
         (None, None) => Ok(LONGEST),
+    }
+}
+
+/// Returns the right to look at GitHub, if the spawner is to look there now.
+///
+/// # Errors
+/// If none is free: nothing was done, and everything is as due as it was.
+fn turn(spawner: &TaskSpawner, context: &Context, memory: &Memory) -> Result<Option<Turn>, ()> {
+    if spawner.spec.when.github_issues.is_none() {
+        return Ok(None);
+    }
+    let workspace = workspace(spawner, context);
+    let version = workspace.as_ref().and_then(|w| w.resource_version());
+    let is_elsewhere = memory.last_poll.is_some() && version != memory.workspace;
+    if !is_elsewhere && !is_due(spawner, memory, Instant::now()) && !is_asked(spawner) {
+        return Ok(None);
+    }
+    let host = workspace.and_then(|workspace| Repository::of(&workspace.spec.repo).ok());
+    let host = host.map(|repository| repository.host).unwrap_or_default();
+    context.turns.take(&host).map(Some).ok_or(())
+}
+
+/// Returns whether it is time for a spawner to look at GitHub. One that is paused looks once after each edit, so that it
+/// shows what it would do; until that works.
+fn is_due(spawner: &TaskSpawner, memory: &Memory, now: Instant) -> bool {
+    match memory.next_poll {
+        None => true,
+        Some(at) if spawner.spec.suspend => !memory.has_read() && now >= at,
+        Some(at) => now >= at,
     }
 }
 
@@ -230,19 +260,12 @@ async fn look_at_github(
     let interval = interval(spawner);
     let now = Instant::now();
     let suspended = spawner.spec.suspend;
-    // A spawner that is paused is looked at once after each edit, so that it shows what it would do; until that works.
-    let workspace = workspace_version(spawner, context);
+    let workspace = workspace(spawner, context).and_then(|workspace| workspace.resource_version());
     let is_elsewhere = memory.last_poll.is_some() && workspace != memory.workspace;
     if is_elsewhere {
         memory.wants_news_since(now);
     }
-    let is_due = match memory.next_poll {
-        None => true,
-        Some(_) if is_elsewhere => true,
-        Some(at) if suspended => !memory.has_read() && now >= at,
-        Some(at) => now >= at,
-    };
-    if !is_due {
+    if !is_elsewhere && !is_due(spawner, memory, now) {
         refill(spawner, context, memory);
         if let Some(outcome) = memory.outcome.clone() {
             publish(spawner, context, memory, outcome).await?;
@@ -257,7 +280,9 @@ async fn look_at_github(
         return Ok(until(memory.next_poll, Instant::now(), false));
     };
     let tasks = context.stores.tasks_of(spawner);
-    context.write_marks(spawner, &found, &tasks, memory).await;
+    outcome
+        .blocked
+        .extend(context.write_marks(spawner, &found, &tasks, memory).await);
     let ids: Vec<&str> = found.items.iter().map(|item| item.id.as_str()).collect();
     let ledger = Ledger::of(&spawner.status.clone().unwrap_or_default());
     let new = wanted(&spawner.name_any(), &ids, &tasks, &ledger, Some(&found.filter));
@@ -280,10 +305,9 @@ async fn spawn(
 ) -> Result<(), ShellError> {
     // Whatever fails below is tried again soon, also if the poll itself is not due.
     let planned = memory.next_poll;
-    let soon = |pause| Some(planned.map_or(Instant::now() + pause, |at| at.min(Instant::now() + pause)));
-    memory.next_poll = soon(AGAIN);
+    memory.next_poll = Some(sooner(planned, AGAIN));
     let done = Box::pin(context.spawn(spawner, templates, work, memory, outcome)).await?;
-    memory.next_poll = if done.unfinished { soon(RETRY) } else { planned };
+    memory.next_poll = done.again.map_or(planned, |pause| Some(sooner(planned, pause)));
     let ledger = Ledger::of(&done.live.status.clone().unwrap_or_default());
     memory.active = super::plan::active(&done.tasks, &ledger);
     memory.outcome = Some(outcome.clone());
@@ -292,11 +316,17 @@ async fn spawn(
         .await
 }
 
-/// What changes when the Workspace is made, edited or deleted.
-fn workspace_version(spawner: &TaskSpawner, context: &Context) -> Option<String> {
+/// Returns the moment after a pause, or the planned one if that comes first.
+fn sooner(planned: Option<Instant>, pause: Duration) -> Instant {
+    let at = Instant::now() + pause;
+    planned.map_or(at, |planned| planned.min(at))
+}
+
+/// Returns the Workspace that names the repository.
+fn workspace(spawner: &TaskSpawner, context: &Context) -> Option<Arc<Workspace>> {
     let name = &spawner.spec.task_template.workspace_ref.as_ref()?.name;
     let reference = ObjectRef::new(name).within(&spawner.namespace()?);
-    context.stores.workspaces.get(&reference)?.resource_version()
+    context.stores.workspaces.get(&reference)
 }
 
 /// A Task has ended, and items wait for room: they need not wait for the next poll.

@@ -27,14 +27,9 @@ impl Events {
     }
 
     /// Tells what has gone wrong, or right again, between two statuses.
-    pub async fn spawner(
-        &self,
-        spawner: &TaskSpawner,
-        old: Option<&TaskSpawnerStatus>,
-        new: &TaskSpawnerStatus,
-    ) {
+    pub fn spawner(&self, spawner: &TaskSpawner, old: Option<&TaskSpawnerStatus>, new: &TaskSpawnerStatus) {
         for event in events_of(old, new) {
-            self.send(&event, &spawner.object_ref(&())).await;
+            self.soon(event, spawner.object_ref(&()));
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn issue(number: i64) -> Item {
         id: number.to_string(),
         number,
         title: format!("issue {number}"),
-        body: format!("body of {number}"),
+        body: format!("body of {number}").into(),
         url: format!("https://github.com/org/repo/issues/{number}"),
         labels: vec!["bug".into()],
         ..Item::default()

@@ -128,7 +128,9 @@ mod tests {
     #[test]
     fn single_braces_stay_as_they_are() {
         let text = "fn main() { if a { b } } {{.x}}";
-        let out = render(&item("", text), |item| Ok::<_, TemplateError>(item.body.clone()));
+        let out = render(&item("", text), |item| {
+            Ok::<_, TemplateError>(item.body.to_string())
+        });
         assert_eq!(out.unwrap(), r#"fn main() { if a { b } } {{"{{"}}.x}}"#);
     }
 }

@@ -1,5 +1,7 @@
 //! What a source finds, and what templates see of it.
 
+use std::sync::Arc;
+
 use axon_api::template::Value;
 use jiff::Timestamp;
 
@@ -16,13 +18,15 @@ pub struct Item {
     /// Title; for runs the time.
     pub title: String,
     /// Text.
-    pub body: String,
+    pub body: Arc<str>,
     /// Where it can be read.
     pub url: String,
     /// Labels.
     pub labels: Vec<String>,
     /// Comments, joined.
     pub comments: String,
+    /// How many comments were left out for who wrote them.
+    pub comments_left_out: usize,
     /// `Issue` or `PR`.
     pub kind: Kind,
     /// Time of the run, RFC 3339; empty for issues.
@@ -71,7 +75,7 @@ impl Item {
             ("ID", Value::from(self.id.as_str())),
             ("Number", Value::Int(self.number)),
             ("Title", Value::from(self.title.as_str())),
-            ("Body", Value::from(self.body.as_str())),
+            ("Body", Value::from(&*self.body)),
             ("URL", Value::from(self.url.as_str())),
             ("Labels", Value::from(self.labels.join(", ").as_str())),
             ("Comments", Value::from(self.comments.as_str())),
@@ -86,7 +90,7 @@ impl Item {
     pub fn with_texts(&self, change: impl Fn(&str) -> String) -> Self {
         Self {
             title: change(&self.title),
-            body: change(&self.body),
+            body: change(&self.body).into(),
             comments: change(&self.comments),
             labels: self.labels.iter().map(|label| change(label)).collect(),
             ..self.clone()

@@ -1,5 +1,6 @@
 //! One look at a spawner: what its source has, what follows, and doing it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use super::status::{self, Blocked, Fault, Outcome, Situation};
 const DEPLOYMENT: &str = "axon-operator";
 /// Most Tasks that are claimed at a time: so many claims a status may hold.
 const BATCH: usize = 20;
+/// Pause before blocked items and claims that are not fulfilled are tried again.
+const RETRY: Duration = Duration::from_secs(15);
 /// How long a claim that can't be fulfilled stands until it is given back: longer than any request of another owner can
 /// be under way, so that nobody creates its Task afterwards.
 const GIVE_BACK: Duration = Duration::from_secs(60);
@@ -43,21 +46,47 @@ pub struct Done {
     pub live: TaskSpawner,
     /// Its Tasks then.
     pub tasks: Vec<Known>,
-    /// True if something has to be tried again soon.
-    pub unfinished: bool,
+    /// When something has to be tried again before the next poll.
+    pub again: Option<Duration>,
 }
 
 impl Context {
-    /// Writes the marks that follow from a listing, on the newest Task of each item.
-    pub async fn write_marks(&self, spawner: &TaskSpawner, found: &Found, tasks: &[Known], memory: &Memory) {
+    /// Writes the marks that follow from a listing, on the newest Task of each item. Returns why that is not allowed, if it
+    /// is not.
+    pub async fn write_marks(
+        &self,
+        spawner: &TaskSpawner,
+        found: &Found,
+        tasks: &[Known],
+        memory: &Memory,
+    ) -> Option<Blocked> {
         let matching: BTreeSet<&str> = found.items.iter().map(|item| item.id.as_str()).collect();
         for (item, task) in plan::newest_of_items(tasks) {
             let known = memory.seen.get(&task.uid);
             let later = found.complete && known.is_some_and(|seen| *seen + SURELY < found.asked);
             if let Some(mark) = task.mark.next(matching.contains(item), later, &found.filter) {
-                self.mark(spawner, task, &mark).await;
+                let Err(error) = self.mark(spawner, task, &mark).await else {
+                    continue;
+                };
+                tracing::warn!(task = %task.name, %error, "failed to note whether an item has left the match");
+                let is_denied = error.is_denied() || error.is_refused();
+                return is_denied.then(|| Blocked {
+                    item: item.to_owned(),
+                    reason: if error.is_denied() {
+                        "AccessDenied"
+                    } else {
+                        "TaskRefused"
+                    },
+                    message: format!(
+                        "nobody can note that it has left the match, so that it runs again: {error}"
+                    ),
+                    transient: false,
+                    all: false,
+                    pause: None,
+                });
             }
         }
+        None
     }
 
     /// Claims and creates the Tasks that the items call for, as far as limits allow, and completes what was claimed
@@ -96,19 +125,20 @@ impl Context {
                 Work::Github(_) => None,
                 Work::Cron(of) => cron::look(&live, of, &status, self.clock.now()).ok(),
             };
-            let items = items_of(work, look.as_ref());
+            let items = &*items_of(work, look.as_ref());
             let (ledger, limits) = (Ledger::of(&status), Limits::of(&live.spec));
-            let wanted = wanted(&live, work, &items, &tasks, &ledger, &refused, memory);
+            let wanted = wanted(&live, work, items, &tasks, &ledger, &refused, memory);
             let room = plan::room(&tasks, &ledger, limits);
             let want = room.free.min(BATCH.saturating_sub(ledger.claims.len()));
             for claim in &wanted {
-                if ready.iter().filter(|(c, _)| wanted.contains(c)).count() >= want {
+                let is_enough = ready.iter().filter(|(c, _)| wanted.contains(c)).count() >= want;
+                if is_enough || refused.iter().any(|b| b.all) {
                     break;
                 }
                 if ready.iter().any(|(c, _)| c == claim) {
                     continue;
                 }
-                match self.prepare(&live, templates, work, &items, claim).await? {
+                match self.prepare(&live, templates, work, items, claim).await? {
                     Ok(task) => ready.push((claim.clone(), task)),
                     Err(blocked) => refused.push(blocked),
                 }
@@ -150,14 +180,16 @@ impl Context {
                     &live,
                     templates,
                     work,
-                    &items,
+                    items,
                     &mut tasks,
                     &mut ready,
                     memory,
                     &mut refused,
                 )
                 .await?;
-            let more = wanted.len() > claims.len() + refused.len() && room.free > claims.len() && has_claimed;
+            let stopped = refused.iter().any(|b| b.all);
+            let left = wanted.len() > claims.len() + refused.len() && room.free > claims.len();
+            let more = left && has_claimed && !stopped;
             let live = match settled {
                 Some(next) if more => self.write(&live, &next).await?,
                 Some(next) => TaskSpawner {
@@ -174,17 +206,15 @@ impl Context {
                 .iter()
                 .filter(|claim| !held.contains(claim.item.as_str()))
                 .filter(|claim| !refused.iter().any(|b| b.item == claim.item))
-                .map(|claim| waiting(claim, &items))
+                .map(|claim| waiting(claim, items))
                 .collect();
             outcome.next_run = look.and_then(|look| look.due.next).or(outcome.next_run);
-            memory.blocked = refused.iter().map(|b| b.item.clone()).collect();
-            let unfinished = unfinished || is_tried_again_soon(matches!(work, Work::Cron(_)), &refused);
-            outcome.blocked = refused;
-            return Ok(Done {
-                live,
-                tasks,
-                unfinished,
-            });
+            // What concerns all is tried with the same item again.
+            let own = refused.iter().filter(|b| !b.all);
+            memory.blocked = own.map(|b| b.item.clone()).collect();
+            let again = again(matches!(work, Work::Cron(_)), unfinished, &refused);
+            outcome.blocked.extend(refused);
+            return Ok(Done { live, tasks, again });
         }
     }
 
@@ -205,6 +235,7 @@ impl Context {
         let mut status = live.status.clone().unwrap_or_default();
         let before = Ledger::of(&status);
         let (mut there, mut back) = (BTreeSet::new(), BTreeSet::new());
+        let mut stop: Option<Blocked> = None;
         for claim in &before.claims {
             if tasks.iter().any(|task| task.name == claim.name) {
                 there.insert(claim.name.clone());
@@ -215,9 +246,13 @@ impl Context {
                 continue;
             }
             let at = ready.iter().position(|(c, _)| c == claim);
-            let made = match at {
-                Some(at) => Ok(ready.swap_remove(at).1),
-                None => self.prepare(live, templates, work, items, claim).await?,
+            let made = match (at, &stop) {
+                (Some(at), _) => Ok(ready.swap_remove(at).1),
+                (None, Some(why)) => Err(Blocked {
+                    item: claim.item.clone(),
+                    ..why.clone()
+                }),
+                (None, None) => self.prepare(live, templates, work, items, claim).await?,
             };
             let created = match made {
                 Ok(task) => self.create(live, claim, &task, false).await?,
@@ -243,6 +278,9 @@ impl Context {
                     if !why.transient && since.elapsed() >= GIVE_BACK {
                         tracing::warn!(task = %claim.name, reason = why.reason, "a claim is given back");
                         back.insert(claim.name.clone());
+                    }
+                    if why.all {
+                        stop = Some(why.clone());
                     }
                     refused.push(why);
                 }
@@ -299,7 +337,7 @@ impl Context {
             return Ok(());
         }
         self.write(live, &new).await?;
-        self.events.spawner(live, stored, &new).await;
+        self.events.spawner(live, stored, &new);
         Ok(())
     }
 
@@ -372,10 +410,10 @@ pub fn template_fault(error: &render::RenderError) -> Fault {
     }
 }
 
-fn items_of(work: &Work, look: Option<&Look>) -> Vec<Item> {
+fn items_of<'a>(work: &'a Work, look: Option<&Look>) -> Cow<'a, [Item]> {
     match work {
-        Work::Github(found) => found.items.clone(),
-        Work::Cron(cron) => look.and_then(|look| look.item(cron)).into_iter().collect(),
+        Work::Github(found) => Cow::Borrowed(&found.items),
+        Work::Cron(cron) => Cow::Owned(look.and_then(|look| look.item(cron)).into_iter().collect()),
     }
 }
 
@@ -410,10 +448,14 @@ fn waiting(claim: &Claim, items: &[Item]) -> WaitingItem {
     }
 }
 
-/// Returns whether what was refused is worth another try before the next poll. What only a person or another Task's end
-/// can mend waits for that poll, and for a newer listing; a run of a schedule has none to wait for.
-fn is_tried_again_soon(is_schedule: bool, refused: &[Blocked]) -> bool {
-    refused.iter().any(|blocked| is_schedule || blocked.transient)
+/// Returns when to try again before the next poll, if that is of use. What only a person or another Task's end can mend waits
+/// for that poll, and for a newer listing; a run of a schedule has none to wait for, and a claim waits for nothing.
+fn again(is_schedule: bool, unfinished: bool, refused: &[Blocked]) -> Option<Duration> {
+    let hopeful = refused
+        .iter()
+        .filter(|b| unfinished || is_schedule || b.transient);
+    let shortest = hopeful.map(|b| b.pause.unwrap_or_default().max(RETRY)).min();
+    shortest.or(unfinished.then_some(RETRY))
 }
 
 #[cfg(test)]
@@ -422,15 +464,29 @@ mod tests {
 
     #[test]
     fn what_only_a_person_can_mend_waits_for_the_next_poll() {
-        let blocked = |transient| Blocked {
+        let blocked = |transient, pause: Option<u64>| Blocked {
             item: "1".into(),
             reason: "QuotaExceeded",
             message: String::new(),
             transient,
+            all: true,
+            pause: pause.map(Duration::from_secs),
         };
-        assert!(!is_tried_again_soon(false, &[]));
-        assert!(!is_tried_again_soon(false, &[blocked(false)]));
-        assert!(is_tried_again_soon(false, &[blocked(false), blocked(true)]));
-        assert!(is_tried_again_soon(true, &[blocked(false)]));
+        let (lasting, passing) = (blocked(false, None), blocked(true, None));
+        let (brief, limited) = (blocked(true, Some(2)), blocked(true, Some(900)));
+        let minutes = Some(Duration::from_secs(900));
+        for (is_schedule, unfinished, refused, pause) in [
+            (false, false, vec![], None),
+            (false, false, vec![lasting.clone()], None),
+            (false, false, vec![lasting.clone(), passing], Some(RETRY)),
+            (true, false, vec![lasting.clone()], Some(RETRY)),
+            (false, true, vec![], Some(RETRY)),
+            (false, true, vec![lasting], Some(RETRY)),
+            (false, false, vec![brief], Some(RETRY)),
+            (false, false, vec![limited.clone()], minutes),
+            (false, true, vec![limited], minutes),
+        ] {
+            assert_eq!(again(is_schedule, unfinished, &refused), pause, "{refused:?}");
+        }
     }
 }

@@ -21,6 +21,11 @@ impl Filter {
     /// Returns the identity of a filter.
     #[must_use]
     pub fn of(repository: &str, spec: &GithubIssues) -> Self {
+        // Whose comments are shown moves no item.
+        let spec = GithubIssues {
+            comments_from: None,
+            ..spec.clone()
+        };
         // GitHub tells no two repositories apart by case. All of it is plain data: it can be written.
         let text = serde_json::to_string(&(repository.to_lowercase(), spec)).unwrap_or_default();
         let digest = Sha256::digest(text.as_bytes());
@@ -134,6 +139,25 @@ mod tests {
         let still = left.next(false, true, &edited).unwrap();
         assert_eq!(still, Mark::Left("b".into()));
         assert!(still.came_back(&edited));
+    }
+
+    #[test]
+    fn marks_of_before_hold_and_whose_comments_are_shown_does_not_count() {
+        let mut spec = crate::spawner::fixtures::github("x")
+            .spec
+            .when
+            .github_issues
+            .unwrap();
+        let of = |spec: &GithubIssues| Filter::of("github.com/org/repo", spec);
+        let before = of(&spec);
+        let known = r#"["github.com/org/repo",{"types":["issues"],"labels":["bug"],"excludeLabels":["axon/needs-input"],"state":"open"}]"#;
+        let digest = Sha256::digest(known.as_bytes());
+        let digest: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(before, Filter(digest));
+        spec.comments_from = Some(axon_api::v1alpha1::People::trusted_with_comments());
+        assert_eq!(of(&spec), before);
+        spec.authors.clone_from(&spec.comments_from);
+        assert_ne!(of(&spec), before);
     }
 
     #[test]

@@ -88,8 +88,11 @@ impl SpawnerMetrics {
     }
 
     /// Notes that it runs it no longer.
-    pub fn lost(&self, spawner: &TaskSpawner) {
-        self.running.remove(&labels(spawner));
+    pub fn lost(&self, namespace: &str, name: &str) {
+        self.running.remove(&Spawner {
+            namespace: namespace.to_owned(),
+            taskspawner: name.to_owned(),
+        });
     }
 
     /// Counts a Task.

@@ -24,3 +24,4 @@ pub mod source;
 pub mod status;
 pub mod stores;
 pub mod ticks;
+pub mod turns;

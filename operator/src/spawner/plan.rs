@@ -7,10 +7,11 @@
 //! that someone else added in between makes the swap fail. So two owners at once, or one that dies at any point, can
 //! neither exceed a limit nor create a Task twice, and nothing that was claimed is lost: the next owner finds the claim.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axon_api::naming;
 use axon_api::v1alpha1::{Claim, TaskSpawnerSpec, TaskSpawnerStatus};
+use jiff::Timestamp;
 
 use super::mark::{Filter, Mark};
 
@@ -23,6 +24,8 @@ pub struct Known {
     pub uid: String,
     /// The item that it was made for; `None` for a Task that the original made.
     pub item: Option<String>,
+    /// When it was created.
+    pub created: Timestamp,
     /// True in a terminal phase.
     pub ended: bool,
     /// Whether its item has left the match.
@@ -163,18 +166,23 @@ pub fn wanted(
 /// Returns the name of the Task that an item is to get, or `None` if it has had its turn.
 fn next_name(spawner: &str, item: &str, tasks: &[Known], filter: Option<&Filter>) -> Option<String> {
     let own: Vec<&Known> = tasks.iter().filter(|t| belongs(t, spawner, item)).collect();
-    let Some(newest) = own.iter().max_by_key(|t| run_of(&t.name, item)) else {
+    let Some(newest) = newest(own.iter().copied(), item) else {
         return Some(naming::spawned(spawner, item, 1));
     };
     let came_back = filter.is_some_and(|filter| newest.mark.came_back(filter));
     if !came_back || own.iter().any(|t| !t.ended) {
         return None;
     }
-    Some(naming::spawned(
-        spawner,
-        item,
-        run_of(&newest.name, item).saturating_add(1),
-    ))
+    // What a person repeated has a name of its own, and may be the newest without being the latest run.
+    let runs = own.iter().map(|task| run_of(&task.name, item));
+    let latest = runs.max().unwrap_or_default();
+    Some(naming::spawned(spawner, item, latest.saturating_add(1)))
+}
+
+/// Returns the newest of the Tasks of an item: the one that its mark stands on.
+#[must_use]
+pub fn newest<'a>(own: impl Iterator<Item = &'a Known>, item: &str) -> Option<&'a Known> {
+    own.max_by_key(|task| (task.created, run_of(&task.name, item), task.name.as_str()))
 }
 
 /// Returns whether a Task was made for an item.
@@ -188,21 +196,18 @@ pub fn belongs(task: &Known, spawner: &str, item: &str) -> bool {
 
 /// Returns the newest Task of each item that has one, of those that name their item.
 pub fn newest_of_items(tasks: &[Known]) -> impl Iterator<Item = (&str, &Known)> {
-    let mut newest: std::collections::BTreeMap<&str, (u32, &Known)> = std::collections::BTreeMap::new();
+    let mut all: BTreeMap<&str, Vec<&Known>> = BTreeMap::new();
     for task in tasks {
-        let Some(item) = task.item.as_deref() else {
-            continue;
-        };
-        let run = run_of(&task.name, item);
-        if newest.get(item).is_none_or(|(known, _)| *known < run) {
-            newest.insert(item, (run, task));
+        if let Some(item) = task.item.as_deref() {
+            all.entry(item).or_default().push(task);
         }
     }
-    newest.into_iter().map(|(item, (_, task))| (item, task))
+    all.into_iter()
+        .filter_map(|(item, own)| Some((item, newest(own.into_iter(), item)?)))
 }
 
 /// Returns which run of its item a Task is, by its name.
-pub(super) fn run_of(name: &str, item: &str) -> u32 {
+fn run_of(name: &str, item: &str) -> u32 {
     let run = name.rsplit_once("-r").and_then(|(stem, run)| {
         let run: u32 = run.parse().ok()?;
         stem.ends_with(&format!("-{item}")).then_some(run)

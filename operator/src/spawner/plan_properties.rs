@@ -41,6 +41,7 @@ impl Server {
             name: claim.name.clone(),
             uid: String::new(),
             item: Some(claim.item.clone()),
+            created: jiff::Timestamp::UNIX_EPOCH,
             ended: false,
             mark: Mark::Unknown,
         };

@@ -6,6 +6,7 @@ fn known(name: &str, item: &str, ended: bool) -> Known {
         name: name.into(),
         uid: format!("uid-{name}"),
         item: Some(item.into()),
+        created: Timestamp::UNIX_EPOCH,
         ended,
         mark: Mark::Unknown,
     }
@@ -79,6 +80,36 @@ fn an_item_that_came_back_runs_again_under_another_name_once_its_task_has_ended(
         ["fix-7-r10"]
     );
     assert_eq!(names(&wanted(&[])), ["fix-7"]);
+}
+
+#[test]
+fn the_task_that_is_marked_is_the_one_that_the_next_run_depends_on() {
+    let at = |seconds, task| Known {
+        created: Timestamp::from_second(seconds).unwrap(),
+        ..task
+    };
+    let long = "fix".repeat(20);
+    let cut = naming::child(&naming::spawned(&long, "7", 1), "r1", 63);
+    for (spawner, repeated, next) in [
+        ("fix", "fix-7-r1".to_owned(), "fix-7-r2".to_owned()),
+        ("fix", "another-name".to_owned(), "fix-7-r2".to_owned()),
+        ("fix", "fix-7-r4".to_owned(), "fix-7-r5".to_owned()),
+        (&long, cut, naming::spawned(&long, "7", 2)),
+    ] {
+        let first = known(&naming::spawned(spawner, "7", 1), "7", true);
+        // Kubernetes tells times by the second.
+        for (later, newest) in [(9, Some(&repeated)), (5, None)] {
+            let pair = [at(5, first.clone()), at(later, known(&repeated, "7", true))];
+            for mut tasks in [pair.clone(), [pair[1].clone(), pair[0].clone()]] {
+                let marked = newest_of_items(&tasks).next().unwrap().1.name.clone();
+                assert!(newest.is_none_or(|name| *name == marked), "{marked}");
+                let task = tasks.iter_mut().find(|task| task.name == marked).unwrap();
+                *task = left(task.clone());
+                let wanted = wanted(spawner, &["7"], &tasks, &Ledger::default(), Some(&filter()));
+                assert_eq!(names(&wanted), [&next], "{repeated}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -32,6 +32,8 @@ impl Context {
                 reason,
                 message,
                 transient,
+                all: false,
+                pause: None,
             }))
         };
         let item = items.iter().find(|item| item.id == claim.item).cloned();
@@ -58,7 +60,15 @@ impl Context {
                 Err(error) => return blocked(render_reason(&error), error.to_string(), false),
             }
             if let Err(error) = self.source.add_comments(found, &mut item).await {
-                return blocked("CommentsUnreadable", error.to_string(), error.is_transient());
+                // A limit or a silence keeps the comments of the others back too.
+                return Ok(Err(Blocked {
+                    item: claim.item.clone(),
+                    reason: "CommentsUnreadable",
+                    message: error.to_string(),
+                    transient: error.is_transient(),
+                    all: error.is_transient(),
+                    pause: self.source.pause(&error),
+                }));
             }
         }
         let task = match render::task(live, templates, &item, &claim.name, &mark) {

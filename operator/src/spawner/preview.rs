@@ -11,6 +11,7 @@ use super::plan::{self, Known, Ledger, Limits};
 use super::prepare::render_reason;
 use super::render::Templates;
 use super::status::{MAX_TITLE, cut};
+use crate::github::Exclusion;
 
 /// Most items that a preview lists.
 const MAX_ITEMS: usize = 100;
@@ -32,22 +33,48 @@ pub struct Scene<'a> {
     pub filter: Option<&'a Filter>,
 }
 
-/// Returns what becomes of `items`, which are in order, and of those that a label keeps out; those that call for a Task
+/// Returns what becomes of `items`, which are in order, and of those that are kept out; those that call for a Task
 /// first. The number is of the items that there is no room to list.
 #[must_use]
-pub fn preview(scene: Scene<'_>, items: &[Item], excluded: &[(Item, String)]) -> (Vec<PreviewItem>, usize) {
+pub fn preview(
+    scene: Scene<'_>,
+    items: &[Item],
+    excluded: &[(Item, Exclusion)],
+) -> (Vec<PreviewItem>, usize) {
     let mut room = Room::of(&scene);
     let all = items.iter().map(|item| look(scene, item, &mut room));
-    let out = excluded.iter().map(|(item, label)| PreviewItem {
-        reason: Some("ExcludedLabel".into()),
-        message: Some(cut(&format!("it has the label {label:?}"), MAX_MESSAGE)),
-        ..shown(item, PreviewOutcome::Excluded)
+    let out = excluded.iter().map(|(item, why)| {
+        let (reason, message) = told(why);
+        PreviewItem {
+            reason: Some(reason.into()),
+            message: Some(cut(&message, MAX_MESSAGE)),
+            ..shown(item, PreviewOutcome::Excluded)
+        }
     });
     let mut all: Vec<PreviewItem> = all.chain(out).collect();
     all.sort_by_key(|item| matches!(item.outcome, PreviewOutcome::Done | PreviewOutcome::Excluded));
     let more = all.len().saturating_sub(MAX_ITEMS);
     all.truncate(MAX_ITEMS);
     (all, more)
+}
+
+fn told(why: &Exclusion) -> (&'static str, String) {
+    match why {
+        Exclusion::Label(label) => ("ExcludedLabel", format!("it has the label {label:?}")),
+        Exclusion::Author(author) => {
+            let or = |text: &str, other: &str| {
+                if text.is_empty() {
+                    other.to_owned()
+                } else {
+                    text.to_owned()
+                }
+            };
+            let (login, association) = (or(&author.login, "nobody"), or(&author.association, "NONE"));
+            let message =
+                format!("githubIssues.authors does not name {login}, who opened it and is {association}");
+            ("UntrustedAuthor", message)
+        }
+    }
 }
 
 /// What limits leave while the items are gone through.
@@ -141,7 +168,7 @@ fn with_task(scene: Scene<'_>, item: &Item, spawner: &str) -> PreviewItem {
         .tasks
         .iter()
         .filter(|task| plan::belongs(task, spawner, &item.id));
-    let newest = own.max_by_key(|task| plan::run_of(&task.name, &item.id));
+    let newest = plan::newest(own, &item.id);
     let came_back = newest
         .zip(scene.filter)
         .is_some_and(|(task, filter)| task.mark.came_back(filter));

@@ -1,4 +1,4 @@
-use axon_api::v1alpha1::Claim;
+use axon_api::v1alpha1::{Claim, Writer};
 use proptest::prelude::*;
 
 use super::*;
@@ -19,7 +19,7 @@ fn seen(
     tasks: &[Known],
     ledger: &Ledger,
     items: &[Item],
-    excluded: &[(Item, String)],
+    excluded: &[(Item, Exclusion)],
 ) -> Vec<PreviewItem> {
     let templates = Templates::parse(&spawner.spec.task_template).unwrap();
     let filter = spawner
@@ -64,13 +64,20 @@ fn what_is_created_waits_is_done_and_left_out() {
         claims: vec![claim("2"), claim("3")],
         total: 3,
     };
+    let stranger = Writer {
+        login: "mallory".into(),
+        association: "NONE".into(),
+    };
     let items = [slug(1), slug(2), slug(3), issue(4), slug(5), slug(6)];
     let all = seen(
         &spawner,
         &tasks,
         &ledger,
         &items,
-        &[(slug(7), "axon/needs-input".into())],
+        &[
+            (slug(7), Exclusion::Label("axon/needs-input".into())),
+            (slug(8), Exclusion::Author(stranger)),
+        ],
     );
     assert_eq!(
         lines(&all),
@@ -83,12 +90,18 @@ fn what_is_created_waits_is_done_and_left_out() {
             "1 Done fix-1 HasTask",
             "2 Done fix-2 HasTask",
             "7 Excluded - ExcludedLabel",
+            "8 Excluded - UntrustedAuthor",
         ]
     );
     assert_eq!(all[2].branch.as_deref(), Some("axon/t5"));
     assert_eq!(
         all[6].message.as_deref(),
         Some("it has the label \"axon/needs-input\"")
+    );
+    let message = all[7].message.as_deref().unwrap();
+    assert!(
+        message.contains("mallory") && message.contains("NONE"),
+        "{message}"
     );
 }
 

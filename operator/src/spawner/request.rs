@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axon_api::labels;
-use axon_api::v1alpha1::{Answer, PreviewItem, Rendering, Request, TaskSpawner, Wanted};
+use axon_api::v1alpha1::{Answer, GithubIssues, PreviewItem, Rendering, Request, TaskSpawner, Wanted};
 use kube::ResourceExt;
 
 use super::context::Context;
@@ -45,6 +45,12 @@ fn duty(spawner: &TaskSpawner) -> Duty<'_> {
         (Some(asked), Some(answer)) if answer.request == *asked => Duty::None,
         (Some(asked), _) => Duty::Answer(asked),
     }
+}
+
+/// Returns whether there is a request on a spawner that has no answer yet.
+#[must_use]
+pub fn is_asked(spawner: &TaskSpawner) -> bool {
+    matches!(duty(spawner), Duty::Answer(_))
 }
 
 impl Context {
@@ -152,8 +158,11 @@ impl Context {
                     let message = format!("{text:?} is not the number of an issue or pull request");
                     refused("InvalidItem", message)
                 })?;
-                let comments = shows_comments(&spawner.spec.task_template);
-                let read = self.source.item(spawner, &self.stores, number, comments);
+                let spec = spawner.spec.when.github_issues.as_ref();
+                let comments = spec
+                    .filter(|_| shows_comments(&spawner.spec.task_template))
+                    .map(GithubIssues::trusted_with_comments);
+                let read = self.source.item(spawner, &self.stores, number, comments.as_ref());
                 read.await.map_err(|unreadable| unreadable.fault)
             }
         }
@@ -176,6 +185,9 @@ fn rendering(templates: &Templates, item: Item) -> Result<Rendering, Fault> {
         url: Some(item.url).filter(|url| !url.is_empty()),
         prompt,
         branch,
+        comments_left_out: i64::try_from(item.comments_left_out)
+            .ok()
+            .filter(|number| *number > 0),
     })
 }
 

@@ -56,6 +56,8 @@ pub enum Created {
 const CREATE_FAILED: &str = "CreateFailed";
 /// Pause before a call that failed for no fault of its own is made once more.
 const PAUSE: Duration = Duration::from_millis(300);
+/// Tasks on a page of a list: one of them may hold 1.5 MB.
+const PAGE: u32 = 100;
 /// How often such a call is made.
 const TRIES: usize = 4;
 
@@ -88,8 +90,7 @@ impl Context {
             .ok_or(ShellError::Changed)?;
         let tasks = Api::<SlimTask>::namespaced(self.client.clone(), &namespace);
         let own = format!("{}={}", labels::TASK_SPAWNER, naming::label_value(&name));
-        let tasks = timed("list tasks", tasks.list(&ListParams::default().labels(&own))).await?;
-        Ok((live, tasks.iter().map(Known::from).collect()))
+        Ok((live, known(&tasks, &own).await?))
     }
 
     /// Writes the status of the spawner if nobody has written since it was read, and returns it as it is then.
@@ -166,17 +167,17 @@ impl Context {
                 reason,
                 message,
                 transient: reason == CREATE_FAILED,
+                all: matches!(reason, "AccessDenied" | "QuotaExceeded"),
+                pause: None,
             }))
         };
         if error.is_denied() {
-            // Quotas refuse in the same way as missing rights do.
+            return blocked("AccessDenied", error.to_string());
+        }
+        if error.is_refused() {
             let text = error.to_string();
-            let reason = if text.contains("exceeded quota") {
-                "QuotaExceeded"
-            } else {
-                "AccessDenied"
-            };
-            return blocked(reason, text);
+            let quota = text.contains("exceeded quota");
+            return blocked(if quota { "QuotaExceeded" } else { "TaskRefused" }, text);
         }
         match error.said().map(|said| (said.code, said.is_already_exists())) {
             Some((_, true)) => self.look_at_namesake(spawner, claim).await,
@@ -203,13 +204,18 @@ impl Context {
                 claim.name
             ),
             transient: false,
+            all: false,
+            pause: None,
         }))
     }
 
     /// Writes a mark on a Task, if it is still the same one.
-    pub async fn mark(&self, spawner: &TaskSpawner, task: &Known, mark: &Mark) {
+    ///
+    /// # Errors
+    /// [`IdentityError`], not if the Task is gone. The next look at the source comes to the same conclusion.
+    pub async fn mark(&self, spawner: &TaskSpawner, task: &Known, mark: &Mark) -> Result<(), IdentityError> {
         if self.must_own(spawner).is_err() {
-            return;
+            return Ok(());
         }
         let namespace = spawner.namespace().unwrap_or_default();
         let patch =
@@ -225,9 +231,32 @@ impl Context {
             api.patch(&task.name, &PatchParams::default(), &Patch::Merge(&patch))
                 .await
         });
-        if let Err(error) = marked.await {
-            // The next look at the source comes to the same conclusion.
-            tracing::warn!(%namespace, task = %task.name, %error, "failed to note whether an item has left the match");
+        match marked.await {
+            Err(error) if !error.said().is_some_and(|said| matches!(said.code, 404 | 409)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Lists Tasks as they all were at one moment, in pages: what they hold, prompts above all, need not be in memory at once.
+async fn known(api: &Api<SlimTask>, selector: &str) -> Result<Vec<Known>, ApplyError> {
+    let first = ListParams::default().labels(selector).limit(PAGE);
+    let (mut known, mut params, mut begun) = (Vec::new(), first.clone(), 1);
+    loop {
+        let page = match timed("list tasks", api.list(&params)).await {
+            // The API server has forgotten the moment of the first page.
+            Err(error) if error.said().is_some_and(|said| said.code == 410) && begun < TRIES => {
+                begun += 1;
+                known.clear();
+                params = first.clone();
+                continue;
+            }
+            page => page?,
+        };
+        known.extend(page.iter().map(Known::from));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            None => return Ok(known),
+            Some(token) => params = first.clone().continue_token(&token),
         }
     }
 }
@@ -235,6 +264,6 @@ impl Context {
 fn is_passing(error: &IdentityError) -> bool {
     match error.said() {
         Some(said) => said.code == 429 || said.code >= 500,
-        None => !error.is_denied(),
+        None => !error.is_denied() && !error.is_refused(),
     }
 }

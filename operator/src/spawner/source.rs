@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axon_api::TaskSpawner;
-use axon_api::v1alpha1::{GithubIssues, ItemState, ItemType};
+use axon_api::v1alpha1::{GithubIssues, ItemState, ItemType, People};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube_runtime::reflector::ObjectRef;
@@ -16,7 +16,7 @@ use super::mark::Filter;
 use super::status::Fault;
 use super::stores::Stores;
 use crate::clock::Clock;
-use crate::github::{self, Credential, Github, ItemKind, ListQuery, Repository, State};
+use crate::github::{self, Credential, Exclusion, Github, ItemKind, ListQuery, Repository, State};
 use crate::identity::{Identity, IdentityError};
 
 /// How long a Secret that was read is good. A changed one counts after that time.
@@ -48,6 +48,8 @@ pub struct Found {
     pub items: Vec<Item>,
     /// What GitHub said of them, in the same order.
     pub listed: Vec<Arc<github::Item>>,
+    /// Whose comments count.
+    pub comments_from: People,
     /// False if an item that is missing may be there all the same.
     pub complete: bool,
     /// When it was asked.
@@ -191,6 +193,7 @@ impl Source {
             asked: listing.fetched,
             at: listing.at,
             filter: Filter::of(&place.name, spec),
+            comments_from: spec.trusted_with_comments(),
             name: place.name,
             listed: listing.items,
             repository: place.repository,
@@ -198,7 +201,7 @@ impl Source {
         })
     }
 
-    /// Lists the items of a spawner's match, and those that an excluded label keeps out of it, with that label.
+    /// Lists the items of a spawner's match, and those that an excluded label or their author keeps out of it.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -208,9 +211,10 @@ impl Source {
         spec: &GithubIssues,
         stores: &Stores,
         freshness: Freshness,
-    ) -> Result<(Found, Vec<(Item, String)>), Unreadable> {
+    ) -> Result<(Found, Vec<(Item, Exclusion)>), Unreadable> {
         let all = GithubIssues {
             exclude_labels: Vec::new(),
+            authors: None,
             ..spec.clone()
         };
         let mut found = self.list(spawner, &all, stores, freshness).await?;
@@ -218,18 +222,17 @@ impl Source {
         let (out, listed): (Vec<_>, Vec<_>) = std::mem::take(&mut found.listed)
             .into_iter()
             .partition(|item| narrow.excluded_by(item).is_some());
-        let excluded = out.iter().map(|item| {
-            let label = narrow.excluded_by(item).unwrap_or_default();
-            (item_of(item), label.to_owned())
-        });
-        let excluded = excluded.collect();
+        let excluded = out
+            .iter()
+            .filter_map(|item| Some((item_of(item), narrow.excluded_by(item)?)))
+            .collect();
         found.items = listed.iter().map(|item| item_of(item)).collect();
         found.listed = listed;
         found.filter = Filter::of(&found.name, spec);
         Ok((found, excluded))
     }
 
-    /// Returns one item by its number, in the match or not, with its comments if they are wanted.
+    /// Returns one item by its number, in the match or not, with its comments from these people, if any are wanted.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -238,19 +241,29 @@ impl Source {
         spawner: &TaskSpawner,
         stores: &Stores,
         number: u64,
-        comments: bool,
+        comments: Option<&People>,
     ) -> Result<Item, Unreadable> {
         let place = self.reach(spawner, stores).await?;
         let (repository, credential) = (&place.repository, &place.credential);
         let read = async {
             let listed = self.github.item(repository, credential, number).await?;
             let mut item = item_of(&listed);
-            if comments {
-                item.comments = self.github.comments(repository, credential, &listed).await?;
+            if let Some(from) = comments {
+                let comments = self
+                    .github
+                    .comments(repository, credential, &listed, from)
+                    .await?;
+                (item.comments, item.comments_left_out) = (comments.text, comments.left_out);
             }
             Ok(item)
         };
         read.await.map_err(|error| self.failed(&place, &error))
+    }
+
+    /// Returns how long to wait after an error before asking again is of use, if that is known.
+    #[must_use]
+    pub fn pause(&self, error: &github::GithubError) -> Option<Duration> {
+        error.pause(self.clock.now())
     }
 
     /// Adds its comments to an item.
@@ -261,10 +274,11 @@ impl Source {
         let Some(listed) = found.of(item) else {
             return Ok(());
         };
-        item.comments = self
+        let comments = self
             .github
-            .comments(&found.repository, &found.credential, listed)
+            .comments(&found.repository, &found.credential, listed, &found.comments_from)
             .await?;
+        (item.comments, item.comments_left_out) = (comments.text, comments.left_out);
         Ok(())
     }
 
@@ -336,6 +350,7 @@ fn query(spec: &GithubIssues, caller: String, freshness: Freshness) -> ListQuery
         },
         labels: spec.labels.clone(),
         exclude_labels: spec.exclude_labels.clone(),
+        authors: spec.authors.clone(),
         // Like the original: no kinds at all means issues.
         issues: spec.types.is_empty() || spec.types.contains(&ItemType::Issues),
         pulls: spec.types.contains(&ItemType::Pulls),
@@ -350,7 +365,7 @@ fn item_of(listed: &github::Item) -> Item {
         id: listed.number.to_string(),
         number: i64::try_from(listed.number).unwrap_or_default(),
         title: listed.title.clone(),
-        body: listed.body.clone(),
+        body: Arc::clone(&listed.body),
         url: listed.url.clone(),
         labels: listed.labels.clone(),
         kind: match listed.kind {

@@ -1,5 +1,7 @@
 //! Builds a spawner's status. The only place that sets phase, message and conditions. Pure.
 
+use std::time::Duration;
+
 use axon_api::TaskSpawner;
 use axon_api::v1alpha1::spawner_condition as kind;
 use axon_api::v1alpha1::{TaskSpawnerPhase, TaskSpawnerStatus, WaitingItem};
@@ -42,6 +44,10 @@ pub struct Blocked {
     pub message: String,
     /// True if it may heal without anybody's doing.
     pub transient: bool,
+    /// True if no other item can become a Task either.
+    pub all: bool,
+    /// How long to wait before another try is of use, if that is known.
+    pub pause: Option<Duration>,
 }
 
 /// What the last look at a spawner's source gave.
@@ -234,16 +240,18 @@ fn conditions(
             ),
             false => is(kind::CONCURRENCY_LIMITED, false, "RoomLeft", String::new()),
         },
-        match &outcome.source_fault {
-            Some(fault) => is(source_kind, false, fault.reason, fault.message.clone()),
-            None => is(source_kind, true, "Read", String::new()),
-        },
         match &outcome.template_fault {
             Some(fault) => is(kind::TEMPLATE_VALID, false, fault.reason, fault.message.clone()),
             None => is(kind::TEMPLATE_VALID, true, "Read", String::new()),
         },
         blocked(&outcome.blocked),
     ];
+    // Of a source that was not asked, because of its template, nothing is known.
+    match &outcome.source_fault {
+        Some(fault) => all.push(is(source_kind, false, fault.reason, fault.message.clone())),
+        None if outcome.discovered.is_some() => all.push(is(source_kind, true, "Read", String::new())),
+        None => {}
+    }
     let renewed = all
         .drain(..)
         .map(|is| renew(old, &is, spawner.metadata.generation, situation.now));

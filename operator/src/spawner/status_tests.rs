@@ -102,6 +102,7 @@ fn a_pause_counts_more_than_a_fault() {
     spawner.spec.suspend = true;
     let outcome = Outcome {
         next_run: Some(at(0)),
+        discovered: Some(0),
         ..Outcome::default()
     };
     let status = build(
@@ -114,6 +115,28 @@ fn a_pause_counts_more_than_a_fault() {
     assert_eq!(condition(&status, "Suspended").1, "UserSuspended");
     assert_eq!(status.next_run_time, None);
     assert_eq!(condition(&status, "ScheduleValid").0, "True");
+}
+
+#[test]
+fn nothing_is_said_of_a_source_that_nobody_asked() {
+    let fault = Fault {
+        reason: "InvalidTemplate",
+        message: "no template".into(),
+        transient: false,
+    };
+    let outcome = Outcome {
+        template_fault: Some(fault),
+        ..Outcome::default()
+    };
+    for (spawner, kind) in [
+        (github("fix"), "SourceReachable"),
+        (cron("nightly", "0 9 * * *"), "ScheduleValid"),
+    ] {
+        let old = TaskSpawnerStatus::default();
+        let status = build(&old, &spawner, &outcome, &situation(at(0)));
+        assert_eq!(condition(&status, "TemplateValid").0, "False");
+        assert!(status.conditions.iter().all(|c| c.type_ != kind), "{kind}");
+    }
 }
 
 #[test]
@@ -155,6 +178,8 @@ fn blocked_items_are_named_but_not_all_of_many() {
         reason: "InvalidBranch",
         message: "has a space".into(),
         transient: false,
+        all: false,
+        pause: None,
     };
     let outcome = Outcome {
         blocked: (0..7).map(item).collect(),

@@ -49,6 +49,7 @@ impl From<&SlimTask> for Known {
             name: task.name_any(),
             uid: task.uid().unwrap_or_default(),
             item: task.labels().get(labels::ITEM).cloned(),
+            created: task.creation_timestamp().map(|time| time.0).unwrap_or_default(),
             ended: task.has_ended(),
             mark: Mark::parse(task.annotations().get(labels::MATCH).map(String::as_str)),
         }

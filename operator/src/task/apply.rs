@@ -77,7 +77,8 @@ pub enum ApplyError {
 
 impl ApplyError {
     /// Returns what the API server said, if it said anything.
-    fn said(&self) -> Option<&Status> {
+    #[must_use]
+    pub fn said(&self) -> Option<&Status> {
         match self {
             Self::Call { source, .. } => match source.as_ref() {
                 kube::Error::Api(status) => Some(status),

@@ -211,7 +211,7 @@ async fn keep(
         .await;
     match written {
         Ok(_) => Ok(Token::Minted(minted)),
-        Err(error) if error.is_denied() => Ok(denied(&error)),
+        Err(error) if error.is_denied() || error.is_refused() => Ok(denied(&error)),
         Err(error) => Err(error.into()),
     }
 }

@@ -291,6 +291,22 @@ async fn spawners_that_can_never_spawn() {
             &["spec.when", source],
         ),
         (
+            "unknown association",
+            filter("commentsFrom", json!({"associations": ["OWNER", "FRIEND"]})),
+            &[
+                "spec.when.githubIssues.commentsFrom.associations[1]: Unsupported value: \"FRIEND\"",
+                "\"COLLABORATOR\"",
+            ],
+        ),
+        (
+            "nobody",
+            filter("authors", json!({})),
+            &[
+                "spec.when.githubIssues.authors",
+                "name associations, users or both; associations: [ALL] means everybody",
+            ],
+        ),
+        (
             "unknown item",
             filter("types", json!(["issues", "commits"])),
             &[

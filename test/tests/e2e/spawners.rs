@@ -42,6 +42,7 @@ impl World {
                 "Text of {number}: $(GITHUB_TOKEN) {{{{.ID}}}} \"quoted\""
             )),
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            ..ItemSpec::default()
         };
         self.b
             .fixtures

@@ -9,4 +9,5 @@
 mod crashes;
 mod harness;
 mod options;
+mod spawners;
 mod writes;

@@ -13,6 +13,7 @@ use crate::cluster::Cluster;
 use crate::config_file::Config;
 use crate::error::{Action, CliError, Result};
 use crate::kinds::{Kind, parse_named};
+use crate::output::Ui;
 
 /// A Task to vary.
 #[derive(Debug, Clone)]
@@ -82,7 +83,7 @@ pub(crate) async fn from_task(cluster: &Cluster, given: &str) -> Result<Base> {
 }
 
 /// Asks the operator for what the template of `--from` makes of an item.
-pub(crate) async fn from_spawner(cluster: &Cluster, given: &str, item: Option<u64>) -> Result<Base> {
+pub(crate) async fn from_spawner(ui: &Ui, cluster: &Cluster, given: &str, item: Option<u64>) -> Result<Base> {
     let (_, name) = parse_named(given, &[Kind::TaskSpawner])
         .map_err(|fault| CliError::usage(format!("--from: {fault}")))?;
     let wanted = Wanted::Rendering(item.map(|number| number.to_string()));
@@ -90,6 +91,12 @@ pub(crate) async fn from_spawner(cluster: &Cluster, given: &str, item: Option<u6
     let rendering = answer
         .rendering
         .ok_or_else(|| CliError::new("the operator gave no rendering: is it of this version?"))?;
+    if let Some(number) = rendering.comments_left_out {
+        let comments = if number == 1 { "comment" } else { "comments" };
+        ui.warn(&format!(
+            "{number} {comments} left out: githubIssues.commentsFrom of the taskspawner says whose count"
+        ));
+    }
     Ok(tried(&spawner, &name, rendering, &tail()))
 }
 
@@ -251,6 +258,7 @@ mod tests {
             url: Some("https://github.com/o/r/issues/42".into()),
             prompt: "fix it".into(),
             branch: Some("axon-42".into()),
+            comments_left_out: None,
         };
         let base = tried(&spawner, "fix", rendering, "bcdfg");
         assert_eq!(base.name.as_deref(), Some("fix-42-try-bcdfg"));

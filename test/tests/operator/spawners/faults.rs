@@ -6,13 +6,14 @@ use axon_api::v1alpha1::TaskSpawnerPhase;
 use axon_api::{TaskSpawner, Workspace};
 use axon_test::fixtures::github::faults::Fault;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
-use super::{bug, world};
-use crate::harness::PATIENCE;
+use super::{REPO, bug, world};
+use crate::harness::{PATIENCE, SILENCE};
 
 const WHEN: &str = "when: {githubIssues: {labels: [bug]}}";
 const REACHABLE: &str = "SourceReachable";
@@ -111,6 +112,77 @@ async fn what_github_refuses_is_told_and_heals() {
         .until("fix", "runs", |s| s.phase == Some(TaskSpawnerPhase::Running))
         .await;
     assert_eq!(status.total_tasks_created, Some(1));
+}
+
+#[tokio::test]
+async fn each_fault_has_an_event_of_its_own() {
+    let w = world().await;
+    w.put(1, bug());
+    w.spawner("fix", WHEN, "").await;
+    w.until_tasks(&["fix-1"]).await;
+    for said in ["the first time", "the second time"] {
+        w.github.world().faults.add(Fault {
+            path: "/issues".into(),
+            times: Some(1_000_000),
+            status: Some(401),
+            body: Some(json!({"message": said})),
+            ..Fault::default()
+        });
+        w.until_condition("fix", REACHABLE, "False", "Unauthorized").await;
+        w.github.world().faults.clear();
+        w.until_condition("fix", REACHABLE, "True", "Read").await;
+    }
+    let events = w.bench.namespace.api::<Event>();
+    let notes = axon_test::wait::until("both notes", PATIENCE, async || {
+        let all = events.list(&ListParams::default()).await?;
+        let of = |reason: &str| {
+            let own = all.iter().filter(|e| e.reason.as_deref() == Some(reason));
+            own.filter_map(|e| e.note.clone()).collect::<Vec<_>>()
+        };
+        let (bad, good) = (of("Unauthorized"), of("Recovered"));
+        Ok((bad.len() == 2 && good.len() == 2).then_some(bad))
+    });
+    let notes = notes.await.unwrap().join("; ");
+    assert!(
+        notes.contains("the first time") && notes.contains("the second time"),
+        "{notes}"
+    );
+}
+
+#[tokio::test]
+async fn a_namespace_that_allows_no_marks_is_told() {
+    let w = world().await;
+    w.put(1, bug());
+    w.put(2, bug());
+    w.apply(
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: less}\nrules:\n\
+         - {apiGroups: [\"\"], resources: [secrets], verbs: [get]}\n\
+         - {apiGroups: [axon.io], resources: [tasks], verbs: [create]}\n---\n\
+         apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: axon-spawner}\n\
+         roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: less}\n\
+         subjects: [{kind: ServiceAccount, name: axon-spawner}]",
+    )
+    .await;
+    w.spawner("fix", WHEN, "").await;
+    w.until_tasks(&["fix-1", "fix-2"]).await;
+    w.until_condition("fix", "ItemsBlocked", "False", "NoneBlocked")
+        .await;
+    tokio::time::sleep(SILENCE * 2).await;
+    for number in [1, 2] {
+        w.github.world().store.remove_item(REPO, number);
+    }
+    let message = w
+        .until_condition("fix", "ItemsBlocked", "True", "AccessDenied")
+        .await;
+    assert!(
+        message.contains("patch tasks \"fix-1\"") && !message.contains("fix-2"),
+        "{message}"
+    );
+    // What else there is to do is done.
+    w.put(3, bug());
+    w.until_tasks(&["fix-1", "fix-2", "fix-3"]).await;
+    w.until_condition("fix", "ItemsBlocked", "True", "AccessDenied")
+        .await;
 }
 
 #[tokio::test]

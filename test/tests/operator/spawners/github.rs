@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
+use super::preview::axon;
 use super::{REPO, bug, world};
 use crate::harness::{PATIENCE, SILENCE};
 
@@ -188,6 +189,40 @@ async fn an_item_runs_again_when_a_label_is_put_on_and_taken_off() {
     w.until_tasks(&["fix-1", "fix-1-r2", "fix-1-r3"]).await;
     w.until("fix", "counts all", |s| s.total_tasks_created == Some(3))
         .await;
+    // A run that a person repeats is the item's newest one.
+    w.bench.succeed("fix-1-r3", "{}").await;
+    w.bench
+        .until_phase("fix-1-r3", axon_api::TaskPhase::Succeeded)
+        .await;
+    for args in [
+        &["retry", "fix-1-r3"][..],
+        &["retry", "fix-1", "--name", "by-hand"],
+    ] {
+        axon(&w, args).await.succeeded().unwrap();
+    }
+    let all = ["by-hand", "fix-1", "fix-1-r1", "fix-1-r2", "fix-1-r3"];
+    w.until_tasks(&all).await;
+    for name in ["fix-1-r1", "by-hand"] {
+        w.bench.succeed(name, "{}").await;
+        w.bench.until_phase(name, axon_api::TaskPhase::Succeeded).await;
+    }
+    tokio::time::sleep(SILENCE * 2).await;
+    assert_eq!(w.tasks().await, all);
+    w.label(1, "axon/needs-input", true);
+    let marked = wait::until("the mark of the newest", PATIENCE, async || {
+        let tasks = w
+            .bench
+            .namespace
+            .api::<Task>()
+            .list(&ListParams::default())
+            .await?;
+        let by_hand = |t: &&Task| ["by-hand", "fix-1-r1"].contains(&t.name_any().as_str());
+        Ok(tasks.iter().filter(by_hand).any(left).then_some(()))
+    });
+    marked.await.unwrap();
+    w.label(1, "axon/needs-input", false);
+    w.until_tasks(&["by-hand", "fix-1", "fix-1-r1", "fix-1-r2", "fix-1-r3", "fix-1-r4"])
+        .await;
 }
 
 #[tokio::test]
@@ -356,8 +391,11 @@ async fn a_bad_template_is_told_and_mended() {
         message.starts_with("taskTemplate.promptTemplate can't be rendered"),
         "{message}"
     );
-    w.until("fix", "is failed", |s| s.phase == Some(TaskSpawnerPhase::Failed))
+    let status = w
+        .until("fix", "is failed", |s| s.phase == Some(TaskSpawnerPhase::Failed))
         .await;
+    let reachable = status.conditions.iter().find(|c| c.type_ == "SourceReachable");
+    assert_eq!(reachable, None, "nobody has asked");
     w.edit(
         "fix",
         json!({"spec": {"taskTemplate": {"promptTemplate": "{{.Title}}"}}}),

@@ -1,0 +1,158 @@
+//! Whose words a TaskSpawner takes, told by what GitHub says of people.
+
+use std::str::FromStr;
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Whose words count: those of people who stand in one of these relations to the repository, or are named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("size(self.associations) + size(self.users) > 0")
+    .message("name associations, users or both; associations: [ALL] means everybody"))]
+pub struct People {
+    /// Relations to the repository: GitHub's `author_association` values, `AUTHOR` for whoever opened the item, and `ALL`.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub associations: Vec<Association>,
+    /// Logins, whatever their relation; Apps have names such as `my-app[bot]`.
+    #[serde(default)]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 100)))]
+    pub users: Vec<String>,
+}
+
+/// What somebody is to a repository.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::EnumString, strum::Display,
+)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+pub enum Association {
+    /// Owns the repository.
+    Owner,
+    /// Is a member of the organisation that owns it.
+    Member,
+    /// Was invited to collaborate on it.
+    Collaborator,
+    /// Has committed to it before.
+    Contributor,
+    /// Has not committed to it before.
+    FirstTimeContributor,
+    /// Has not committed to anything on GitHub before.
+    FirstTimer,
+    /// Stands for a user of another system, by an import.
+    Mannequin,
+    /// Nothing.
+    None,
+    /// Whoever opened the item.
+    Author,
+    /// Everybody.
+    All,
+}
+
+/// Who wrote something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Writer {
+    /// Login; empty for an account that is gone.
+    pub login: String,
+    /// GitHub's `author_association`; empty if it was not told.
+    pub association: String,
+}
+
+impl People {
+    /// Returns whose comments become part of prompts unless a spawner says otherwise: of those who can set labels or
+    /// were given a part in the repository, and of the item's own author, whose text is there anyway.
+    #[must_use]
+    pub fn trusted_with_comments() -> Self {
+        use Association::{Author, Collaborator, Member, Owner};
+        Self {
+            associations: vec![Owner, Member, Collaborator, Author],
+            users: Vec::new(),
+        }
+    }
+
+    /// Returns whether the words of `writer` count. `author` opened the item that they are about.
+    #[must_use]
+    pub fn include(&self, writer: &Writer, author: &Writer) -> bool {
+        let same = |a: &str, b: &str| !a.is_empty() && a.eq_ignore_ascii_case(b);
+        let relation = Association::from_str(&writer.association).unwrap_or(Association::None);
+        let by_relation = self.associations.iter().any(|association| match association {
+            Association::All => true,
+            Association::Author => same(&writer.login, &author.login),
+            other => *other == relation,
+        });
+        by_relation || self.users.iter().any(|user| same(user, &writer.login))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer(login: &str, association: &str) -> Writer {
+        Writer {
+            login: login.into(),
+            association: association.into(),
+        }
+    }
+
+    fn people(associations: &[Association], users: &[&str]) -> People {
+        People {
+            associations: associations.to_vec(),
+            users: users.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn whose_words_count() {
+        use Association::{All, Author, Contributor, None, Owner};
+        let (author, nobody) = (writer("reporter", "NONE"), writer("", "NONE"));
+        for (of, who, counts) in [
+            (people(&[Owner], &[]), writer("boss", "OWNER"), true),
+            (people(&[Owner], &[]), writer("m", "MEMBER"), false),
+            (people(&[Owner], &["M"]), writer("m", "MEMBER"), true),
+            (
+                people(&[Owner, Contributor], &[]),
+                writer("c", "CONTRIBUTOR"),
+                true,
+            ),
+            (people(&[Author], &[]), writer("Reporter", "NONE"), true),
+            (people(&[Author], &[]), writer("stranger", "NONE"), false),
+            // GitHub may come to know other relations, or tell none.
+            (people(&[Owner], &[]), writer("x", "FRIEND"), false),
+            (people(&[Owner], &[]), writer("x", ""), false),
+            (people(&[None], &[]), writer("x", ""), true),
+            (people(&[All], &[]), writer("", ""), true),
+            // These words are ours, and nobody's relation.
+            (people(&[Author], &[]), writer("x", "AUTHOR"), false),
+            (people(&[], &["bot[bot]"]), writer("bot[bot]", "NONE"), true),
+        ] {
+            assert_eq!(of.include(&who, &author), counts, "{of:?} {who:?}");
+        }
+        assert!(
+            !people(&[Author], &[]).include(&nobody, &nobody),
+            "accounts that are gone"
+        );
+    }
+
+    #[test]
+    fn strangers_are_not_trusted_unless_the_item_is_theirs() {
+        let trusted = People::trusted_with_comments();
+        let author = writer("reporter", "NONE");
+        for (association, counts) in [
+            ("OWNER", true),
+            ("MEMBER", true),
+            ("COLLABORATOR", true),
+            ("CONTRIBUTOR", false),
+            ("FIRST_TIME_CONTRIBUTOR", false),
+            ("FIRST_TIMER", false),
+            ("MANNEQUIN", false),
+            ("NONE", false),
+        ] {
+            let who = writer("somebody", association);
+            assert_eq!(trusted.include(&who, &author), counts, "{association}");
+        }
+        assert!(trusted.include(&author, &author));
+    }
+}
