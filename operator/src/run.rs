@@ -188,6 +188,7 @@ async fn spawners(
         me,
         memories: spawner::context::Memories::default(),
         turns: spawner::turns::Turns::default(),
+        crowd: spawner::crowd::Crowd::default(),
     });
     tokio::select! {
         () = run => tracing::error!("the spawners ended by themselves"),

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ahead::Ahead;
+use super::crowd::Crowd;
 use super::plan::Known;
 use super::source::Source;
 use super::status::Outcome;
@@ -112,6 +113,8 @@ pub struct Context {
     pub memories: Memories,
     /// Who may look at GitHub.
     pub turns: Turns,
+    /// The runs that are due.
+    pub crowd: Crowd,
 }
 
 impl Context {

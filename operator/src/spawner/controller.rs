@@ -306,7 +306,12 @@ async fn spawn(
     // Whatever fails below is tried again soon, also if the poll itself is not due.
     let planned = memory.next_poll;
     memory.next_poll = Some(sooner(planned, AGAIN));
+    let run = matches!(work, Work::Cron(_)).then(|| context.crowd.enter());
     let done = Box::pin(context.spawn(spawner, templates, work, memory, outcome)).await?;
+    if let Some(run) = run {
+        drop(run);
+        context.crowd.passes().await;
+    }
     memory.next_poll = done.again.map_or(planned, |pause| Some(sooner(planned, pause)));
     let ledger = Ledger::of(&done.live.status.clone().unwrap_or_default());
     memory.active = super::plan::active(&done.tasks, &ledger);

@@ -4,6 +4,7 @@ pub mod ahead;
 pub mod context;
 pub mod controller;
 pub mod cron;
+pub mod crowd;
 pub mod events;
 #[cfg(test)]
 pub(crate) mod fixtures;
