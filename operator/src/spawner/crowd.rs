@@ -25,11 +25,15 @@ impl Crowd {
         Member(self)
     }
 
-    /// Waits until it is no crowd any more, but not for long.
+    /// If this is a crowd, waits until the last of it has its Task, but not for long.
     pub async fn passes(&self) {
         let mut count = self.0.subscribe();
-        // An error of the channel can't be, and the end of patience is no error.
-        let _ = tokio::time::timeout(LONGEST, count.wait_for(|count| *count < MANY)).await;
+        if *count.borrow_and_update() < MANY {
+            return;
+        }
+        // An error of the channel can't be, and the end of patience is no error. Those who wait all write at once
+        // afterwards: nobody should still be behind them.
+        let _ = tokio::time::timeout(LONGEST, count.wait_for(|count| *count == 0)).await;
     }
 }
 
@@ -60,11 +64,20 @@ mod tests {
         assert!(waits.await.is_err());
         crowd.passes().await;
         assert_eq!(start.elapsed(), Duration::from_secs(1) + LONGEST);
-        let one_gets_its_task = async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            due.pop();
+        let all_get_their_tasks = async {
+            while due.pop().is_some() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
         };
-        tokio::join!(crowd.passes(), one_gets_its_task);
-        assert_eq!(start.elapsed(), Duration::from_secs(2) + LONGEST);
+        let waits = async {
+            crowd.passes().await;
+            start.elapsed()
+        };
+        let (waited, ()) = tokio::join!(waits, all_get_their_tasks);
+        assert_eq!(
+            waited,
+            Duration::from_millis(1700) + LONGEST,
+            "until the last of eight"
+        );
     }
 }
