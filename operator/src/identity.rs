@@ -138,6 +138,15 @@ impl IdentityError {
         matches!(self, Self::Refused { .. })
     }
 
+    /// Returns true if the same call may go well in a moment.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self.said() {
+            Some(said) => said.code == 429 || said.code >= 500,
+            None => !self.is_denied() && !self.is_refused(),
+        }
+    }
+
     /// Returns what the API server answered, if it is neither a denial nor a silence.
     #[must_use]
     pub fn said(&self) -> Option<&kube::core::Status> {
@@ -408,6 +417,12 @@ impl Identity {
             Err(error) if error.is_denied() || error.is_refused() => {
                 tracing::warn!(%namespace, %error, "can't set up the namespace's ServiceAccount");
                 false
+            }
+            // What was there a while ago is not gone because nobody can look at it now: the call itself tells.
+            Err(error) if error.is_passing() && looked.is_some() => {
+                tracing::warn!(%namespace, %error, "can't look at the namespace's ServiceAccount for now");
+                *looked = Instant::now().checked_sub(period.saturating_sub(REPAIR_PERIOD));
+                return Ok(false);
             }
             Err(error) => return Err(error),
         };

@@ -129,7 +129,7 @@ impl Seen {
     }
 }
 
-fn next(role: Role, round: Round, sent: Instant, timing: &Timing) -> Role {
+fn next(role: Role, round: Round, sent: Instant, received: Instant, timing: &Timing) -> Role {
     match (role, round) {
         (_, Round::Theirs) => Role::Follower,
         (Role::Follower, Round::Mine) => Role::Settling { since: sent },
@@ -137,7 +137,7 @@ fn next(role: Role, round: Round, sent: Instant, timing: &Timing) -> Role {
             until: sent + timing.ttl - timing.margin,
         },
         // A leader that comes back late may have been followed by another one meanwhile.
-        (Role::Leader { until }, Round::Mine) if sent >= until => Role::Settling { since: sent },
+        (Role::Leader { until }, Round::Mine) if received >= until => Role::Settling { since: sent },
         (Role::Leader { .. }, Round::Mine) => Role::Leader {
             until: sent + timing.ttl - timing.margin,
         },
@@ -174,7 +174,7 @@ pub async fn run(
             Role::Settling { .. } | Role::Leader { .. } => round(&lock, &identity, &timing).await,
         };
         let before = role;
-        role = next(role, round, sent, &timing);
+        role = next(role, round, sent, Instant::now(), &timing);
         // The library answers late at worst after `call_limit`; a deadline that has passed meanwhile is no leadership.
         if matches!(role, Role::Leader { until } if until <= Instant::now()) {
             role = Role::Follower;
@@ -333,21 +333,26 @@ mod tests {
         start + Duration::from_millis(millis)
     }
 
+    /// A round that is answered at once.
+    fn step(role: Role, round: Round, sent: Instant, timing: &Timing) -> Role {
+        next(role, round, sent, sent, timing)
+    }
+
     #[test]
     fn a_fresh_lease_counts_only_after_the_settle_time_and_a_second_look() {
         let (timing, start) = (Timing::default(), Instant::now());
-        let settling = next(Role::Follower, Round::Mine, start, &timing);
+        let settling = step(Role::Follower, Round::Mine, start, &timing);
         assert_eq!(settling, Role::Settling { since: start });
-        assert_eq!(next(settling, Round::Mine, at(start, 500), &timing), settling);
+        assert_eq!(step(settling, Round::Mine, at(start, 500), &timing), settling);
         let later = at(start, 3100);
         assert_eq!(
-            next(settling, Round::Mine, later, &timing),
+            step(settling, Round::Mine, later, &timing),
             Role::Leader {
                 until: later + Duration::from_secs(8)
             }
         );
-        assert_eq!(next(settling, Round::Theirs, later, &timing), Role::Follower);
-        assert_eq!(next(settling, Round::Unknown, later, &timing), Role::Follower);
+        assert_eq!(step(settling, Round::Theirs, later, &timing), Role::Follower);
+        assert_eq!(step(settling, Round::Unknown, later, &timing), Role::Follower);
     }
 
     #[test]
@@ -356,16 +361,22 @@ mod tests {
         let leader = Role::Leader {
             until: at(start, 8000),
         };
-        assert_eq!(next(leader, Round::Unknown, at(start, 7999), &timing), leader);
+        assert_eq!(step(leader, Round::Unknown, at(start, 7999), &timing), leader);
         assert_eq!(
-            next(leader, Round::Unknown, at(start, 8000), &timing),
+            step(leader, Round::Unknown, at(start, 8000), &timing),
             Role::Follower
         );
-        assert_eq!(next(leader, Round::Theirs, at(start, 1), &timing), Role::Follower);
+        assert_eq!(step(leader, Round::Theirs, at(start, 1), &timing), Role::Follower);
         let late = at(start, 9000);
         assert_eq!(
-            next(leader, Round::Mine, late, &timing),
+            step(leader, Round::Mine, late, &timing),
             Role::Settling { since: late }
+        );
+        // Sent in time, but a rival may have acted before the answer came.
+        let sent = at(start, 7900);
+        assert_eq!(
+            next(leader, Round::Mine, sent, at(start, 8100), &timing),
+            Role::Settling { since: sent }
         );
     }
 

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod args;
 pub mod backlog;
+pub mod backoff;
 pub mod clock;
 pub mod cluster_clock;
 pub mod events;

@@ -1,6 +1,6 @@
 //! Reads that the API server answered with an error of its own are asked again at once.
 //!
-//! kube's client does so for 429, 503 and 504 alone. A list comes in pages, and one page that is answered 500, as
+//! kube's policy does so for 429, 503 and 504 alone. A list comes in pages, and one page that is answered 500, as
 //! happens while etcd elects a leader, would let the whole list begin anew, after a pause that doubles each time: with
 //! many objects it might never end. Only what changes nothing is repeated: after a write with such an answer the caller
 //! has to look whether it was done.
@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode};
+use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ClientBuilder};
 use kube::{Client, Config};
 use tower::BoxError;
@@ -22,6 +23,9 @@ const MOST: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Pauses and number of the repetitions that are kube's. Its default goes up to 1000 s, for which a watch would be deaf
+/// when the API server has long been back.
+const KUBES: (Duration, Duration, u32) = (Duration::from_millis(5), Duration::from_secs(2), 10);
 /// Calls that wait for the connection pool; kube's own measure.
 const QUEUE: usize = 1024;
 
@@ -29,16 +33,18 @@ const QUEUE: usize = 1024;
 ///
 /// # Errors
 /// If it can't be built from `config`.
-pub fn client(config: Config) -> anyhow::Result<Client> {
+pub fn client(mut config: Config) -> anyhow::Result<Client> {
     let mut pauses = ExponentialBackoffMaker::new(FIRST_PAUSE, LONGEST_PAUSE, 0.5, HasherRng::new())?;
     let again = RetryLayer::new(Again {
         left: MOST,
         pauses: pauses.make_backoff(),
     });
+    config.default_retry = false;
+    let busy = RetryLayer::new(RetryPolicy::new(KUBES.0, KUBES.1, KUBES.2, true)?);
     let builder = ClientBuilder::try_from(config)?;
     // What is repeated must be cloned, which kube's boxed service can't.
-    let builder = builder.with_layer(&BufferLayer::new(QUEUE)).with_layer(&again);
-    Ok(builder.build())
+    let builder = builder.with_layer(&BufferLayer::new(QUEUE)).with_layer(&busy);
+    Ok(builder.with_layer(&again).build())
 }
 
 #[derive(Clone)]

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use kube::Client;
 use serde_json::Value;
 
-use crate::fixtures::github::store::ItemSpec;
+use crate::fixtures::github::store::{CommentSpec, ItemSpec};
 use crate::fixtures::model::record::Totals;
 
 const NAMESPACE: &str = "axon-fixtures";
@@ -201,14 +201,26 @@ impl Fixtures {
         Ok(())
     }
 
-    /// Adds comments to an issue or pull request.
+    /// Adds comments of the repository's owner to an issue or pull request.
     ///
     /// # Errors
     /// If the server can't be reached.
     pub async fn comment(&self, repository: &str, number: u64, bodies: &[&str]) -> Result<()> {
+        let of = |body: &&str| CommentSpec {
+            body: (*body).to_owned(),
+            ..CommentSpec::default()
+        };
+        let comments: Vec<CommentSpec> = bodies.iter().map(of).collect();
+        self.comment_by(repository, number, &comments).await
+    }
+
+    /// Adds comments to an issue or pull request.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub async fn comment_by(&self, repository: &str, number: u64, comments: &[CommentSpec]) -> Result<()> {
         let path = format!("api/v3/_admin/repos/{repository}/items/{number}/comments");
-        let body = serde_json::json!({ "bodies": bodies });
-        self.send_body("POST", "git", &path, serde_json::to_vec(&body)?)
+        self.send_body("POST", "git", &path, serde_json::to_vec(comments)?)
             .await?;
         Ok(())
     }

@@ -174,6 +174,12 @@ fn spawner(block: &mut Block, object: &Value, now: Timestamp) {
             &joined(object, &format!("{github}/{key}"), |v| text(v, ""), ", "),
         );
     }
+    for (label, key) in [("Authors", "authors"), ("Comments From", "commentsFrom")] {
+        let people = |group| joined(object, &format!("{github}/{key}/{group}"), |v| text(v, ""), ", ");
+        let groups = [people("associations"), people("users")];
+        let named: Vec<String> = groups.into_iter().filter(|group| !group.is_empty()).collect();
+        block.field(label, &named.join(", "));
+    }
     let fields = [
         ("State", "/spec/when/githubIssues/state"),
         ("Time Zone", "/spec/when/cron/timeZone"),
@@ -186,6 +192,8 @@ fn spawner(block: &mut Block, object: &Value, now: Timestamp) {
         ("Discovered", "/status/totalDiscovered"),
         ("Tasks Created", "/status/totalTasksCreated"),
         ("Active Tasks", "/status/activeTasks"),
+        ("Runner", "/status/runner"),
+        ("Deployment", "/status/deploymentName"),
     ];
     for (label, pointer) in fields {
         block.field(label, &text(object, pointer));
@@ -195,6 +203,12 @@ fn spawner(block: &mut Block, object: &Value, now: Timestamp) {
             "Last Discovery",
             &format!("{} ago", human::age(Some(polled), now)),
         );
+    }
+    if let Some(run) = time(object, "/status/lastRunTime") {
+        block.field("Last Run", &format!("{run}, {} ago", human::age(Some(run), now)));
+    }
+    if let Some(run) = time(object, "/status/nextRunTime") {
+        block.field("Next Run", &format!("{run}, in {}", human::age(Some(now), run)));
     }
 }
 
@@ -238,6 +252,41 @@ mod tests {
         Outputs:            branch: b
                             commit: c
         Age:                60m
+        ");
+    }
+
+    #[test]
+    fn a_spawner_is_shown_with_who_runs_it_and_when() {
+        let schedule = json!({
+            "metadata": {"name": "nightly", "namespace": "x"},
+            "spec": {"when": {"cron": {"schedule": "0 9 * * *"}}, "taskTemplate": {"type": "codex"}},
+            "status": {"phase": "Running", "runner": "axon-operator-1", "deploymentName": "axon-operator",
+                "lastRunTime": "2026-01-02T09:00:00Z", "nextRunTime": "2026-01-03T09:00:00Z"},
+        });
+        let now = "2026-01-02T10:00:00Z".parse().unwrap();
+        insta::assert_snapshot!(detail(Kind::TaskSpawner, &schedule, now), @r"
+        Name:               nightly
+        Namespace:          x
+        Phase:              Running
+        Source:             cron: 0 9 * * *
+        Task Type:          codex
+        Runner:             axon-operator-1
+        Deployment:         axon-operator
+        Last Run:           2026-01-02T09:00:00Z, 60m ago
+        Next Run:           2026-01-03T09:00:00Z, in 23h
+        ");
+        let github = json!({
+            "metadata": {"name": "fix"},
+            "spec": {"when": {"githubIssues": {
+                "authors": {"associations": ["OWNER"], "users": ["ann"]}, "commentsFrom": {"users": ["my-app[bot]"]},
+            }}, "pollInterval": "5m"},
+        });
+        insta::assert_snapshot!(detail(Kind::TaskSpawner, &github, now), @r"
+        Name:               fix
+        Source:             GitHub
+        Authors:            OWNER, ann
+        Comments From:      my-app[bot]
+        Poll Interval:      5m
         ");
     }
 

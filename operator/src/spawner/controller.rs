@@ -27,6 +27,7 @@ use super::status::Outcome;
 use super::stores::{Stores, watch_tasks};
 use super::ticks::pause_before;
 use super::turns::{self, Turn};
+use crate::backoff::Pauses;
 use crate::github::Repository;
 use crate::members::Membership;
 use crate::task::stores::watch_custom;
@@ -46,6 +47,8 @@ const SPREAD: Duration = Duration::from_secs(3);
 const REFILL_PAUSE: Duration = Duration::from_secs(5);
 /// Pause before work that failed half-way is taken up again.
 const AGAIN: Duration = Duration::from_millis(700);
+/// Pause before a look at whether a spawner of another replica is this one's by now.
+const NOT_OWNED: Duration = Duration::from_secs(10);
 /// Longest pause, in case a broken watch has lost an event.
 const LONGEST: Duration = Duration::from_secs(300);
 
@@ -104,6 +107,7 @@ pub async fn run(
     });
     let controller = Controller::for_stream(spawner_stream, stores.spawners.clone())
         .with_config(Config::default().concurrency(CONCURRENCY))
+        .trigger_backoff(Pauses::of_triggers())
         .watches_stream(watch_tasks(client.clone(), task_writer), move |task| {
             of_task.spawner_of(&task)
         })
@@ -138,7 +142,8 @@ async fn reconcile(spawner: Arc<TaskSpawner>, context: Arc<Context>) -> Result<A
     let uid = spawner.uid().unwrap_or_default();
     if !context.owns(&uid) || spawner.metadata.deletion_timestamp.is_some() {
         context.let_go(&uid);
-        return Ok(Action::await_change());
+        // Usually a change of the members tells that it came back.
+        return Ok(Action::requeue(NOT_OWNED));
     }
     context.metrics.spawners.owned(&spawner);
     let memory = context.memories.of(&spawner);
@@ -159,6 +164,7 @@ async fn look(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) -> 
         memory.outcome = None;
         memory.blocked.clear();
         memory.failures = 0;
+        memory.ahead = None;
         if !taken_over {
             // Whoever edits or resumes a spawner expects it to go by what is the case then.
             memory.wants_news_since(Instant::now());
@@ -422,6 +428,8 @@ async fn look_at_clock(
     }
     if let Some(run) = look.due.next
         && !spawner.spec.suspend
+        && has_room
+        && ledger.claims.is_empty()
     {
         get_ready(spawner, context, memory, templates, spec, run).await;
     }
@@ -447,12 +455,16 @@ async fn get_ready(
     if is_ready || !ahead::is_near(run, context.clock.now()) {
         return;
     }
-    memory.ahead = match context.get_ready(spawner, templates, cron, run).await {
-        Ok(ahead) => ahead,
-        Err(error) => {
+    // The run does not wait for what is to make it faster.
+    let left = Duration::try_from(run.duration_since(context.clock.now())).unwrap_or_default();
+    let ready = tokio::time::timeout(left, context.get_ready(spawner, templates, cron, run));
+    memory.ahead = match ready.await {
+        Ok(Ok(ahead)) => ahead,
+        Ok(Err(error)) => {
             tracing::debug!(taskspawner = %spawner.name_any(), %error, "a run is not ready before its time");
             None
         }
+        Err(_) => None,
     };
 }
 

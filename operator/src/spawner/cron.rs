@@ -10,6 +10,9 @@ use super::item::Item;
 use super::status::{Fault, note_skipped, whole_second};
 use super::ticks::{Due, due};
 
+/// How much further ahead than the time now the last run that was dealt with may be: API servers differ a little.
+const AHEAD: SignedDuration = SignedDuration::from_mins(5);
+
 /// The schedule of a spawner at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
@@ -79,9 +82,11 @@ pub fn look(
         None => cron.schedule.clone(),
     };
     let time = |time: &Option<Time>| time.as_ref().map(|time| time.0);
+    // What was dealt with by a clock that was far ahead would keep the schedule silent until it has come to that.
+    let soon = now.checked_add(AHEAD).unwrap_or(now);
     let known = time(&status.handled_until);
     let handled = match (&status.handled_schedule, known) {
-        (Some(of), Some(handled)) if *of == schedule => handled,
+        (Some(of), Some(handled)) if *of == schedule && handled <= soon => handled,
         (Some(_), _) => whole_second(now),
         // It had another source, or none that could be used: what was due then was nobody's run.
         (None, _) if status.runner.is_some() => whole_second(now),
@@ -154,6 +159,31 @@ mod tests {
         edited.spec.when.cron.as_mut().unwrap().time_zone = Some("Asia/Tokyo".into());
         let look = looked(&edited, &status, "2026-01-01T15:01:00Z").unwrap();
         assert_eq!(look.due.run, None);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_silences_nothing_once_it_is_right_again() {
+        let hourly = spawner("c", "0 * * * *");
+        let mut status = TaskSpawnerStatus::default();
+        let wrong = "2026-01-01T15:30:00Z";
+        looked(&hourly, &status, wrong)
+            .unwrap()
+            .finish(&mut status, Some(1), at(wrong));
+        let look = looked(&hourly, &status, "2026-01-01T09:30:00Z").unwrap();
+        assert_eq!(
+            (look.due.run, look.due.next),
+            (None, Some(at("2026-01-01T10:00:00Z")))
+        );
+        look.begin(&mut status);
+        let look = looked(&hourly, &status, "2026-01-01T10:00:00Z").unwrap();
+        assert_eq!(
+            (look.due.run, look.due.skipped),
+            (Some(at("2026-01-01T10:00:00Z")), 0)
+        );
+        // API servers whose clocks differ by seconds repeat no run.
+        look.finish(&mut status, Some(1), at("2026-01-01T10:00:00Z"));
+        let look = looked(&hourly, &status, "2026-01-01T09:59:58Z").unwrap();
+        assert_eq!((look.handled, look.due.run), (at("2026-01-01T10:00:00Z"), None));
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub mod plan;
 mod plan_properties;
 mod prepare;
 pub mod preview;
+#[cfg(test)]
+mod reasons_documented_tests;
 pub mod render;
 pub mod request;
 pub mod shell;

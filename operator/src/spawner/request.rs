@@ -23,7 +23,7 @@ const FRESHNESS: Freshness = Freshness {
     max_age: Duration::ZERO,
     not_before: None,
 };
-/// Longest prompt that is told, in bytes: the answer travels in the spawner's status, and an object in the cluster has
+/// Longest prompt that is told, in bytes of JSON: the answer travels in the spawner's status, and an object in the cluster has
 /// 1.5 MB at most.
 const MAX_PROMPT: usize = 512 * 1024;
 
@@ -77,7 +77,22 @@ impl Context {
         };
         let mut status = spawner.status.clone().unwrap_or_default();
         status.answer = answer;
-        self.write(spawner, &status).await?;
+        match (self.write(spawner, &status).await, &mut status.answer) {
+            // An answer that nobody can write must not keep the spawner from its work.
+            (Err(ShellError::Call(error)), Some(answer)) if error.is_refusal() => {
+                *answer = Answer {
+                    request: std::mem::take(&mut answer.request),
+                    generation: answer.generation,
+                    reason: Some("AnswerRefused".into()),
+                    message: Some(error.to_string()),
+                    ..Answer::default()
+                };
+                self.write(spawner, &status).await?;
+            }
+            (written, _) => {
+                written?;
+            }
+        }
         Ok(true)
     }
 
@@ -173,11 +188,9 @@ fn rendering(templates: &Templates, item: Item) -> Result<Rendering, Fault> {
     let (prompt, branch) = templates
         .render(&item)
         .map_err(|error| refused(render_reason(&error), error.to_string()))?;
-    if prompt.len() > MAX_PROMPT {
-        let message = format!(
-            "the prompt has {} bytes; more than {MAX_PROMPT} can't be told",
-            prompt.len()
-        );
+    let size = size_in_json(&prompt);
+    if size > MAX_PROMPT {
+        let message = format!("the prompt has {size} bytes in JSON; more than {MAX_PROMPT} can't be told");
         return Err(refused("PromptTooLong", message));
     }
     Ok(Rendering {
@@ -189,6 +202,17 @@ fn rendering(templates: &Templates, item: Item) -> Result<Rendering, Fault> {
             .ok()
             .filter(|number| *number > 0),
     })
+}
+
+/// Returns how many bytes a text has in the API server's JSON, which has six for what could be part of HTML.
+fn size_in_json(text: &str) -> usize {
+    let size = |c: char| match c {
+        '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => 6,
+        '"' | '\\' | '\n' | '\r' | '\t' => 2,
+        c if c.is_ascii_control() => 6,
+        c => c.len_utf8(),
+    };
+    text.chars().map(size).sum()
 }
 
 fn refused(reason: &'static str, message: String) -> Fault {
@@ -240,5 +264,13 @@ mod tests {
             ..issue(7)
         };
         assert_eq!(rendering(&templates, long).unwrap_err().reason, "PromptTooLong");
+        let of_html = Item {
+            title: "<b>".repeat(MAX_PROMPT / 12),
+            ..issue(7)
+        };
+        assert_eq!(
+            rendering(&templates, of_html).unwrap_err().reason,
+            "PromptTooLong"
+        );
     }
 }

@@ -156,7 +156,7 @@ impl Context {
             match created.await {
                 Ok(_) => return Ok(Created::Yes),
                 // A request that fails on the way may have arrived: the next one is told that the Task exists.
-                Err(error) if is_passing(&error) && tries < TRIES => tries += 1,
+                Err(error) if error.is_passing() && tries < TRIES => tries += 1,
                 Err(error) => break error,
             }
             tokio::time::sleep(PAUSE * u32::try_from(tries).unwrap_or(1)).await;
@@ -258,12 +258,5 @@ async fn known(api: &Api<SlimTask>, selector: &str) -> Result<Vec<Known>, ApplyE
             None => return Ok(known),
             Some(token) => params = first.clone().continue_token(&token),
         }
-    }
-}
-
-fn is_passing(error: &IdentityError) -> bool {
-    match error.said() {
-        Some(said) => said.code == 429 || said.code >= 500,
-        None => !error.is_denied() && !error.is_refused(),
     }
 }

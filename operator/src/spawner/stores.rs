@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mark::Mark;
 use super::plan::Known;
+use crate::backoff::Pauses;
 
 /// A Task without its spec. Whatever else it holds, it can be read.
 #[derive(Resource, Clone, Debug, Serialize, Deserialize)]
@@ -111,7 +112,7 @@ pub fn watch_tasks(
     writer: Writer<SlimTask>,
 ) -> impl Stream<Item = Result<SlimTask, watcher::Error>> + Send + 'static {
     let config = watcher::Config::default().labels(labels::TASK_SPAWNER);
-    let events = watcher(Api::<SlimTask>::all(client), config).default_backoff();
+    let events = watcher(Api::<SlimTask>::all(client), config).backoff(Pauses::of_watch());
     let slim = events.modify(|task| {
         task.managed_fields_mut().clear();
         let item_or_mark = |key: &String| key == labels::MATCH;

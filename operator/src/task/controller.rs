@@ -27,6 +27,7 @@ use super::stores::{
 };
 use super::view;
 use super::written::{self, Written};
+use crate::backoff::Pauses;
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::images::Images;
@@ -143,6 +144,7 @@ pub async fn run(
     let _shown = context.metrics.backlog.show(stores.tasks.clone());
     let controller = Controller::for_stream(task_stream, stores.tasks.clone())
         .with_config(Config::default().concurrency(CONCURRENCY))
+        .trigger_backoff(Pauses::of_triggers())
         .watches_stream_with(
             watch_jobs(client.clone(), stores.runs.clone(), filled.clone()),
             |job| task_of(&job),

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use super::gather::{has_ended, is_queued};
 use super::index::{Interests, Key, Runs};
 use super::view::{self, JobSeen};
+use crate::backoff::Pauses;
 
 /// The stores.
 #[derive(Clone)]
@@ -140,7 +141,7 @@ where
         + 'static,
 {
     let api = Api::<DeserializeGuard<K>>::all(client);
-    let events = watcher(api, in_pages()).default_backoff();
+    let events = watcher(api, in_pages()).backoff(Pauses::of_watch());
     let readable = events.filter_map(|event| future::ready(readable(event)));
     let slim = readable.modify(move |object: &mut K| {
         slim(object);
@@ -207,7 +208,7 @@ where
 
 /// Watches the Jobs that this operator made.
 pub fn watch_jobs(client: Client, runs: Runs, filled: Filled) -> impl Watch<JobSeen> {
-    let events = watcher(Api::<JobSeen>::all_with(client, &view::jobs()), ours()).default_backoff();
+    let events = watcher(Api::<JobSeen>::all_with(client, &view::jobs()), ours()).backoff(Pauses::of_watch());
     let first = filled.on_first_list();
     noted(events, move |event| {
         runs.apply_job(event);
@@ -219,7 +220,7 @@ pub fn watch_jobs(client: Client, runs: Runs, filled: Filled) -> impl Watch<JobS
 ///
 /// The last words of a pod that is gone are kept as long as its Task, which `tasks` holds, may still ask for them.
 pub fn watch_pods(client: Client, runs: Runs, tasks: Store<Task>, filled: Filled) -> impl Watch<Pod> {
-    let events = watcher(Api::<Pod>::all(client), ours()).default_backoff();
+    let events = watcher(Api::<Pod>::all(client), ours()).backoff(Pauses::of_watch());
     let first = filled.on_first_list();
     noted(events, move |event| {
         runs.apply_pod(event);
