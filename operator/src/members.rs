@@ -52,9 +52,15 @@ impl Default for Timing {
 }
 
 impl Timing {
-    /// Returns how long a newcomer waits before it works: until the others have seen it.
+    /// Returns how long a member goes by what it has seen of the others, and how long a newcomer, which they can see by
+    /// then, waits before it works. Room for a look that fails in between.
     fn settle(&self) -> Duration {
-        self.period * 3 / 2 + self.call_limit
+        self.period * 5 / 2 + self.call_limit
+    }
+
+    /// Returns until when a replica is a member that has sent its last renewal and its last look at the others then.
+    fn until(&self, renewed: Instant, looked: Instant) -> Instant {
+        (renewed + self.fresh).min(looked + self.settle())
     }
 
     /// Returns the age at which a dead member's Lease is removed.
@@ -140,29 +146,33 @@ pub struct Member {
 impl Member {
     /// Takes part until `stop`, then removes its Lease.
     pub async fn run(self, members: watch::Sender<Option<Membership>>, stop: CancellationToken) {
-        let (mut sightings, mut until, mut joined) = (Sightings::default(), None, None::<Instant>);
+        let (mut sightings, mut renewed, mut joined) = (Sightings::default(), None, None::<Instant>);
         loop {
             let sent = Instant::now();
-            let renewed_at = until.map(|until: Instant| until - self.timing.fresh);
-            if renewed_at.is_none_or(|at| sent >= at + self.timing.renewal.mul_f64(0.8)) {
+            if renewed.is_none_or(|at| sent >= at + self.timing.renewal.mul_f64(0.8)) {
                 match self.renew().await {
                     Ok(()) => {
-                        if until.is_none_or(|until| until <= sent) {
-                            joined = Some(sent);
+                        if renewed.is_none_or(|at| sent >= at + self.timing.fresh) {
+                            // Whoever looks from now on sees it.
+                            joined = Some(Instant::now());
                         }
-                        until = Some(sent + self.timing.fresh);
+                        renewed = Some(sent);
                     }
                     Err(error) => tracing::warn!(%error, "failed to renew this replica's lease"),
                 }
             }
-            match self.list().await {
+            let looked = Instant::now();
+            let listed = self.list().await;
+            let knows = listed.is_ok();
+            match listed {
                 Ok(leases) => {
                     let now = Instant::now();
                     let seen = leases.iter().filter_map(sighting).collect::<Vec<_>>();
                     let live = sightings.look(&seen, now, self.timing.ttl);
                     // Leaving while in doubt is safe; joining is not: the others must know first.
                     let settled = joined.is_some_and(|at| now >= at + self.timing.settle());
-                    let next = until
+                    let next = renewed
+                        .map(|renewed| self.timing.until(renewed, looked))
                         .filter(|until| settled && *until > now && live.contains(&self.me))
                         .map(|until| Membership {
                             me: self.me.clone(),
@@ -176,7 +186,12 @@ impl Member {
                 Err(error) => tracing::warn!(%error, "failed to list the replicas' leases"),
             }
             // Answers at ever the same part of a second would tell the server's time no better than to a second.
-            let pause = self.timing.period.mul_f64(rand::random_range(0.8..1.2));
+            let period = if knows {
+                self.timing.period
+            } else {
+                self.timing.period / 3
+            };
+            let pause = period.mul_f64(rand::random_range(0.8..1.2));
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = sleep(pause) => {}
@@ -356,7 +371,21 @@ mod tests {
         let timing = Timing::default();
         assert!(timing.fresh + timing.call_limit < timing.ttl);
         assert!(timing.ttl + timing.period * 2 + timing.call_limit * 2 <= Duration::from_secs(15));
-        assert!(timing.settle() > timing.period + timing.call_limit);
+    }
+
+    #[test]
+    fn a_newcomer_works_only_when_nobody_goes_by_a_look_from_before_it_came() {
+        let (timing, start) = (Timing::default(), Instant::now());
+        let at = |millis| start + Duration::from_millis(millis);
+        // The last look before the newcomer's Lease could be seen, by a member that was renewed since.
+        let (last_look, came) = (at(0), at(1));
+        let until = timing.until(at(3000), last_look);
+        assert!(until <= came + timing.settle());
+        // Between two looks, one of which fails for as long as it may, nobody stops.
+        let next = timing.period.mul_f64(1.2) + timing.call_limit + timing.period.mul_f64(0.4);
+        assert!(last_look + next + Duration::from_millis(500) < until);
+        // Without renewals the looks do not count.
+        assert_eq!(timing.until(at(0), at(7000)), at(8000));
     }
 
     #[test]
