@@ -56,6 +56,12 @@ impl Call {
         self.is_write() && !self.path.contains("/leases") && !self.is_event()
     }
 
+    /// Returns true for writes that only ask whether they would go well.
+    #[must_use]
+    pub fn is_dry_run(&self) -> bool {
+        self.query.split('&').any(|part| part == "dryRun=All")
+    }
+
     /// Returns true for writes of events.
     #[must_use]
     pub fn is_event(&self) -> bool {

@@ -15,6 +15,8 @@ pub mod mark;
 pub mod metrics;
 pub mod plan;
 #[cfg(test)]
+mod plan_model;
+#[cfg(test)]
 mod plan_properties;
 mod prepare;
 pub mod preview;

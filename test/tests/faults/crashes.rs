@@ -1,8 +1,6 @@
 //! The operator is killed at every write of a Task's life, before the API server sees it and after it has done it, and
 //! started again: the Task comes to the same end, with exactly one Job a run.
 
-use std::time::Duration;
-
 use axon_api::v1alpha1::Attempt;
 use axon_api::{Task, TaskPhase, TaskReason, TaskStatus};
 use axon_test::fault_proxy::Fault;
@@ -91,34 +89,12 @@ where
             None => Fault::None,
         }
     });
-    let proxy = b.proxy.clone();
-    let mut died = false;
-    let statuses = {
-        let life = life(&stage);
-        tokio::pin!(life);
-        loop {
-            tokio::select! {
-                statuses = &mut life => break statuses,
-                death = proxy.death(), if !died => {
-                    death.unwrap();
-                    died = true;
-                    b.operator.kill_and_restart().await.unwrap();
-                    proxy.revive();
-                }
-            }
-        }
-    };
-    b.proxy.set_rule(|_| Fault::None);
-    // A write that came after the end of what is looked at.
-    if !died
-        && tokio::time::timeout(Duration::from_millis(100), proxy.death())
-            .await
-            .is_ok()
-    {
-        b.operator.kill_and_restart().await.unwrap();
-        proxy.revive();
+    let (statuses, deaths) = b.through_deaths(life(&stage)).await;
+    if deaths == 0 {
+        b.bury().await;
+        return None;
     }
-    died.then_some((stage, statuses))
+    Some((stage, statuses))
 }
 
 async fn ended(stage: &Stage, name: &str) -> TaskStatus {

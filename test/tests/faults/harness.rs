@@ -1,10 +1,11 @@
 //! A control plane with one operator behind a proxy. All tests share them: they run one after the other.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use axon_api::{Task, TaskPhase, TaskStatus};
 use axon_test::control_plane::ControlPlane;
-use axon_test::fault_proxy::{Call, FaultProxy};
+use axon_test::fault_proxy::{Call, Fault, FaultProxy};
 use axon_test::kubelet::{Kubelet, PodState};
 use axon_test::namespace::Namespace;
 use axon_test::operator_process::{Operator, install_rights, token};
@@ -68,10 +69,55 @@ impl Bench {
         all.into_iter().filter(|call| call.path.contains(&part)).collect()
     }
 
+    /// Plays `life`, in which the operator is started again whenever it dies by the proxy's rule. Returns what the life
+    /// gave, and how many deaths there were.
+    pub async fn through_deaths<T>(&mut self, life: impl Future<Output = T>) -> (T, usize) {
+        let proxy = self.proxy.clone();
+        let (mut life, mut deaths) = (pin!(life), 0);
+        let end = loop {
+            tokio::select! {
+                end = &mut life => break end,
+                death = proxy.death() => {
+                    death.unwrap();
+                    deaths += 1;
+                    self.restart().await;
+                }
+            }
+        };
+        proxy.set_rule(|_| Fault::None);
+        (end, deaths)
+    }
+
+    /// Starts the operator again if it has died by a write that came after the end of what is looked at.
+    pub async fn bury(&mut self) {
+        let death = tokio::time::timeout(Duration::from_millis(100), self.proxy.death());
+        if death.await.is_ok() {
+            self.restart().await;
+        }
+    }
+
+    async fn restart(&mut self) {
+        self.operator.kill_and_restart().await.unwrap();
+        self.proxy.revive();
+    }
+
     /// Returns how many Jobs the API server was made to create.
     pub fn created_jobs(&self, stage: &Stage) -> usize {
-        let created =
-            |call: &&Call| call.method == "POST" && call.path.ends_with("/jobs") && call.answer == Some(201);
+        self.created(stage, "/jobs")
+    }
+
+    /// Returns how many Tasks the API server was made to create by the operator.
+    pub fn created_tasks(&self, stage: &Stage) -> usize {
+        self.created(stage, "/tasks")
+    }
+
+    fn created(&self, stage: &Stage, kind: &str) -> usize {
+        let created = |call: &&Call| {
+            call.method == "POST"
+                && call.path.ends_with(kind)
+                && call.answer == Some(201)
+                && !call.is_dry_run()
+        };
         self.calls(stage).iter().filter(created).count()
     }
 }

@@ -9,5 +9,6 @@
 mod crashes;
 mod harness;
 mod options;
+mod spawner_crashes;
 mod spawners;
 mod writes;

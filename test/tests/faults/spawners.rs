@@ -15,10 +15,10 @@ use serde_json::json;
 
 use crate::harness::{Bench, PATIENCE, Stage, bench};
 
-const REPO: &str = "org/repo";
+pub const REPO: &str = "org/repo";
 
 /// A stage with a Workspace of a GitHub of its own, where `issues` are open.
-async fn github(stage: &Stage, issues: std::ops::RangeInclusive<u64>) -> (GithubHost, Background) {
+pub async fn github(stage: &Stage, issues: std::ops::RangeInclusive<u64>) -> (GithubHost, Background) {
     let github = GithubHost::default();
     let server = Background::start(github.router()).await.unwrap();
     for number in issues {
@@ -41,7 +41,12 @@ async fn spawner(stage: &Stage, name: &str, when: &str, interval: &str) {
     stage.namespace.apply(&manifest).await.unwrap();
 }
 
-async fn until(stage: &Stage, name: &str, what: &str, wanted: impl Fn(&TaskSpawner) -> bool) -> TaskSpawner {
+pub async fn until(
+    stage: &Stage,
+    name: &str,
+    what: &str,
+    wanted: impl Fn(&TaskSpawner) -> bool,
+) -> TaskSpawner {
     let found = stage.namespace.wait_for_object(name, what, PATIENCE, wanted);
     found.await.unwrap()
 }
@@ -104,9 +109,7 @@ async fn many_large_tasks_are_listed_in_pages_of_one_moment() {
 }
 
 fn dry_runs(b: &Bench, stage: &Stage) -> usize {
-    let is_one = |call: &&Call| {
-        call.method == "POST" && call.path.ends_with("/tasks") && call.query.contains("dryRun=All")
-    };
+    let is_one = |call: &&Call| call.method == "POST" && call.path.ends_with("/tasks") && call.is_dry_run();
     b.calls(stage).iter().filter(is_one).count()
 }
 
