@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::control_plane::ControlPlane;
 
 /// Returns the lines of a control plane's audit log so far. It has what was done to Secrets, ServiceAccounts and
-/// RoleBindings, without their content.
+/// RoleBindings, and who made Tasks, without their content.
 ///
 /// # Errors
 /// If it can't be read.

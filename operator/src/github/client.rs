@@ -190,7 +190,11 @@ impl Client {
             answer = self.exchange(&target, app, after).await?;
         }
         if answer.status != StatusCode::CREATED {
-            return Err(self.refusal(&target, &answer));
+            // It is no repository that is missing.
+            return Err(match self.refusal(&target, &answer) {
+                GithubError::NotFound { asked, said } => GithubError::NoInstallation { asked, said },
+                error => error,
+            });
         }
         app::read_token(&answer.body, self.server_time(&repository.api))
             .ok_or_else(|| target.malformed(&"no token in the answer"))

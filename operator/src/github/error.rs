@@ -57,6 +57,16 @@ pub enum GithubError {
         /// GitHub's words.
         said: String,
     },
+    /// 404 to an App that asks for a token: it is not installed, or not there.
+    #[error(
+        "GitHub knows no {asked} (404): install the App, and check the keys appID and installationID of the Secret ({said})"
+    )]
+    NoInstallation {
+        /// What was asked.
+        asked: Asked,
+        /// GitHub's words.
+        said: String,
+    },
     /// The primary or a secondary rate limit. Heals by itself at `until`.
     #[error("GitHub's rate limit is used up for {asked} until {until}: nothing is asked before{hint}", hint = anonymous_hint(.asked))]
     RateLimited {
@@ -127,6 +137,7 @@ impl GithubError {
             Self::Unauthorized { .. } => "Unauthorized",
             Self::Forbidden { .. } => "Forbidden",
             Self::NotFound { .. } => "RepositoryNotFound",
+            Self::NoInstallation { .. } => "InstallationNotFound",
             Self::RateLimited { .. } => "RateLimited",
             Self::Unreachable { .. } => "Unreachable",
             Self::Malformed { .. } => "MalformedAnswer",
@@ -143,6 +154,7 @@ impl GithubError {
             Self::Unauthorized { asked, .. }
             | Self::Forbidden { asked, .. }
             | Self::NotFound { asked, .. }
+            | Self::NoInstallation { asked, .. }
             | Self::RateLimited { asked, .. }
             | Self::Unreachable { asked, .. }
             | Self::Malformed { asked, .. }

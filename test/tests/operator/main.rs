@@ -11,4 +11,5 @@ mod leadership;
 mod lifecycle;
 mod pipelines;
 mod records;
+mod rights;
 mod spawners;

@@ -124,7 +124,7 @@ func bareConfig(l layout.Layout, chosen map[string]int) Config {
 	}
 }
 
-// auditPolicy records who reads and writes what gives rights; the rest would only cost time.
+// auditPolicy records who reads and writes what gives rights, and who makes Tasks; the rest would only cost time.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -139,6 +139,11 @@ rules:
     resources: [secrets, serviceaccounts]
   - group: rbac.authorization.k8s.io
     resources: [rolebindings]
+- level: Metadata
+  verbs: [create]
+  resources:
+  - group: axon.io
+    resources: [tasks]
 - level: None
 `
 

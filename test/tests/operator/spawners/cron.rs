@@ -8,8 +8,25 @@ use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 use std::time::Duration;
 
-use super::world;
+use super::{World, world};
 use crate::harness::SILENCE;
+
+/// How late the Task of at least one of [`RUNS`] runs may be.
+const SOON: Duration = Duration::from_secs(2);
+/// How late that of each may be.
+const AT_LAST: Duration = Duration::from_secs(10);
+const RUNS: usize = 3;
+
+/// Waits for the Task of a run of the spawner `tick`, and returns how long after the run's time it was there.
+async fn lateness(w: &World, run: Timestamp) -> Duration {
+    let before = Duration::try_from(run.duration_since(Timestamp::now())).unwrap_or_default();
+    tokio::time::sleep(before).await;
+    let task = w.task(&format!("tick-{}", run.strftime("%Y%m%d-%H%M"))).await;
+    let late = Timestamp::now().duration_since(run);
+    let created = task.metadata.creation_timestamp.unwrap().0;
+    assert!(created >= run, "made at {created}, before its time {run}");
+    Duration::try_from(late).unwrap()
+}
 
 #[tokio::test]
 async fn a_run_comes_at_its_time_and_only_once() {
@@ -25,18 +42,9 @@ async fn a_run_comes_at_its_time_and_only_once() {
         .await;
     assert_eq!(before.phase, Some(TaskSpawnerPhase::Running));
     let tick = before.next_run_time.unwrap().0;
-    let wait = Duration::try_from(tick.duration_since(Timestamp::now())).unwrap_or_default();
-    tokio::time::sleep(wait + Duration::from_secs(1)).await;
+    let mut late = vec![lateness(&w, tick).await];
     let id = tick.strftime("%Y%m%d-%H%M").to_string();
     let task = w.task(&format!("tick-{id}")).await;
-    let created = task.metadata.creation_timestamp.clone().unwrap().0;
-    let late = created.duration_since(tick);
-    println!("created {late:#} after its time, by the second");
-    // A second is the aim, which `make bench` measures; here the machine may be busy with anything.
-    assert!(
-        late >= SignedDuration::ZERO && late <= SignedDuration::from_secs(10),
-        "{late:#}"
-    );
     let time = tick.strftime("%Y-%m-%dT%H:%M:%SZ");
     assert_eq!(task.spec.prompt, format!("{id} {time} {time} * * * * * 0 Issue"));
     let status = w
@@ -45,8 +53,19 @@ async fn a_run_comes_at_its_time_and_only_once() {
         })
         .await;
     assert_eq!(status.handled_until.unwrap().0, tick);
-    assert!(status.next_run_time.unwrap().0 > tick);
+    let mut next = status.next_run_time.unwrap().0;
+    assert!(next > tick);
     assert_eq!(status.total_tasks_created, Some(1));
+    // A second is the aim, which `make bench` measures; here the machine may be busy with anything, now and then.
+    while late.iter().min() > Some(&SOON) && late.len() < RUNS {
+        late.push(lateness(&w, next).await);
+        next += SignedDuration::from_mins(1);
+    }
+    println!("seen after their times: {late:#?}");
+    assert!(
+        late.iter().min() <= Some(&SOON) && late.iter().all(|late| *late <= AT_LAST),
+        "{late:#?}"
+    );
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use axon_api::v1alpha1::TaskSpawnerPhase;
 use axon_api::{TaskSpawner, Workspace};
 use axon_test::fixtures::github::faults::Fault;
+use axon_test::fixtures::github::store::ItemSpec;
+use axon_test::wait;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -12,7 +14,7 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
-use super::{REPO, bug, world};
+use super::{REPO, World, bug, world};
 use crate::harness::{PATIENCE, SILENCE};
 
 const WHEN: &str = "when: {githubIssues: {labels: [bug]}}";
@@ -73,11 +75,8 @@ async fn a_paused_spawner_finds_its_source_when_it_is_there() {
     w.until_condition("fix", REACHABLE, "True", "Read").await;
 }
 
-#[tokio::test]
-async fn what_github_refuses_is_told_and_heals() {
-    let w = world().await;
-    w.put(1, bug());
-    let fault = |status: u16, headers: &[(&str, &str)]| Fault {
+fn fault(status: u16, headers: &[(&str, &str)]) -> Fault {
+    Fault {
         path: "/issues".into(),
         times: Some(1_000_000),
         status: Some(status),
@@ -87,23 +86,83 @@ async fn what_github_refuses_is_told_and_heals() {
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect::<BTreeMap<_, _>>(),
         ..Fault::default()
-    };
-    w.github.world().faults.add(fault(401, &[]));
+    }
+}
+
+/// Waits until a spawner has that many events of a reason, and returns what they say.
+async fn until_events(w: &World, name: &str, reason: &str, number: usize) -> Vec<String> {
+    let events = w.bench.namespace.api::<Event>();
+    let what = format!("{number} events {reason}");
+    let found = wait::until(&what, PATIENCE, async || {
+        let all = events.list(&ListParams::default()).await?;
+        let of = |e: &&Event| {
+            let about = e.regarding.as_ref();
+            let is_spawner = about.and_then(|about| about.kind.as_deref()) == Some("TaskSpawner");
+            e.reason.as_deref() == Some(reason)
+                && is_spawner
+                && about.and_then(|about| about.name.as_deref()) == Some(name)
+        };
+        let notes: Vec<String> = all.iter().filter(of).filter_map(|e| e.note.clone()).collect();
+        Ok((notes.len() >= number).then_some(notes))
+    });
+    let notes = found.await.unwrap();
+    assert_eq!(notes.len(), number, "{reason}: {notes:?}");
+    notes
+}
+
+#[tokio::test]
+async fn what_github_refuses_is_told_and_heals() {
+    let w = world().await;
+    // Not in the match: what is there to do changes nothing.
+    w.put(1, ItemSpec::default());
     w.spawner("fix", WHEN, "").await;
-    w.until_condition("fix", REACHABLE, "False", "Unauthorized").await;
-    for (status, headers, reason) in [
-        (403, &[][..], "Forbidden"),
+    w.until_condition("fix", REACHABLE, "True", "Read").await;
+    for (n, (status, headers, reason)) in [
+        (401, &[][..], "Unauthorized"),
+        (403, &[], "Forbidden"),
         (404, &[], "RepositoryNotFound"),
         (403, &[("retry-after", "3")], "RateLimited"),
         (502, &[], "Unreachable"),
-    ] {
-        w.github.world().faults.clear();
+    ]
+    .into_iter()
+    .enumerate()
+    {
         w.github.world().faults.add(fault(status, headers));
         let message = w.until_condition("fix", REACHABLE, "False", reason).await;
         assert!(
             reason != "RateLimited" || message.contains(" until 20"),
             "{message}"
         );
+        // Written with the condition.
+        let told = w.status("fix").await;
+        assert_eq!(told.phase, Some(TaskSpawnerPhase::Failed), "{reason}");
+        let said = told.message.unwrap_or_default();
+        assert!(said.starts_with(&format!("{reason}: ")), "{said}");
+        let notes = until_events(&w, "fix", reason, 1).await;
+        assert!(notes[0].contains("org/repo"), "{notes:?}");
+        w.github.world().faults.clear();
+        let healed = w
+            .until("fix", "runs", |s| s.phase == Some(TaskSpawnerPhase::Running))
+            .await;
+        w.until_condition("fix", REACHABLE, "True", "Read").await;
+        let said = healed.message.unwrap_or_default();
+        assert!(said.starts_with("found 0 items"), "{said}");
+        until_events(&w, "fix", "Recovered", n + 1).await;
+    }
+}
+
+#[tokio::test]
+async fn one_refusal_after_another_is_told_anew_and_nothing_is_made() {
+    let w = world().await;
+    w.put(1, bug());
+    w.github.world().faults.add(fault(401, &[]));
+    w.spawner("fix", WHEN, "").await;
+    w.until_condition("fix", REACHABLE, "False", "Unauthorized").await;
+    for (status, reason) in [(403, "Forbidden"), (404, "RepositoryNotFound")] {
+        w.github.world().faults.clear();
+        w.github.world().faults.add(fault(status, &[]));
+        w.until_condition("fix", REACHABLE, "False", reason).await;
+        until_events(&w, "fix", reason, 1).await;
     }
     assert!(w.tasks().await.is_empty());
     w.github.world().faults.clear();
@@ -112,6 +171,7 @@ async fn what_github_refuses_is_told_and_heals() {
         .until("fix", "runs", |s| s.phase == Some(TaskSpawnerPhase::Running))
         .await;
     assert_eq!(status.total_tasks_created, Some(1));
+    until_events(&w, "fix", "Recovered", 1).await;
 }
 
 #[tokio::test]
@@ -132,17 +192,8 @@ async fn each_fault_has_an_event_of_its_own() {
         w.github.world().faults.clear();
         w.until_condition("fix", REACHABLE, "True", "Read").await;
     }
-    let events = w.bench.namespace.api::<Event>();
-    let notes = axon_test::wait::until("both notes", PATIENCE, async || {
-        let all = events.list(&ListParams::default()).await?;
-        let of = |reason: &str| {
-            let own = all.iter().filter(|e| e.reason.as_deref() == Some(reason));
-            own.filter_map(|e| e.note.clone()).collect::<Vec<_>>()
-        };
-        let (bad, good) = (of("Unauthorized"), of("Recovered"));
-        Ok((bad.len() == 2 && good.len() == 2).then_some(bad))
-    });
-    let notes = notes.await.unwrap().join("; ");
+    let notes = until_events(&w, "fix", "Unauthorized", 2).await.join("; ");
+    until_events(&w, "fix", "Recovered", 2).await;
     assert!(
         notes.contains("the first time") && notes.contains("the second time"),
         "{notes}"

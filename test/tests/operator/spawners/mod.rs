@@ -1,5 +1,6 @@
 //! TaskSpawners: the real operator and API server, and a GitHub that speaks the real API.
 
+mod apps;
 mod cron;
 mod faults;
 mod github;
@@ -150,6 +151,11 @@ impl World {
             .await
             .unwrap();
         all.into_iter().map(|s| s.status).collect()
+    }
+
+    pub async fn status(&self, name: &str) -> TaskSpawnerStatus {
+        let found = self.bench.namespace.api::<TaskSpawner>().get(name).await;
+        found.unwrap().status.unwrap_or_default()
     }
 
     pub async fn task(&self, name: &str) -> Task {
