@@ -24,13 +24,18 @@ pub struct Bench {
     _turn: MutexGuard<'static, ()>,
 }
 
+/// Returns the right to be the one test that has operators at work.
+pub async fn turn() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().await
+}
+
 pub async fn bench() -> Bench {
     bench_with(&[]).await
 }
 
 /// Returns a bench whose operator has further arguments.
 pub async fn bench_with(more: &[&str]) -> Bench {
-    let turn = ONE_AT_A_TIME.lock().await;
+    let turn = turn().await;
     let control_plane = ControlPlane::shared().await.unwrap();
     let client = control_plane.client().await.unwrap();
     install_rights(&client).await.unwrap();

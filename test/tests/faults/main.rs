@@ -7,6 +7,7 @@
 )]
 
 mod crashes;
+mod hand_over;
 mod harness;
 mod options;
 mod spawner_crashes;
