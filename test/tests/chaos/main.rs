@@ -5,6 +5,7 @@
 
 #![cfg(test)]
 
+mod clocks;
 mod replica;
 mod witness;
 mod world;
@@ -18,6 +19,7 @@ use rand::Rng as _;
 use rand::seq::IndexedRandom as _;
 use tokio::time::{Instant, sleep};
 
+use clocks::Clocks;
 use replica::Replica;
 use witness::Witness;
 use world::World;
@@ -29,6 +31,9 @@ const KILL_PERIOD: Duration = Duration::from_secs(20);
 /// How long it may take, when the chaos is over, until the next of what is outstanding is done. A limit on how many run
 /// at once may have let a queue grow, which takes its time but may not stand still.
 const CALM: Duration = Duration::from_secs(150);
+/// Of a hundred calls at least so many have to fail for this to be a test. Fourteen are meant to be refused, beside those
+/// that are done and not answered.
+const FAILING: usize = 10;
 
 fn length() -> Duration {
     let seconds = std::env::var("AXON_CHAOS_SECONDS")
@@ -79,7 +84,9 @@ async fn nothing_is_lost_made_twice_or_beyond_a_limit_whatever_dies() {
         panic!("{error:#}\n{}", logs(&replicas));
     }
     let begin = world.now().await;
+    let before = proxy.calls().len();
     proxy.set_rule(fault);
+    let mut clocks = Clocks::new(client);
 
     let (end, mut tally) = (Instant::now() + length(), Tally::default());
     let mut next_kill = Instant::now() + KILL_PERIOD;
@@ -90,6 +97,7 @@ async fn nothing_is_lost_made_twice_or_beyond_a_limit_whatever_dies() {
     while Instant::now() < end {
         sleep(Duration::from_secs(1)).await;
         world.step(&witness).await;
+        clocks.look().await;
         let now = Instant::now();
         if let Some((index, until)) = stopped
             && now >= until
@@ -131,8 +139,11 @@ async fn nothing_is_lost_made_twice_or_beyond_a_limit_whatever_dies() {
     if let Some((index, _)) = stopped {
         replicas[index].go_on();
     }
-    let calls = proxy.calls();
-    let failed = calls.iter().filter(|c| c.answer.is_none()).count();
+    let calls: Vec<Call> = proxy.calls().split_off(before);
+    // Watches are cut, not refused.
+    let exposed = calls.iter().filter(|call| !call.is_watch()).count();
+    let failing = |call: &&Call| !call.is_watch() && call.answer.is_none();
+    let failed = calls.iter().filter(failing).count();
     proxy.set_rule(|_| Fault::None);
     world.stop_adding();
 
@@ -163,8 +174,14 @@ async fn nothing_is_lost_made_twice_or_beyond_a_limit_whatever_dies() {
         stop_length.as_secs()
     );
     println!(
-        "  calls                {} ({failed} refused or unanswered)",
-        calls.len()
+        "  calls                {} and {} watches ({failed} refused or unanswered)",
+        exposed,
+        calls.len() - exposed
+    );
+    let clocks_seen = replicas.iter().map(|r| clocks.nearest(&r.name, r.skew));
+    println!(
+        "  clocks seen          {:?} s off",
+        clocks_seen.collect::<Vec<_>>()
     );
     println!("{verdict}");
     println!(
@@ -176,4 +193,16 @@ async fn nothing_is_lost_made_twice_or_beyond_a_limit_whatever_dies() {
         "{verdict}\n{}",
         replicas.iter().map(Replica::end_of_log).collect::<String>()
     );
+    assert!(
+        failed * 100 > exposed * FAILING,
+        "{failed} of {exposed} calls failed"
+    );
+    for replica in &replicas {
+        let is_wrong = clocks.was_off(&replica.name, replica.skew);
+        assert!(
+            is_wrong,
+            "the clock of {} is not {:+} s",
+            replica.name, replica.skew
+        );
+    }
 }

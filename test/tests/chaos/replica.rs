@@ -21,7 +21,8 @@ pub async fn admin_config(control_plane: &ControlPlane) -> Config {
 
 pub struct Replica {
     pub name: String,
-    skew: i64,
+    /// By how many seconds its clock is wrong.
+    pub skew: i64,
     folder: tempfile::TempDir,
     child: Child,
 }

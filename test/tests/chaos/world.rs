@@ -28,6 +28,9 @@ const OF_CLOCK: usize = 10;
 /// Seconds between two runs of a schedule. Of two runs that come due while nobody works, one is left out by rule; a
 /// slow machine alone may keep everybody from working for a minute.
 const RUN_PERIOD: i64 = 120;
+/// Seconds after its time at which a run has to have its Task. Replicas that are killed and stopped, and a slow machine,
+/// may keep everybody from working for two minutes.
+const LATEST_RUN: i64 = 300;
 const CONCURRENCY: usize = 2;
 const TOTAL: usize = 5;
 /// Seconds between two new issues in each repository.
@@ -275,7 +278,8 @@ pub struct Verdict {
 impl Verdict {
     /// What can't be mended by waiting.
     pub fn is_hopeless(&self) -> bool {
-        self.duplicate_tasks + self.duplicate_jobs + self.limits_exceeded + self.early_runs > 0
+        let wrong = self.duplicate_tasks + self.duplicate_jobs + self.limits_exceeded + self.early_runs;
+        wrong > 0 || self.latest_run > LATEST_RUN
     }
 
     /// What may still come by waiting.
