@@ -14,6 +14,8 @@ const OWNERS: usize = 3;
 #[derive(Debug, Clone)]
 enum Event {
     Step(usize),
+    /// An owner goes on to the end of its round, and nobody comes in between.
+    Round(usize),
     Crash(usize),
     /// The n-th Task that runs ends.
     End(usize),
@@ -35,9 +37,10 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        30 => (0..OWNERS).prop_map(Event::Step),
+        24 => (0..OWNERS).prop_map(Event::Step),
+        6 => (0..OWNERS).prop_map(Event::Round),
         2 => (0..OWNERS).prop_map(Event::Crash),
-        3 => (0..10usize).prop_map(Event::End),
+        6 => (0..10usize).prop_map(Event::End),
         1 => (0..4usize, 0..12i64, any::<bool>())
             .prop_map(|(concurrency, total, suspended)| Event::Edit { concurrency, total, suspended }),
         1 => (1..6usize).prop_map(Event::Appear),
@@ -112,6 +115,13 @@ impl World {
         }
     }
 
+    fn round(&mut self, owner: usize) {
+        self.step(owner);
+        while !matches!(self.owners[owner], Step::Start) {
+            self.step(owner);
+        }
+    }
+
     fn give_back(&mut self) {
         let matching = self.matching();
         let matching: Vec<&str> = matching.iter().map(String::as_str).collect();
@@ -128,6 +138,7 @@ impl World {
     fn apply(&mut self, event: &Event) {
         match event {
             Event::Step(owner) => self.step(*owner),
+            Event::Round(owner) => self.round(*owner),
             Event::Crash(owner) => self.owners[*owner] = Step::Start,
             Event::End(n) => {
                 if let Some(task) = self.server.tasks.values_mut().filter(|t| !t.ended).nth(*n) {
@@ -176,10 +187,7 @@ impl World {
         // Each round makes a Task or is one of the last.
         for _ in 0..200 {
             let before = (self.server.version, self.server.created, running(&self.server));
-            self.step(0);
-            while !matches!(self.owners[0], Step::Start) {
-                self.step(0);
-            }
+            self.round(0);
             self.give_back();
             self.apply(&Event::End(0));
             if before == (self.server.version, self.server.created, running(&self.server)) {
