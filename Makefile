@@ -280,6 +280,9 @@ demo: ## The main job: a real agent in a real pod commits to a real repository.
 .PHONY: test
 test: verify unit control-plane e2e ## Everything that must pass.
 
+.PHONY: full
+full: test upgrade ## Also what takes too long for each change; nightly.
+
 .PHONY: unit
 unit: ## Unit and property tests (seconds, no cluster).
 	$(CARGO) test --locked --workspace --exclude axon-test
@@ -292,6 +295,20 @@ control-plane: cluster-binaries faketime $(BIN)/krew ## Tests against a real kub
 	$(CARGO) test --locked -p axon-test --test api --test harness --test operator --test krew
 	$(CARGO) test --locked -p axon-test --test faults
 	$(CARGO) test --locked -p axon-test --test chaos -- --nocapture
+	$(CARGO) test --locked -p axon-test --test upgrade
+
+# The version before this one. No version is released yet: the last commit before limits and admission policies came.
+PREVIOUS ?= 0816c050a4904e1034334279d8456b4cb06754e0
+PREVIOUS_TREE := .build/previous
+.PHONY: upgrade
+upgrade: cluster-binaries ## Updates from the previous version and rolls back; builds that version first.
+	$(CARGO) build --locked -p axon-operator
+	@rm -rf $(PREVIOUS_TREE)/config && mkdir -p $(PREVIOUS_TREE)
+	@# A shallow clone, such as CI's, has this commit alone.
+	@git cat-file -e $(PREVIOUS) 2>/dev/null || git fetch --quiet --depth 1 origin $(PREVIOUS)
+	git archive $(PREVIOUS) | tar -x -C $(PREVIOUS_TREE)
+	$(CARGO) build --locked --manifest-path $(PREVIOUS_TREE)/Cargo.toml --target-dir $(PREVIOUS_TREE)/target -p axon-operator
+	AXON_PREVIOUS=$(CURDIR)/$(PREVIOUS_TREE) $(CARGO) test --locked -p axon-test --test upgrade -- --include-ignored
 
 .PHONY: faketime
 faketime: # Wrong clocks for replicas.

@@ -55,6 +55,7 @@ pub async fn token(client: &Client) -> Result<String> {
 /// A running operator, or one that was killed.
 pub struct Operator {
     folder: tempfile::TempDir,
+    program: PathBuf,
     args: Vec<String>,
     child: Child,
 }
@@ -83,6 +84,7 @@ impl Operator {
     /// As [`Operator::start_beside`].
     pub fn start_replica(kubeconfig: &Path, token: &str, name: &str) -> Result<Self> {
         Self::start_with(
+            paths::operator_program()?,
             &cluster_of(kubeconfig)?,
             token,
             &[
@@ -94,6 +96,24 @@ impl Operator {
         )
     }
 
+    /// Starts another version's program, with nothing but what every version knows.
+    ///
+    /// # Errors
+    /// If there is no such program, or the kubeconfig names no cluster.
+    pub fn start_program(program: &Path, kubeconfig: &Kubeconfig, token: &str) -> Result<Self> {
+        let cluster = kubeconfig
+            .clusters
+            .first()
+            .and_then(|named| named.cluster.as_ref());
+        let cluster = serde_json::to_value(cluster.context("the kubeconfig has a cluster")?)?;
+        let args = [
+            "--identity=operator-0",
+            "--listen=127.0.0.1:0",
+            "--election-round=200ms",
+        ];
+        Self::start_with(program.to_owned(), &cluster, token, &args)
+    }
+
     fn start_in(cluster: &Value, token: &str, more: &[&str]) -> Result<Self> {
         let common = [
             "--identity=operator-0",
@@ -102,10 +122,15 @@ impl Operator {
             "--image-tag=v1",
             "--election-round=200ms",
         ];
-        Self::start_with(cluster, token, &[&common[..], more].concat())
+        Self::start_with(
+            paths::operator_program()?,
+            cluster,
+            token,
+            &[&common[..], more].concat(),
+        )
     }
 
-    fn start_with(cluster: &Value, token: &str, args: &[&str]) -> Result<Self> {
+    fn start_with(program: PathBuf, cluster: &Value, token: &str, args: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
@@ -116,11 +141,27 @@ impl Operator {
         std::fs::write(folder.path().join("kubeconfig"), kubeconfig.to_string())?;
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let child = spawn(
+            &program,
             &folder.path().join("kubeconfig"),
             &folder.path().join("log"),
             &args,
         )?;
-        Ok(Self { folder, args, child })
+        Ok(Self {
+            folder,
+            program,
+            args,
+            child,
+        })
+    }
+
+    /// Asks it to end, as a kubelet does.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn terminate(&self) -> Result<()> {
+        let pid = self.pid().context("the operator has ended")?;
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(pid)?);
+        Ok(nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?)
     }
 
     /// Kills it with SIGKILL, waits until it is gone, and starts it again.
@@ -129,7 +170,8 @@ impl Operator {
     /// If it can't be started.
     pub async fn kill_and_restart(&mut self) -> Result<()> {
         self.child.kill().await?;
-        self.child = spawn(&self.folder.path().join("kubeconfig"), &self.log(), &self.args)?;
+        let kubeconfig = self.folder.path().join("kubeconfig");
+        self.child = spawn(&self.program, &kubeconfig, &self.log(), &self.args)?;
         Ok(())
     }
 
@@ -186,10 +228,9 @@ fn cluster_of(kubeconfig: &Path) -> Result<Value> {
     )?)
 }
 
-fn spawn(kubeconfig: &Path, log: &Path, args: &[String]) -> Result<Child> {
-    let program = paths::operator_program()?;
+fn spawn(program: &Path, kubeconfig: &Path, log: &Path, args: &[String]) -> Result<Child> {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
-    Command::new(&program)
+    Command::new(program)
         .args(args)
         .env_clear()
         .env("KUBECONFIG", kubeconfig)

@@ -3,6 +3,8 @@
 
 #[path = "repository/release.rs"]
 mod release;
+#[path = "repository/threat_model.rs"]
+mod threat_model;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
