@@ -9,10 +9,15 @@ mod version;
 
 use std::path::PathBuf;
 
+use tokio::sync::Mutex;
 use version::Version;
+
+/// Definitions belong to the whole control plane: one journey at a time.
+static ROAD: Mutex<()> = Mutex::const_new(());
 
 #[tokio::test]
 async fn an_operator_works_under_the_definitions_of_a_next_version() {
+    let _road = ROAD.lock().await;
     journey::travel(&Version::this(), &Version::next()).await;
 }
 
@@ -21,6 +26,7 @@ async fn an_operator_works_under_the_definitions_of_a_next_version() {
 #[ignore = "builds the previous version: `make upgrade`"]
 async fn the_previous_version_is_updated_and_rolled_back() {
     let folder = std::env::var_os("AXON_PREVIOUS").expect("AXON_PREVIOUS: run `make upgrade`");
+    let _road = ROAD.lock().await;
     let previous = Version::at(&PathBuf::from(folder));
     journey::travel(&previous, &Version::this()).await;
 }
