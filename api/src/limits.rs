@@ -32,10 +32,14 @@ pub const MAX_IMAGE: usize = 1024;
 pub const MAX_FILE_NAME: usize = 255;
 /// Characters of an object's name, and of the name of an environment variable.
 pub const MAX_NAME: usize = 253;
-/// Elements of the lists and maps that people write: variables, arguments, headers, skills, labels.
+/// Elements of the lists and maps that people write: variables, arguments, headers, labels.
 pub const MAX_ELEMENTS: usize = 100;
 /// Characters of a label on GitHub, which refuses longer ones.
 pub const MAX_GITHUB_LABEL: usize = 50;
+/// Characters of a label's value in Kubernetes.
+pub const MAX_LABEL_VALUE: usize = 63;
+/// Skills, or sub-agents, of a plugin.
+pub const MAX_SKILLS: usize = 256;
 /// Labels that a Task's record keeps.
 pub const MAX_RECORDED_LABELS: usize = 500;
 
@@ -44,11 +48,20 @@ const DEFAULT_LENGTH: i64 = 1024;
 /// Elements of a list, and entries of a map, whose field names no limit.
 const DEFAULT_ELEMENTS: i64 = 100;
 
-/// Fields of Kubernetes' own types that need another limit than the default, by the end of their path.
-const OF_KUBERNETES: [(&str, usize); 2] = [
+/// Strings that need another limit than the default and can't name it themselves, by the end of their path: fields of
+/// Kubernetes' own types, and values of maps.
+const LENGTHS: [(&str, usize); 8] = [
+    ("mcpServers[].env{}", MAX_VALUE),
+    ("mcpServers[].headers{}", MAX_HEADER),
+    ("podOverrides.annotations{}", MAX_VALUE),
     ("podOverrides.env[].name", MAX_NAME),
     ("podOverrides.env[].value", MAX_VALUE),
+    ("podOverrides.labels{}", MAX_LABEL_VALUE),
+    ("podOverrides.nodeSelector{}", MAX_LABEL_VALUE),
+    ("taskLabels{}", MAX_LABEL_VALUE),
 ];
+/// Maps that need another limit than the default.
+const ENTRIES: [(&str, usize); 1] = [("taskLabels", MAX_RECORDED_LABELS)];
 
 /// Returns how far `text` is over a limit of `most` characters: its own number of characters, if there are more.
 #[must_use]
@@ -83,9 +96,7 @@ fn bound_schema(schema: &mut JSONSchemaProps, path: &str) {
     let is_bare_text =
         schema.type_.as_deref() == Some("string") || schema.x_kubernetes_int_or_string == Some(true);
     if is_bare_text && !is_bounded_text(schema) {
-        let own = OF_KUBERNETES.iter().find(|(end, _)| path.ends_with(end));
-        let own = own.and_then(|(_, most)| i64::try_from(*most).ok());
-        schema.max_length = Some(own.unwrap_or(DEFAULT_LENGTH));
+        schema.max_length = Some(own(&LENGTHS, path).unwrap_or(DEFAULT_LENGTH));
     }
     for (name, property) in schema.properties.iter_mut().flatten() {
         bound_schema(property, &format!("{path}.{name}"));
@@ -97,11 +108,17 @@ fn bound_schema(schema: &mut JSONSchemaProps, path: &str) {
         }
     }
     if let Some(values) = &mut schema.additional_properties {
-        schema.max_properties.get_or_insert(DEFAULT_ELEMENTS);
+        let most = own(&ENTRIES, path).unwrap_or(DEFAULT_ELEMENTS);
+        schema.max_properties.get_or_insert(most);
         if let JSONSchemaPropsOrBool::Schema(values) = values {
             bound_schema(values, &format!("{path}{{}}"));
         }
     }
+}
+
+fn own(limits: &[(&str, usize)], path: &str) -> Option<i64> {
+    let (_, most) = limits.iter().find(|(end, _)| path.ends_with(end))?;
+    i64::try_from(*most).ok()
 }
 
 /// Returns true for a string of which the API server knows the longest form.
@@ -188,6 +205,20 @@ mod tests {
         let expected =
             ["attempts", "satisfiedDependencies"].map(|f| format!("tasks.yaml status.{f} maxItems"));
         assert_eq!(limits, expected);
+    }
+
+    #[test]
+    fn every_field_of_the_tables_is_there() {
+        let mut missing: Vec<&str> = LENGTHS.iter().chain(&ENTRIES).map(|(end, _)| *end).collect();
+        walk_all("spec", |schema, path| {
+            let most = |name| schema.get(name).and_then(Value::as_i64);
+            let held = |end: &str| {
+                (own(&LENGTHS, end).is_some() && most("maxLength") == own(&LENGTHS, end))
+                    || (own(&ENTRIES, end).is_some() && most("maxProperties") == own(&ENTRIES, end))
+            };
+            missing.retain(|end| !(path.ends_with(end) && held(end)));
+        });
+        assert_eq!(missing, Vec::<&str>::new());
     }
 
     #[test]

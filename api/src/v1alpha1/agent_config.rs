@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::NameRef;
-use crate::limits::{MAX_CONTENT, MAX_ELEMENTS, MAX_FILE_NAME, MAX_HEADER, MAX_URL, MAX_VALUE};
+use crate::limits::{MAX_CONTENT, MAX_ELEMENTS, MAX_FILE_NAME, MAX_SKILLS, MAX_URL, MAX_VALUE};
 
 /// What an agent gets besides its prompt.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -48,11 +48,11 @@ pub struct Plugin {
     pub name: String,
     /// Skills; each becomes `skills/<name>/SKILL.md`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = MAX_ELEMENTS))]
+    #[schemars(length(max = MAX_SKILLS))]
     pub skills: Vec<PluginFile>,
     /// Sub-agents; each becomes `agents/<name>.md`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = MAX_ELEMENTS))]
+    #[schemars(length(max = MAX_SKILLS))]
     pub agents: Vec<PluginFile>,
 }
 
@@ -92,14 +92,12 @@ pub struct McpServer {
     pub url: Option<String>,
     /// HTTP headers (http and sse only).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = MAX_ELEMENTS), inner(length(max = MAX_HEADER)))]
     pub headers: BTreeMap<String, String>,
     /// HTTP headers out of a Secret, one per key; they win over `headers` (http and sse only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers_from: Option<ValuesFrom>,
     /// Environment of the program (stdio only).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = MAX_ELEMENTS), inner(length(max = MAX_VALUE)))]
     pub env: BTreeMap<String, String>,
     /// Environment of the program out of a Secret, one variable per key; it wins over `env` (stdio only).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,7 @@ use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::limits::{MAX_ELEMENTS, MAX_VALUE};
+use crate::limits::MAX_ELEMENTS;
 
 /// Changes to the pod that runs a Task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -33,7 +33,6 @@ pub struct PodOverrides {
     pub env: Vec<EnvVar>,
     /// Labels that a node must have to run the pod.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(inner(length(max = 63)))]
     pub node_selector: BTreeMap<String, String>,
     /// Taints of nodes that the pod may run on all the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -57,11 +56,9 @@ pub struct PodOverrides {
     pub image_pull_secrets: Vec<LocalObjectReference>,
     /// Additional labels of the Job and the pod. Built-in labels win over equal names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(inner(length(max = 63)))]
     pub labels: BTreeMap<String, String>,
     /// Additional annotations of the Job and the pod.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(inner(length(max = MAX_VALUE)))]
     pub annotations: BTreeMap<String, String>,
     /// RuntimeClass of the pod, for sandboxes such as gVisor or Kata.
     #[serde(default, skip_serializing_if = "Option::is_none")]

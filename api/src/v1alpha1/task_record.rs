@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::task_status::{TaskPhase, TaskReason};
 use crate::agents::AgentType;
-use crate::limits::{MAX_MODEL, MAX_RECORDED_LABELS};
+use crate::limits::MAX_MODEL;
 use crate::usage::Usage;
 
 /// What one Task was and has consumed. Written once, by the operator, when the Task ends; never changed.
@@ -72,7 +72,6 @@ pub struct TaskRecordSpec {
     /// Labels of the Task. They are not labels of the record: tools that own what bears their label would delete it.
     /// Of more labels than fit, the first by key are kept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = MAX_RECORDED_LABELS))]
     pub task_labels: BTreeMap<String, String>,
     /// How the Task ended: `Succeeded` or `Failed`.
     pub phase: TaskPhase,

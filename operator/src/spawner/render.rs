@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn a_prompt_that_no_task_can_have_is_the_items_fault_alone() {
         let item = |length: usize| Item {
-            body: "é".repeat(length),
+            body: "é".repeat(length).into(),
             ..issue(1)
         };
         let (prompt, _) = rendered("{{.Body}}", "", &item(MAX_PROMPT)).unwrap();

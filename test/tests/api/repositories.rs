@@ -8,7 +8,7 @@ use axon_test::control_plane;
 use super::manifest::Manifest;
 
 /// Forms that git and `git@HOST:PATH` have, and what hides something in them.
-const FORMS: [&str; 30] = [
+const FORMS: [&str; 31] = [
     "git@h:o/r",
     "git@h.example:o/r.git",
     "git@build_host:o/r",
@@ -38,6 +38,7 @@ const FORMS: [&str; 30] = [
     "ssh://h%20x/o/r",
     "ssh://-oProxyCommand=id/o/r",
     "https://h/o/r?x#y",
+    "https://a\\@b/o/r",
     "https://u@h:8443/a%20b/r",
 ];
 
@@ -64,10 +65,16 @@ fn host_of_git(url: &str) -> Option<String> {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let words: Vec<&str> = said.lines().collect();
-    let command = words.iter().position(|word| word.starts_with("git-upload-pack "))?;
+    let command = words
+        .iter()
+        .position(|word| word.starts_with("git-upload-pack "))?;
     let place = words[..command].last()?;
     let host = place.rsplit('@').next()?;
-    Some(if host.contains(':') { format!("[{host}]") } else { host.to_owned() })
+    Some(if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    })
 }
 
 #[test]
@@ -77,7 +84,11 @@ fn git_reaches_the_host_that_the_parser_tells() {
         if let Ok(repository) = Repository::parse(form)
             && repository.is_ssh
         {
-            assert_eq!(host_of_git(form).as_deref(), Some(repository.host_name()), "{form}");
+            assert_eq!(
+                host_of_git(form).as_deref(),
+                Some(repository.host_name()),
+                "{form}"
+            );
             compared += 1;
         }
     }
