@@ -110,7 +110,7 @@ async fn former(flags: &[&str]) -> Former {
             "spec": {"repo": "git@127.0.0.1/admin/x?y=:o/r"}}),
         json!({"apiVersion": "axon.io/v1alpha1", "kind": "TaskSpawner", "metadata": {"name": "thief"}, "spec": {
             "when": {"cron": {"schedule": "0 9 * * 1"}}, "taskTemplate": {"type": "claude-code",
-            "promptTemplate": "p".repeat(300_000), "credentials": {"type": "none"},
+            "promptTemplate": "prompt", "credentials": {"type": "none"},
             "podOverrides": {"serviceAccountName": "axon-spawner"}}}}),
         json!({"apiVersion": "axon.io/v1alpha1", "kind": "TaskSpawner", "metadata": {"name": "odd"}, "spec": {
             "when": {"githubIssues": {"labels": ["l".repeat(60)]}}, "taskTemplate": {"type": "claude-code",
