@@ -3,18 +3,22 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
-use crate::{AgentConfig, Task, TaskRecord, TaskSpawner, Workspace, yaml};
+use crate::{AgentConfig, Task, TaskRecord, TaskSpawner, Workspace, limits, yaml};
 
 /// Returns all definitions, each with the file name it has below `config/crd`.
 #[must_use]
 pub fn all() -> Vec<(&'static str, CustomResourceDefinition)> {
-    vec![
+    let mut all = vec![
         ("agentconfigs.yaml", AgentConfig::crd()),
         ("taskrecords.yaml", TaskRecord::crd()),
         ("tasks.yaml", Task::crd()),
         ("taskspawners.yaml", TaskSpawner::crd()),
         ("workspaces.yaml", Workspace::crd()),
-    ]
+    ];
+    for (_, definition) in &mut all {
+        limits::bound(definition);
+    }
+    all
 }
 
 /// Returns a definition as the YAML that is committed.

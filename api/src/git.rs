@@ -21,7 +21,9 @@ pub struct Repository {
 
 /// A repository URL that git could not clone or that is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{url:?} is not a repository URL: use https://, http://, git://, ssh:// or git@HOST:PATH")]
+#[error(
+    "{url:?} is not a repository URL: use https://, http://, git://, ssh:// or git@HOST:PATH, with a host of letters, digits, '.' and '-'"
+)]
 pub struct InvalidRepository {
     /// The refused text, as [`redacted`] shows it.
     pub url: String,
@@ -34,14 +36,17 @@ impl Repository {
     /// [`InvalidRepository`] for any other form, such as a local path.
     pub fn parse(text: &str) -> Result<Self, InvalidRepository> {
         let invalid = || InvalidRepository { url: redacted(text) };
+        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(invalid());
+        }
         if let Some(rest) = text.strip_prefix("git@") {
-            let (host, path) = rest.split_once(':').ok_or_else(invalid)?;
-            if host.is_empty() || path.trim_matches('/').is_empty() || text.contains(char::is_whitespace) {
-                return Err(invalid());
-            }
+            let (host, path) = split_host(rest).ok_or_else(invalid)?;
+            // `?` and `#` would end the path where the repository's URL is written in another form.
+            let path = path.strip_prefix(':').filter(|path| !path.contains(['?', '#']));
+            let path = path.filter(|path| !path.trim_matches('/').is_empty());
             return Ok(Self {
                 host: host.to_ascii_lowercase(),
-                path: normalise_path(path),
+                path: normalise_path(path.ok_or_else(invalid)?),
                 is_http: false,
                 is_plain_http: false,
                 is_ssh: true,
@@ -51,7 +56,12 @@ impl Repository {
         if !matches!(url.scheme(), "https" | "http" | "git" | "ssh") {
             return Err(invalid());
         }
-        let name = url.host_str().filter(|h| !h.is_empty()).ok_or_else(invalid)?;
+        let written = written_host(text).ok_or_else(invalid)?;
+        // git reads the text itself. Where the two could differ, with `%67ithub.com`, `127.1` or `a\@b`, the URL is refused.
+        let name = url
+            .host_str()
+            .filter(|name| name.eq_ignore_ascii_case(written))
+            .ok_or_else(invalid)?;
         let host = match url.port() {
             Some(port) => format!("{}:{port}", name.to_ascii_lowercase()),
             None => name.to_ascii_lowercase(),
@@ -128,6 +138,39 @@ impl Repository {
         };
         format!("{host}/{}", self.path.to_ascii_lowercase())
     }
+}
+
+/// Splits the host off the beginning of a text: a name of letters, digits, `.`, `_` and `-`, or an IPv6 address in brackets.
+fn split_host(text: &str) -> Option<(&str, &str)> {
+    let end = match text.strip_prefix('[') {
+        Some(address) => {
+            let end = address.find(|c: char| !c.is_ascii_hexdigit() && !":.".contains(c))?;
+            let is_address = address.get(..end)?.parse::<std::net::Ipv6Addr>().is_ok();
+            address.get(end..)?.strip_prefix(']').filter(|_| is_address)?;
+            end + 2
+        }
+        None => text
+            .find(|c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c))
+            .unwrap_or(text.len()),
+    };
+    let (host, rest) = text.split_at_checked(end)?;
+    let is_plain = host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[');
+    is_plain.then_some((host, rest))
+}
+
+/// Returns the host as it stands in a URL: after the user, of whom there is one at most, and before port and path.
+fn written_host(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let authority = rest.get(..end)?;
+    let place = match authority.split_once('@') {
+        Some((_, place)) if place.contains('@') => return None,
+        Some((_, place)) => place,
+        None => authority,
+    };
+    let (host, port) = split_host(place)?;
+    let is_port = |port: &str| port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit());
+    (port.is_empty() || port.strip_prefix(':').is_some_and(is_port)).then_some(host)
 }
 
 /// Returns the variable from which `gh` takes the token for a host other than github.com: one for GitHub's own cloud,
@@ -217,6 +260,8 @@ pub fn branch_fault(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -326,8 +371,89 @@ mod tests {
             "ftp://h/x",
             "https://",
             "C:\\x",
+            "user@host:o/r",
         ] {
             assert!(Repository::parse(text).is_err(), "{text}");
+        }
+    }
+
+    /// git takes the first three for local paths; `test/tests/api/repositories.rs` compares with git itself.
+    #[test]
+    fn refuses_hosts_that_are_not_only_a_host() {
+        for text in [
+            "git@127.0.0.1/admin/x?y=:o/r",
+            "git@127.0.0.1/admin/y#:o/r",
+            "git@u@127.0.0.1/z?:o/r",
+            "git@h#:o/r",
+            "git@h?x:o/r",
+            "git@u@h:o/r",
+            "git@h%2fadmin:o/r",
+            "git@-oProxyCommand=id:o/r",
+            "git@.:/",
+            "git@h:o/r?x",
+            "git@h:o/r#x",
+            "git@h\\admin:o/r",
+            "git@[::1:o/r",
+            "git@[::1]o/r",
+            "git@[h:22]:o/r",
+            "git@[]:o/r",
+            "git@h\u{0}:o/r",
+            "https://%67ithub.com/o/r",
+            "https://127.1/o/r",
+            "https://0x7f000001/o/r",
+            "https://a\\@b/o/r",
+            "https://a@b@c/o/r",
+            "https://a:b/c@d/o/r",
+            "https://b\u{fc}cher.example/o/r",
+            "https://h\u{ff0f}x/o/r",
+            "https://h:99999/o/r",
+            "ssh://-oProxyCommand=id/o/r",
+            "ssh://h%20x/o/r",
+            "git://h!x/o/r",
+            "https://[::1/o/r",
+            "https://[v1.x]/o/r",
+            "https:/h/o/r",
+            "https:h/o/r",
+            "https://h\t/o/r",
+        ] {
+            assert!(Repository::parse(text).is_err(), "{text}");
+        }
+        for (text, host) in [
+            ("git@[::1]:o/r", "[::1]"),
+            ("git@My-Host.example:o/r", "my-host.example"),
+            ("git@build_host:o/r", "build_host"),
+            ("ssh://git@[::1]:2222/o/r", "[::1]:2222"),
+            ("https://127.0.0.1:8443/o/r", "127.0.0.1:8443"),
+            ("https://dev.azure.com/org/My%20Project/_git/r", "dev.azure.com"),
+            ("https://u%40corp@h/o/r", "h"),
+        ] {
+            assert_eq!(Repository::parse(text).unwrap().host, host, "{text}");
+        }
+    }
+
+    proptest! {
+        /// However a URL is written, the operator asks the host that git clones from, and nothing but the API's root.
+        #[test]
+        fn the_api_is_at_the_parsed_host_and_at_its_root(
+            scheme in prop_oneof![Just("git@"), Just("https://"), Just("http://"), Just("ssh://"), Just("git://")],
+            rest in "[a-zA-Z0-9.:/@?#%\\\\_\\[\\]-]{1,24}",
+        ) {
+            let text = format!("{scheme}{rest}");
+            if let Ok(repository) = Repository::parse(&text) {
+                let api = Url::parse(&repository.github_api()).unwrap();
+                let authority = match api.port() {
+                    Some(port) => format!("{}:{port}", api.host_str().unwrap()),
+                    None => api.host_str().unwrap().to_owned(),
+                };
+                let site = Repository::site(&repository);
+                prop_assert!(
+                    [site.to_owned(), format!("api.{site}"), format!("api.{}", repository.host_name())].contains(&authority),
+                    "{} of {}", authority, text
+                );
+                prop_assert!(matches!(api.path(), "/" | "/api/v3"), "{} of {}", api, text);
+                prop_assert!(api.query().is_none() && api.fragment().is_none() && api.username().is_empty());
+                prop_assert!(repository.host.chars().all(|c| c.is_ascii_alphanumeric() || "._-:[]".contains(c)));
+            }
         }
     }
 

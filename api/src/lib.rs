@@ -10,6 +10,7 @@ pub mod git;
 pub mod godur;
 pub mod images;
 pub mod labels;
+pub mod limits;
 pub mod money;
 pub mod naming;
 pub mod outputs;
@@ -32,6 +33,9 @@ pub const GROUP: &str = "axon.io";
 pub const VERSION: &str = "v1alpha1";
 /// Group and version as manifests write them.
 pub const API_VERSION: &str = "axon.io/v1alpha1";
+/// Name of the ServiceAccount, in each namespace, that the operator acts as there. No Task may run as it: it may write every
+/// Secret of the namespace.
+pub const SPAWNER_ACCOUNT: &str = "axon-spawner";
 /// Name of the Lease that the leading operator holds. It is never part of a manifest: the election can't take over a
 /// Lease that it did not make.
 pub const LEADER_LEASE: &str = "axon-operator-leader";

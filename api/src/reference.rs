@@ -12,6 +12,10 @@ const INTRODUCTION: &str = "\
 
 `axon.io/v1alpha1`, as `kubectl explain` shows it too. `[]` are the elements of a list. A field without **required** may be
 left out. What has a Kubernetes type is written as in a pod, and described there. A status is the operator's to write.
+
+The API server counts the length of a text in characters (Unicode code points), not in bytes. Strings of Kubernetes' own
+types have at most 1,024 characters, their lists and maps at most 100 elements, unless this page says otherwise. An object as
+a whole has at most some 1.5 MB.
 ";
 
 /// Fields of types that are Kubernetes' own, by the end of their path.
@@ -152,7 +156,26 @@ fn described(field: &Value) -> String {
         (None, Some(most)) => words += &format!(" At most {most}."),
         _ => {}
     }
+    if let Some(limit) = limit(field) {
+        words += &format!(" At most {limit}.");
+    }
     words.trim().to_owned()
+}
+
+/// Returns the largest size that a string, list or map may have, and that of what is in it.
+fn limit(field: &Value) -> Option<String> {
+    let most = |name: &str| field.get(name).and_then(Value::as_u64);
+    let of = |inner: &str| {
+        let inner = field.get(inner).and_then(limit);
+        inner
+            .map(|limit| format!(" of at most {limit}"))
+            .unwrap_or_default()
+    };
+    let characters = most("maxLength").map(|most| format!("{most} characters"));
+    let elements = || most("maxItems").map(|most| format!("{most} elements{}", of("items")));
+    let entries =
+        || most("maxProperties").map(|most| format!("{most} entries{}", of("additionalProperties")));
+    characters.or_else(elements).or_else(entries)
 }
 
 fn kind(field: &Value) -> String {
@@ -221,5 +244,11 @@ mod tests {
             "string |  | As `spec.model` of a [Task](#task-axt). |"
         );
         assert!(!page.contains("podOverrides.volumes[]."));
+        assert!(row("spec.prompt").contains("At most 524288 characters."));
+        let labels = row("spec.when.githubIssues.labels");
+        assert!(
+            labels.ends_with("At most 100 elements of at most 50 characters. |"),
+            "{labels}"
+        );
     }
 }

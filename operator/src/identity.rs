@@ -27,7 +27,7 @@ use kube::{Api, Client};
 use tokio::time::Instant;
 
 /// Name of the ServiceAccount, of the RoleBinding and of the ClusterRole that it grants.
-pub const NAME: &str = "axon-spawner";
+pub const NAME: &str = axon_api::SPAWNER_ACCOUNT;
 /// Annotation of the RoleBinding; with the value `false` the operator leaves it as it is.
 pub const MANAGED: &str = "axon.io/managed";
 

@@ -25,6 +25,13 @@ use crate::{manifests, paths, wait};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Flags of an API server that checks every field of an object at each write, as all did before Kubernetes 1.30; later ones
+/// tolerate what was invalid before and does not change.
+pub const WITHOUT_RATCHETING: [&str; 2] = [
+    "--emulated-version=1.32",
+    "--feature-gates=CRDValidationRatcheting=false",
+];
+
 static SHARED: OnceCell<Result<ControlPlane, String>> = OnceCell::const_new();
 
 /// A control plane with the product's CustomResourceDefinitions.
@@ -42,15 +49,24 @@ impl ControlPlane {
     /// If it can't be started, for example because its programs have not been built.
     pub async fn shared() -> Result<&'static Self> {
         let started = SHARED
-            .get_or_init(|| async { Self::start().await.map_err(|error| format!("{error:#}")) })
+            .get_or_init(|| async { Self::start(&[]).await.map_err(|error| format!("{error:#}")) })
             .await;
         started.as_ref().map_err(|error| anyhow!("{error}"))
     }
 
-    async fn start() -> Result<Self> {
-        let started = tokio::task::spawn_blocking(|| {
+    /// Starts a control plane of the caller's own, with further flags of the API server, such as those of
+    /// [`WITHOUT_RATCHETING`].
+    ///
+    /// # Errors
+    /// As [`ControlPlane::shared`].
+    pub async fn start(api_server_flags: &[&str]) -> Result<Self> {
+        let flags: Vec<String> = api_server_flags
+            .iter()
+            .map(|flag| format!("--api-server-flag={flag}"))
+            .collect();
+        let started = tokio::task::spawn_blocking(move || {
             let program = paths::cluster_program()?;
-            let (keeper, kubeconfig) = start_keeper(&program)?;
+            let (keeper, kubeconfig) = start_keeper(&program, &flags)?;
             anyhow::Ok(Self {
                 kubeconfig,
                 _keeper: keeper,
@@ -104,13 +120,14 @@ pub async fn client(kubeconfig: &Path) -> Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
-fn start_keeper(program: &Path) -> Result<(Child, PathBuf)> {
+fn start_keeper(program: &Path, flags: &[String]) -> Result<(Child, PathBuf)> {
     let folder = tempfile::Builder::new().prefix("axon-control-plane-").tempdir()?;
     // A file, not a pipe: the keeper must be able to write after this process has died.
     let mut complaints = tempfile::tempfile()?;
     let mut keeper = Command::new(program)
         .args(["control-plane", "run", "--dir"])
         .arg(folder.path())
+        .args(flags)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(complaints.try_clone()?)
@@ -140,7 +157,10 @@ fn read_again(file: &mut File) -> Result<String> {
 }
 
 /// Applies the definitions below `config/crd` and waits until the API serves them.
-async fn define_kinds(client: &Client) -> Result<()> {
+///
+/// # Errors
+/// If the API refuses them.
+pub async fn define_kinds(client: &Client) -> Result<()> {
     for (file, definition) in axon_api::crds::all() {
         let path = paths::root().join("config/crd").join(file);
         let text =

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::NameRef;
+use crate::limits::{MAX_CONTENT, MAX_ELEMENTS, MAX_FILE_NAME, MAX_SKILLS, MAX_URL, MAX_VALUE};
 
 /// What an agent gets besides its prompt.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -26,12 +27,15 @@ use super::common::NameRef;
 pub struct AgentConfigSpec {
     /// Instructions at user level, in addition to the repository's own (`AGENTS.md`, `CLAUDE.md`).
     #[serde(default, rename = "agentsMD", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_CONTENT))]
     pub agents_md: Option<String>,
     /// Bundles of skills and sub-agents.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_ELEMENTS))]
     pub plugins: Vec<Plugin>,
     /// MCP servers that the agent may call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_ELEMENTS))]
     pub mcp_servers: Vec<McpServer>,
 }
 
@@ -40,13 +44,15 @@ pub struct AgentConfigSpec {
 #[serde(rename_all = "camelCase")]
 pub struct Plugin {
     /// Name: the plugin's directory and the namespace of what it holds.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = MAX_FILE_NAME))]
     pub name: String,
     /// Skills; each becomes `skills/<name>/SKILL.md`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_SKILLS))]
     pub skills: Vec<PluginFile>,
     /// Sub-agents; each becomes `agents/<name>.md`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_SKILLS))]
     pub agents: Vec<PluginFile>,
 }
 
@@ -55,9 +61,10 @@ pub struct Plugin {
 #[serde(rename_all = "camelCase")]
 pub struct PluginFile {
     /// Name.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = MAX_FILE_NAME))]
     pub name: String,
     /// Markdown with front matter.
+    #[schemars(length(max = MAX_CONTENT))]
     pub content: String,
 }
 
@@ -66,19 +73,22 @@ pub struct PluginFile {
 #[serde(rename_all = "camelCase")]
 pub struct McpServer {
     /// Name: the key in the agent's own configuration.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = MAX_FILE_NAME))]
     pub name: String,
     /// Transport: `stdio`, `http` or `sse`.
     #[serde(rename = "type")]
     pub transport: McpTransport,
     /// Program to start (stdio only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_VALUE))]
     pub command: Option<String>,
     /// Arguments of the program (stdio only).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_ELEMENTS), inner(length(max = MAX_VALUE)))]
     pub args: Vec<String>,
     /// Address of the server (http and sse only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_URL))]
     pub url: Option<String>,
     /// HTTP headers (http and sse only).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -5,6 +5,7 @@ use kube::core::Rule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::SPAWNER_ACCOUNT;
 use crate::agents::CredentialType;
 
 /// A reference to an object of the same namespace.
@@ -38,6 +39,45 @@ pub struct Credentials {
     /// Secret with the credential. Its key is the variable that the agent reads, such as `ANTHROPIC_API_KEY`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<NameRef>,
+}
+
+/// CEL: whether the object at `path`, which has a field `podOverrides`, names the operator's own account.
+fn names_the_operators_account(path: &str) -> String {
+    let overrides = format!("{path}.podOverrides");
+    let account = format!("{overrides}.serviceAccountName");
+    format!("has({overrides}) && has({account}) && {account} == '{SPAWNER_ACCOUNT}'")
+}
+
+const OPERATORS_ACCOUNT: &str = "serviceAccountName can't be axon-spawner: it is the operator's own account in the namespace, which may \
+     write every Secret there; name another ServiceAccount";
+
+/// Returns the rule that a new object does not name the operator's own account. `path` leads from its root to the object
+/// with the field `podOverrides`.
+///
+/// The rule is that of the whole object so that it can leave one alone that has a status: it was stored before the rule was
+/// there, and an API server before Kubernetes 1.30 would refuse every write of its status. Nobody but the operator can
+/// write a status, and none survives a creation.
+pub(super) fn not_the_operators_account(path: &str) -> Rule {
+    Rule::new(format!(
+        "has(self.status) || !({})",
+        names_the_operators_account(path)
+    ))
+    .message(OPERATORS_ACCOUNT)
+    .field_path(format!(
+        ".{}.podOverrides.serviceAccountName",
+        path.trim_start_matches("self.")
+    ))
+}
+
+/// Returns the rule that a change does not bring in the operator's own account; see [`not_the_operators_account`].
+pub(super) fn still_not_the_operators_account(path: &str) -> Rule {
+    let old = path.replacen("self", "oldSelf", 1);
+    Rule::new(format!(
+        "!({}) || ({})",
+        names_the_operators_account(path),
+        names_the_operators_account(&old)
+    ))
+    .message(OPERATORS_ACCOUNT)
 }
 
 /// Returns the rule of a field that is a duration, for schemas; `crate::godur` reads what it admits.

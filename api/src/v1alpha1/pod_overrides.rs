@@ -12,6 +12,8 @@ use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::limits::MAX_ELEMENTS;
+
 /// Changes to the pod that runs a Task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -27,6 +29,7 @@ pub struct PodOverrides {
     /// Additional environment variables of the agent container. Built-in variables win over equal names.
     /// `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY` and `ALL_PROXY` also reach the container that clones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_ELEMENTS))]
     pub env: Vec<EnvVar>,
     /// Labels that a node must have to run the pod.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -39,7 +42,8 @@ pub struct PodOverrides {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "affinity_schema")]
     pub affinity: Option<Affinity>,
-    /// ServiceAccount that the pod runs as, for workload identity; the namespace's `default` if absent.
+    /// ServiceAccount that the pod runs as, for workload identity; the namespace's `default` if absent. Not
+    /// `axon-spawner`, which is the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub service_account_name: Option<String>,
@@ -68,8 +72,10 @@ pub struct PodOverrides {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub volumes: Vec<SafeVolume>,
-    /// Where the agent container has these volumes. Not in or above the directories of the pod itself:
-    /// `/axon`, `/workspace/repo`, and exactly `/workspace`, `/home/agent` and `/tmp`.
+    /// Where the agent container has these volumes. A mount must not cover the pod's own directories (`/axon`,
+    /// `/workspace/repo`, and exactly `/workspace`, `/home/agent` and `/tmp`), nor programs of the image: nothing at, in or
+    /// above `/axon_entrypoint.sh`, `/usr`, `/bin`, `/sbin`, `/lib*`, `/opt/codex`, `/opt/gemini`, and of `/etc` the files
+    /// that decide on users, libraries and alternatives. `/etc/ssl/private-ca` or `/etc/gitconfig` are possible.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub volume_mounts: Vec<VolumeMount>,
@@ -210,6 +216,7 @@ impl JsonSchema for Quantity {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "x-kubernetes-int-or-string": true,
+            "maxLength": 64,
             "pattern": r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
         })
     }

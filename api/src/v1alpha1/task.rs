@@ -3,11 +3,12 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::common::{Credentials, NameRef, positive_duration};
+use super::common::{Credentials, NameRef, not_the_operators_account, positive_duration};
 use super::pod_overrides::PodOverrides;
 use super::retry::RetryPolicy;
 use super::task_status::TaskStatus;
 use crate::agents::AgentType;
+use crate::limits::{MAX_IMAGE, MAX_MODEL, MAX_PROMPT};
 
 /// What to run. Immutable after creation, but for `stop`.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -39,6 +40,7 @@ use crate::agents::AgentType;
     printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date"),
     validation = Rule::new("size(self.metadata.name) <= 63")
         .message("metadata.name is longer than 63 characters: it is also the name of a Job and a label value"),
+    validation = not_the_operators_account("self.spec"),
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = super::immutable::but_for_stop)]
@@ -50,8 +52,9 @@ pub struct TaskSpec {
     pub agent: AgentType,
 
     /// What the agent is asked to do. Delivered byte for byte; with `dependsOn` it is a Go template first, with the
-    /// results of the dependencies as `.Deps`.
-    #[schemars(length(min = 1))]
+    /// results of the dependencies as `.Deps`. The length is counted in characters, not bytes, before and after
+    /// rendering; a template may have 256 KiB. Refer to long material by its path in the repository.
+    #[schemars(length(min = 1, max = MAX_PROMPT))]
     pub prompt: String,
 
     /// What the agent uses to talk to its model provider.
@@ -59,10 +62,12 @@ pub struct TaskSpec {
 
     /// Model to use instead of the agent's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_MODEL))]
     pub model: Option<String>,
 
     /// Image to use instead of the agent's own; it must follow the agent image interface.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_IMAGE))]
     pub image: Option<String>,
 
     /// Workspace with the repository to work on. Without one the agent works in an empty directory.

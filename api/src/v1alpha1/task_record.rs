@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::task_status::{TaskPhase, TaskReason};
 use crate::agents::AgentType;
+use crate::limits::MAX_MODEL;
 use crate::usage::Usage;
 
 /// What one Task was and has consumed. Written once, by the operator, when the Task ends; never changed.
@@ -60,6 +61,7 @@ pub struct TaskRecordSpec {
     pub agent: AgentType,
     /// Model that the Task named; absent if it left the choice to the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_MODEL))]
     pub model: Option<String>,
     /// Workspace that the Task named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,6 +70,7 @@ pub struct TaskRecordSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_spawner: Option<String>,
     /// Labels of the Task. They are not labels of the record: tools that own what bears their label would delete it.
+    /// Of more labels than fit, the first by key are kept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub task_labels: BTreeMap<String, String>,
     /// How the Task ended: `Succeeded` or `Failed`.

@@ -4,13 +4,16 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{Credentials, NameRef, positive_duration};
+use super::common::{
+    Credentials, NameRef, not_the_operators_account, positive_duration, still_not_the_operators_account,
+};
 use super::people::People;
 use super::pod_overrides::PodOverrides;
 use super::retry::RetryPolicy;
 use super::task::TaskSpec;
 use super::task_spawner_status::TaskSpawnerStatus;
 use crate::agents::AgentType;
+use crate::limits::{MAX_ELEMENTS, MAX_GITHUB_LABEL, MAX_IMAGE, MAX_MODEL, MAX_PROMPT_TEMPLATE};
 
 /// When to make Tasks, and which.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -50,9 +53,11 @@ use crate::agents::AgentType;
         priority = 1
     ),
     printcolumn(json_path = ".status.runner", name = "Runner", type_ = "string", priority = 1),
-    printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
+    printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date"),
+    validation = not_the_operators_account("self.spec.taskTemplate"),
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = still_not_the_operators_account("self.taskTemplate"))]
 #[x_kube(validation = Rule::new("!has(self.when.githubIssues) || has(self.taskTemplate.workspaceRef)")
     .message("taskTemplate.workspaceRef is required with when.githubIssues: its Workspace names the repository to watch"))]
 pub struct TaskSpawnerSpec {
@@ -102,12 +107,15 @@ pub struct When {
 pub struct GithubIssues {
     /// Kinds of items: `issues`, `pulls`.
     #[serde(default = "default_types")]
+    #[schemars(length(max = 2))]
     pub types: Vec<ItemType>,
-    /// Labels that an item must have, all of them.
+    /// Labels that an item must have, all of them. GitHub's own names have at most 50 characters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_ELEMENTS), inner(length(max = MAX_GITHUB_LABEL)))]
     pub labels: Vec<String>,
     /// Labels that an item must not have, none of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_ELEMENTS), inner(length(max = MAX_GITHUB_LABEL)))]
     pub exclude_labels: Vec<String>,
     /// State of the items: `open`, `closed` or `all`.
     #[serde(default)]
@@ -183,9 +191,11 @@ pub struct TaskTemplate {
     pub credentials: Credentials,
     /// Model to use instead of the agent's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_MODEL))]
     pub model: Option<String>,
     /// Image to use instead of the agent's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_IMAGE))]
     pub image: Option<String>,
     /// Workspace of the Tasks; for GitHub sources also the repository to watch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -205,9 +215,12 @@ pub struct TaskTemplate {
     pub depends_on: Vec<String>,
     /// Branch as a Go template, such as `axon-task-{{.Number}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
     pub branch: Option<String>,
-    /// Prompt as a Go template; the item's title, body and comments if absent.
+    /// Prompt as a Go template; the item's title, body and comments if absent. What it renders to may have as many
+    /// characters as a Task's prompt: an item that makes it longer is blocked with reason `PromptTooLong`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_PROMPT_TEMPLATE))]
     pub prompt_template: Option<String>,
     /// Seconds after which a finished Task is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]

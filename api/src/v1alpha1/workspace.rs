@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::NameRef;
+use crate::limits::MAX_CONTENT;
 
 /// Which repository an agent works on.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -33,8 +34,8 @@ pub struct WorkspaceSpec {
     /// URL of the repository: `https://`, `http://`, `git://`, `ssh://` or `git@HOST:PATH`.
     #[schemars(length(max = 2048))]
     #[x_kube(
-        validation = Rule::new(r"self.matches('^((https?|git|ssh)://|git@)[^\\s]+$')")
-            .message("repo must be a URL that starts with https://, http://, git://, ssh:// or git@")
+        validation = Rule::new(repo_rule())
+            .message("repo must be a URL that starts with https://, http://, git://, ssh:// or git@, followed by a host of letters, digits, '.' and '-'")
     )]
     pub repo: String,
 
@@ -58,6 +59,15 @@ pub struct WorkspaceSpec {
     pub files: Vec<WorkspaceFile>,
 }
 
+/// Returns the form of a repository's URL in CEL, as [`crate::git::Repository::parse`] reads it.
+fn repo_rule() -> String {
+    // CEL reads a string before the expression in it: a backslash is written twice.
+    let host = r"([A-Za-z0-9][A-Za-z0-9._-]*|\\[[0-9A-Fa-f:.]+\\])";
+    let url = format!(r"(https?|git|ssh)://([^\\s\\\\/?#@]*@)?{host}(:[0-9]{{0,5}})?([/?#][^\\s]*)?");
+    let scp = format!(r"git@{host}:[^\\s?#]+");
+    format!("self.matches('^({url}|{scp})$')")
+}
+
 impl WorkspaceSpec {
     /// Returns the ref, if one is named.
     #[must_use]
@@ -75,6 +85,7 @@ pub struct WorkspaceFile {
     /// Path below the root of the repository.
     #[schemars(length(min = 1, max = 1024))]
     pub path: String,
-    /// Content of the file; may be empty.
+    /// Content of the file; may be empty. All files of a Workspace travel in one ConfigMap of 1 MiB, packed.
+    #[schemars(length(max = MAX_CONTENT))]
     pub content: String,
 }

@@ -17,10 +17,16 @@ pub struct Repository {
 
 /// A URL that names no repository of a GitHub.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{url:?} names no repository on GitHub: its path must be OWNER/NAME")]
-pub struct NotOnGithub {
-    /// The URL, without credentials.
-    pub url: String,
+pub enum NotOnGithub {
+    /// It is no URL of a repository.
+    #[error("repo {0}")]
+    Invalid(#[from] git::InvalidRepository),
+    /// Its path is not `OWNER/NAME`.
+    #[error("{url:?} names no repository on GitHub: its path must be OWNER/NAME")]
+    Path {
+        /// The URL, without credentials.
+        url: String,
+    },
 }
 
 impl Repository {
@@ -29,16 +35,14 @@ impl Repository {
     /// # Errors
     /// [`NotOnGithub`] for a URL that is no repository's or whose path is not `OWNER/NAME`.
     pub fn of(url: &str) -> Result<Self, NotOnGithub> {
-        let fault = |shown: &str| NotOnGithub {
-            url: shown.to_owned(),
-        };
-        let repository = git::Repository::parse(url).map_err(|_| fault("the Workspace's repo"))?;
-        let shown = format!("{}/{}", repository.host, repository.path);
+        let repository = git::Repository::parse(url)?;
         let (owner, name) = repository
             .path
             .split_once('/')
             .filter(|(owner, name)| is_plain(owner) && is_plain(name))
-            .ok_or_else(|| fault(&shown))?;
+            .ok_or_else(|| NotOnGithub::Path {
+                url: format!("{}/{}", repository.host, repository.path),
+            })?;
         Ok(Self {
             owner: owner.to_owned(),
             name: name.to_owned(),
@@ -125,9 +129,22 @@ mod tests {
             "https://h/a/..",
             "https://h/a/b%2fc",
             "x",
+            "git@h:o/r/../../admin",
+            "git@h:o/..",
+            "git@h:o%2fr/x",
+            "https://h/o/r%3fx",
+            "ssh://h/o/~r",
         ] {
             let error = Repository::of(url).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_url_that_git_reads_otherwise_is_told_as_such() {
+        let error = Repository::of("git@127.0.0.1/admin/x?y=:o/r")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("is not a repository URL"), "{error}");
     }
 }

@@ -87,6 +87,7 @@ pub(super) fn render_reason(error: &RenderError) -> &'static str {
     match error {
         RenderError::Template { .. } => "TemplateFailed",
         RenderError::EmptyPrompt => "EmptyPrompt",
+        RenderError::PromptTooLong { .. } => "PromptTooLong",
         RenderError::Branch { .. } => "InvalidBranch",
     }
 }

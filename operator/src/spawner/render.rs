@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axon_api::git::branch_fault;
+use axon_api::limits::{MAX_PROMPT, excess};
 use axon_api::template::{Limits, MissingKey, Template, TemplateError};
 use axon_api::v1alpha1::{TaskSpawner, TaskTemplate};
 use axon_api::{Task, labels, naming};
@@ -36,6 +37,14 @@ pub enum RenderError {
     /// The prompt is empty.
     #[error("taskTemplate.promptTemplate renders to an empty prompt")]
     EmptyPrompt,
+    /// The prompt is longer than a Task's may be.
+    #[error(
+        "taskTemplate.promptTemplate renders to {length} characters, and a Task takes at most {MAX_PROMPT}: show less of the item, such as {{{{printf \"%.100000s\" .Comments}}}}"
+    )]
+    PromptTooLong {
+        /// Characters that it renders to.
+        length: usize,
+    },
     /// Git would not take the branch.
     #[error("taskTemplate.branch renders to {branch:?}, which {fault}")]
     Branch {
@@ -55,7 +64,7 @@ impl RenderError {
     pub fn depends_on_comments(&self, template: &TaskTemplate) -> bool {
         let field = match self {
             Self::Template { field, .. } => field,
-            Self::EmptyPrompt => PROMPT,
+            Self::EmptyPrompt | Self::PromptTooLong { .. } => PROMPT,
             Self::Branch { .. } => BRANCH,
         };
         field_shows_comments(template, field)
@@ -121,6 +130,9 @@ impl Templates {
         };
         if prompt.is_empty() {
             return Err(RenderError::EmptyPrompt);
+        }
+        if let Some(length) = excess(&prompt, MAX_PROMPT) {
+            return Err(RenderError::PromptTooLong { length });
         }
         let branch = self
             .branch
@@ -225,6 +237,29 @@ mod tests {
             let error = rendered(prompt, branch, &issue(1)).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn a_prompt_that_no_task_can_have_is_the_items_fault_alone() {
+        let item = |length: usize| Item {
+            body: "é".repeat(length).into(),
+            ..issue(1)
+        };
+        let (prompt, _) = rendered("{{.Body}}", "", &item(MAX_PROMPT)).unwrap();
+        assert_eq!(prompt.chars().count(), MAX_PROMPT);
+        let error = rendered("{{.Body}}", "", &item(MAX_PROMPT + 1)).unwrap_err();
+        assert_eq!(
+            error,
+            RenderError::PromptTooLong {
+                length: MAX_PROMPT + 1
+            }
+        );
+        assert!(
+            error.to_string().contains(r#"{{printf "%.100000s" .Comments}}"#),
+            "{error}"
+        );
+        let (short, _) = rendered(r#"{{printf "%.100000s" .Body}}"#, "", &item(MAX_PROMPT - 1)).unwrap();
+        assert_eq!(short.chars().count(), 100_000, "the advice works");
     }
 
     #[test]

@@ -406,11 +406,15 @@ async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Re
     });
     let params = PatchParams::apply(labels::MANAGER).force();
     let name = task.name_any();
-    let new = timed(
-        "write task status",
-        api.patch_status(&name, &params, &Patch::Apply(&body)),
-    )
-    .await?;
+    let patch = Patch::Apply(&body);
+    let written = timed("write task status", api.patch_status(&name, &params, &patch)).await;
+    let new = match written {
+        Err(error) if error.said().is_some_and(|said| said.code == 422) => {
+            tell_refused_status(task, &error, context).await;
+            return Err(error);
+        }
+        written => written?,
+    };
     context.written.note(task, &new);
     context.metrics.created(task, status);
     let begins = status.phase != task.status.as_ref().and_then(|s| s.phase);
@@ -426,6 +430,18 @@ async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Re
         );
     }
     Ok(begins)
+}
+
+/// Tells of a status that the API server refuses, in an event: nothing else can be seen of it. API servers before Kubernetes
+/// 1.30 check all rules of the definition at each write, so a Task that was stored under other definitions, and breaks a rule
+/// of these, can't get a status.
+async fn tell_refused_status(task: &Task, error: &ApplyError, context: &Context) {
+    let note = format!(
+        "the API server does not store what became of the Task: delete it with `kubectl delete task {}`, and create it again with a \
+         spec that is accepted; the operator tries again with growing pauses of up to 5 minutes: {error}",
+        task.name_any()
+    );
+    context.events.warn(task, "StatusRefused", &note).await;
 }
 
 /// Reads the marker block from the end of the agent's log.

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axon_api::contract::{MAX_INLINE_BYTES, input};
 use axon_api::file_path::components;
-use axon_api::git::{PASSWORD_ADVICE, has_password};
+use axon_api::git::{InvalidRepository, PASSWORD_ADVICE, Repository, has_password};
 use axon_api::packed::pack;
 use axon_api::v1alpha1::{McpServer, McpTransport};
-use axon_api::{AgentConfig, Task, Workspace, naming};
+use axon_api::{AgentConfig, SPAWNER_ACCOUNT, Task, Workspace, naming};
 use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 
@@ -22,6 +22,14 @@ pub enum InputError {
     Password {
         /// Name of the Workspace.
         workspace: String,
+    },
+    /// A URL in a form that git and the operator could read in different ways, or not at all.
+    #[error("Workspace {workspace}: repo {source}")]
+    Repository {
+        /// Name of the Workspace.
+        workspace: String,
+        /// What is wrong with it.
+        source: InvalidRepository,
     },
     /// A name that would leave its folder.
     #[error("AgentConfig {config}: {field} {name:?} must not be empty, '.', '..' or contain '/' or '\\'")]
@@ -81,6 +89,11 @@ pub enum InputError {
         /// What is wrong with it.
         fault: &'static str,
     },
+    /// The operator's own account.
+    #[error(
+        "podOverrides.serviceAccountName can't be {SPAWNER_ACCOUNT}: it is the operator's own account in the namespace, which may write every Secret there; name another ServiceAccount in a new Task"
+    )]
+    OperatorsAccount,
     /// A mount that can't be.
     #[error("podOverrides.volumeMounts: mountPath {path:?} {why}")]
     BadMount {
@@ -204,6 +217,13 @@ pub fn gather(
     if let Some(workspace) = workspace.filter(|workspace| has_password(&workspace.spec.repo)) {
         let workspace = workspace.metadata.name.clone().unwrap_or_default();
         return Err(InputError::Password { workspace });
+    }
+    if let Some(workspace) = workspace {
+        // The schema refuses it, but a Workspace may be older than the schema.
+        Repository::parse(&workspace.spec.repo).map_err(|source| InputError::Repository {
+            workspace: workspace.metadata.name.clone().unwrap_or_default(),
+            source,
+        })?;
     }
     if let Some(workspace) = workspace.filter(|w| !w.spec.files.is_empty()) {
         for file in &workspace.spec.files {
@@ -381,6 +401,24 @@ mod tests {
             let error = gather(&task("t"), Some(&w), None).unwrap_err().to_string();
             assert!(
                 error.contains("Workspace w") && error.contains(&format!("{path:?}")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_repository_that_git_could_read_otherwise_is_refused_before_anything_runs() {
+        for repo in [
+            "git@127.0.0.1/admin/x?y=:o/r",
+            "git@h#:o/r",
+            "https://%67ithub.com/o/r",
+            "",
+        ] {
+            let error = gather(&task("t"), Some(&workspace(repo)), None)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("Workspace w") && error.contains("is not a repository URL"),
                 "{error}"
             );
         }

@@ -2,29 +2,61 @@
 
 use std::collections::BTreeMap;
 
+use axon_api::SPAWNER_ACCOUNT;
 use axon_api::contract;
 use axon_api::v1alpha1::PodOverrides;
 use k8s_openapi::api::core::v1::{PodSpec, Volume};
 
 use super::input::InputError;
 
-/// Directories of the pod that a mount may not cover.
-const OWN: [&str; 6] = [
+/// Directories and files of the pod that a mount may not cover.
+const OWN: [&str; 7] = [
     contract::WORKSPACE_DIR,
     contract::REPO_DIR,
     contract::HOME_DIR,
     "/tmp",
     contract::PLUGIN_DIR,
     contract::INPUT_DIR,
+    contract::TERMINATION_LOG,
 ];
 /// Directories of which no part may be covered either: what is written there would not arrive.
 const CLOSED: [&str; 2] = ["/axon", contract::REPO_DIR];
+/// Programs and libraries of the images: who may use an image may not put other programs into it. Neither these nor what is
+/// in them can be covered.
+///
+/// Of `/etc` only what decides which programs and users there are is closed. Certificates and configuration below it, such
+/// as `/etc/ssl/private-ca` or `/etc/gitconfig`, are what people mount with good reason.
+const PROGRAMS: [&str; 18] = [
+    contract::ENTRYPOINT,
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/opt/codex",
+    "/opt/gemini",
+    "/etc/alternatives",
+    "/etc/group",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/ld.so.preload",
+    "/etc/passwd",
+    "/etc/shadow",
+];
 
 /// Checks what the CRD's schema can't.
 ///
 /// # Errors
-/// [`InputError::BadMount`] for a mount that names no volume or would hide a directory of the pod's own.
+/// [`InputError::OperatorsAccount`]; [`InputError::BadMount`] for a mount that names no volume, would hide a directory of
+/// the pod's own, or would replace programs of the image.
 pub(super) fn check(overrides: &PodOverrides) -> Result<(), InputError> {
+    // The schema refuses it, but a Task may be older than the schema.
+    if overrides.service_account_name.as_deref() == Some(SPAWNER_ACCOUNT) {
+        return Err(InputError::OperatorsAccount);
+    }
     for mount in &overrides.volume_mounts {
         let bad = |why: String| InputError::BadMount {
             path: mount.mount_path.clone(),
@@ -54,6 +86,12 @@ pub(super) fn check(overrides: &PodOverrides) -> Result<(), InputError> {
                 .find(|closed| path == **closed || within(path, closed))
         }) {
             return Err(bad(format!("would cover {own}, which the pod needs itself")));
+        }
+        let covered = |own: &&&str| path == **own || within(path, own) || within(own, path);
+        if let Some(own) = PROGRAMS.iter().find(covered) {
+            return Err(bad(format!(
+                "would cover {own}, which belongs to the image: mount elsewhere, or build an image"
+            )));
         }
     }
     Ok(())
@@ -119,6 +157,16 @@ mod tests {
             "/workspaces",
             "/axonic",
             "/workspace/repository",
+            "/etc/ssl/private-ca",
+            "/etc/gitconfig",
+            "/etc/claude-code",
+            "/etc/hosts",
+            "/dev/shm",
+            "/opt/tools",
+            "/var/lib/cache",
+            "/srv/usr",
+            "/usrlocal",
+            "/axon_entrypoint.sh.d",
         ] {
             assert_eq!(mounted(path), Ok(()), "{path}");
         }
@@ -139,10 +187,53 @@ mod tests {
             ("cache", "absolute path"),
             ("/a/../axon", "absolute path"),
             ("/a//b", "absolute path"),
+            ("/dev", "cover /dev/termination-log"),
+            ("/dev/termination-log", "cover /dev/termination-log"),
         ] {
             let error = mounted(path).unwrap_err();
             assert!(error.contains(what) && error.contains(path), "{path}: {error}");
         }
+    }
+
+    #[test]
+    fn no_mount_replaces_programs_of_the_image() {
+        for (path, what) in [
+            ("/axon_entrypoint.sh", "/axon_entrypoint.sh"),
+            ("/axon_entrypoint.sh/", "/axon_entrypoint.sh"),
+            ("/usr", "/usr"),
+            ("/usr/local/bin/claude", "/usr"),
+            ("/bin/sh", "/bin"),
+            ("/sbin", "/sbin"),
+            ("/lib/x86_64-linux-gnu/libc.so.6", "/lib"),
+            ("/lib64", "/lib64"),
+            ("/opt", "/opt/codex"),
+            ("/opt/gemini/bundle", "/opt/gemini"),
+            ("/etc", "/etc/alternatives"),
+            ("/etc/passwd", "/etc/passwd"),
+            ("/etc/ld.so.preload", "/etc/ld.so.preload"),
+            ("/etc/ld.so.conf.d/x.conf", "/etc/ld.so.conf.d"),
+        ] {
+            let error = mounted(path).unwrap_err();
+            let expected = format!("would cover {what}, which belongs to the image");
+            assert!(
+                error.contains(&expected) && error.contains(path),
+                "{path}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_task_runs_as_the_operators_account() {
+        let of = |account: &str| {
+            let overrides = serde_json::from_value(json!({ "serviceAccountName": account })).unwrap();
+            check(&overrides).map_err(|error| error.to_string())
+        };
+        let error = of("axon-spawner").unwrap_err();
+        assert!(
+            error.contains("serviceAccountName can't be axon-spawner"),
+            "{error}"
+        );
+        assert_eq!(of("axon-spawner-2"), Ok(()));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use axon_api::Task;
+use axon_api::limits::{MAX_PROMPT, excess};
 use axon_api::outputs::results;
 use axon_api::template::{Limits, MissingKey, Template, TemplateError, Value};
 
@@ -14,8 +15,19 @@ const NAME: &str = "prompt";
 
 /// A prompt that can't be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the prompt can't be rendered: {0}; correct spec.prompt in a new Task")]
-pub struct PromptError(#[from] TemplateError);
+pub enum PromptError {
+    /// It is no template, or fails with these results.
+    #[error("the prompt can't be rendered: {0}; correct spec.prompt in a new Task")]
+    Template(#[from] TemplateError),
+    /// The results make it longer than a prompt may be.
+    #[error(
+        "the prompt renders to {length} characters, and a Task takes at most {MAX_PROMPT}: pass on less of the results in spec.prompt of a new Task"
+    )]
+    TooLong {
+        /// Characters that it renders to.
+        length: usize,
+    },
+}
 
 /// Returns true if the prompt has to be rendered.
 #[must_use]
@@ -57,7 +69,11 @@ pub fn render<'a>(
     });
     let data = Value::map([("Deps", Value::map(dependencies))]);
     let template = Template::parse(NAME, &task.spec.prompt)?.missing_key(MissingKey::Error);
-    Ok(Cow::Owned(template.render(&data, Limits::default())?))
+    let prompt = template.render(&data, Limits::default())?;
+    match excess(&prompt, MAX_PROMPT) {
+        Some(length) => Err(PromptError::TooLong { length }),
+        None => Ok(Cow::Owned(prompt)),
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +112,19 @@ mod tests {
                 "{prompt}"
             );
         }
+    }
+
+    #[test]
+    fn results_can_not_make_a_prompt_longer_than_it_may_be() {
+        let repeated =
+            |times: usize| "{{range .Deps.a.Outputs}}{{range $.Deps.a.Outputs}}x{{end}}{{end}}".repeat(times);
+        // 16 characters each, of some 70.
+        assert_eq!(rendered(&repeated(100), &["a"]).unwrap().len(), 1600);
+        let long = format!("{{{{printf \"%0{}d\" 7}}}}", MAX_PROMPT + 1);
+        let error = rendered(&long, &["a"]).unwrap_err();
+        assert!(error.contains("renders to 524289 characters"), "{error}");
+        let full = format!("{{{{printf \"%0{MAX_PROMPT}d\" 7}}}}");
+        assert_eq!(rendered(&full, &["a"]).unwrap().len(), MAX_PROMPT);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! It is written before the terminal status. A crash between the two writes leaves a Task that has not ended, so that
 //! both are done again; the record's name follows from the Task's UID, so that there is never a second one.
 
+use axon_api::limits::{MAX_MODEL, MAX_RECORDED_LABELS};
 use axon_api::v1alpha1::{TaskRecord, TaskRecordSpec};
 use axon_api::{Task, TaskPhase, TaskStatus, labels, naming};
 use kube::api::{DeleteParams, PostParams, Preconditions};
@@ -20,10 +21,10 @@ pub fn record_of(task: &Task, status: &TaskStatus) -> Option<TaskRecord> {
         task_name: name.clone(),
         task_uid: uid.clone(),
         agent: task.spec.agent,
-        model: task.spec.model.clone().filter(|model| !model.is_empty()),
+        model: model(task),
         workspace: task.spec.workspace_ref.as_ref().map(|w| w.name.clone()),
         task_spawner: own.get(labels::TASK_SPAWNER).cloned(),
-        task_labels: own,
+        task_labels: own.into_iter().take(MAX_RECORDED_LABELS).collect(),
         phase,
         reason: status.reason,
         creation_time: task.metadata.creation_timestamp.clone(),
@@ -44,6 +45,12 @@ pub fn record_of(task: &Task, status: &TaskStatus) -> Option<TaskRecord> {
         .into(),
     );
     Some(record)
+}
+
+/// Returns the model that a Task names. A Task that is older than the limit may name a longer one, and still gets a record.
+fn model(task: &Task) -> Option<String> {
+    let model = task.spec.model.as_deref().filter(|model| !model.is_empty())?;
+    Some(model.chars().take(MAX_MODEL).collect())
 }
 
 /// Makes sure that the record of a Task that is about to end is there and agrees with `status`.
@@ -162,6 +169,15 @@ mod tests {
         );
         assert_eq!((spec.phase, spec.attempts), (TaskPhase::Failed, 2));
         assert_eq!(spec.usage, Some(usage));
+        let mut large = task.clone();
+        large.spec.model = Some("é".repeat(MAX_MODEL + 1));
+        large.metadata.labels = Some((0..1000).map(|n| (format!("l{n}"), String::new())).collect());
+        let large = record_of(&large, &status).unwrap().spec;
+        assert_eq!(
+            (large.model.unwrap().chars().count(), large.task_labels.len()),
+            (MAX_MODEL, MAX_RECORDED_LABELS),
+            "a record fits its own limits"
+        );
         let again = record_of(&task, &status).unwrap();
         assert_eq!(again.metadata.name.as_deref(), Some("fix-uid-1"));
     }

@@ -1,3 +1,4 @@
+use axon_api::limits::{MAX_CONTENT, MAX_PROMPT};
 use axon_api::{AgentConfig, Task, TaskSpawner, Workspace};
 use axon_test::control_plane;
 use serde::de::DeserializeOwned;
@@ -91,7 +92,10 @@ async fn tasks_of_all_shapes() {
         ),
         ("long name", task().named(&"n".repeat(63))),
         ("name with dots", task().named("a.b-c")),
-        ("long prompt", task().with("/spec/prompt", "p".repeat(1 << 20))),
+        (
+            "longest prompt",
+            task().with("/spec/prompt", "é".repeat(MAX_PROMPT)),
+        ),
         (
             "odd prompt",
             task().with("/spec/prompt", "-x $(A) `b` \u{1F600} \u{7} \n\t"),
@@ -126,6 +130,13 @@ async fn workspaces_of_all_shapes() {
         ("A7 scp form", plain("git@host:o/r.git")),
         ("A7 ssh", plain("ssh://git@host:2222/o/r.git")),
         ("A7 user in the URL", plain("https://user@host/o/r")),
+        ("A7 IPv6", plain("git@[2001:db8::1]:o/r")),
+        ("A7 IPv6 with a port", plain("https://[::1]:8443/o/r")),
+        (
+            "A7 escaped path",
+            plain("https://dev.azure.com/o/My%20Project/_git/r"),
+        ),
+        ("A7 underscore", plain("ssh://git@build_host:22/o/r")),
         ("A8 files", plain("https://h/r").with("/spec/files", files)),
         (
             "ref and secret",
@@ -157,7 +168,7 @@ async fn agent_configs_of_all_shapes() {
         ("A9 empty", config(json!({}))),
         (
             "a megabyte of plugins",
-            config(json!({"plugins": [{"name": "p", "skills": [{"name": "s", "content": "s".repeat(1 << 20)}]}]})),
+            config(json!({"plugins": [{"name": "p", "skills": vec![json!({"name": "s", "content": "s".repeat(MAX_CONTENT)}); 4]}]})),
         ),
         (
             "all",

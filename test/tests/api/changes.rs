@@ -65,7 +65,7 @@ async fn a_task_can_be_stopped_and_not_be_started_again() {
     let namespace = control_plane::namespace().await.unwrap();
     let full = Manifest::task()
         .named("full")
-        .with("/spec/prompt", "p".repeat(1 << 20))
+        .with("/spec/prompt", "p".repeat(axon_api::limits::MAX_PROMPT))
         .with("/spec/branch", "b")
         .with("/spec/stop", false)
         .with("/spec/retryPolicy", json!({"limit": 1, "on": ["AgentError"]}))

@@ -10,4 +10,5 @@ mod examples;
 mod manifest;
 mod policy;
 mod refused;
+mod repositories;
 mod round_trip;

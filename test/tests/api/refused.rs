@@ -1,7 +1,8 @@
+use axon_api::limits::{MAX_CONTENT, MAX_PROMPT, MAX_PROMPT_TEMPLATE, MAX_VALUE};
 use axon_test::control_plane;
 use serde_json::{Value, json};
 
-use super::manifest::Manifest;
+use super::manifest::{Manifest, send};
 
 /// Creates each manifest and looks for the parts of the answer that tell a person what to mend.
 async fn refuse(cases: Vec<(&str, Manifest, &[&str])>) {
@@ -147,6 +148,22 @@ async fn workspaces_that_git_could_not_clone() {
         "--upload-pack=x",
         "org/repo",
         "git@",
+        "git@127.0.0.1/admin/x?y=:o/r",
+        "git@127.0.0.1/admin/y#:o/r",
+        "git@u@127.0.0.1/z?:o/r",
+        "git@h?x:o/r",
+        "git@h%2fadmin:o/r",
+        "git@-oProxyCommand=id:o/r",
+        "git@h:o/r?x",
+        "git@h:o/r#x",
+        "git@[::1:o/r",
+        "user@h:o/r",
+        "https://%67ithub.com/o/r",
+        "https://a\\@b/o/r",
+        "https://a@b@c/o/r",
+        "https://a:b/c@d/o/r",
+        "ssh://-oProxyCommand=id/o/r",
+        "ssh://h%2fx/o/r",
         " https://h/r",
     ] {
         let message = Manifest::workspace(repo).refusal(&namespace).await;
@@ -194,6 +211,174 @@ async fn workspaces_that_git_could_not_clone() {
         ),
     ])
     .await;
+}
+
+#[tokio::test]
+async fn what_is_longer_than_its_field_may_be() {
+    let text = |length: usize| "x".repeat(length);
+    let many = |number: usize, value: Value| Value::from(vec![value; number]);
+    let map = |number: usize| {
+        Value::from(
+            (0..number)
+                .map(|n| (format!("k{n}"), "v".into()))
+                .collect::<serde_json::Map<_, _>>(),
+        )
+    };
+    let overrides =
+        |field: &str, value: Value| Manifest::task().with(&format!("/spec/podOverrides/{field}"), value);
+    let github = |field: &str, value: Value| {
+        Manifest::github().with(&format!("/spec/when/githubIssues/{field}"), value)
+    };
+    let plugin = |content: usize| json!({"name": "p", "skills": [{"name": "s", "content": text(content)}]});
+    let server = |more: Value| {
+        let mut server = json!({"name": "m", "type": "stdio", "command": "x"});
+        server
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        Manifest::agent_config(json!({ "mcpServers": [server] }))
+    };
+    let terms = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+        "nodeSelectorTerms": [{"matchExpressions": [{"key": "k", "operator": "In", "values": many(101, "v".into())}]}]}}});
+    refuse(vec![
+        (
+            "prompt",
+            Manifest::task().with("/spec/prompt", text(MAX_PROMPT + 1)),
+            &["spec.prompt: Too long", "524288"],
+        ),
+        (
+            "template",
+            Manifest::cron().with("/spec/taskTemplate/promptTemplate", text(MAX_PROMPT_TEMPLATE + 1)),
+            &["spec.taskTemplate.promptTemplate: Too long", "262144"],
+        ),
+        (
+            "instructions",
+            Manifest::agent_config(json!({"agentsMD": text(MAX_CONTENT + 1)})),
+            &["spec.agentsMD: Too long"],
+        ),
+        (
+            "skill",
+            Manifest::agent_config(json!({"plugins": [plugin(MAX_CONTENT + 1)]})),
+            &["spec.plugins[0].skills[0].content: Too long"],
+        ),
+        (
+            "argument",
+            server(json!({"args": [text(MAX_VALUE + 1)]})),
+            &["spec.mcpServers[0].args[0]: Too long"],
+        ),
+        (
+            "headers",
+            server(json!({"headers": map(101)})),
+            &["spec.mcpServers[0].headers: Too many"],
+        ),
+        (
+            "file",
+            Manifest::workspace("https://h/r").with(
+                "/spec/files",
+                json!([{"path": "x", "content": text(MAX_CONTENT + 1)}]),
+            ),
+            &["spec.files[0].content: Too long"],
+        ),
+        (
+            "variables",
+            overrides("env", many(101, json!({"name": "A"}))),
+            &["spec.podOverrides.env: Too many", "100"],
+        ),
+        (
+            "value",
+            overrides("env", json!([{"name": "A", "value": text(MAX_VALUE + 1)}])),
+            &["spec.podOverrides.env[0].value: Too long"],
+        ),
+        (
+            "label",
+            overrides("labels", json!({"a": text(64)})),
+            &["spec.podOverrides.labels.a: Too long"],
+        ),
+        (
+            "annotations",
+            overrides("annotations", map(101)),
+            &["spec.podOverrides.annotations: Too many"],
+        ),
+        (
+            "affinity",
+            overrides("affinity", terms),
+            &["matchExpressions[0].values: Too many"],
+        ),
+        (
+            "quantity",
+            overrides("resources/limits/cpu", "1".repeat(65).into()),
+            &["spec.podOverrides.resources.limits.cpu: Too long"],
+        ),
+        (
+            "GitHub's label",
+            github("labels", json!([text(51)])),
+            &["spec.when.githubIssues.labels[0]: Too long", "50"],
+        ),
+        (
+            "GitHub's labels",
+            github("excludeLabels", many(101, "a".into())),
+            &["spec.when.githubIssues.excludeLabels: Too many"],
+        ),
+        (
+            "types",
+            github("types", json!(["issues", "pulls", "issues"])),
+            &["spec.when.githubIssues.types: Too many"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn tasks_that_would_run_as_the_operators_account() {
+    let words = "serviceAccountName can't be axon-spawner";
+    let task = "/spec/podOverrides/serviceAccountName";
+    let template = "/spec/taskTemplate/podOverrides/serviceAccountName";
+    refuse(vec![
+        (
+            "task",
+            Manifest::task().with(task, "axon-spawner"),
+            &["spec.podOverrides.serviceAccountName", words],
+        ),
+        (
+            "task that brings a status along",
+            Manifest::task()
+                .with(task, "axon-spawner")
+                .with("/status/phase", "Running"),
+            &[words],
+        ),
+        (
+            "template",
+            Manifest::cron().with(template, "axon-spawner"),
+            &["spec.taskTemplate.podOverrides.serviceAccountName", words],
+        ),
+    ])
+    .await;
+    // Nor by a change, whether the operator has written a status or not.
+    let namespace = control_plane::namespace().await.unwrap();
+    for has_status in [false, true] {
+        let spawner = Manifest::cron().named(&format!("s-{has_status}"));
+        spawner.create(&namespace).await.unwrap();
+        let path = format!("{}/s-{has_status}", spawner.path(&namespace));
+        let merge = "application/merge-patch+json";
+        if has_status {
+            let status = json!({"status": {"phase": "Running"}});
+            send(&namespace, "PATCH", &format!("{path}/status"), merge, &status)
+                .await
+                .unwrap();
+        }
+        let change =
+            json!({"spec": {"taskTemplate": {"podOverrides": {"serviceAccountName": "axon-spawner"}}}});
+        let refused = send(&namespace, "PATCH", &path, merge, &change)
+            .await
+            .unwrap_err();
+        assert!(
+            refused.code == 422 && refused.message.contains(words),
+            "{refused:?}"
+        );
+        let other =
+            json!({"spec": {"taskTemplate": {"podOverrides": {"serviceAccountName": "axon-spawner-2"}}}});
+        send(&namespace, "PATCH", &path, merge, &other).await.unwrap();
+    }
 }
 
 #[tokio::test]

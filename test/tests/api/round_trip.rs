@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use axon_api::limits::MAX_ELEMENTS;
 use axon_api::{AgentConfig, Task};
 use axon_test::control_plane::ControlPlane;
 use axon_test::namespace::Namespace;
@@ -366,19 +367,24 @@ async fn dry_runs_apply_as_they_are() {
     let folder = folder.to_string_lossy();
     tools.start(&tool(), &["apply", "-f", &folder]).await;
 
-    // What stands on the command line, and all in one object.
+    // What stands on the command line, and as much of it as fits in one object.
     let variables: Vec<String> = texts
         .iter()
         .enumerate()
         .map(|(n, text)| format!("V{n}={text}"))
         .collect();
-    let mut words = vec!["run", "--name", "all", "--secret", "key", "-p", "x", "--dry-run"];
-    variables
-        .iter()
-        .for_each(|variable| words.extend(["--env", variable]));
-    tools.apply("all.yaml", &tools.plugin(&words).await).await;
+    for (part, variables) in variables.chunks(MAX_ELEMENTS).enumerate() {
+        let name = format!("part-{part}");
+        let mut words = vec!["run", "--name", &name, "--secret", "key", "-p", "x", "--dry-run"];
+        variables
+            .iter()
+            .for_each(|variable| words.extend(["--env", variable]));
+        tools
+            .apply(&format!("{name}.yaml"), &tools.plugin(&words).await)
+            .await;
+    }
     let tasks = tools.tasks().await;
-    assert_eq!(tasks.len(), prompts.len() + 1);
+    assert_eq!(tasks.len(), prompts.len() + texts.len().div_ceil(MAX_ELEMENTS));
     for (n, text) in prompts {
         let task = tasks
             .get(&format!("yaml-{n}"))
@@ -387,7 +393,11 @@ async fn dry_runs_apply_as_they_are() {
         assert_eq!(&task.spec.prompt, text, "{text:?}");
     }
     for (n, text) in texts.iter().enumerate() {
-        assert_eq!(value_of(&tasks["all"], n).unwrap_or_default(), *text, "{text:?}");
+        assert_eq!(
+            value_of(&tasks[&format!("part-{}", n / MAX_ELEMENTS)], n).unwrap_or_default(),
+            *text,
+            "{text:?}"
+        );
     }
 
     // Instructions, and files of plugins.

@@ -4,6 +4,7 @@
 
 mod again;
 mod failures;
+mod former;
 mod github_app;
 mod harness;
 mod identity;

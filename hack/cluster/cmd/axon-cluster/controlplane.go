@@ -21,6 +21,11 @@ func controlPlane(ctx context.Context, args []string) error {
 	bin := flags.String("bin", "", "folder of the kube binary (default: next to this program)")
 	port := flags.Int("port", 0, "port of the API server on loopback (default: a free one)")
 	parent := flags.Int("parent-pid", 0, "run: stop when this process ends (default: when stdin closes)")
+	var apiServerFlags []string
+	flags.Func("api-server-flag", "another flag of the API server, such as --feature-gates=NAME=false (repeatable)", func(text string) error {
+		apiServerFlags = append(apiServerFlags, text)
+		return nil
+	})
 	if err := flags.Parse(args[1:]); err != nil {
 		return flag.ErrHelp
 	}
@@ -31,7 +36,7 @@ func controlPlane(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	o := controlplane.Options{Layout: l, Port: *port, Progress: os.Stderr}
+	o := controlplane.Options{Layout: l, Port: *port, APIServerFlags: apiServerFlags, Progress: os.Stderr}
 	// The path is the only thing on stdout, for scripts.
 	ready := func() { fmt.Println(l.Kubeconfig()) }
 	switch verb {

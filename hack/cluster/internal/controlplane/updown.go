@@ -30,6 +30,8 @@ type Options struct {
 	Layout layout.Layout
 	// Port fixes the API server's port; 0 picks a free one.
 	Port int
+	// APIServerFlags are added to the API server's.
+	APIServerFlags []string
 	// Tied makes the kernel kill the components when this process dies.
 	Tied bool
 	// Progress gets messages for people.
@@ -89,6 +91,7 @@ func start(ctx context.Context, o Options, state *layout.State) error {
 		return err
 	}
 	c := bareConfig(o.Layout, state.Ports)
+	c.APIServerFlags = append(c.APIServerFlags, o.APIServerFlags...)
 	if !state.Complete {
 		ca, err := pki.Open(o.Layout.Path("certs"))
 		if err != nil {

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use axon_api::AgentConfig;
+use axon_api::limits::MAX_CONTENT;
 use serde_json::{Map, Value, json};
 
+use super::super::run::inputs;
 use super::{Common, checked_name, object, pruned, text_or_file};
 use crate::error::{CliError, Result};
 use crate::kinds::Kind;
@@ -58,7 +60,7 @@ pub(super) fn plan(args: &Args) -> Result<Value> {
     let name = checked_name(&args.name)?;
     let mut spec = Map::new();
     if let Some(text) = &args.agents_md {
-        spec.insert("agentsMD".into(), text_or_file("--agents-md", text)?.into());
+        spec.insert("agentsMD".into(), content("--agents-md", text)?.into());
     }
     let (skills, agents) = (files("--skill", &args.skill)?, files("--agent", &args.agent)?);
     if !skills.is_empty() || !agents.is_empty() {
@@ -96,9 +98,16 @@ fn named<'a>(flag: &str, values: &'a [String]) -> Result<Vec<(&'a str, String)>>
             if !seen.insert(name) {
                 return Err(CliError::usage(format!("{flag} {name} is given twice")));
             }
-            Ok((name, text_or_file(&format!("{flag} {name}"), text)?))
+            Ok((name, content(&format!("{flag} {name}"), text)?))
         })
         .collect()
+}
+
+/// Reads a text that becomes a file for the agent.
+fn content(source: &str, typed: &str) -> Result<String> {
+    let text = text_or_file(source, typed)?;
+    inputs::fits(source, typed, &text, MAX_CONTENT)?;
+    Ok(text)
 }
 
 fn files(flag: &str, values: &[String]) -> Result<Vec<Value>> {
@@ -170,6 +179,7 @@ mod tests {
             &["a=1", "a=2"],
             &["../a=1"],
             &["a=@/does/not/exist"],
+            &[&format!("a={}", "x".repeat(MAX_CONTENT + 1))],
         ] {
             assert!(named("--skill", &texts(bad)).is_err(), "{bad:?}");
         }

@@ -2,6 +2,7 @@
 
 use axon_api::TaskSpawner;
 use axon_api::agents::AgentType;
+use axon_api::limits::MAX_PROMPT_TEMPLATE;
 use axon_api::schedule::Schedule;
 use axon_api::template::Template;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
@@ -127,6 +128,9 @@ pub(super) fn plan(args: &Args, config: &Config) -> Result<(Value, Vec<WantedSec
         .transpose()?;
     if prompt.as_ref().is_some_and(|p| p.trim().is_empty()) {
         return Err(CliError::usage("--prompt is empty: say what the agent should do"));
+    }
+    if let (Some(typed), Some(prompt)) = (&args.prompt, &prompt) {
+        inputs::fits("--prompt", typed, prompt, MAX_PROMPT_TEMPLATE)?;
     }
     if args.cron.is_some() && prompt.is_none() {
         return Err(CliError::usage(

@@ -5,12 +5,10 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use axon_api::git::{Repository, has_password};
+use axon_api::limits::{MAX_PROMPT, excess};
 use k8s_openapi::api::core::v1::EnvVar;
 
 use crate::error::{CliError, Result};
-
-/// Longest prompt. An object of etcd holds 1.5 MiB, and the prompt is stored in two of them.
-const MAX_PROMPT_BYTES: usize = 900_000;
 
 /// Returns the prompt: the text itself, the file after `@`, or stdin for `-`.
 pub(crate) fn prompt(text: &str) -> Result<String> {
@@ -39,14 +37,25 @@ pub(crate) fn prompt(text: &str) -> Result<String> {
     if prompt.trim().is_empty() {
         return Err(CliError::usage("--prompt is empty: say what the agent should do"));
     }
-    if prompt.len() > MAX_PROMPT_BYTES {
-        return Err(CliError::usage(format!(
-            "--prompt has {} bytes, more than the {MAX_PROMPT_BYTES} that fit into a task",
-            prompt.len()
-        ))
-        .hint("put long material into the repository and refer to it"));
-    }
+    fits("--prompt", text, &prompt, MAX_PROMPT)
+        .map_err(|e| e.hint("put long material into the repository and name its path in the prompt"))?;
     Ok(prompt)
+}
+
+/// Refuses a text of more than `most` characters, which the API server would refuse. `typed` is what stood after `flag`: the
+/// text itself, `@FILE` or `-`.
+pub(crate) fn fits(flag: &str, typed: &str, text: &str, most: usize) -> Result<()> {
+    let Some(length) = excess(text, most) else {
+        return Ok(());
+    };
+    let from = match typed.strip_prefix('@') {
+        Some(path) => format!(" (file {path:?})"),
+        None if typed == "-" => " (stdin)".to_owned(),
+        None => String::new(),
+    };
+    Err(CliError::usage(format!(
+        "{flag}{from} has {length} characters, more than the limit of {most}"
+    )))
 }
 
 /// Returns why `name` can't name a Task, or `None` if it can (RFC 1123 label).
@@ -198,7 +207,23 @@ mod tests {
         for bad in ["", " \n", "@/does/not/exist", "--watch", "-w"] {
             assert!(prompt(bad).is_err(), "{bad:?}");
         }
-        assert!(prompt(&"x".repeat(MAX_PROMPT_BYTES + 1)).is_err());
+        assert!(
+            prompt(&"é".repeat(MAX_PROMPT)).is_ok(),
+            "characters count, not bytes"
+        );
+        let error = prompt(&"x".repeat(MAX_PROMPT + 1)).unwrap_err();
+        assert_eq!(
+            error.message,
+            "--prompt has 524289 characters, more than the limit of 524288"
+        );
+        std::fs::write(file.path(), "x".repeat(MAX_PROMPT + 1)).unwrap();
+        let typed = format!("@{}", file.path().display());
+        let error = prompt(&typed).unwrap_err();
+        let named = format!(
+            "--prompt (file {:?}) has 524289 characters",
+            file.path().display().to_string()
+        );
+        assert!(error.message.starts_with(&named), "{error}");
     }
 
     #[test]
