@@ -155,7 +155,7 @@ mod tests {
         table.row("", texts(&["x\ny\u{1b}[2J", "\u{202e}b"]));
         assert_eq!(
             table.lines(true, &mut Vec::new()),
-            ["A�          B", "x\\ny�[2J   �b"]
+            ["A�         B", "x\\ny�[2J   �b"]
         );
     }
 
