@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn a_field_of_another_type_costs_none_of_the_others() {
         let report = read(
-            json!({"axon": 1, "final": 1, "reason": 5, "message": ["x"], "usage": [], "outputs": ["a: b", 1]}),
+            &json!({"axon": 1, "final": 1, "reason": 5, "message": ["x"], "usage": [], "outputs": ["a: b", 1]}),
         );
         assert_eq!(
             (report.is_final, report.reason, report.message),

@@ -46,11 +46,8 @@ fn task(name: &str) -> Value {
 }
 
 fn spawner(name: &str) -> Value {
-    let open = json!({"axon.io/request": EVIL});
-    let mut metadata = metadata(name);
-    metadata["annotations"] = open;
     json!({
-        "apiVersion": "axon.io/v1alpha1", "kind": "TaskSpawner", "metadata": metadata,
+        "apiVersion": "axon.io/v1alpha1", "kind": "TaskSpawner", "metadata": metadata(name),
         "spec": {"when": {"cron": {"schedule": EVIL, "timeZone": EVIL}}, "pollInterval": EVIL,
             "taskTemplate": {"type": "codex", "model": EVIL, "credentials": {"type": "none"}, "workspaceRef": {"name": EVIL}}},
         "status": {"phase": "Failed", "message": EVIL, "runner": EVIL, "deploymentName": EVIL,
@@ -302,10 +299,12 @@ fn lines() -> Vec<Vec<String>> {
     let mut all = Vec::new();
     for command in root.get_subcommands() {
         let name = command.get_name();
-        let (_, lines) = LINES
-            .iter()
-            .find(|(known, _)| *known == name)
-            .unwrap_or_else(|| panic!("no line of command {name} is tried against a hostile cluster"));
+        let lines = LINES.iter().find(|(known, _)| *known == name);
+        assert!(
+            lines.is_some(),
+            "no line of command {name} is tried against a hostile cluster"
+        );
+        let (_, lines) = lines.unwrap();
         for line in *lines {
             let whole: Vec<String> = std::iter::once(name)
                 .chain(line.iter().copied())
@@ -399,7 +398,6 @@ fn no_text_of_the_cluster_commands_the_terminal() {
         "wait t",
         "version",
         "doctor",
-        "run -p x -w --credential-type none",
         "preview t",
         "preview t -o yaml",
         "preview t -o name",
