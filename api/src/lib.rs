@@ -3,6 +3,7 @@
 
 pub mod agents;
 pub mod branch_lock;
+pub mod claims;
 pub mod contract;
 pub mod crds;
 pub mod file_path;
@@ -17,6 +18,7 @@ pub mod outputs;
 pub mod packed;
 pub mod reference;
 pub mod schedule;
+pub mod shown;
 pub mod template;
 pub mod usage;
 pub mod v1alpha1;

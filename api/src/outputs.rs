@@ -6,9 +6,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
-use crate::usage::Usage;
+use crate::claims::{self, LeftOut};
+use crate::money::Money;
+use crate::shown::storable;
+use crate::usage::{Usage, reported_tokens};
 use crate::v1alpha1::TaskReason;
 
 /// First line of the marker block.
@@ -19,26 +23,29 @@ pub const MARKER_END: &str = "---AXON_OUTPUTS_END---";
 pub const MAX_TERMINATION_MESSAGE: usize = 4096;
 
 /// What a container of a Task says when it ends.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// Version of this form; tells a report from any other text. Always 1.
     pub axon: u32,
     /// True for the last report of a run; false for those written on the way, in case the container is killed.
-    #[serde(default, rename = "final")]
+    #[serde(rename = "final")]
     pub is_final: bool,
     /// Why the run failed, when it did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<TaskReason>,
     /// Evidence for people: the agent's last error, or git's own last lines.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// What the run consumed.
-    #[serde(default, skip_serializing_if = "Usage::is_empty")]
+    #[serde(skip_serializing_if = "Usage::is_empty")]
     pub usage: Usage,
     /// `key: value` lines in the order of the contract.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<String>,
+    /// Places whose claims could not be taken when the report was read.
+    #[serde(skip)]
+    pub left_out: LeftOut,
 }
 
 impl Report {
@@ -51,17 +58,15 @@ impl Report {
         }
     }
 
-    /// Reads a termination message; `None` if it is anything else than a report.
+    /// Reads a termination message; `None` if it is anything else than a report. What is read is bounded: see [`claims`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        // A JSON array would also fill the fields, in order.
-        if !text.starts_with('{') {
-            return None;
+        match serde_json::from_str(text.trim()) {
+            Ok(Value::Object(fields)) if fields.get("axon").and_then(Value::as_u64) == Some(1) => {
+                Some(claims::report(&fields))
+            }
+            _ => None,
         }
-        serde_json::from_str::<Self>(text)
-            .ok()
-            .filter(|report| report.axon == 1)
     }
 
     /// Writes the report in at most [`MAX_TERMINATION_MESSAGE`] bytes.
@@ -71,6 +76,11 @@ impl Report {
     #[must_use]
     pub fn to_termination_message(&self) -> String {
         let mut report = self.clone();
+        // Operators of earlier versions can't store every character.
+        report.message = report.message.map(|message| storable(&message).into_owned());
+        for line in &mut report.outputs {
+            *line = storable(line).into_owned();
+        }
         loop {
             let text = serde_json::to_string(&report).unwrap_or_default();
             let excess = text.len().saturating_sub(MAX_TERMINATION_MESSAGE);
@@ -156,27 +166,22 @@ pub fn results(lines: &[String]) -> BTreeMap<String, String> {
     lines
         .iter()
         .filter_map(|line| line.split_once(": "))
-        .filter(|(key, _)| !key.trim().is_empty())
+        .filter(|(key, _)| claims::is_key(key.trim()))
         .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
         .collect()
 }
 
-/// Returns the usage that `cost-usd`, `input-tokens` and `output-tokens` results tell of.
+/// Returns the usage that `cost-usd`, `input-tokens` and `output-tokens` results tell of, as far as it can be.
 #[must_use]
 pub fn usage_from_results(results: &BTreeMap<String, String>) -> Usage {
-    let tokens = |key: &str| results.get(key).and_then(|v| v.parse().ok());
+    let tokens = |key: &str| results.get(key)?.parse().ok().and_then(reported_tokens);
+    let cost = results.get("cost-usd").and_then(|cost| Money::reported(cost));
     Usage {
-        cost_usd: results.get("cost-usd").filter(|v| is_decimal(v)).cloned(),
+        cost_usd: cost.map(|cost| cost.to_string()),
         input_tokens: tokens("input-tokens"),
         output_tokens: tokens("output-tokens"),
         ..Usage::default()
     }
-}
-
-/// Returns true for a non-negative decimal number, which is how money is written.
-#[must_use]
-pub fn is_decimal(text: &str) -> bool {
-    text.parse::<f64>().is_ok_and(|v| v.is_finite() && v >= 0.0)
 }
 
 #[cfg(test)]
@@ -255,7 +260,7 @@ mod tests {
         ])));
         assert_eq!(
             (usage.cost_usd.as_deref(), usage.input_tokens, usage.output_tokens),
-            (Some("0.5"), Some(7), None)
+            (Some("0.50"), Some(7), None)
         );
         assert!(usage_from_results(&results(&lines(&["cost-usd: NaN"]))).is_empty());
     }

@@ -5,6 +5,9 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::shown::{escaped, has_hidden};
 
 /// A document that is not what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -35,12 +38,88 @@ pub fn documents(text: &str) -> Result<Vec<serde_json::Value>, YamlError> {
     Ok(all.into_iter().filter(|v| !v.is_null()).collect())
 }
 
-/// Writes one document, ending in a newline.
+/// Writes one document, ending in a newline. It has no [hidden](has_hidden) character: texts with such are quoted, and
+/// the characters escaped.
 ///
 /// # Errors
 /// [`YamlError::Write`].
 pub fn to_string<T: Serialize>(value: &T) -> Result<String, YamlError> {
-    serde_saphyr::to_string(value).map_err(|e| YamlError::Write(e.to_string()))
+    let failed = |error: &dyn std::fmt::Display| YamlError::Write(error.to_string());
+    let plain = serde_saphyr::to_string(value).map_err(|e| failed(&e))?;
+    if !has_hidden(&plain) {
+        return Ok(plain);
+    }
+    // The library has no switch for it: a word of our own stands for each such text until all else is written.
+    let mut words = Words::outside_of(&plain);
+    let value = serde_json::to_value(value).map_err(|e| failed(&e))?;
+    let text = serde_saphyr::to_string(&words.put_into(value)).map_err(|e| failed(&e))?;
+    Ok(words.replaced_in(&text))
+}
+
+/// Texts with hidden characters, and the words that stand for them.
+struct Words {
+    prefix: String,
+    texts: Vec<String>,
+}
+
+impl Words {
+    /// Returns words that are no part of `text`.
+    fn outside_of(text: &str) -> Self {
+        let mut prefix = "escaped".to_owned();
+        while text.contains(&prefix) {
+            prefix.push('x');
+        }
+        Self {
+            prefix,
+            texts: Vec::new(),
+        }
+    }
+
+    fn word(&mut self, text: String) -> String {
+        if !has_hidden(&text) {
+            return text;
+        }
+        self.texts.push(text);
+        format!("{}-{}-", self.prefix, self.texts.len() - 1)
+    }
+
+    fn put_into(&mut self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.word(text)),
+            Value::Array(items) => items.into_iter().map(|item| self.put_into(item)).collect(),
+            Value::Object(fields) => {
+                let fields = fields.into_iter();
+                Value::Object(
+                    fields
+                        .map(|(key, value)| (self.word(key), self.put_into(value)))
+                        .collect(),
+                )
+            }
+            other => other,
+        }
+    }
+
+    fn replaced_in(&self, text: &str) -> String {
+        let start = format!("{}-", self.prefix);
+        let mut parts = text.split(start.as_str());
+        let mut all = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (index, rest) = part.split_once('-').unwrap_or((part, ""));
+            let index = index.parse::<usize>().ok();
+            let hidden = index.and_then(|index| self.texts.get(index));
+            all += &hidden.map(|text| quoted(text)).unwrap_or_default();
+            all += rest;
+        }
+        all
+    }
+}
+
+/// Returns a text as a double-quoted scalar.
+fn quoted(text: &str) -> String {
+    // The backslash first: all other escapes have one.
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+    let text = escaped(&text, |c| format!("\\U{:08x}", u32::from(c)));
+    format!("\"{}\"", text.replace('\n', "\\n").replace('\t', "\\t"))
 }
 
 #[cfg(test)]
@@ -69,7 +148,9 @@ mod tests {
     fn texts() -> impl Strategy<Value = String> {
         let awkward =
             "[ \t\r\n\u{85}\u{a0}\u{2028}\u{2029}\u{feff}#:,?!&*|>'\"%@`{}~=<.a-c0-9_+\\[\\]\\-\\\\]{0,24}";
-        prop_oneof![awkward, any::<String>()]
+        let hidden =
+            "[\\x00-\u{a0}\u{200b}-\u{206f}\u{fe0f}\u{fffe}\u{ffff}\u{e0001}-\u{e007f}👩a\\- ]{0,12}";
+        prop_oneof![awkward, hidden, any::<String>()]
     }
 
     proptest::proptest! {
@@ -79,11 +160,22 @@ mod tests {
                 key.clone(): text, "list": [text, [other], {"deep": {key: text}}], "z": {"last": other},
             });
             let written = to_string(&value).unwrap();
+            prop_assert!(!has_hidden(&written), "{:?}", written);
             let read: serde_json::Value = from_str(&written).unwrap();
             prop_assert_eq!(&read, &value, "{}", written);
             let stream = format!("{written}---\n{written}");
             prop_assert_eq!(documents(&stream).unwrap(), [value.clone(), value]);
         }
+    }
+
+    #[test]
+    fn what_is_hidden_is_escaped_and_the_rest_is_as_ever() {
+        let value =
+            serde_json::json!({"a": "x\u{1b}[2J\u{202e}\n\"", "b": "no", "c": ["escaped-0-", "\u{e0041}"]});
+        let written = to_string(&value).unwrap();
+        let expected =
+            "a: \"x\\U0000001b[2J\\U0000202e\\n\\\"\"\nb: \"no\"\nc:\n- escaped-0-\n- \"\\U000e0041\"\n";
+        assert_eq!(written, expected);
     }
 
     #[test]

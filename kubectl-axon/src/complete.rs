@@ -7,7 +7,10 @@
 mod live;
 mod look;
 
-use std::io::Write as _;
+use axon_api::shown::has_hidden;
+
+use crate::output::Ui;
+use crate::shown::Shown;
 
 pub use look::{Request, Source, look};
 
@@ -22,7 +25,7 @@ const MAX_DESCRIPTION: usize = 70;
 pub type Candidate = (String, String);
 
 /// Answers for the words after the program's name, of which the last one is being typed.
-pub fn answer(words: &[String]) {
+pub fn answer(ui: &Ui, words: &[String]) {
     let mut command = crate::cli::command(crate::cli::PLUGIN);
     command.build();
     let request = look(&command, words);
@@ -39,6 +42,10 @@ pub fn answer(words: &[String]) {
         if !whole.starts_with(&format!("{}{}", request.before, request.prefix)) {
             continue;
         }
+        // A shell would take the name for what it shows, and people for what they see.
+        if whole.contains(char::is_whitespace) || has_hidden(&whole) {
+            continue;
+        }
         text += &whole;
         if !description.is_empty() {
             text += &format!("\t{}", crate::human::gist(&description, MAX_DESCRIPTION));
@@ -46,5 +53,5 @@ pub fn answer(words: &[String]) {
         text.push('\n');
     }
     text += &format!(":{directive}\n");
-    std::io::stdout().write_all(text.as_bytes()).ok();
+    ui.block(&Shown::block(&text)).ok();
 }

@@ -5,14 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axon_api::TaskPhase;
-use axon_api::usage::Usage;
+use axon_api::money::Money;
+use axon_api::usage::{Usage, stored_tokens};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
 
 use crate::tasks::{Brief, Meta};
-use axon_api::money;
 
 /// What of a TaskRecord is read.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -218,14 +218,15 @@ impl By {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
     /// The sum.
-    pub count: i64,
+    pub count: u64,
     /// Runs that reported it.
     pub runs: usize,
 }
 
 impl Tokens {
     fn add(&mut self, tokens: Option<i64>) {
-        if let Some(tokens) = tokens {
+        // Records of earlier operators may have any number: one that can't be is unknown.
+        if let Some(tokens) = tokens.and_then(stored_tokens) {
             self.count = self.count.saturating_add(tokens);
             self.runs += 1;
         }
@@ -241,10 +242,10 @@ pub struct Sum {
     pub succeeded: usize,
     /// Runs that failed.
     pub failed: usize,
-    /// Costs that are known, in billionths of a dollar, ascending once all runs are in.
-    costs: Vec<i64>,
-    /// Sum of the estimates, in billionths of a dollar, of what no agent reported a cost for.
-    estimated: i64,
+    /// Costs that are known, ascending once all runs are in.
+    costs: Vec<Money>,
+    /// Sum of the estimates of what no agent reported a cost for.
+    estimated: Money,
     /// Runs with an estimate.
     pub estimated_runs: usize,
     /// Runs with neither cost nor estimate.
@@ -268,11 +269,10 @@ impl Sum {
             None => {}
         }
         let usage = &run.usage;
-        let cost = usage.cost_usd.as_deref().and_then(money::parse);
-        let estimate = usage.estimated_cost_usd.as_deref().and_then(money::parse);
+        let (cost, estimate) = (usage.cost(), usage.estimated_cost());
         self.costs.extend(cost);
         if let Some(estimate) = estimate {
-            self.estimated = self.estimated.saturating_add(estimate);
+            self.estimated = self.estimated.plus(estimate);
             self.estimated_runs += 1;
         }
         self.unknown += usize::from(cost.is_none() && estimate.is_none());
@@ -284,37 +284,33 @@ impl Sum {
 
     /// Returns the sum of the known costs; `None` if none is known.
     #[must_use]
-    pub fn cost(&self) -> Option<i64> {
-        let sum = self
-            .costs
-            .iter()
-            .fold(0_i64, |sum, cost| sum.saturating_add(*cost));
-        (!self.costs.is_empty()).then_some(sum)
+    pub fn cost(&self) -> Option<Money> {
+        self.costs.iter().copied().reduce(Money::plus)
     }
 
     /// Returns the average of the known costs.
     #[must_use]
-    pub fn average(&self) -> Option<i64> {
-        Some(self.cost()? / i64::try_from(self.costs.len()).ok()?)
+    pub fn average(&self) -> Option<Money> {
+        self.cost()?.divided(self.costs.len())
     }
 
     /// Returns the cost that nine of ten runs with a known cost do not exceed.
     #[must_use]
-    pub fn p90(&self) -> Option<i64> {
+    pub fn p90(&self) -> Option<Money> {
         let rank = (self.costs.len() * 9).div_ceil(10);
         self.costs.get(rank.checked_sub(1)?).copied()
     }
 
     /// Returns the sum of the estimates; `None` if nothing is estimated.
     #[must_use]
-    pub fn estimate(&self) -> Option<i64> {
+    pub fn estimate(&self) -> Option<Money> {
         (self.estimated_runs > 0).then_some(self.estimated)
     }
 
     /// Returns everything that is known or estimated, which is what groups are sorted by.
-    fn weight(&self) -> Option<i64> {
+    fn weight(&self) -> Option<Money> {
         let both = [self.cost(), self.estimate()];
-        both.into_iter().flatten().reduce(i64::saturating_add)
+        both.into_iter().flatten().reduce(Money::plus)
     }
 
     /// Returns the number of runs that have not ended.
@@ -404,7 +400,7 @@ mod tests {
         assert_eq!(names, ["a", "b"]);
         let total = report(&runs, &By::Task, false, None).total;
         assert_eq!((total.runs, total.unknown, total.unfinished()), (2, 1, 1));
-        assert_eq!(total.cost(), Some(500_000_000));
+        assert_eq!(total.cost(), Money::parse("0.5"));
         assert_eq!((total.input.count, total.input.runs), (10, 1));
         assert_eq!(total.success_percent(), Some(100));
     }
@@ -434,10 +430,14 @@ mod tests {
         let total = &report.total;
         assert_eq!(
             (total.cost(), total.estimate()),
-            (Some(1_050_000_000), Some(350_000_000))
+            (Money::parse("1.05"), Money::parse("0.35"))
         );
         assert_eq!((total.estimated_runs, total.unknown), (2, 1));
-        assert_eq!(total.average(), Some(525_000_000), "of what was reported alone");
+        assert_eq!(
+            total.average(),
+            Money::parse("0.525"),
+            "of what was reported alone"
+        );
         let keys: Vec<&str> = report.groups.iter().map(|(key, _)| key.as_str()).collect();
         assert_eq!(keys, ["b", "c", "a", "d"]);
     }
@@ -449,9 +449,32 @@ mod tests {
             .collect();
         records.push(record("unknown", None, 1, "Failed"));
         let total = report(&runs(records, vec![]), &By::Task, false, None).total;
-        assert_eq!(total.average(), Some(55_000_000));
-        assert_eq!(total.p90(), Some(90_000_000));
+        assert_eq!(total.average(), Money::parse("0.055"));
+        assert_eq!(total.p90(), Money::parse("0.09"));
         assert_eq!(total.success_percent(), Some(91));
+    }
+
+    #[test]
+    fn figures_of_earlier_operators_lower_nothing_and_overflow_nothing() {
+        let mut records = vec![record("fine", Some("1.30"), 1, "Succeeded")];
+        for (name, cost, tokens) in [
+            ("a", "-1000000", -9_000_000),
+            ("b", "inf", i64::MAX),
+            ("c", "1e308", i64::MAX),
+            ("d", "twelve dollars", i64::MIN),
+        ] {
+            let mut evil = record(name, Some(cost), 1, "Succeeded");
+            evil.spec.usage.as_mut().unwrap().input_tokens = Some(tokens);
+            evil.spec.usage.as_mut().unwrap().estimated_cost_usd = Some(cost.into());
+            records.push(evil);
+        }
+        let total = report(&runs(records, vec![]), &By::Task, false, None).total;
+        let fine = Money::parse("1.30");
+        assert_eq!(
+            (total.cost(), total.average(), total.estimate()),
+            (fine, fine, None)
+        );
+        assert_eq!((total.input.count, total.input.runs, total.unknown), (10, 1, 4));
     }
 
     #[test]

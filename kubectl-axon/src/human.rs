@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use axon_api::money::Money;
+use axon_api::usage::stored_tokens;
 use jiff::Timestamp;
 
 /// Returns the age of something as kubectl writes it; `<unknown>` without a time.
@@ -57,13 +59,16 @@ pub fn run_time(milliseconds: u64) -> String {
     }
 }
 
-/// Returns dollars with four decimals, which is a hundredth of a cent: `$0.0122`.
+/// Returns dollars in few digits: `$0.0122`, `$12.34`; `?` for a text that is no amount.
 #[must_use]
 pub fn cost(dollars: &str) -> String {
-    match dollars.parse::<f64>() {
-        Ok(amount) if amount.is_finite() => format!("${amount:.4}"),
-        _ => dollars.to_owned(),
-    }
+    Money::parse(dollars).map_or_else(|| "?".to_owned(), Money::short)
+}
+
+/// Returns a number of tokens that a status or a record has; `?` if it can't be one.
+#[must_use]
+pub fn tokens(count: i64) -> String {
+    stored_tokens(count).map_or_else(|| "?".to_owned(), |count| count.to_string())
 }
 
 /// Returns what was reported, and apart from it what was estimated: `$0.0122`, `~$0.0122`, `$0.0122+~$0.0040`.
@@ -74,20 +79,10 @@ pub fn spent(reported: Option<&str>, estimated: Option<&str>) -> String {
     parts.collect::<Vec<_>>().join("+")
 }
 
-/// Returns `text` on one line, without characters that a terminal would obey.
+/// Returns `text` on one line, without characters that a terminal would obey or that nobody sees.
 #[must_use]
 pub fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.trim().chars() {
-        match c {
-            '\n' => line.push_str("\\n"),
-            '\t' => line.push(' '),
-            '\r' => {}
-            c if c.is_control() => line.push('\u{fffd}'),
-            c => line.push(c),
-        }
-    }
-    line
+    axon_api::shown::line(text)
 }
 
 /// Returns the lines of `text` as one, for the middle of a sentence.
@@ -97,14 +92,10 @@ pub fn joined(text: &str) -> String {
     lines.collect::<Vec<_>>().join("; ")
 }
 
-/// Returns `text` without characters that a terminal would obey, lines and tabs apart.
+/// Returns `text` without characters that a terminal would obey or that nobody sees, lines and tabs apart.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let harmless = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
-    text.chars()
-        .filter(|c| *c != '\r')
-        .map(|c| if harmless(c) { c } else { '\u{fffd}' })
-        .collect()
+    axon_api::shown::lines(text)
 }
 
 /// Returns at most `max` characters of `text` on one line, with `...` if there was more.
@@ -130,9 +121,9 @@ pub fn quoted(word: &str) -> String {
 
 /// Returns a number in few digits: `950`, `12.3k`, `4.5M`.
 #[must_use]
-pub fn quantity(number: i64) -> String {
-    let scaled = |unit: i64, letter: char| {
-        let tenths = (number + unit / 20) / (unit / 10);
+pub fn quantity(number: u64) -> String {
+    let scaled = |unit: u64, letter: char| {
+        let tenths = number.saturating_add(unit / 20) / (unit / 10);
         if tenths >= 1000 {
             format!("{}{letter}", tenths / 10)
         } else {
@@ -140,7 +131,7 @@ pub fn quantity(number: i64) -> String {
         }
     };
     match number {
-        i64::MIN..10_000 => number.to_string(),
+        0..10_000 => number.to_string(),
         10_000..1_000_000 => scaled(1000, 'k'),
         1_000_000..1_000_000_000 => scaled(1_000_000, 'M'),
         _ => scaled(1_000_000_000, 'G'),
@@ -187,7 +178,13 @@ mod tests {
     #[test]
     fn money_and_run_times_are_short() {
         assert_eq!(cost("0.012224"), "$0.0122");
-        assert_eq!(cost("?"), "?");
+        for bad in ["inf", "-1", "1e308", "\u{1b}[2J", ""] {
+            assert_eq!(cost(bad), "?");
+        }
+        assert_eq!(
+            (tokens(5), tokens(-5), tokens(i64::MAX)),
+            ("5".into(), "?".into(), "?".into())
+        );
         assert_eq!(spent(None, None), "");
         assert_eq!(spent(Some("0.5"), None), "$0.5000");
         assert_eq!(spent(None, Some("0.12")), "~$0.1200");
@@ -206,6 +203,7 @@ mod tests {
             (123_456, "123k"),
             (4_560_000, "4.6M"),
             (7_000_000_000, "7.0G"),
+            (u64::MAX, "18446744073G"),
         ] {
             assert_eq!(quantity(number), text);
         }

@@ -24,6 +24,7 @@ pub mod output;
 pub mod patience;
 pub mod reference;
 pub mod render;
+pub mod shown;
 pub mod table;
 pub mod tasks;
 pub mod why;
@@ -43,7 +44,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             .iter()
             .skip(2)
             .map(|word| word.to_string_lossy().into_owned());
-        complete::answer(&words.collect::<Vec<_>>());
+        complete::answer(&Ui::new(program), &words.collect::<Vec<_>>());
         return ExitCode::SUCCESS;
     }
     let ui = Ui::new(program);

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::error::{CliError, Kind, Result};
+use crate::shown::{Colour, Shown};
 
 /// A notation for whole objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -111,21 +112,35 @@ impl Ui {
     ///
     /// # Errors
     /// When stdout can't be written; a closed pipe is [`Kind::BrokenPipe`].
-    pub fn line(&self, text: &str) -> Result<()> {
+    pub fn line(&self, text: impl Into<Shown>) -> Result<()> {
         let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())?;
+        out.write_all(text.into().as_str().as_bytes())?;
         out.write_all(b"\n")?;
         Ok(())
     }
 
-    /// Writes data as it is.
+    /// Writes lines of data, whose last one has its end.
     ///
     /// # Errors
     /// As [`Ui::line`].
-    pub fn raw(&self, bytes: &[u8]) -> Result<()> {
+    pub fn block(&self, text: &Shown) -> Result<()> {
         let mut out = io::stdout().lock();
-        out.write_all(bytes)?;
+        out.write_all(text.as_str().as_bytes())?;
         out.flush()?;
+        Ok(())
+    }
+
+    /// Writes a line that somebody has asked for as it is. A terminal gets it as all other lines: it would obey it.
+    ///
+    /// # Errors
+    /// As [`Ui::line`].
+    pub fn raw_line(&self, text: &str) -> Result<()> {
+        if self.is_terminal() {
+            return self.line(text);
+        }
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.write_all(b"\n")?;
         Ok(())
     }
 
@@ -138,27 +153,32 @@ impl Ui {
             Notation::Json => {
                 let json = serde_json::to_string_pretty(value)
                     .map_err(|e| CliError::new(format!("cannot write JSON: {e}")))?;
-                json + "\n"
+                axon_api::shown::json(&json) + "\n"
             }
             Notation::Yaml => yaml(value)?,
         };
-        self.raw(text.as_bytes())
+        self.block(&Shown::block(&text))
     }
 
     /// Writes a line of talk. Commands are written as `kubectl axon …`.
-    pub fn say(&self, text: &str) {
+    pub fn say(&self, text: impl Into<Shown>) {
         self.say_in(Style::Plain, text);
     }
 
     /// Writes a line of talk in a style.
-    pub fn say_in(&self, style: Style, text: &str) {
-        let text = self.addressed(text);
-        let line = match (self.colour, style) {
-            (true, Style::Dim) => format!("\x1b[2m{text}\x1b[0m\n"),
-            (true, Style::Bad) => format!("\x1b[31m{text}\x1b[0m\n"),
-            (true, Style::Good) => format!("\x1b[32m{text}\x1b[0m\n"),
-            _ => format!("{text}\n"),
+    pub fn say_in(&self, style: Style, text: impl Into<Shown>) {
+        let text = text.into();
+        let colour = match style {
+            Style::Plain => None,
+            Style::Dim => Some(Colour::Dim),
+            Style::Bad => Some(Colour::Red),
+            Style::Good => Some(Colour::Green),
         };
+        let text = match colour.filter(|_| self.colour) {
+            Some(colour) => text.coloured(colour),
+            None => text,
+        };
+        let line = format!("{}\n", self.addressed(text.as_str()));
         // Talk that nobody can hear is no failure.
         io::stderr().write_all(line.as_bytes()).ok();
     }
@@ -203,7 +223,8 @@ impl Ui {
             return Err(CliError::usage(without.to_owned()).hint("pass -y to go ahead without being asked"));
         }
         let mut err = io::stderr().lock();
-        write!(err, "{} [y/N] ", self.addressed(question)).ok();
+        let question = Shown::from(question);
+        write!(err, "{} [y/N] ", self.addressed(question.as_str())).ok();
         err.flush().ok();
         let mut answer = String::new();
         io::stdin()
@@ -243,7 +264,7 @@ fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
-/// Returns a value as one YAML document.
+/// Returns a value as one YAML document without hidden characters.
 ///
 /// # Errors
 /// When the value can't be written as YAML.

@@ -3,6 +3,7 @@
 use comfy_table::{ContentArrangement, Table as Grid, presets};
 
 use crate::columns;
+use crate::human::printable;
 
 /// Rows under a header.
 #[derive(Debug, Clone)]
@@ -11,6 +12,11 @@ pub struct Table {
     /// Each with the key it is sorted by.
     rows: Vec<(String, Vec<String>)>,
     gap: usize,
+}
+
+/// Returns a cell as it is shown, with the blanks at its ends: widths are counted of what is shown.
+fn shown(cell: &str) -> String {
+    printable(cell).replace('\n', "\\n").replace('\t', " ")
 }
 
 /// What an elastic column keeps at least.
@@ -23,7 +29,7 @@ impl Table {
     #[must_use]
     pub fn new(header: Vec<String>) -> Self {
         Self {
-            header,
+            header: header.into_iter().map(|name| shown(&name)).collect(),
             rows: Vec::new(),
             gap: GAPS[0],
         }
@@ -31,9 +37,13 @@ impl Table {
 
     /// Adds a row. An empty cell is shown as `-`, so that columns can be counted by programs.
     pub fn row(&mut self, key: &str, cells: Vec<String>) {
-        let filled = cells
-            .into_iter()
-            .map(|cell| if cell.is_empty() { "-".to_owned() } else { cell });
+        let filled = cells.into_iter().map(|cell| {
+            if cell.is_empty() {
+                "-".to_owned()
+            } else {
+                shown(&cell)
+            }
+        });
         self.rows.push((key.to_owned(), filled.collect()));
     }
 
@@ -137,6 +147,16 @@ mod tests {
             ]
         );
         assert!(table.is_empty());
+    }
+
+    #[test]
+    fn a_cell_is_one_line_that_no_terminal_obeys() {
+        let mut table = Table::new(texts(&["A\u{7}", "B"]));
+        table.row("", texts(&["x\ny\u{1b}[2J", "\u{202e}b"]));
+        assert_eq!(
+            table.lines(true, &mut Vec::new()),
+            ["A�         B", "x\\ny�[2J   �b"]
+        );
     }
 
     #[test]

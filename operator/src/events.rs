@@ -107,7 +107,15 @@ fn event_of(status: &TaskStatus) -> Option<Event> {
         TaskPhase::Succeeded => (
             EventType::Normal,
             "TaskSucceeded",
-            "agent has finished".to_owned(),
+            // What was left out of its report, if anything was.
+            match status
+                .attempts
+                .last()
+                .and_then(|attempt| attempt.message.as_deref())
+            {
+                Some(message) => format!("agent has finished; {message}"),
+                None => "agent has finished".to_owned(),
+            },
         ),
         TaskPhase::Failed => {
             let reason = status.reason.map(|r| r.to_string()).unwrap_or_default();

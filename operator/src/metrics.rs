@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use axon_api::usage::stored_tokens;
 use axon_api::{Task, TaskStatus};
 use kube::ResourceExt;
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
@@ -198,22 +199,23 @@ impl Metrics {
             self.duration.get_or_create(&kind).observe(seconds.max(0.0));
         }
         let Some(usage) = &status.usage else { return };
-        for (family, dollars) in [
-            (&self.cost, &usage.cost_usd),
-            (&self.estimated_cost, &usage.estimated_cost_usd),
+        // A status of an earlier operator may have any figure: what can't be is not counted.
+        for (family, amount) in [
+            (&self.cost, usage.cost()),
+            (&self.estimated_cost, usage.estimated_cost()),
         ] {
-            let dollars = dollars.as_ref().and_then(|d| d.parse::<f64>().ok());
-            if let Some(dollars) = dollars.filter(|d| *d >= 0.0) {
-                family.get_or_create(&kind).inc_by(dollars);
+            if let Some(amount) = amount {
+                family.get_or_create(&kind).inc_by(amount.dollars());
             }
         }
         for (family, tokens) in [
             (&self.input_tokens, usage.input_tokens),
             (&self.output_tokens, usage.output_tokens),
         ] {
-            family
-                .get_or_create(&kind)
-                .inc_by(tokens.and_then(|t| u64::try_from(t).ok()).unwrap_or_default());
+            let counter = family.get_or_create(&kind);
+            let tokens = tokens.and_then(stored_tokens).unwrap_or_default();
+            // It would begin at zero again, which is a fall.
+            counter.inc_by(tokens.min(u64::MAX - counter.get()));
         }
     }
 
@@ -296,6 +298,53 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+    }
+
+    #[test]
+    fn no_figure_makes_a_counter_fall_or_infinite() {
+        let metrics = Metrics::new();
+        let lines = || -> Vec<(String, f64)> {
+            let text = metrics.text();
+            let counted = text.lines().filter(|line| line.contains("_total{"));
+            let pairs = counted.map(|line| line.rsplit_once(' ').unwrap());
+            pairs
+                .map(|(name, value)| (name.to_owned(), value.parse().unwrap()))
+                .collect()
+        };
+        let mut before = lines();
+        for (cost, tokens) in [
+            ("0.5", 7),
+            ("inf", -5),
+            ("-1000000", i64::MIN),
+            ("NaN", 1),
+            ("1e308", i64::MAX),
+            ("1e308", i64::MAX),
+            ("16000000", 16_000_000_000_000),
+        ] {
+            let status = TaskStatus {
+                phase: Some(TaskPhase::Succeeded),
+                usage: Some(Usage {
+                    cost_usd: Some(cost.into()),
+                    estimated_cost_usd: Some(cost.into()),
+                    input_tokens: Some(tokens),
+                    output_tokens: Some(tokens),
+                    ..Usage::default()
+                }),
+                ..TaskStatus::default()
+            };
+            metrics.entered(&task("t"), &status);
+            let now = lines();
+            for (name, value) in &before {
+                let (_, next) = now.iter().find(|(other, _)| other == name).unwrap();
+                assert!(
+                    next.is_finite() && next >= value,
+                    "{name}: {value}, then {next} with {cost}"
+                );
+            }
+            before = now;
+        }
+        let line = r#"axon_task_cost_usd_total{namespace="team",type="claude-code"} 16000000.5"#;
+        assert!(metrics.text().contains(line), "{}", metrics.text());
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod mcp_secrets;
 pub mod program;
 pub mod renewed;
 pub mod run;
+pub mod say;
 pub mod secrets;
 pub mod signals;
 pub mod termination;

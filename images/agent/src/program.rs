@@ -16,6 +16,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::env::Env;
+use crate::say;
 
 /// Longest pause between two looks at the program.
 const POLL: Duration = Duration::from_millis(50);
@@ -156,7 +157,7 @@ impl Call {
             if self.silence.is_some() && told.elapsed() > NEWS {
                 told = Instant::now();
                 if let Some(line) = heard.newest() {
-                    eprintln!("  {line}");
+                    say!("  {line}");
                 }
             }
             thread::sleep(pause);

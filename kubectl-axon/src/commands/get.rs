@@ -18,6 +18,7 @@ use crate::error::{Action, CliError, Kind as Failure, Result};
 use crate::human;
 use crate::kinds::{Column, Kind, columns, detail, parse_arguments};
 use crate::output::{Format, Notation, Ui};
+use crate::shown::Shown;
 
 const EXAMPLES: &str = "\
 Types: task, taskspawner (ts), workspace (ws), agentconfig (ac), taskrecord (axr)
@@ -214,7 +215,7 @@ impl View<'_> {
             _ if self.args.detail => {
                 for object in &objects {
                     self.ui
-                        .raw(detail(self.kind, object, Timestamp::now()).as_bytes())?;
+                        .block(&Shown::block(&detail(self.kind, object, Timestamp::now())))?;
                 }
             }
             (Some(Format::Json), [one]) if names.len() == 1 => self.ui.structured(one, Notation::Json)?,

@@ -18,6 +18,7 @@ use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Result};
 use crate::manifests::{Choices, NAMESPACE, POLICY, images, manifests, policy};
 use crate::output::{Ui, yaml};
+use crate::shown::Shown;
 
 const DETAILS: &str = "\
 Run it again at any time: it changes only what differs, and updates an older release. What flags do
@@ -96,7 +97,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     if args.dry_run == DryRun::Client {
         let all = manifests(&choices)?;
         let documents: Vec<String> = all.iter().map(|m| yaml(&m.object)).collect::<Result<_>>()?;
-        return ui.raw(documents.join("---\n").as_bytes());
+        return ui.block(&Shown::block(&documents.join("---\n")));
     }
     let cluster = globals.connection.connect(None).await?;
     refuse_a_second(&cluster).await?;

@@ -14,7 +14,7 @@ use crate::output::Ui;
 
 const DETAILS: &str = "\
 What the agent says goes to stdout; its turns, tools and costs go to stderr. --raw prints the
-agent's stream of events as it is.
+agent's stream of events as it is; a terminal gets it without what it would obey.
 
 -o json prints all of it to stdout, in the same form for all agents: one object a line, with the
 time of the log's line and a type. Fields in brackets are there if the agent tells.
@@ -46,7 +46,7 @@ pub struct Args {
     /// Follow: wait for the agent to start, and go on until it ends
     #[arg(short, long)]
     pub follow: bool,
-    /// Print the lines of the log as they are
+    /// Print the lines of the log as they are, except to a terminal
     #[arg(long, conflicts_with = "output")]
     pub raw: bool,
     /// What to print: json, one object for each event

@@ -3,6 +3,7 @@
 use crate::cli;
 use crate::error::Result;
 use crate::output::Ui;
+use crate::shown::Shown;
 
 /// Runs the command.
 ///
@@ -10,11 +11,8 @@ use crate::output::Ui;
 /// When stdout can't be written.
 pub fn execute(ui: &Ui) -> Result<()> {
     let mut options = cli::options();
-    ui.raw(
-        format!(
-            "The following options can be passed to any command, before or after its name:\n\n{}",
-            options.render_help()
-        )
-        .as_bytes(),
-    )
+    ui.block(&Shown::block(&format!(
+        "The following options can be passed to any command, before or after its name:\n\n{}",
+        options.render_help()
+    )))
 }

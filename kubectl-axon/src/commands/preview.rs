@@ -10,6 +10,7 @@ use crate::error::{CliError, Result};
 use crate::human;
 use crate::kinds::{Kind, parse_named};
 use crate::output::{Format, Notation, Ui};
+use crate::shown::Shown;
 use crate::table::Table;
 
 const DETAILS: &str = "\
@@ -79,7 +80,7 @@ fn table(ui: &Ui, answer: &Answer, wide: bool) -> Result<()> {
         table.fit(width, &elastic, &mut widths);
     }
     let lines = table.lines(true, &mut widths);
-    ui.raw((lines.join("\n") + "\n").as_bytes())?;
+    ui.block(&Shown::block(&(lines.join("\n") + "\n")))?;
     if let Some(more) = answer.more_items {
         ui.say(&format!(
             "and {}",

@@ -25,6 +25,7 @@ use crate::cluster::{Cluster, posting};
 use crate::error::{Action, CliError, Result};
 use crate::follow::{self, Options};
 use crate::output::{Notation, ObjectFormat, Ui, yaml};
+use crate::shown::Shown;
 
 /// Value of the label on what we make.
 pub const MANAGER: &str = "kubectl-axon";
@@ -259,7 +260,7 @@ fn print_plan(ui: &Ui, plan: &Plan, output: Option<ObjectFormat>) -> Result<()> 
         ),
         Some(ObjectFormat::Yaml) | None => {
             let documents: Vec<String> = objects.iter().map(yaml).collect::<Result<_>>()?;
-            ui.raw(documents.join("---\n").as_bytes())
+            ui.block(&Shown::block(&documents.join("---\n")))
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::error::{CliError, Kind as Failure, Result};
 use crate::graph::{Graph, Node, Spawner};
 use crate::kinds::{Kind, parse_named};
 use crate::output::{Notation, Ui};
+use crate::shown::Shown;
 use crate::tasks::{self, Brief};
 
 /// Seconds for which pipelines that have ended are shown without being asked for.
@@ -105,7 +106,7 @@ struct View<'a> {
 }
 
 /// What of a graph is shown.
-struct Shown {
+struct Selected {
     nodes: BTreeSet<usize>,
     /// Nodes that were asked for by name.
     named: BTreeSet<usize>,
@@ -134,8 +135,8 @@ impl View<'_> {
         Ok((tasks, spawners, version))
     }
 
-    fn shown(&self, graph: &Graph<'_>, now: Timestamp) -> Result<Shown> {
-        let mut shown = Shown {
+    fn shown(&self, graph: &Graph<'_>, now: Timestamp) -> Result<Selected> {
+        let mut shown = Selected {
             nodes: BTreeSet::new(),
             named: BTreeSet::new(),
             hidden: 0,
@@ -206,15 +207,15 @@ impl View<'_> {
                     .ui
                     .structured(&formats::json(&graph, &shown.nodes, now), Notation::Json);
             }
-            Some(TreeFormat::Dot) => formats::dot(&graph, &shown.nodes),
-            Some(TreeFormat::Mermaid) => formats::mermaid(&graph, &shown.nodes),
+            Some(TreeFormat::Dot) => Shown::block(&formats::dot(&graph, &shown.nodes)),
+            Some(TreeFormat::Mermaid) => Shown::block(&formats::mermaid(&graph, &shown.nodes)),
             Some(TreeFormat::Wide) | None => self.drawn(&graph, &shown, now),
         };
         self.say_hidden(&shown);
-        self.ui.raw(text.as_bytes())
+        self.ui.block(&text)
     }
 
-    fn drawn(&self, graph: &Graph<'_>, shown: &Shown, now: Timestamp) -> String {
+    fn drawn(&self, graph: &Graph<'_>, shown: &Selected, now: Timestamp) -> Shown {
         let drawing = Drawing {
             graph,
             shown: &shown.nodes,
@@ -229,7 +230,7 @@ impl View<'_> {
         drawing.text()
     }
 
-    fn say_hidden(&self, shown: &Shown) {
+    fn say_hidden(&self, shown: &Selected) {
         let hidden = crate::human::count(shown.hidden, "pipeline");
         let place = self
             .namespace()

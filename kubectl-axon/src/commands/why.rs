@@ -16,6 +16,7 @@ use crate::error::{Action, CliError, Kind as Failure, Result};
 use crate::human;
 use crate::kinds::{Kind, parse_named};
 use crate::output::{Notation, Ui};
+use crate::shown::Shown;
 use crate::why::{Answer, World, explain_spawner};
 
 const EXAMPLES: &str = "\
@@ -80,7 +81,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     };
     match args.output {
         Some(notation) => ui.structured(&answer, notation),
-        None => ui.raw(ui.addressed(&text(&answer, ui.width())).as_bytes()),
+        None => ui.block(&Shown::block(&ui.addressed(&text(&answer, ui.width())))),
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Sink<'a> {
     renderer: Option<Renderer>,
     timestamps: bool,
     json: bool,
+    /// Lines go out as they are.
+    raw: bool,
     /// Stdout is for something else.
     talk: bool,
     held: Option<Held>,
@@ -28,7 +30,8 @@ struct Held {
 }
 
 impl<'a> Sink<'a> {
-    /// Returns a sink that renders an agent's log; lines pass unchanged without an agent or with `raw`.
+    /// Returns a sink that renders an agent's log. Without an agent lines are shown as they come, and with `raw` they pass
+    /// unchanged.
     #[must_use]
     pub fn new(ui: &'a Ui, agent: Option<AgentType>, options: &Options) -> Self {
         Self {
@@ -36,6 +39,7 @@ impl<'a> Sink<'a> {
             renderer: agent.filter(|_| !options.raw).map(Renderer::new),
             timestamps: options.timestamps,
             json: options.json,
+            raw: options.raw,
             talk: options.finished.is_some(),
             held: None,
         }
@@ -62,6 +66,15 @@ impl<'a> Sink<'a> {
     }
 
     pub(super) fn line(&mut self, time: &str, text: &str) -> Result<()> {
+        if self.raw {
+            // Not by way of an event: what people are shown of it has no hidden characters.
+            let time = if self.timestamps && !time.is_empty() {
+                format!("{time} ")
+            } else {
+                String::new()
+            };
+            return self.ui.raw_line(&format!("{time}{text}"));
+        }
         let events = match &mut self.renderer {
             Some(renderer) => renderer.render(text),
             None => vec![Event::Line {
@@ -136,6 +149,7 @@ struct Dated<'a> {
 /// Returns an event as a line of JSON.
 fn object(event: &Event, time: &str) -> Result<String> {
     serde_json::to_string(&Dated { time, event })
+        .map(|text| axon_api::shown::json(&text))
         .map_err(|e| CliError::new(format!("cannot write JSON: {e}")))
 }
 

@@ -70,7 +70,7 @@ fn tokens(usage: &Usage) -> String {
     ];
     let told = parts
         .iter()
-        .filter_map(|(count, word)| count.map(|count| format!("{count} {word}")));
+        .filter_map(|(count, word)| count.map(|count| format!("{} {word}", human::tokens(count))));
     told.collect::<Vec<_>>().join(", ")
 }
 

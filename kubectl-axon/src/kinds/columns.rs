@@ -60,8 +60,8 @@ pub fn columns(kind: Kind, namespace: bool, wide: bool, labels: bool) -> Vec<Col
             if wide {
                 add("MODEL", |o, _| text(o, "/spec/model"));
                 add("WORKSPACE", |o, _| text(o, "/spec/workspaceRef/name"));
-                add("IN", |o, _| text(o, "/status/usage/inputTokens"));
-                add("OUT", |o, _| text(o, "/status/usage/outputTokens"));
+                add("IN", |o, _| tokens(o, "/status/usage/inputTokens"));
+                add("OUT", |o, _| tokens(o, "/status/usage/outputTokens"));
                 add("DURATION", duration);
                 add("POD", |o, _| text(o, "/status/podName"));
             }
@@ -100,8 +100,8 @@ pub fn columns(kind: Kind, namespace: bool, wide: bool, labels: bool) -> Vec<Col
                 add("MODEL", |o, _| text(o, "/spec/model"));
                 add("WORKSPACE", |o, _| text(o, "/spec/workspace"));
                 add("SPAWNER", |o, _| text(o, "/spec/taskSpawner"));
-                add("IN", |o, _| text(o, "/spec/usage/inputTokens"));
-                add("OUT", |o, _| text(o, "/spec/usage/outputTokens"));
+                add("IN", |o, _| tokens(o, "/spec/usage/inputTokens"));
+                add("OUT", |o, _| tokens(o, "/spec/usage/outputTokens"));
             }
         }
         Kind::AgentConfig => {
@@ -137,6 +137,14 @@ pub(super) fn text(object: &Value, pointer: &str) -> String {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Null) | None => String::new(),
         Some(other) => other.to_string(),
+    }
+}
+
+/// Returns a number of tokens at a JSON pointer; empty if there is none.
+pub(super) fn tokens(object: &Value, pointer: &str) -> String {
+    match object.pointer(pointer) {
+        None | Some(Value::Null) => String::new(),
+        Some(count) => human::tokens(count.as_i64().unwrap_or(-1)),
     }
 }
 

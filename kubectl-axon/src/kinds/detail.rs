@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Kind;
-use super::columns::{dollars, duration, names, source, text, time};
+use super::columns::{dollars, duration, names, source, text, time, tokens};
 use crate::human;
 
 /// Column in which values start.
@@ -94,8 +94,8 @@ fn task(block: &mut Block, object: &Value, now: Timestamp) {
     block.field("Duration", &duration(object, now));
     money(block, object, "/status/usage");
     let (input, output) = (
-        text(object, "/status/usage/inputTokens"),
-        text(object, "/status/usage/outputTokens"),
+        tokens(object, "/status/usage/inputTokens"),
+        tokens(object, "/status/usage/outputTokens"),
     );
     let told = [(input, "in"), (output, "out")].into_iter();
     let told = told.filter(|(count, _)| !count.is_empty());
@@ -139,7 +139,7 @@ fn record(block: &mut Block, object: &Value) {
         ("Cache Read", "cacheReadTokens"),
         ("Cache Write", "cacheWriteTokens"),
     ] {
-        block.field(label, &text(object, &format!("/spec/usage/{key}")));
+        block.field(label, &tokens(object, &format!("/spec/usage/{key}")));
     }
 }
 

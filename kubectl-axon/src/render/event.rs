@@ -162,7 +162,7 @@ impl Event {
             )),
             Self::Result(outcome) => vec![outcome.piece()],
             Self::Error { message } => fault(format!("[error] {}", human::gist(message, LONG))),
-            Self::Line { text } => vec![Piece::Text(text.clone())],
+            Self::Line { text } => vec![Piece::Text(human::printable(text))],
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use axon_api::money;
+use axon_api::money::Money;
 use serde_json::{Map, Value};
 
 use super::{Event, Outcome, number, text};
@@ -14,7 +14,7 @@ pub(super) struct OpenCode {
     input: u64,
     output: u64,
     cached: u64,
-    cost: i64,
+    cost: Money,
 }
 
 impl OpenCode {
@@ -53,21 +53,22 @@ impl OpenCode {
 
     fn step(&mut self, part: &Map<String, Value>, events: &mut Vec<Event>) {
         if let Some(tokens) = part.get("tokens").and_then(Value::as_object) {
-            self.input += number(tokens, "input").unwrap_or_default();
-            self.output += number(tokens, "output").unwrap_or_default();
+            let count = |sum: u64, key| sum.saturating_add(number(tokens, key).unwrap_or_default());
+            self.input = count(self.input, "input");
+            self.output = count(self.output, "output");
             let cache = tokens.get("cache").and_then(Value::as_object);
-            self.cached += cache.and_then(|c| number(c, "read")).unwrap_or_default();
+            let read = cache.and_then(|c| number(c, "read")).unwrap_or_default();
+            self.cached = self.cached.saturating_add(read);
         }
         let cost = part.get("cost").filter(|c| c.is_number());
-        self.cost += cost
-            .and_then(|c| money::parse(&c.to_string()))
-            .unwrap_or_default();
+        let cost = cost.and_then(|c| Money::reported(&c.to_string()));
+        self.cost = self.cost.plus(cost.unwrap_or_default());
         // More steps follow a step that called tools.
         if text(part, "reason") != "tool-calls" {
             events.push(Event::Result(Outcome {
                 ok: true,
                 turns: u64::try_from(self.messages.len()).ok(),
-                cost: Some(money::exact(self.cost)),
+                cost: Some(self.cost.to_string()),
                 input_tokens: Some(self.input),
                 output_tokens: Some(self.output),
                 cached_tokens: Some(self.cached),

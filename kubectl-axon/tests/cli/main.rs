@@ -14,6 +14,7 @@ mod doctor;
 mod fake;
 mod follow;
 mod get;
+mod hostile;
 mod install;
 mod manage;
 mod offline;

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use axon_api::shown::make_storable;
 use axon_api::v1alpha1::{Claim, TaskSpawner, TaskSpawnerStatus};
 use axon_api::{API_VERSION, Task, labels, naming};
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
@@ -103,13 +104,15 @@ impl Context {
         status: &TaskSpawnerStatus,
     ) -> Result<TaskSpawner, ShellError> {
         self.must_own(spawner)?;
-        let body = json!({
+        let mut body = json!({
             "apiVersion": API_VERSION,
             "kind": "TaskSpawner",
             // The version makes the write a compare-and-swap.
             "metadata": { "resourceVersion": spawner.resource_version() },
             "status": status,
         });
+        // Titles of issues are in it: one bad character would keep every later status from being written.
+        make_storable(&mut body);
         let params = PatchParams::apply(labels::MANAGER).force();
         let api =
             Api::<TaskSpawner>::namespaced(self.client.clone(), &spawner.namespace().unwrap_or_default());

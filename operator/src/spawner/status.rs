@@ -334,7 +334,10 @@ fn renew(old: &TaskSpawnerStatus, is: &Is<'_>, generation: Option<i64>, now: Tim
 
 fn shortened(item: &WaitingItem) -> WaitingItem {
     WaitingItem {
-        title: item.title.as_deref().map(|title| cut(title, MAX_TITLE)),
+        title: item
+            .title
+            .as_deref()
+            .map(|title| cut(&axon_api::shown::storable(title), MAX_TITLE)),
         ..item.clone()
     }
 }

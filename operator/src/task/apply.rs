@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use axon_api::contract::container;
 use axon_api::outputs::parse_marker_block;
+use axon_api::shown::make_storable;
 use axon_api::{API_VERSION, Task, TaskPhase, TaskReason, TaskStatus, labels};
 use futures::AsyncReadExt;
 use k8s_openapi::NamespaceResourceScope;
@@ -397,13 +398,14 @@ async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Re
         record::keep(task, status, &context.client).await?;
     }
     let api = Api::<Task>::namespaced(context.client.clone(), &task.namespace().unwrap_or_default());
-    let body = json!({
+    let mut body = json!({
         "apiVersion": API_VERSION,
         "kind": "Task",
         // The version makes the write a compare-and-swap: a decision on an old state is not written.
         "metadata": { "resourceVersion": task.resource_version() },
         "status": status,
     });
+    make_storable(&mut body);
     let params = PatchParams::apply(labels::MANAGER).force();
     let name = task.name_any();
     let patch = Patch::Apply(&body);

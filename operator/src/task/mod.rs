@@ -2,6 +2,8 @@
 
 pub mod apply;
 mod ca;
+#[cfg(test)]
+mod claims_tests;
 pub mod controller;
 pub mod dependencies;
 mod env;

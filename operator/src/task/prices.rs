@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 
 use axon_api::agents::AgentType;
-use axon_api::usage::Usage;
-use axon_api::{Task, money, yaml};
+use axon_api::money::Money;
+use axon_api::usage::{Usage, reported_tokens};
+use axon_api::{Task, yaml};
 use serde_json::{Map, Value};
 
 /// Prices of one model, in billionths of a US dollar per million tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Price {
-    input: i64,
-    output: i64,
-    cache_read: i64,
-    cache_write: i64,
+    input: Money,
+    output: Money,
+    cache_read: Money,
+    cache_write: Money,
 }
 
 /// What models cost. Empty unless somebody has configured one.
@@ -93,20 +94,19 @@ impl Price {
             (usage.cache_read_tokens.unwrap_or_default(), self.cache_read),
             (usage.cache_write_tokens.unwrap_or_default(), self.cache_write),
         ];
-        let millionths: i128 = parts
+        let millionths: u128 = parts
             .into_iter()
-            .map(|(tokens, price)| i128::from(tokens.max(0)) * i128::from(price))
+            .map(|(tokens, price)| {
+                let tokens = reported_tokens(tokens).unwrap_or_default().unsigned_abs();
+                u128::from(tokens) * u128::from(price.nanos())
+            })
             .sum();
-        let nanos = (millionths + 500_000) / 1_000_000;
-        Some(money::exact(i64::try_from(nanos).unwrap_or(i64::MAX)))
+        Some(Money::at_most((millionths + 500_000) / 1_000_000).to_string())
     }
 }
 
 const FIELDS: [&str; 2] = ["models", "defaultModels"];
 const PRICES: [&str; 4] = ["input", "output", "cacheRead", "cacheWrite"];
-/// Dollars per million tokens beyond which a price is a mistake, such as one per thousand million.
-const MOST: i64 = 1_000_000;
-
 /// Collects what is wrong, so that all of it can be put right at once.
 #[derive(Default)]
 struct Reading {
@@ -170,7 +170,7 @@ impl Reading {
             Some(Ok(price)) => Some(price),
             Some(Err(why)) => {
                 self.wrong.push(format!("models.{model}.{field}: {why}"));
-                Some(0)
+                Some(Money::default())
             }
         };
         let [input, output, cache_read, cache_write] = PRICES.map(&mut read);
@@ -209,21 +209,14 @@ impl Reading {
     }
 }
 
-/// Reads a price, written as a number or as a text.
-fn dollars(value: &Value) -> Result<i64, String> {
+/// Reads a price, written as a number or as a text. Beyond a million dollars for a million tokens it is a mistake, such as
+/// a price of a thousand million.
+fn dollars(value: &Value) -> Result<Money, String> {
     let text = match value {
-        Value::Number(number) => number.to_string(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    match money::parse(&text) {
-        Some(nanos) if nanos < 0 => Err(format!("{text} is less than nothing")),
-        Some(nanos) if nanos / 1_000_000_000 > MOST => {
-            Err(format!("{text} is too much for a million tokens"))
-        }
-        Some(nanos) => Ok(nanos),
-        None => Err(format!("{text:?} is no number of dollars")),
-    }
+    Money::reported(&text).ok_or_else(|| format!("{text:?} is no number of dollars from 0 to 1000000"))
 }
 
 #[cfg(test)]
@@ -344,14 +337,14 @@ prices: {}
         insta::assert_snapshot!(wrong(bad), @r#"
         prices: is no field; there are models, defaultModels
         models.a.reasoning: is no field; there are input, output, cacheRead, cacheWrite
-        models.a.input: "x" is no number of dollars
-        models.a.output: -1 is less than nothing
+        models.a.input: "x" is no number of dollars from 0 to 1000000
+        models.a.output: "-1" is no number of dollars from 0 to 1000000
         models.b.output: is missing
         models.c*d: a * may stand only at the end
         models.e: is no map with input and output
-        models.f.output: 99999999 is too much for a million tokens
-        models.g.input: "null" is no number of dollars
-        models.g.output: "true" is no number of dollars
+        models.f.output: "99999999" is no number of dollars from 0 to 1000000
+        models.g.input: "null" is no number of dollars from 0 to 1000000
+        models.g.output: "true" is no number of dollars from 0 to 1000000
         defaultModels.codex: models has no price of z
         defaultModels.cursor: is no type of agent
         defaultModels.gemini: is no name of a model

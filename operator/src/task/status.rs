@@ -1,7 +1,9 @@
 //! Builds a Task's status. The only place that sets conditions and times, so that phase, reason, message, times and
 //! conditions never disagree.
 
+use axon_api::claims;
 use axon_api::outputs::{results, usage_from_results};
+use axon_api::shown::storable;
 use axon_api::usage::Usage;
 use axon_api::v1alpha1::{Attempt, condition};
 use axon_api::{TaskPhase, TaskReason, TaskStatus};
@@ -14,10 +16,6 @@ use super::view::{Ended, PodView};
 
 /// Most attempts that a status keeps: those of the longest retry policy, and of the disruptions besides.
 pub(super) const MAX_ATTEMPTS: usize = 16;
-/// Most lines of output that a status keeps.
-const MAX_OUTPUTS: usize = 200;
-/// Most characters that it keeps of each.
-const MAX_OUTPUT_CHARS: usize = 1024;
 
 /// Returns `old` moved to `phase`. Times that are set stay as they are; a terminal phase sets the completion time.
 #[must_use]
@@ -30,6 +28,8 @@ pub fn enter(
     now: Timestamp,
 ) -> TaskStatus {
     let mut status = old.clone();
+    // Evidence is the words of containers, git and the cluster: one bad character would keep the status from being written.
+    let message = &*storable(message);
     status.phase = Some(phase);
     status.reason = Some(reason);
     status.message = (!message.is_empty()).then(|| message.to_owned());
@@ -93,17 +93,24 @@ pub fn record_attempt(
     price: Option<&Price>,
 ) {
     let report = ended.report.as_ref();
-    let outputs = bounded(match report {
-        Some(report) if !report.outputs.is_empty() => &report.outputs,
-        _ => log_outputs,
-    });
+    let (outputs, mut left_out) = match report {
+        // Bounded when it was read.
+        Some(report) if !report.outputs.is_empty() => (report.outputs.clone(), report.left_out.clone()),
+        _ => claims::outputs(log_outputs),
+    };
+    if let Some(report) = report {
+        left_out.extend(&report.left_out);
+    }
     let map = results(&outputs);
     let mut usage = match report {
         Some(report) if !report.usage.is_empty() => report.usage.clone(),
         _ => usage_from_results(&map),
     };
     usage.estimated_cost_usd = price.and_then(|price| price.estimate(&usage));
-    let (reason, message) = failure.map(|f| (f.reason, f.message)).unzip();
+    let (reason, said) = failure.map(|f| (f.reason, f.message)).unzip();
+    let said = said.map(|said| storable(&said).into_owned());
+    let parts: Vec<String> = said.into_iter().chain(left_out.sentence()).collect();
+    let message = (!parts.is_empty()).then(|| parts.join("; "));
     let attempt = Attempt {
         pod_name: pod.name.clone(),
         job_uid: pod.owner_uid.clone(),
@@ -137,21 +144,12 @@ pub fn record_lost(status: &mut TaskStatus, pod_name: &str, job_uid: Option<Stri
         pod_name: pod_name.to_owned(),
         job_uid,
         reason: Some(failure.reason),
-        message: Some(failure.message.clone()),
+        message: Some(storable(&failure.message).into_owned()),
         ..Attempt::default()
     });
 }
 
-/// Returns the lines, as many and as much of them as fits a status.
-fn bounded(lines: &[String]) -> Vec<String> {
-    lines
-        .iter()
-        .take(MAX_OUTPUTS)
-        .map(|line| line.chars().take(MAX_OUTPUT_CHARS).collect())
-        .collect()
-}
-
-/// Returns what all attempts together consumed; a single attempt's figures are kept as the agent printed them.
+/// Returns what all attempts together consumed.
 fn total(attempts: &[Attempt]) -> Option<Usage> {
     let mut reported = attempts.iter().filter_map(|a| a.usage.as_ref());
     let first = reported.next()?.clone();
@@ -313,7 +311,84 @@ mod tests {
         let lines = ["branch: x".to_owned(), "cost-usd: 0.5".to_owned()];
         record_attempt(&mut status, &pod("a"), &Ended::default(), None, &lines, None);
         assert_eq!(status.results["branch"], "x");
-        assert_eq!(status.usage.unwrap().cost_usd.as_deref(), Some("0.5"));
+        assert_eq!(status.usage.unwrap().cost_usd.as_deref(), Some("0.50"));
+    }
+
+    #[test]
+    fn a_claim_that_cannot_be_is_left_out_and_told_and_fails_nothing() {
+        let report = r#"{"axon":1,"final":true,"usage":{"costUSD":"inf","inputTokens":-5,"outputTokens":9},"outputs":["commit: x y","branch: b"]}"#;
+        let ended = Ended {
+            report: Report::parse(report).map(Box::new),
+            ..Ended::default()
+        };
+        let mut status = TaskStatus::default();
+        record_attempt(&mut status, &pod("a"), &ended, None, &[], None);
+        let usage = status.usage.clone().unwrap();
+        assert_eq!(
+            (usage.cost_usd, usage.input_tokens, usage.output_tokens),
+            (None, None, Some(9))
+        );
+        assert_eq!(status.outputs, ["branch: b"]);
+        let attempt = &status.attempts[0];
+        assert_eq!(attempt.reason, None);
+        let told = attempt.message.as_deref().unwrap();
+        for place in ["usage.costUSD", "usage.inputTokens", "output commit"] {
+            assert!(told.contains(place), "{told}");
+        }
+        let lines = ["cost-usd: inf".to_owned(), "input-tokens: -5".to_owned()];
+        record_attempt(
+            &mut status,
+            &pod("b"),
+            &Ended::default(),
+            Some(evicted()),
+            &lines,
+            None,
+        );
+        let told = status.attempts[1].message.as_deref().unwrap();
+        assert!(
+            told.starts_with("m; left out") && told.contains("output cost-usd"),
+            "{told}"
+        );
+        assert_eq!(status.attempts[1].usage, None);
+    }
+
+    #[test]
+    fn no_character_of_a_message_keeps_a_status_from_being_written() {
+        let bad = "it\u{92}s \u{7f}\0\u{ffff}";
+        let now = at(1);
+        let mut status = enter(
+            &TaskStatus::default(),
+            TaskPhase::Failed,
+            TaskReason::AgentError,
+            bad,
+            None,
+            now,
+        );
+        let failure = Failure {
+            reason: TaskReason::AgentError,
+            message: bad.into(),
+        };
+        record_attempt(
+            &mut status,
+            &pod("a"),
+            &Ended::default(),
+            Some(failure.clone()),
+            &[format!("k: {bad}")],
+            None,
+        );
+        record_lost(&mut status, "b", None, &failure);
+        let mut written = serde_json::to_value(&status).unwrap();
+        let before = written.clone();
+        axon_api::shown::make_storable(&mut written);
+        assert_eq!(written, before);
+        assert_eq!(
+            status.message.as_deref(),
+            Some("it\u{fffd}s \u{fffd}\u{fffd}\u{fffd}")
+        );
+        assert_eq!(
+            enter(&status, TaskPhase::Failed, TaskReason::AgentError, bad, None, now),
+            status
+        );
     }
 
     #[test]

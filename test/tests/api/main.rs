@@ -5,6 +5,7 @@ mod accepted;
 mod add_ons;
 mod branches;
 mod changes;
+mod characters;
 mod definitions;
 mod examples;
 mod manifest;

@@ -32,7 +32,7 @@ async fn a_task_runs_once_and_its_status_has_everything() {
     assert_eq!(
         usage.cost_usd.as_deref(),
         Some("0.012224"),
-        "the figure is the agent's own text"
+        "all digits of the agent's figure"
     );
     assert_eq!((usage.input_tokens, usage.output_tokens), (Some(2001), Some(101)));
     assert_eq!(
@@ -370,4 +370,47 @@ async fn a_quota_on_cpu_and_memory_admits_a_pod_that_names_its_resources() {
     let pod = b.kubelet.pod_of("named").await.unwrap();
     let spec = pod.spec.unwrap();
     assert_eq!(spec.init_containers.unwrap().len() + spec.containers.len(), 2);
+}
+
+/// What a text of Windows-1252 that was read as Latin-1 has for an apostrophe, DEL, and what is no character.
+const UNSTORABLE: &str = "it\u{92}s broken \u{7f}\u{9f}\u{fffe}\u{ffff}";
+
+#[tokio::test]
+async fn no_character_of_a_report_keeps_a_task_from_ending_and_no_claim_fails_it() {
+    let b = bench().await;
+    for name in ["message", "evidence", "claims"] {
+        b.create(name, "").await;
+        b.kubelet.report_job(name, &PodState::AgentRunning).await.unwrap();
+    }
+    let report = json!({"axon": 1, "final": true, "reason": "AgentError", "message": UNSTORABLE, "outputs": [format!("note: {UNSTORABLE}")]});
+    let ended = |exit_code: i32, message: String| PodState::AgentEnded { exit_code, message };
+    b.kubelet
+        .report_job("message", &ended(1, report.to_string()))
+        .await
+        .unwrap();
+    b.kubelet
+        .report_job("evidence", &ended(1, UNSTORABLE.to_owned()))
+        .await
+        .unwrap();
+    let expected = "it\u{fffd}s broken \u{fffd}\u{fffd}\u{fffd}\u{fffd}";
+    for name in ["message", "evidence"] {
+        let failed = b.until_phase(name, TaskPhase::Failed).await;
+        assert_eq!(failed.message.as_deref(), Some(expected), "{name}");
+    }
+
+    let report = json!({"axon": 1, "final": true, "usage": {"costUSD": "inf", "inputTokens": -5, "outputTokens": 9},
+        "outputs": ["branch: b", "commit: \u{1b}[2J", "cost-usd: inf"]});
+    b.succeed("claims", &report.to_string()).await;
+    let done = b.until_phase("claims", TaskPhase::Succeeded).await;
+    let usage = done.usage.unwrap();
+    assert_eq!(
+        (usage.cost_usd, usage.input_tokens, usage.output_tokens),
+        (None, None, Some(9))
+    );
+    assert_eq!(done.outputs, ["branch: b"]);
+    let told = done.attempts[0].message.as_deref().unwrap();
+    assert!(
+        told.contains("usage.costUSD") && told.contains("output commit"),
+        "{told}"
+    );
 }

@@ -14,6 +14,7 @@ use super::plugin::named;
 use super::{Agent, Launch, Setup, Stream};
 use crate::env::Env;
 use crate::failure::Failure;
+use crate::say;
 
 /// OpenCode's `opencode`.
 pub struct OpenCode;
@@ -120,7 +121,7 @@ fn credential(env: &Env, model: Option<&str>) -> (Vec<(&'static str, OsString)>,
     let names = PROVIDERS.iter().find(|(name, _)| *name == provider);
     let names = names.map_or_else(
         || {
-            eprintln!("no variable is known for provider {provider}: its key goes to Anthropic's");
+            say!("no variable is known for provider {provider}: its key goes to Anthropic's");
             &["ANTHROPIC_API_KEY"][..]
         },
         |(_, names)| names,

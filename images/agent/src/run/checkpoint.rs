@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use axon_api::outputs::Report;
 use axon_api::usage::Usage;
 
+use crate::say;
 use crate::termination::TerminationLog;
 
 /// While more output is at hand, the message is rewritten no more often than this.
@@ -14,6 +15,8 @@ const EVERY: Duration = Duration::from_millis(250);
 pub struct Checkpoint {
     log: TerminationLog,
     written: Usage,
+    /// The largest figures so far.
+    seen: Usage,
     at: Option<Instant>,
     finished: bool,
 }
@@ -25,21 +28,30 @@ impl Checkpoint {
         Self {
             log,
             written: Usage::default(),
+            seen: Usage::default(),
             at: None,
             finished: false,
         }
     }
 
+    /// Returns the figures, none of them less than before: an event that a tool of the agent has forged may lower one, or a
+    /// later `result` may begin to count again.
+    pub fn raised(&mut self, usage: &Usage) -> Usage {
+        self.seen = usage.no_less_than(&self.seen);
+        self.seen.clone()
+    }
+
     /// Writes figures that changed. With `waiting`, when we may sleep next, at once: nothing is lost in our sleep.
     pub fn note(&mut self, usage: &Usage, waiting: bool, branch: impl FnOnce() -> Option<String>) {
+        let usage = self.raised(usage);
         let due = waiting || self.at.is_none_or(|at| at.elapsed() >= EVERY);
-        if self.finished || *usage == self.written || !due {
+        if self.finished || usage == self.written || !due {
             return;
         }
         self.written = usage.clone();
         self.at = Some(Instant::now());
         self.write(&Report {
-            usage: usage.clone(),
+            usage,
             outputs: branch()
                 .map(|branch| format!("branch: {branch}"))
                 .into_iter()
@@ -62,7 +74,7 @@ impl Checkpoint {
 
     fn write(&mut self, report: &Report) {
         if let Err(error) = self.log.write(report) {
-            eprintln!("can't write the termination message: {error}");
+            say!("can't write the termination message: {error}");
         }
     }
 }
@@ -98,6 +110,9 @@ mod tests {
         assert_eq!(read().unwrap().usage, usage(1));
         checkpoint.note(&usage(2), true, branch);
         assert_eq!(read().unwrap().usage, usage(2));
+        checkpoint.note(&usage(1), true, branch);
+        assert_eq!(read().unwrap().usage, usage(2), "no figure falls");
+        assert_eq!(checkpoint.raised(&usage(1)), usage(2));
         let last = Report {
             is_final: true,
             ..Report::new()

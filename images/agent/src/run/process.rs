@@ -23,6 +23,7 @@ use super::pump::{Sink, pass_errors, pass_lines};
 use crate::agent::{Agent, Launch, Stream};
 use crate::env::{self, Env};
 use crate::failure::Failure;
+use crate::say;
 use crate::signals;
 
 /// Time between SIGTERM and SIGKILL, unless the environment says otherwise.
@@ -184,13 +185,14 @@ impl Running {
         reap_orphans();
 
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut checkpoint = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
         Ended {
             exit,
             stopped,
             stalled,
             killed,
             verdict: stream.verdict(),
-            usage: stream.usage(),
+            usage: checkpoint.raised(&stream.usage()),
             stderr: tail.errors.unwrap_or_default(),
             at_line_start: tail.at_line_start.unwrap_or(false),
             stop_requested: Arc::clone(&self.stop_requested),
@@ -289,7 +291,7 @@ fn follow(
     };
     let after = |waiting| note(stream, checkpoint, waiting);
     if let Err(error) = pass_lines(stdout, &mut sink, on_line, after) {
-        eprintln!("can't read the agent's output: {error}");
+        say!("can't read the agent's output: {error}");
     }
     let _ = sender.send(Message::Drained(sink.at_line_start()));
 }

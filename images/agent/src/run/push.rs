@@ -11,6 +11,7 @@ use axon_api::outputs::tail;
 use super::facts::branch_of;
 use crate::env::Env;
 use crate::program::{Call, Output};
+use crate::say;
 
 /// Time for the push. With what comes after, it fits the grace period of a pod that is told to end meanwhile.
 const LIMIT: Duration = Duration::from_secs(25);
@@ -55,7 +56,7 @@ pub fn tell_of_unpushed() {
         let branch = branch
             .map(|name| format!(" on branch {name}"))
             .unwrap_or_default();
-        eprintln!("commits{branch} that were not pushed and end with the pod: {new}");
+        say!("commits{branch} that were not pushed and end with the pod: {new}");
     }
 }
 

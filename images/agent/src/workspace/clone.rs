@@ -24,6 +24,7 @@ use crate::env::Env;
 use crate::failure::Failure;
 use crate::program::{Call, End, Output};
 use crate::renewed;
+use crate::say;
 use crate::secrets::Secrets;
 use crate::signals;
 
@@ -96,7 +97,7 @@ impl<'a> Clone<'a> {
             }
         });
         if let Err(error) = listening {
-            eprintln!("can't listen to signals: {error}");
+            say!("can't listen to signals: {error}");
         }
         let remote = Remote::parse(url, renewed::token(env).is_some())?;
         Ok(Self {
@@ -121,7 +122,7 @@ impl<'a> Clone<'a> {
             Some(reference) => format!("{} (ref {reference})", self.remote.shown),
             None => self.remote.shown.clone(),
         };
-        eprintln!("cloning {what}");
+        say!("cloning {what}");
         let started = Instant::now();
         self.access.check(self.env, |call| {
             let output = self.start(call).map_err(|failure| failure.message)?;
@@ -148,7 +149,7 @@ impl<'a> Clone<'a> {
             self.git(["symbolic-ref", "refs/remotes/origin/HEAD", &head])?;
         }
         let at = self.describe();
-        eprintln!("cloned in {:.1}s at {at}", started.elapsed().as_secs_f64());
+        say!("cloned in {:.1}s at {at}", started.elapsed().as_secs_f64());
         if let Some(branch) = self.branch {
             self.set_up_branch(branch, &advertised, &target)?;
         }
@@ -216,15 +217,13 @@ impl<'a> Clone<'a> {
     /// Says what the clone lacks and the agent may need.
     fn tell_of_what_is_missing(&self) {
         if self.dir.join(".gitmodules").is_file() {
-            eprintln!(
+            say!(
                 "the repository has submodules, which are not cloned: `git submodule update --init` does it"
             );
         }
         let attributes = fs::read_to_string(self.dir.join(".gitattributes")).unwrap_or_default();
         if attributes.contains("filter=lfs") {
-            eprintln!(
-                "the repository uses Git LFS: its files are pointers here, until `git lfs pull` gets them"
-            );
+            say!("the repository uses Git LFS: its files are pointers here, until `git lfs pull` gets them");
         }
     }
 
@@ -249,7 +248,7 @@ impl<'a> Clone<'a> {
             Target::Commit(id) => {
                 match self.fetch(&["--depth=1", "origin", id]) {
                     Err(failure) if failure.reason == TaskReason::CloneFailed => {
-                        eprintln!("the server does not give out single commits; fetching all");
+                        say!("the server does not give out single commits; fetching all");
                         self.find(id)?;
                     }
                     other => other?,
@@ -257,12 +256,12 @@ impl<'a> Clone<'a> {
                 self.detach(id)
             }
             Target::Abbreviated(id) => {
-                eprintln!("a short commit id needs the whole history; fetching all");
+                say!("a short commit id needs the whole history; fetching all");
                 self.find(id)?;
                 self.detach(id)
             }
             Target::Nothing => {
-                eprintln!("the repository has no default branch to check out");
+                say!("the repository has no default branch to check out");
                 Ok(())
             }
         }
@@ -286,18 +285,18 @@ impl<'a> Clone<'a> {
 
     fn set_up_branch(&self, branch: &str, advertised: &Advertised, target: &Target) -> Result<(), Failure> {
         if matches!(target, Target::Branch(name) if name == branch) {
-            eprintln!("on branch {branch}, the ref itself");
+            say!("on branch {branch}, the ref itself");
         } else if advertised.has_branch(branch) {
             self.fetch(&["--depth=1", "origin", &tracking(branch)])?;
             self.check_out_branch(branch)?;
             self.join_base(branch, target);
-            eprintln!("on branch {branch}, continuing at {}", self.describe());
+            say!("on branch {branch}, continuing at {}", self.describe());
         } else if *target == Target::Nothing {
             self.git(["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")])?;
-            eprintln!("on branch {branch}, without a commit");
+            say!("on branch {branch}, without a commit");
         } else {
             self.git(["checkout", "--quiet", "--no-track", "-b", branch, "HEAD", "--"])?;
-            eprintln!("on branch {branch}, created from {}", self.describe());
+            say!("on branch {branch}, created from {}", self.describe());
         }
         Ok(())
     }
@@ -317,7 +316,7 @@ impl<'a> Clone<'a> {
                 return;
             }
             if let Err(failure) = self.fetch(&[depth, "origin", &ours, &theirs]) {
-                eprintln!("{}", self.secrets.scrub(&failure.message));
+                say!("{}", self.secrets.scrub(&failure.message));
             }
         }
     }
@@ -376,8 +375,8 @@ impl<'a> Clone<'a> {
             let Some(pause) = fault.retry(next) else {
                 return Err(failure);
             };
-            eprintln!("{failure}");
-            eprintln!("trying again in {}s", pause.as_secs());
+            say!("{failure}");
+            say!("trying again in {}s", pause.as_secs());
             thread::sleep(pause);
         }
         Err(Failure::clone_failed("out of tries"))

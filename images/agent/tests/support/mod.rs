@@ -42,6 +42,10 @@ impl Pod {
         if work.exists() { work } else { path }
     }
 
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
     pub fn work(&self) -> PathBuf {
         self.root.path().join("work")
     }

@@ -7,6 +7,7 @@ use super::View;
 use crate::error::Result;
 use crate::kinds::{Column, Kind};
 use crate::output::Format;
+use crate::shown::Shown;
 use crate::table::Table;
 
 pub(super) struct Rows<'a> {
@@ -75,7 +76,7 @@ impl<'a> Rows<'a> {
         }
         let lines = self.table.lines(self.header, &mut self.widths);
         self.header = false;
-        self.view.ui.raw((lines.join("\n") + "\n").as_bytes())
+        self.view.ui.block(&Shown::block(&(lines.join("\n") + "\n")))
     }
 
     /// Writes the rows of a list, ordered.

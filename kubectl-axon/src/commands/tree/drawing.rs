@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use crate::columns;
 use crate::graph::{Graph, Line, Mark, Node, Path};
 use crate::human;
+use crate::shown::{Colour, Shown};
 use crate::table::Table;
 use crate::tasks::Brief;
-use axon_api::money;
+use axon_api::money::Money;
 use axon_api::usage::Usage;
 
 /// Chains that are spelled out below the tree; of more the stars alone have to tell.
@@ -69,10 +70,11 @@ impl Drawing<'_> {
     }
 
     /// Returns the whole text; empty when nothing is shown.
-    pub(super) fn text(&self) -> String {
+    pub(super) fn text(&self) -> Shown {
+        let mut text = Shown::default();
         let lines = self.graph.outline(self.shown);
         if lines.is_empty() {
-            return String::new();
+            return text;
         }
         let paths = self.paths();
         let stars: BTreeSet<usize> = paths.iter().flat_map(|p| p.nodes.iter().copied()).collect();
@@ -94,18 +96,19 @@ impl Drawing<'_> {
             let ascii = |line: &String| line.replace(UNICODE.cut, &self.pieces().cut.to_string());
             drawn = drawn.iter().map(ascii).collect();
         }
-        if self.colour {
-            let rows = drawn.len();
-            let place = drawn.first().and_then(|head| head.find("PHASE"));
-            if let Some(place) = place {
-                let painted = drawn.into_iter().map(|line| paint(&line, place));
-                drawn = painted.collect();
+        let place = drawn.first().and_then(|head| head.find("PHASE"));
+        for line in &drawn {
+            match place.filter(|_| self.colour) {
+                Some(place) => paint(&mut text, line, place),
+                None => text.push(line),
             }
-            debug_assert_eq!(rows, drawn.len());
+            text.end_line();
         }
-        drawn.extend(self.legend(&paths));
-        drawn.extend(self.cycles());
-        drawn.join("\n") + "\n"
+        for line in self.legend(&paths).iter().chain(&self.cycles()) {
+            text.push(line);
+            text.end_line();
+        }
+        text
     }
 
     fn header(&self) -> Vec<&'static str> {
@@ -236,14 +239,11 @@ impl Drawing<'_> {
         let tasks = self.graph.nodes.iter().filter_map(Node::task);
         let own = tasks.filter(|t| t.spawner() == Some(name) && t.metadata.namespace == *namespace);
         let usages: Vec<&Usage> = own.filter_map(|t| t.status.usage.as_ref()).collect();
-        let total = |money: fn(&Usage) -> Option<&String>| {
-            let known = usages.iter().filter_map(|usage| money::parse(money(usage)?));
-            known.fold(None, |sum: Option<i64>, nanos| {
-                Some(sum.unwrap_or_default().saturating_add(nanos))
-            })
+        let total = |money: fn(&Usage) -> Option<Money>| {
+            let known = usages.iter().filter_map(|usage| money(usage));
+            known.reduce(Money::plus).map(Money::short)
         };
-        let reported = total(|usage| usage.cost_usd.as_ref()).map(money::short);
-        let estimated = total(|usage| usage.estimated_cost_usd.as_ref()).map(money::short);
+        let (reported, estimated) = (total(Usage::cost), total(Usage::estimated_cost));
         let parts = reported.into_iter().chain(estimated.map(|sum| format!("~{sum}")));
         parts.collect::<Vec<_>>().join("+")
     }
@@ -331,22 +331,28 @@ fn number(url: &str) -> String {
 }
 
 /// Colours the phase, which begins at the byte `place` of the header; names may have wider characters.
-fn paint(line: &str, place: usize) -> String {
-    let Some((start, _)) = line.char_indices().nth(place) else {
-        return line.to_owned();
-    };
+fn paint(text: &mut Shown, line: &str, place: usize) {
+    let start = line
+        .char_indices()
+        .nth(place)
+        .map_or(line.len(), |(start, _)| start);
     let (head, rest) = line.split_at(start);
     let end = rest.find(' ').unwrap_or(rest.len());
     let (word, tail) = rest.split_at(end);
-    let code = match word {
-        "Succeeded" => "32",
-        "Failed" | "Missing" => "31",
-        "Running" => "36",
-        "Waiting" | "Pending" | "New" | "Suspended" => "33",
-        "(above)" | "(cycle)" | "Gone" => "2",
-        _ => return line.to_owned(),
+    let colour = match word {
+        "Succeeded" => Some(Colour::Green),
+        "Failed" | "Missing" => Some(Colour::Red),
+        "Running" => Some(Colour::Cyan),
+        "Waiting" | "Pending" | "New" | "Suspended" => Some(Colour::Yellow),
+        "(above)" | "(cycle)" | "Gone" => Some(Colour::Dim),
+        _ => None,
     };
-    format!("{head}\x1b[{code}m{word}\x1b[0m{tail}")
+    text.push(head);
+    match colour {
+        Some(colour) => text.push_in(colour, word),
+        None => text.push(word),
+    }
+    text.push(tail);
 }
 
 #[cfg(test)]
@@ -370,7 +376,7 @@ mod tests {
             colour: false,
             now: "2026-01-02T10:00:00Z".parse().unwrap(),
         };
-        drawing.text()
+        drawing.text().as_str().to_owned()
     }
 
     fn rich() -> Vec<Brief> {
@@ -463,10 +469,12 @@ mod tests {
 
     #[test]
     fn only_the_phase_is_coloured() {
-        assert_eq!(
-            paint("├─ a   Failed   1s", 7),
-            "├─ a   \x1b[31mFailed\x1b[0m   1s"
-        );
-        assert_eq!(paint("* x", 7), "* x");
+        let painted = |line: &str| {
+            let mut text = Shown::default();
+            paint(&mut text, line, 7);
+            text.as_str().to_owned()
+        };
+        assert_eq!(painted("├─ a   Failed   1s"), "├─ a   \x1b[31mFailed\x1b[0m   1s");
+        assert_eq!(painted("* x"), "* x");
     }
 }

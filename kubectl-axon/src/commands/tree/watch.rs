@@ -11,11 +11,11 @@ use kube::core::Request;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::View;
-use crate::columns;
 use crate::error::{CliError, Result};
 use crate::graph::{Graph, Spawner};
 use crate::kinds::Kind;
 use crate::patience::Patience;
+use crate::shown::Shown;
 use crate::tasks::{Brief, listing};
 
 /// Seconds after which the server ends a watch, and all is listed again.
@@ -29,14 +29,14 @@ const TOGETHER: Duration = Duration::from_millis(100);
 /// What is on the terminal.
 struct Canvas {
     lines: usize,
-    last: String,
+    last: Shown,
 }
 
 impl View<'_> {
     pub(super) async fn watch(&self) -> Result<()> {
         let mut canvas = Canvas {
             lines: 0,
-            last: String::new(),
+            last: Shown::default(),
         };
         let mut patience = Patience::default();
         // What can't be done at all is said at once; what breaks later is tried again.
@@ -100,86 +100,25 @@ impl View<'_> {
         let now = Timestamp::now();
         let graph = Graph::new(tasks, spawners);
         let text = match self.shown(&graph, now) {
-            Ok(shown) if shown.nodes.is_empty() => "No tasks found.\n".to_owned(),
+            Ok(shown) if shown.nodes.is_empty() => Shown::block("No tasks found.\n"),
             Ok(shown) => self.drawn(&graph, &shown, now),
             // What was asked for by name was deleted.
-            Err(error) if canvas.lines > 0 => format!("{error}\n"),
+            Err(error) if canvas.lines > 0 => Shown::block(&format!("{error}\n")),
             Err(error) => return Err(error),
         };
         let Some(height) = self.ui.height() else {
             if text != canvas.last {
-                let gap = if canvas.lines > 0 { "\n" } else { "" };
-                self.ui.raw(format!("{gap}{text}").as_bytes())?;
+                if canvas.lines > 0 {
+                    self.ui.line("")?;
+                }
+                self.ui.block(&text)?;
                 canvas.lines = 1;
                 canvas.last = text;
             }
             return Ok(());
         };
-        let (frame, lines) = frame(&text, (self.ui.width(), height), canvas.lines);
+        let (frame, lines) = text.frame((self.ui.width(), height), canvas.lines);
         canvas.lines = lines;
-        self.ui.raw(frame.as_bytes())
-    }
-}
-
-/// Returns what draws `text` in place of the last frame, which had `above` lines, and the number of its lines. No line is
-/// wrapped by the terminal: where the next frame begins is counted in lines.
-fn frame(text: &str, (width, height): (Option<usize>, usize), above: usize) -> (String, usize) {
-    let mut lines: Vec<&str> = text.lines().collect();
-    let more;
-    // One line is the cursor's.
-    let room = height.saturating_sub(1).max(2);
-    if lines.len() > room {
-        more = format!(
-            "({} more lines: name a task, or make the window taller)",
-            lines.len() - room + 1
-        );
-        lines.truncate(room - 1);
-        lines.push(&more);
-    }
-    // Up to where the last one began, and each line anew: to clear all first would flicker. Behind a line that fills its
-    // row, terminals would clear its last character.
-    let mut frame = String::new();
-    if above > 0 {
-        frame += &format!("\x1b[{above}F");
-    }
-    for line in &lines {
-        let cut = width.map(|width| columns::cut(line, width));
-        frame += &format!("\x1b[K{}\n", cut.as_deref().unwrap_or(line));
-    }
-    frame += "\x1b[J";
-    (frame, lines.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The lines of a frame as the terminal shows them.
-    fn rows(frame: &str) -> Vec<&str> {
-        let body = frame.split_once('F').map_or(frame, |(_, body)| body);
-        let rows = body.split('\n').filter(|line| *line != "\x1b[J");
-        rows.map(|line| line.strip_prefix("\x1b[K").unwrap()).collect()
-    }
-
-    #[test]
-    fn no_line_of_a_frame_is_wider_than_the_terminal() {
-        let chain = "* critical path, 1h20m: scaffold → tests-of-the-user-service-with-a-long-name → merge";
-        let text = format!("NAME\n\x1b[31m{}\x1b[0m\n\n{chain}\n", "修".repeat(50));
-        let (drawn, lines) = frame(&text, (Some(80), 24), 0);
-        assert_eq!(lines, 4);
-        let rows = rows(&drawn);
-        assert_eq!(rows.len(), 4);
-        assert_eq!(rows[1].matches('修').count(), 40);
-        assert!(rows[1].ends_with("修\x1b[0m"), "{drawn:?}");
-        assert_eq!(columns::width(rows[3]), 80);
-        let (again, _) = frame(&text, (Some(80), 24), lines);
-        assert!(again.starts_with("\x1b[4F"), "{again:?}");
-    }
-
-    #[test]
-    fn what_is_too_long_says_how_much_is_left_out() {
-        let (drawn, lines) = frame("a\nb\nc\nd\ne\n", (Some(80), 4), 0);
-        assert_eq!((lines, rows(&drawn)[1]), (3, "b"));
-        assert!(rows(&drawn)[2].starts_with("(3 more lines"), "{drawn:?}");
+        self.ui.block(&frame)
     }
 }

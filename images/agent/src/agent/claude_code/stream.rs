@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use axon_api::TaskReason;
-use axon_api::outputs::is_decimal;
+use axon_api::money::Money;
 use axon_api::usage::Usage;
 use serde::Deserialize;
 use serde_json::Value;
@@ -158,7 +158,7 @@ impl ClaudeStream {
             verdict => verdict,
         };
         self.outcome = Some(Outcome {
-            cost: cost.filter(|cost| is_decimal(cost)),
+            cost: cost.filter(|cost| Money::reported(cost).is_some()),
             tokens,
             streamed: self.streamed,
             verdict,
@@ -197,7 +197,7 @@ impl Stream for ClaudeStream {
         }
         let tokens = match &self.outcome {
             Some(outcome) => {
-                let since = self.streamed.zip(outcome.streamed, |all, then| all - then);
+                let since = self.streamed.zip(outcome.streamed, i64::saturating_sub);
                 outcome.tokens.zip(since, i64::saturating_add)
             }
             None => self.streamed,

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use axon_api::TaskReason;
-use axon_api::outputs::is_decimal;
+use axon_api::money::Money;
 use axon_api::usage::Usage;
 use serde::Deserialize;
 use serde_json::Value;
@@ -83,7 +83,7 @@ impl OpenCodeStream {
         self.ended = Some(step.reason);
         if self.steps.insert(step.id) {
             let cost = step.cost.map(|raw| raw.get().to_owned());
-            let used = Tokens::from(step.tokens).usage(cost.filter(|cost| is_decimal(cost)));
+            let used = Tokens::from(step.tokens).usage(cost.filter(|cost| Money::reported(cost).is_some()));
             self.usage = self.usage.plus(&used);
         }
     }
@@ -107,7 +107,7 @@ impl Stream for OpenCodeStream {
     }
 
     fn usage(&mut self) -> Usage {
-        let is_zero = |cost: &String| cost.parse::<f64>().is_ok_and(|cost| cost <= 0.0);
+        let is_zero = |cost: &String| Money::parse(cost) == Some(Money::default());
         Usage {
             // Nothing is what a model without a price costs.
             cost_usd: self.usage.cost_usd.clone().filter(|cost| !is_zero(cost)),

@@ -78,7 +78,7 @@ fn reasoning_is_output_and_no_price_is_no_cost() {
     assert_eq!(counts(&mut stream), [20, 16, 2, 4]);
     assert_eq!(stream.usage().cost_usd, None);
     stream.line(step("3", "stop", 0, "0.5").as_bytes());
-    assert_eq!(stream.usage().cost_usd.as_deref(), Some("0.5"));
+    assert_eq!(stream.usage().cost_usd.as_deref(), Some("0.50"));
 }
 
 #[test]
