@@ -52,10 +52,20 @@ pub async fn token(client: &Client) -> Result<String> {
     Ok(made.await?.status.context("the answer has a status")?.token)
 }
 
+/// The arguments of one operator alone.
+const COMMON: &[&str] = &[
+    "--identity=operator-0",
+    "--listen=127.0.0.1:0",
+    "--image-registry=registry.test/axon",
+    "--image-tag=v1",
+    "--election-round=200ms",
+];
+
 /// A running operator, or one that was killed.
 pub struct Operator {
     folder: tempfile::TempDir,
     args: Vec<String>,
+    cgroup: Option<PathBuf>,
     child: Child,
 }
 
@@ -77,6 +87,14 @@ impl Operator {
         Self::start_in(&cluster_of(kubeconfig)?, token, more)
     }
 
+    /// Starts an operator as [`Operator::start_beside`] does, in a control group; so it is after each restart.
+    ///
+    /// # Errors
+    /// As [`Operator::start_beside`].
+    pub fn start_within(cgroup: &Path, kubeconfig: &Path, token: &str) -> Result<Self> {
+        Self::start_with(&cluster_of(kubeconfig)?, token, COMMON, Some(cgroup))
+    }
+
     /// Starts a replica of this name with the times of production.
     ///
     /// # Errors
@@ -91,21 +109,15 @@ impl Operator {
                 "--image-registry=registry.test/axon",
                 "--image-tag=v1",
             ],
+            None,
         )
     }
 
     fn start_in(cluster: &Value, token: &str, more: &[&str]) -> Result<Self> {
-        let common = [
-            "--identity=operator-0",
-            "--listen=127.0.0.1:0",
-            "--image-registry=registry.test/axon",
-            "--image-tag=v1",
-            "--election-round=200ms",
-        ];
-        Self::start_with(cluster, token, &[&common[..], more].concat())
+        Self::start_with(cluster, token, &[COMMON, more].concat(), None)
     }
 
-    fn start_with(cluster: &Value, token: &str, args: &[&str]) -> Result<Self> {
+    fn start_with(cluster: &Value, token: &str, args: &[&str], cgroup: Option<&Path>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
@@ -119,8 +131,14 @@ impl Operator {
             &folder.path().join("kubeconfig"),
             &folder.path().join("log"),
             &args,
+            cgroup,
         )?;
-        Ok(Self { folder, args, child })
+        Ok(Self {
+            folder,
+            args,
+            cgroup: cgroup.map(Path::to_owned),
+            child,
+        })
     }
 
     /// Kills it with SIGKILL, waits until it is gone, and starts it again.
@@ -129,7 +147,12 @@ impl Operator {
     /// If it can't be started.
     pub async fn kill_and_restart(&mut self) -> Result<()> {
         self.child.kill().await?;
-        self.child = spawn(&self.folder.path().join("kubeconfig"), &self.log(), &self.args)?;
+        self.child = spawn(
+            &self.folder.path().join("kubeconfig"),
+            &self.log(),
+            &self.args,
+            self.cgroup.as_deref(),
+        )?;
         Ok(())
     }
 
@@ -186,14 +209,25 @@ fn cluster_of(kubeconfig: &Path) -> Result<Value> {
     )?)
 }
 
-fn spawn(kubeconfig: &Path, log: &Path, args: &[String]) -> Result<Child> {
+fn spawn(kubeconfig: &Path, log: &Path, args: &[String], cgroup: Option<&Path>) -> Result<Child> {
     let program = paths::operator_program()?;
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
-    Command::new(&program)
+    let mut command = match cgroup {
+        None => Command::new(&program),
+        // The shell joins the group before it becomes the operator, so that nothing of it is outside.
+        Some(cgroup) => {
+            let mut shell = Command::new("/bin/sh");
+            shell.args(["-c", r#"echo $$ > "$0" && exec "$@""#]);
+            shell.arg(cgroup.join("cgroup.procs")).arg(&program);
+            shell
+        }
+    };
+    command
         .args(args)
         .env_clear()
         .env("KUBECONFIG", kubeconfig)
         .env("AXON_LOG", "info")
+        .envs(std::env::vars().filter(|(name, _)| name == "MALLOC_ARENA_MAX"))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

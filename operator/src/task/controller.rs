@@ -188,7 +188,13 @@ async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, App
     if context.written.is_outdated(&task) {
         return Ok(Action::requeue(written::PAUSE));
     }
-    let _place = match is_large(&task.metadata).then(|| context.shared.large.take()) {
+    let workspace = referenced(
+        &task,
+        &context.stores.workspaces,
+        task.spec.workspace_ref.as_ref(),
+    );
+    let _place = match needs_place(&task, workspace.as_deref(), &context).then(|| context.shared.large.take())
+    {
         Some(None) => return Ok(Action::requeue(crowded(rand::random()))),
         place => place,
     };
@@ -200,11 +206,6 @@ async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, App
     } else {
         task
     };
-    let workspace = referenced(
-        &task,
-        &context.stores.workspaces,
-        task.spec.workspace_ref.as_ref(),
-    );
     let mut token = Token::Unasked;
     let done = loop {
         match attempt(&task, &context, workspace.clone(), &token).await? {
@@ -225,6 +226,24 @@ async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, App
         failures.remove(&ObjectRef::from_obj(task.as_ref()));
     }
     Ok(done.action)
+}
+
+/// Returns true if a look at the Task may read large objects as a whole.
+fn needs_place(task: &Task, workspace: Option<&Workspace>, context: &Context) -> bool {
+    if is_large(&task.metadata) {
+        return !has_ended(task);
+    }
+    let starts = !has_ended(task) && task.status.as_ref().is_none_or(|s| s.job_name.is_none());
+    let config = || {
+        referenced(
+            task,
+            &context.stores.agent_configs,
+            task.spec.agent_config_ref.as_ref(),
+        )
+    };
+    starts
+        && (workspace.is_some_and(|workspace| is_large(&workspace.metadata))
+            || config().is_some_and(|config| is_large(&config.metadata)))
 }
 
 /// Does what a Task needs; `None` if the Workspace's Secret must be looked at first.
