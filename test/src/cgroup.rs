@@ -1,6 +1,7 @@
 //! A control group with a limit of memory, as the kubelet makes one for a container.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -89,7 +90,12 @@ fn write(file: &Path, text: &str) -> Result<()> {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // A group with processes stays; nothing else may be done about it here.
-        let _ = std::fs::remove_dir(&self.folder);
+        // The last process may be on its way out.
+        for _ in 0..50 {
+            if std::fs::remove_dir(&self.folder).is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }

