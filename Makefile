@@ -294,6 +294,8 @@ control-plane: cluster-binaries faketime $(BIN)/krew ## Tests against a real kub
 	$(CARGO) build --locked -p kubectl-axon -p axon-operator
 	$(CARGO) test --locked -p axon-test --test api --test harness --test operator --test krew
 	$(CARGO) test --locked -p axon-test --test faults
+	@# A part of the hostile objects in half the memory: the development build takes too long for all of them.
+	$(CARGO) test --locked -p axon-test --test hostile -- --nocapture
 	$(CARGO) test --locked -p axon-test --test chaos -- --nocapture
 	$(CARGO) test --locked -p axon-test --test upgrade
 
@@ -320,6 +322,12 @@ chaos: cluster-binaries faketime ## An hour of killed replicas and a failing API
 	$(CARGO) build --release --locked -p axon-operator
 	AXON_TEST_OPERATOR=$(CURDIR)/target/release/axon-operator AXON_CHAOS_SECONDS=$${AXON_CHAOS_SECONDS:-3600} \
 		$(CARGO) test --locked -p axon-test --test chaos -- --nocapture
+
+.PHONY: hostile
+hostile: cluster-binaries ## The operator in 256 MiB beside objects that are stored to break it (minutes; root, for a control group).
+	$(CARGO) build --release --locked -p axon-operator
+	AXON_TEST_OPERATOR=$(CURDIR)/target/release/axon-operator AXON_HOSTILE_WHOLE=1 \
+		$(CARGO) test --locked -p axon-test --test hostile -- --nocapture
 
 .PHONY: e2e
 e2e: $(BIN)/krew ## Tests with real pods and the real agent CLIs.

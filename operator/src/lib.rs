@@ -20,3 +20,4 @@ pub mod shards;
 pub mod spawner;
 pub mod task;
 pub mod telemetry;
+pub mod watch;

@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::spawner::{self, context::Context, source::Source};
 use crate::task::controller::Options;
 use crate::task::prices::PriceTable;
+use crate::watch::Large;
 use crate::{admin, listen, reread, task};
 
 /// Runs until `stop`, then ends the work, steps down and returns.
@@ -101,6 +102,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         me: args.identity.clone(),
         identity: Identity::new(client.clone()),
         github: Github::new(cluster_clock.clock(), metrics.github.clone(), &way),
+        large: Large::default(),
     };
     let time = cluster_clock.clock();
     let spawn = spawners(
@@ -162,6 +164,8 @@ pub struct Shared {
     pub identity: Identity,
     /// Talks to GitHub.
     pub github: Github,
+    /// Places for large objects.
+    pub large: Large,
 }
 
 /// Runs this replica's share of the spawners.
@@ -174,7 +178,12 @@ async fn spawners(
     members: watch::Receiver<Option<Membership>>,
     filled: watch::Sender<bool>,
 ) {
-    let Shared { me, identity, github } = shared;
+    let Shared {
+        me,
+        identity,
+        github,
+        large,
+    } = shared;
     let count = count_members(members.clone(), metrics.clone());
     let run = spawner::controller::run(members.clone(), client.clone(), filled, |stores| Context {
         client,
@@ -186,6 +195,7 @@ async fn spawners(
         metrics,
         events,
         me,
+        large,
         memories: spawner::context::Memories::default(),
         turns: spawner::turns::Turns::default(),
         crowd: spawner::crowd::Crowd::default(),

@@ -3,6 +3,7 @@
 
 pub mod agents;
 pub mod audit;
+pub mod cgroup;
 pub mod cluster;
 pub mod control_plane;
 pub mod fault_proxy;

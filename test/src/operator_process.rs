@@ -52,11 +52,21 @@ pub async fn token(client: &Client) -> Result<String> {
     Ok(made.await?.status.context("the answer has a status")?.token)
 }
 
+/// The arguments of one operator alone. The last one shortens its elections.
+const COMMON: &[&str] = &[
+    "--identity=operator-0",
+    "--listen=127.0.0.1:0",
+    "--image-registry=registry.test/axon",
+    "--image-tag=v1",
+    "--election-round=200ms",
+];
+
 /// A running operator, or one that was killed.
 pub struct Operator {
     folder: tempfile::TempDir,
     program: PathBuf,
     args: Vec<String>,
+    cgroup: Option<PathBuf>,
     child: Child,
 }
 
@@ -78,6 +88,21 @@ impl Operator {
         Self::start_in(&cluster_of(kubeconfig)?, token, more)
     }
 
+    /// Starts an operator with the times of production in a control group; after each restart it is there again.
+    ///
+    /// # Errors
+    /// As [`Operator::start_beside`].
+    pub fn start_within(cgroup: &Path, kubeconfig: &Path, token: &str) -> Result<Self> {
+        let (_, args) = COMMON.split_last().context("there are arguments")?;
+        Self::start_with(
+            paths::operator_program()?,
+            &cluster_of(kubeconfig)?,
+            token,
+            args,
+            Some(cgroup),
+        )
+    }
+
     /// Starts a replica of this name with the times of production.
     ///
     /// # Errors
@@ -93,6 +118,7 @@ impl Operator {
                 "--image-registry=registry.test/axon",
                 "--image-tag=v1",
             ],
+            None,
         )
     }
 
@@ -111,26 +137,21 @@ impl Operator {
             "--listen=127.0.0.1:0",
             "--election-round=200ms",
         ];
-        Self::start_with(program.to_owned(), &cluster, token, &args)
+        Self::start_with(program.to_owned(), &cluster, token, &args, None)
     }
 
     fn start_in(cluster: &Value, token: &str, more: &[&str]) -> Result<Self> {
-        let common = [
-            "--identity=operator-0",
-            "--listen=127.0.0.1:0",
-            "--image-registry=registry.test/axon",
-            "--image-tag=v1",
-            "--election-round=200ms",
-        ];
-        Self::start_with(
-            paths::operator_program()?,
-            cluster,
-            token,
-            &[&common[..], more].concat(),
-        )
+        let args = [COMMON, more].concat();
+        Self::start_with(paths::operator_program()?, cluster, token, &args, None)
     }
 
-    fn start_with(program: PathBuf, cluster: &Value, token: &str, args: &[&str]) -> Result<Self> {
+    fn start_with(
+        program: PathBuf,
+        cluster: &Value,
+        token: &str,
+        args: &[&str],
+        cgroup: Option<&Path>,
+    ) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
@@ -145,11 +166,13 @@ impl Operator {
             &folder.path().join("kubeconfig"),
             &folder.path().join("log"),
             &args,
+            cgroup,
         )?;
         Ok(Self {
             folder,
             program,
             args,
+            cgroup: cgroup.map(Path::to_owned),
             child,
         })
     }
@@ -171,7 +194,8 @@ impl Operator {
     pub async fn kill_and_restart(&mut self) -> Result<()> {
         self.child.kill().await?;
         let kubeconfig = self.folder.path().join("kubeconfig");
-        self.child = spawn(&self.program, &kubeconfig, &self.log(), &self.args)?;
+        let cgroup = self.cgroup.as_deref();
+        self.child = spawn(&self.program, &kubeconfig, &self.log(), &self.args, cgroup)?;
         Ok(())
     }
 
@@ -228,9 +252,25 @@ fn cluster_of(kubeconfig: &Path) -> Result<Value> {
     )?)
 }
 
-fn spawn(program: &Path, kubeconfig: &Path, log: &Path, args: &[String]) -> Result<Child> {
+fn spawn(
+    program: &Path,
+    kubeconfig: &Path,
+    log: &Path,
+    args: &[String],
+    cgroup: Option<&Path>,
+) -> Result<Child> {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
-    Command::new(program)
+    let mut command = match cgroup {
+        None => Command::new(program),
+        // The shell joins the group before it becomes the operator, so that nothing of it is outside.
+        Some(cgroup) => {
+            let mut shell = Command::new("/bin/sh");
+            shell.args(["-c", r#"echo $$ > "$0" && exec "$@""#]);
+            shell.arg(cgroup.join("cgroup.procs")).arg(program);
+            shell
+        }
+    };
+    command
         .args(args)
         .env_clear()
         .env("KUBECONFIG", kubeconfig)

@@ -21,6 +21,7 @@ use crate::events::Events;
 use crate::identity::Identity;
 use crate::members::Membership;
 use crate::metrics::Metrics;
+use crate::watch::Large;
 
 /// What a replica knows of a spawner that it runs. Nothing that counts depends on it.
 #[derive(Default)]
@@ -109,6 +110,8 @@ pub struct Context {
     pub events: Events,
     /// This replica.
     pub me: String,
+    /// Places for large objects.
+    pub large: Large,
     /// What is known of the spawners that this replica runs.
     pub memories: Memories,
     /// Who may look at GitHub.

@@ -31,6 +31,7 @@ use crate::backoff::Pauses;
 use crate::github::Repository;
 use crate::members::Membership;
 use crate::task::stores::watch_custom;
+use crate::watch::{is_large, is_part};
 
 /// Most spawners that are looked at at the same time, each with one call at a time. Those that look at GitHub are fewer
 /// (see [`super::turns`]), so that runs of schedules do not wait behind slow polls.
@@ -91,7 +92,7 @@ pub async fn run(
         }
     };
     let forgetting = Arc::clone(&context);
-    let spawner_stream = watch_custom(client.clone(), spawner_writer, |_| {}, {
+    let spawner_stream = watch_custom(client.clone(), spawner_writer, {
         // Of what is deleted while the watch is broken no event tells: the list that follows does.
         let listed = std::sync::Mutex::new(BTreeSet::new());
         move |event| {
@@ -111,10 +112,9 @@ pub async fn run(
         .watches_stream(watch_tasks(client.clone(), task_writer), move |task| {
             of_task.spawner_of(&task)
         })
-        .watches_stream(
-            watch_custom(client, workspace_writer, |_| {}, |_| {}),
-            move |workspace| of_workspace.spawners_naming(&workspace),
-        )
+        .watches_stream(watch_custom(client, workspace_writer, |_| {}), move |workspace| {
+            of_workspace.spawners_naming(&workspace)
+        })
         .reconcile_all_on(changes)
         .run(
             move |spawner, context| {
@@ -146,6 +146,15 @@ async fn reconcile(spawner: Arc<TaskSpawner>, context: Arc<Context>) -> Result<A
         return Ok(Action::requeue(NOT_OWNED));
     }
     context.metrics.spawners.owned(&spawner);
+    let _place = match is_large(&spawner.metadata).then(|| context.large.take()) {
+        Some(None) => return Ok(Action::requeue(turns::pause(rand::random()))),
+        place => place,
+    };
+    let spawner = if is_part(&spawner.metadata) {
+        Arc::new(context.whole(&spawner).await?.ok_or(ShellError::Changed)?)
+    } else {
+        spawner
+    };
     let memory = context.memories.of(&spawner);
     let mut memory = memory.lock().await;
     let pause = look(&spawner, &context, &mut memory).await?;

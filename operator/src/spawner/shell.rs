@@ -7,8 +7,8 @@ use std::time::Duration;
 use axon_api::shown::make_storable;
 use axon_api::v1alpha1::{Claim, TaskSpawner, TaskSpawnerStatus};
 use axon_api::{API_VERSION, Task, labels, naming};
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, ResourceExt};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client, Resource as _, ResourceExt};
 use serde_json::json;
 
 use super::context::Context;
@@ -18,6 +18,7 @@ use super::status::Blocked;
 use super::stores::SlimTask;
 use crate::identity::{Act, IdentityError};
 use crate::task::apply::{ApplyError, timed};
+use crate::watch::{self, Guarded, Listing};
 
 /// Why a spawner's work stopped for now. It is taken up again.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,9 @@ pub enum ShellError {
     /// The spawner was edited or deleted meanwhile, or a Task of its.
     #[error("the spawner or its Tasks were changed meanwhile")]
     Changed,
+    /// No Task can be made of it before it is edited.
+    #[error("the spawner can't be used: {0}")]
+    Unusable(String),
 }
 
 impl ShellError {
@@ -40,6 +44,7 @@ impl ShellError {
         match self {
             Self::Call(error) => error.is_conflict(),
             Self::NotOwner | Self::Changed => true,
+            Self::Unusable(_) => false,
         }
     }
 }
@@ -57,8 +62,6 @@ pub enum Created {
 const CREATE_FAILED: &str = "CreateFailed";
 /// Pause before a call that failed for no fault of its own is made once more.
 const PAUSE: Duration = Duration::from_millis(300);
-/// Tasks on a page of a list: one of them may hold 1.5 MB.
-const PAGE: u32 = 100;
 /// How often such a call is made.
 const TRIES: usize = 4;
 
@@ -80,18 +83,32 @@ impl Context {
     /// # Errors
     /// [`ShellError`], also if the spawner is no longer the one that was looked at.
     pub async fn fresh(&self, spawner: &TaskSpawner) -> Result<(TaskSpawner, Vec<Known>), ShellError> {
-        let (namespace, name) = (spawner.namespace().unwrap_or_default(), spawner.name_any());
-        let spawners = Api::<TaskSpawner>::namespaced(self.client.clone(), &namespace);
-        let live = timed("get taskspawner", spawners.get_opt(&name)).await?;
+        let live = self.whole(spawner).await?;
         let live = live
-            .filter(|live| {
-                live.uid() == spawner.uid() && live.metadata.generation == spawner.metadata.generation
-            })
+            .filter(|live| live.metadata.generation == spawner.metadata.generation)
             .filter(|live| live.metadata.deletion_timestamp.is_none())
             .ok_or(ShellError::Changed)?;
-        let tasks = Api::<SlimTask>::namespaced(self.client.clone(), &namespace);
+        let (namespace, name) = (spawner.namespace().unwrap_or_default(), spawner.name_any());
+        let tasks = SlimTask::url_path(&(), Some(&namespace));
         let own = format!("{}={}", labels::TASK_SPAWNER, naming::label_value(&name));
-        Ok((live, known(&tasks, &own).await?))
+        Ok((live, known(&self.client, &tasks, &own).await?))
+    }
+
+    /// Reads all of a spawner; `None` if it is gone, or another one has its name.
+    ///
+    /// # Errors
+    /// [`ShellError`].
+    pub async fn whole(&self, spawner: &TaskSpawner) -> Result<Option<TaskSpawner>, ShellError> {
+        let (namespace, name) = (spawner.namespace().unwrap_or_default(), spawner.name_any());
+        let read = watch::whole::<TaskSpawner>(&self.client, &namespace, &name);
+        let read = timed("get taskspawner", read).await?;
+        let Some(read) = read.filter(|read| read.object.uid() == spawner.uid()) else {
+            return Ok(None);
+        };
+        match read.fault {
+            Some(fault) => Err(ShellError::Unusable(format!("taskTemplate.{fault}"))),
+            None => Ok(Some(read.object)),
+        }
     }
 
     /// Writes the status of the spawner if nobody has written since it was read, and returns it as it is then.
@@ -113,17 +130,10 @@ impl Context {
         });
         // Titles of issues are in it: one bad character would keep every later status from being written.
         make_storable(&mut body);
-        let params = PatchParams::apply(labels::MANAGER).force();
-        let api =
-            Api::<TaskSpawner>::namespaced(self.client.clone(), &spawner.namespace().unwrap_or_default());
-        let name = spawner.name_any();
+        let (namespace, name) = (spawner.namespace().unwrap_or_default(), spawner.name_any());
         self.metrics.spawners.written();
-        let written = timed(
-            "write taskspawner status",
-            api.patch_status(&name, &params, &Patch::Apply(&body)),
-        )
-        .await?;
-        Ok(written)
+        let written = watch::write_status::<TaskSpawner>(&self.client, &namespace, &name, &body);
+        Ok(timed("write taskspawner status", written).await?.object)
     }
 
     /// Creates a Task as the namespace's ServiceAccount, or only asks whether that would go well.
@@ -241,25 +251,26 @@ impl Context {
     }
 }
 
-/// Lists Tasks as they all were at one moment, in pages: what they hold, prompts above all, need not be in memory at once.
-async fn known(api: &Api<SlimTask>, selector: &str) -> Result<Vec<Known>, ApplyError> {
-    let first = ListParams::default().labels(selector).limit(PAGE);
-    let (mut known, mut params, mut begun) = (Vec::new(), first.clone(), 1);
+/// Lists Tasks as they all were at one moment.
+async fn known(client: &Client, path: &str, selector: &str) -> Result<Vec<Known>, ApplyError> {
+    let mut begun = 1;
     loop {
-        let page = match timed("list tasks", api.list(&params)).await {
+        match timed("list tasks", known_at_once(client, path, selector)).await {
             // The API server has forgotten the moment of the first page.
-            Err(error) if error.said().is_some_and(|said| said.code == 410) && begun < TRIES => {
-                begun += 1;
-                known.clear();
-                params = first.clone();
-                continue;
-            }
-            page => page?,
-        };
-        known.extend(page.iter().map(Known::from));
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            None => return Ok(known),
-            Some(token) => params = first.clone().continue_token(&token),
+            Err(error) if error.said().is_some_and(|said| said.code == 410) && begun < TRIES => begun += 1,
+            known => return known,
         }
     }
+}
+
+async fn known_at_once(client: &Client, path: &str, selector: &str) -> kube::Result<Vec<Known>> {
+    let (mut known, mut listing) = (Vec::new(), Listing::new(client.clone(), path, Some(selector)));
+    while let Some(json) = listing.next().await? {
+        // A Task that can't be read holds a place nonetheless.
+        let task = Guarded::<SlimTask>::of_bytes(&json)
+            .0
+            .map_err(|bad| kube::Error::ReadEvents(std::io::Error::other(bad.error)))?;
+        known.push(Known::from(&task));
+    }
+    Ok(known)
 }

@@ -4,7 +4,7 @@ use axon_api::v1alpha1::TaskSpawner;
 use axon_api::{Task, Workspace, labels, naming};
 use futures::{Stream, StreamExt};
 use kube::core::ObjectMeta;
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use kube_runtime::reflector::store::Writer;
 use kube_runtime::reflector::{ObjectRef, Store};
 use kube_runtime::{WatchStreamExt, reflector, watcher};
@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::mark::Mark;
 use super::plan::Known;
 use crate::backoff::Pauses;
+use crate::task::stores::everywhere;
+use crate::watch::{Keep, Seen, Target, events, keep_metadata, prune};
 
 /// A Task without its spec. Whatever else it holds, it can be read.
 #[derive(Resource, Clone, Debug, Serialize, Deserialize)]
@@ -106,19 +108,39 @@ impl Stores {
     }
 }
 
+impl Seen for SlimTask {
+    const KIND: &'static str = "Task";
+
+    fn read(json: &str) -> serde_json::Result<Self> {
+        let kept = prune(json, &|path, _| match path {
+            ["metadata" | "status"] | ["metadata", "labels" | "annotations"] => Keep::Each,
+            ["metadata", "labels", labels::TASK_SPAWNER | labels::ITEM]
+            | ["metadata", "annotations", labels::MATCH]
+            | ["status", "phase"] => Keep::All,
+            ["metadata", "labels" | "annotations", _] | ["status", _] | ["spec"] => Keep::Nothing,
+            ["metadata", member] => keep_metadata(member),
+            _ => Keep::All,
+        })?;
+        serde_json::from_str(&kept)
+    }
+
+    fn revision(&self) -> Option<String> {
+        self.resource_version()
+    }
+}
+
 /// Watches the Tasks of spawners.
 pub fn watch_tasks(
     client: Client,
     writer: Writer<SlimTask>,
 ) -> impl Stream<Item = Result<SlimTask, watcher::Error>> + Send + 'static {
-    let config = watcher::Config::default().labels(labels::TASK_SPAWNER);
-    let events = watcher(Api::<SlimTask>::all(client), config).backoff(Pauses::of_watch());
-    let slim = events.modify(|task| {
-        task.managed_fields_mut().clear();
-        let item_or_mark = |key: &String| key == labels::MATCH;
-        task.annotations_mut().retain(|key, _| item_or_mark(key));
-    });
-    reflector(writer, slim).touched_objects().boxed()
+    let all = everywhere(client, &SlimTask::url_path(&(), None));
+    let of_spawners = Target {
+        labels: Some(labels::TASK_SPAWNER.to_owned()),
+        ..all
+    };
+    let events = events::<SlimTask>(of_spawners).backoff(Pauses::of_watch());
+    reflector(writer, events).touched_objects().boxed()
 }
 
 #[cfg(test)]

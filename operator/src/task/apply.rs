@@ -16,7 +16,7 @@ use axon_api::{API_VERSION, Task, TaskPhase, TaskReason, TaskStatus, labels};
 use futures::AsyncReadExt;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, LogParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
+use kube::api::{DeleteParams, LogParams, PostParams, Preconditions, PropagationPolicy};
 use kube::core::Status;
 use kube::{Api, Resource, ResourceExt};
 use kube_runtime::controller::Action;
@@ -30,6 +30,7 @@ use super::controller::Context;
 use super::dependencies::Dependencies;
 use super::gather::{Gathered, has_ended};
 use super::github_token;
+use super::inputs::{self, Inputs};
 use super::job;
 use super::lifecycle::{Decision, STARTING};
 use super::pod_defaults;
@@ -39,6 +40,7 @@ use super::refusal::{self, Refusal};
 use super::status::enter;
 use super::view::PodView;
 use crate::identity::IdentityError;
+use crate::watch;
 
 /// Longest that one API call may take; the client itself would wait for ever on a dead connection.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -50,6 +52,8 @@ const LOG_BYTES: usize = 64 * 1024;
 const LOG_PATIENCE: i64 = 60;
 /// Pause before a Job that was refused is tried again.
 const REFUSED_PAUSE: Duration = Duration::from_secs(15);
+/// Pause before a Job is decided on again whose parts have changed, should the event of that change never come.
+const CHANGED_PAUSE: Duration = Duration::from_millis(500);
 /// Pause before another look at what a former Task of the same name has left.
 const LEFTOVER_PAUSE: Duration = Duration::from_secs(2);
 
@@ -227,7 +231,10 @@ async fn create_job(
     let generation = task.metadata.generation;
     let to =
         |phase, reason, message: &str| enter(&old, phase, reason, message, generation, context.clock.now());
-    let plan = plan(task, gathered, context);
+    let Some(inputs) = inputs::read(task, gathered, context).await? else {
+        return Ok(Done::nothing(Action::requeue(CHANGED_PAUSE)));
+    };
+    let plan = plan(&inputs, gathered, context);
     let created = match &plan {
         Err(message) => Created::Invalid(message.clone()),
         Ok(plan) => {
@@ -278,7 +285,11 @@ async fn create_job(
 }
 
 /// Returns what to create, or why nothing ever can be.
-fn plan(task: &Task, gathered: &Gathered, context: &Context) -> Result<job::Plan, String> {
+fn plan(inputs: &Inputs, gathered: &Gathered, context: &Context) -> Result<job::Plan, String> {
+    if let Some(fault) = &inputs.task.fault {
+        return Err(fault.clone());
+    }
+    let task = &inputs.task.object;
     let none = BTreeMap::new();
     let outputs = match &gathered.dependencies {
         Dependencies::Ready(satisfied) => &satisfied.outputs,
@@ -295,12 +306,12 @@ fn plan(task: &Task, gathered: &Gathered, context: &Context) -> Result<job::Plan
         }
     };
     let token = gathered.github_token.as_ref();
-    let workspace = github_token::seen_by_pod(gathered.workspace.as_deref(), token);
-    let config = gathered.agent_config.as_deref();
+    let workspace = github_token::seen_by_pod(inputs.workspace.as_deref(), token);
+    let config = inputs.agent_config.as_deref();
     let mut plan = job::build(task, workspace.as_ref(), config, &context.options.images)
         .map_err(|error| error.to_string())?;
     pod_defaults::apply(&context.options.pod_defaults, task, &mut plan.job);
-    ca::mount(&mut plan.job, gathered.workspace.as_deref());
+    ca::mount(&mut plan.job, inputs.workspace.as_deref());
     if let Some(token) = token {
         github_token::mount(&mut plan.job, token);
     }
@@ -397,7 +408,6 @@ async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Re
     if !has_ended(task) {
         record::keep(task, status, &context.client).await?;
     }
-    let api = Api::<Task>::namespaced(context.client.clone(), &task.namespace().unwrap_or_default());
     let mut body = json!({
         "apiVersion": API_VERSION,
         "kind": "Task",
@@ -406,10 +416,12 @@ async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Re
         "status": status,
     });
     make_storable(&mut body);
-    let params = PatchParams::apply(labels::MANAGER).force();
-    let name = task.name_any();
-    let patch = Patch::Apply(&body);
-    let written = timed("write task status", api.patch_status(&name, &params, &patch)).await;
+    let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
+    let written = timed(
+        "write task status",
+        watch::write_status_only::<Task>(&context.client, &namespace, &name, &body),
+    )
+    .await;
     let new = match written {
         Err(error) if error.said().is_some_and(|said| said.code == 422) => {
             tell_refused_status(task, &error, context).await;
@@ -417,13 +429,13 @@ async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Re
         }
         written => written?,
     };
-    context.written.note(task, &new);
+    context.written.note(task, new.as_deref());
     context.metrics.created(task, status);
     let begins = status.phase != task.status.as_ref().and_then(|s| s.phase);
     if begins {
         tracing::info!(
             task = %name,
-            namespace = %task.namespace().unwrap_or_default(),
+            %namespace,
             uid = %task.uid().unwrap_or_default(),
             phase = %status.phase.map(|p| p.to_string()).unwrap_or_default(),
             reason = %status.reason.map(|r| r.to_string()).unwrap_or_default(),

@@ -18,13 +18,13 @@ use super::gather::{gather, has_ended, referenced};
 use super::github_secret;
 use super::github_token::{self, Step, Token};
 use super::index::{Interests, Key, Runs, place};
+use super::inputs;
+use super::kept::must_be_whole;
 use super::lifecycle::decide;
 use super::pod_defaults::PodDefaults;
 use super::prices::PriceTable;
 use super::rush::Rush;
-use super::stores::{
-    Readiness, Stores, slim_task, task_of, watch_custom, watch_jobs, watch_named, watch_pods,
-};
+use super::stores::{Readiness, Stores, task_of, watch_custom, watch_jobs, watch_named, watch_pods};
 use super::view;
 use super::written::{self, Written};
 use crate::backoff::Pauses;
@@ -33,6 +33,7 @@ use crate::events::Events;
 use crate::images::Images;
 use crate::metrics::Metrics;
 use crate::run::Shared;
+use crate::watch::is_large;
 
 /// Most Tasks that are worked on at the same time.
 const CONCURRENCY: u16 = 32;
@@ -114,7 +115,7 @@ pub async fn run(
     let failures: Failures = Arc::default();
     let written: Arc<Written> = Arc::default();
     let (waking, forgetting, gone) = (stores.clone(), Arc::clone(&failures), Arc::clone(&written));
-    let task_stream = watch_custom(client.clone(), task_writer, slim_task, move |event| {
+    let task_stream = watch_custom(client.clone(), task_writer, move |event| {
         waking.interests.apply(event);
         if let Event::Delete(task) = event {
             gone.forget(task);
@@ -192,6 +193,19 @@ async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, App
         &context.stores.workspaces,
         task.spec.workspace_ref.as_ref(),
     );
+    let _place = match needs_place(&task, workspace.as_deref(), &context).then(|| context.shared.large.take())
+    {
+        Some(None) => return Ok(Action::requeue(crowded(rand::random()))),
+        place => place,
+    };
+    let task = if must_be_whole(&task) {
+        match inputs::whole_task(&task, &context).await? {
+            Some(whole) => Arc::new(whole.object),
+            None => return Ok(Action::requeue(backoff(1))),
+        }
+    } else {
+        task
+    };
     let mut token = Token::Unasked;
     let done = loop {
         match attempt(&task, &context, workspace.clone(), &token).await? {
@@ -212,6 +226,24 @@ async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, App
         failures.remove(&ObjectRef::from_obj(task.as_ref()));
     }
     Ok(done.action)
+}
+
+/// Returns true if a look at the Task may read large objects as a whole.
+fn needs_place(task: &Task, workspace: Option<&Workspace>, context: &Context) -> bool {
+    if is_large(&task.metadata) {
+        return !has_ended(task);
+    }
+    let starts = !has_ended(task) && task.status.as_ref().is_none_or(|s| s.job_name.is_none());
+    let config = || {
+        referenced(
+            task,
+            &context.stores.agent_configs,
+            task.spec.agent_config_ref.as_ref(),
+        )
+    };
+    starts
+        && (workspace.is_some_and(|workspace| is_large(&workspace.metadata))
+            || config().is_some_and(|config| is_large(&config.metadata)))
 }
 
 /// Does what a Task needs; `None` if the Workspace's Secret must be looked at first.
@@ -286,6 +318,11 @@ fn on_error(task: Arc<Task>, error: &ApplyError, context: Arc<Context>) -> Actio
     context.metrics.reconcile_errors.inc();
     tracing::warn!(task = %name, %namespace, %error, failures, "will try again");
     Action::requeue(backoff(failures))
+}
+
+/// Returns a pause after which a place for a large object may be free; `chance` is from 0 to 1.
+fn crowded(chance: f64) -> Duration {
+    Duration::from_millis(250).mul_f64(1.0 + chance)
 }
 
 /// Returns the pause after the `n`-th failure in a row: from a fifth of a second, doubling, to five minutes.

@@ -15,6 +15,7 @@ use super::branch_lock::{self, Rival};
 use super::controller::Context;
 use super::dependencies::{self, Dependencies, Satisfied};
 use super::index::Key;
+use super::inputs;
 use super::lifecycle::{Named, Observed, newest, volumes};
 use super::view::{self, JobSeen, JobView, Needed, PodView};
 
@@ -75,7 +76,11 @@ pub async fn gather(
     }
     read_job_and_pods(task, context, &mut gathered).await?;
     let tasks = &context.stores.tasks;
-    let find = |wanted: &str| tasks.get(&ObjectRef::new(wanted).within(&namespace));
+    let read = inputs::results(task, context).await?;
+    let find = |wanted: &str| match read.get(wanted) {
+        Some(read) => read.clone(),
+        None => tasks.get(&ObjectRef::new(wanted).within(&namespace)),
+    };
     gathered.dependencies = dependencies::look(task, &name, &find);
     if let Some(key) = key {
         gathered.rivals = rivals(task, context, key);

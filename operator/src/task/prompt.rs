@@ -13,6 +13,9 @@ use axon_api::template::{Limits, MissingKey, Template, TemplateError, Value};
 /// The name of the template in errors.
 const NAME: &str = "prompt";
 
+/// What stands in memory for a prompt that may ask for results: a template as well, and a valid one.
+pub const SOME_TEMPLATE: &str = r#""{{/**/}}""#;
+
 /// A prompt that can't be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PromptError {

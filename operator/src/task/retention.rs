@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use axon_api::v1alpha1::TaskRecord;
 use jiff::Timestamp;
-use kube::api::{DeleteParams, ListParams, ObjectMeta, Preconditions};
-use kube::{Api, Client};
+use kube::api::{DeleteParams, ObjectMeta, Preconditions};
+use kube::{Api, Client, Resource as _};
+use serde::Deserialize;
 
 use super::apply::{ApplyError, timed};
 use crate::clock::Clock;
+use crate::watch::{Guarded, Keep, Listing, Seen, keep_metadata, prune};
 
 /// Pause between two looks. Records are kept for days.
 const PAUSE: Duration = Duration::from_secs(3600);
 /// Pause after a look that failed.
 const RETRY: Duration = Duration::from_secs(60);
-/// Records that one request asks for.
-const PAGE: u32 = 500;
 
 /// Deletes old records from time to time, until the returned future is dropped. A `retention` of zero keeps all.
 pub async fn run(client: Client, retention: Duration, clock: Clock) {
@@ -56,23 +56,40 @@ pub async fn sweep_in(
     retention: Duration,
     now: Timestamp,
 ) -> Result<usize, ApplyError> {
-    let all = match namespace {
-        Some(namespace) => Api::<TaskRecord>::namespaced(client.clone(), namespace),
-        None => Api::<TaskRecord>::all(client.clone()),
-    };
-    let mut params = ListParams::default().limit(PAGE);
-    let mut deleted = 0;
-    loop {
-        let page = timed("list task records", all.list_metadata(&params)).await?;
-        for record in page.items.iter().map(|item| &item.metadata) {
-            if is_over(record, retention, now) && delete(client, record).await? {
-                deleted += 1;
-            }
+    let path = TaskRecord::url_path(&(), namespace);
+    let (mut listing, mut deleted) = (Listing::new(client.clone(), &path, None), 0);
+    while let Some(json) = timed("list task records", listing.next()).await? {
+        let Ok(record) = Guarded::<Written>::of_bytes(&json).0 else {
+            continue;
+        };
+        if is_over(&record.metadata, retention, now) && delete(client, &record.metadata).await? {
+            deleted += 1;
         }
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params.continue_token = Some(token),
-            None => return Ok(deleted),
-        }
+    }
+    Ok(deleted)
+}
+
+/// When a record was written, and what names it.
+#[derive(Clone, Deserialize)]
+struct Written {
+    metadata: ObjectMeta,
+}
+
+impl Seen for Written {
+    const KIND: &'static str = "TaskRecord";
+
+    fn read(json: &str) -> serde_json::Result<Self> {
+        // A record may have as many labels as its Task had.
+        serde_json::from_str(&prune(json, &|path, _| match path {
+            ["metadata"] => Keep::Each,
+            ["metadata", "labels"] => Keep::Nothing,
+            ["metadata", member] => keep_metadata(member),
+            _ => Keep::Nothing,
+        })?)
+    }
+
+    fn revision(&self) -> Option<String> {
+        self.metadata.resource_version.clone()
     }
 }
 

@@ -5,21 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axon_api::{AgentConfig, Task, Workspace, labels};
-use futures::{Stream, StreamExt, future};
+use futures::{Stream, StreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Pod;
-use kube::core::DeserializeGuard;
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use kube_runtime::reflector::store::Writer;
 use kube_runtime::reflector::{ObjectRef, Store};
 use kube_runtime::{WatchStreamExt, reflector, watcher};
-use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::gather::{has_ended, is_queued};
 use super::index::{Interests, Key, Runs};
 use super::view::{self, JobSeen};
 use crate::backoff::Pauses;
+use crate::watch::{Seen, Target, events};
 
 /// The stores.
 #[derive(Clone)]
@@ -123,35 +122,17 @@ impl Filled {
 pub trait Watch<K>: Stream<Item = Result<K, watcher::Error>> + Send + 'static {}
 impl<K, S: Stream<Item = Result<K, watcher::Error>> + Send + 'static> Watch<K> for S {}
 
-/// Watches a kind of ours. An object that can't be read is left out and logged: one bad object must not blind the
-/// operator to all others. `slim` drops what no rule looks at; `told` sees each event after the store.
+/// Watches a kind of ours; `told` sees each event after the store.
 pub fn watch_custom<K>(
     client: Client,
     writer: Writer<K>,
-    slim: impl Fn(&mut K) + Send + 'static,
     told: impl Fn(&watcher::Event<K>) + Send + 'static,
 ) -> impl Watch<K>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Send
-        + Sync
-        + 'static,
+    K: Seen + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Debug,
 {
-    let api = Api::<DeserializeGuard<K>>::all(client);
-    let events = watcher(api, in_pages()).backoff(Pauses::of_watch());
-    let readable = events.filter_map(|event| future::ready(readable(event)));
-    let slim = readable.modify(move |object: &mut K| {
-        slim(object);
-        object.managed_fields_mut().clear();
-        // A second copy of the whole object.
-        object
-            .annotations_mut()
-            .remove("kubectl.kubernetes.io/last-applied-configuration");
-    });
-    reflector(writer, slim)
+    let events = events::<K>(everywhere(client, &K::url_path(&(), None))).backoff(Pauses::of_watch());
+    reflector(writer, events)
         .inspect(move |event| {
             if let Ok(event) = event {
                 told(event);
@@ -160,55 +141,18 @@ where
         .touched_objects()
 }
 
-type GuardedEvent<K> = Result<watcher::Event<DeserializeGuard<K>>, watcher::Error>;
-
-fn readable<K: Resource<DynamicType = ()>>(
-    event: GuardedEvent<K>,
-) -> Option<Result<watcher::Event<K>, watcher::Error>> {
-    use watcher::Event;
-    let read = |guard: DeserializeGuard<K>| match guard.0 {
-        Ok(object) => Some(object),
-        Err(invalid) => {
-            let (namespace, name) = (&invalid.metadata.namespace, &invalid.metadata.name);
-            tracing::error!(kind = %K::kind(&()), ?namespace, ?name, error = %invalid.error, "object can't be read and is ignored");
-            None
-        }
-    };
-    match event {
-        Err(error) => Some(Err(error)),
-        Ok(Event::Init) => Some(Ok(Event::Init)),
-        Ok(Event::InitDone) => Some(Ok(Event::InitDone)),
-        Ok(Event::InitApply(guard)) => read(guard).map(|object| Ok(Event::InitApply(object))),
-        Ok(Event::Apply(guard)) => read(guard).map(|object| Ok(Event::Apply(object))),
-        Ok(Event::Delete(guard)) => read(guard).map(|object| Ok(Event::Delete(object))),
-    }
-}
-
-/// Drops what no rule looks at any more once a Task has ended: a prompt may be large, and finished Tasks many.
-pub fn slim_task(task: &mut Task) {
-    if has_ended(task) {
-        task.spec.prompt = String::new();
-        task.spec.pod_overrides = None;
-    }
-}
-
 /// Watches a kind that Tasks refer to.
 pub fn watch_named<K>(client: Client, writer: Writer<K>, filled: Filled) -> impl Watch<K>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Send
-        + Sync
-        + 'static,
+    K: Seen + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Debug,
 {
-    watch_custom(client, writer, |_| {}, filled.on_first_list())
+    watch_custom(client, writer, filled.on_first_list())
 }
 
 /// Watches the Jobs that this operator made.
 pub fn watch_jobs(client: Client, runs: Runs, filled: Filled) -> impl Watch<JobSeen> {
-    let events = watcher(Api::<JobSeen>::all_with(client, &view::jobs()), ours()).backoff(Pauses::of_watch());
+    let path = JobSeen::url_path(&view::jobs(), None);
+    let events = events::<JobSeen>(ours(everywhere(client, &path))).backoff(Pauses::of_watch());
     let first = filled.on_first_list();
     noted(events, move |event| {
         runs.apply_job(event);
@@ -220,7 +164,8 @@ pub fn watch_jobs(client: Client, runs: Runs, filled: Filled) -> impl Watch<JobS
 ///
 /// The last words of a pod that is gone are kept as long as its Task, which `tasks` holds, may still ask for them.
 pub fn watch_pods(client: Client, runs: Runs, tasks: Store<Task>, filled: Filled) -> impl Watch<Pod> {
-    let events = watcher(Api::<Pod>::all(client), ours()).backoff(Pauses::of_watch());
+    let events =
+        events::<Pod>(ours(everywhere(client, &Pod::url_path(&(), None)))).backoff(Pauses::of_watch());
     let first = filled.on_first_list();
     noted(events, move |event| {
         runs.apply_pod(event);
@@ -247,16 +192,20 @@ fn noted<K: Send + 'static>(
     events.touched_objects()
 }
 
-/// Objects of one page of a list. All of a page are in memory at the same time, whole, before they are slimmed; but a page
-/// that fails is a list that begins anew, so that an API server in trouble must not be asked for many.
-const PAGE: u32 = 500;
-
-fn in_pages() -> watcher::Config {
-    watcher::Config::default().page_size(PAGE)
+/// Returns a kind in all namespaces; `path` is that of its collection.
+pub fn everywhere(client: Client, path: &str) -> Target {
+    Target {
+        client,
+        path: path.to_owned(),
+        labels: None,
+    }
 }
 
-fn ours() -> watcher::Config {
-    in_pages().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGER))
+fn ours(all: Target) -> Target {
+    Target {
+        labels: Some(format!("{}={}", labels::MANAGED_BY, labels::MANAGER)),
+        ..all
+    }
 }
 
 /// Returns the Task that a Job or pod belongs to.

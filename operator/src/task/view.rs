@@ -11,6 +11,8 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, Volume};
 use kube::ResourceExt;
 use kube::core::{ApiResource, NotUsed, Object};
 
+use crate::watch::{Keep, LARGE, Seen, keep_metadata, prune};
+
 /// A Job, as far as a Task's life depends on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobView {
@@ -50,6 +52,58 @@ pub enum JobEnd {
 
 /// A Job without the pod that it describes: thousands come in one list.
 pub type JobSeen = Object<NotUsed, JobStatus>;
+
+impl Seen for JobSeen {
+    const KIND: &'static str = "Job";
+
+    fn read(json: &str) -> serde_json::Result<Self> {
+        let kept = prune(json, &|path, _| match path {
+            ["metadata"] | ["metadata", "labels"] => Keep::Each,
+            ["metadata", "labels", label] => of_ours(label),
+            ["metadata", "ownerReferences"] => Keep::All,
+            ["metadata", member] => keep_metadata(member),
+            ["spec"] => Keep::Instead("{}"),
+            _ => Keep::All,
+        })?;
+        serde_json::from_str(&kept)
+    }
+
+    fn revision(&self) -> Option<String> {
+        self.resource_version()
+    }
+}
+
+impl Seen for Pod {
+    const KIND: &'static str = "Pod";
+
+    fn read(json: &str) -> serde_json::Result<Self> {
+        let kept = prune(json, &|path, value| match path {
+            ["metadata" | "spec"] | ["metadata", "labels"] => Keep::Each,
+            ["metadata", "labels", label] => of_ours(label),
+            ["metadata", "ownerReferences"] => Keep::All,
+            ["metadata", member] => keep_metadata(member),
+            ["spec", "containers"] => Keep::Instead("[]"),
+            ["spec", "volumes"] if value.len() <= LARGE => Keep::All,
+            ["spec", "nodeName"] => Keep::All,
+            ["spec", _] => Keep::Nothing,
+            _ => Keep::All,
+        })?;
+        serde_json::from_str(&kept)
+    }
+
+    fn revision(&self) -> Option<String> {
+        self.resource_version()
+    }
+}
+
+/// Of labels, which may be many, those are kept that say whose Job or pod it is.
+fn of_ours(label: &str) -> Keep {
+    if matches!(label, labels::TASK | labels::MANAGED_BY) {
+        Keep::All
+    } else {
+        Keep::Nothing
+    }
+}
 
 /// Returns where the API has Jobs.
 #[must_use]

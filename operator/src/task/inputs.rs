@@ -1,0 +1,134 @@
+//! Reads from the API server what the stores leave out: the Task itself, and what its Job is made of.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axon_api::{AgentConfig, Task, TaskPhase, Workspace};
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Resource, ResourceExt as _};
+use kube_runtime::reflector::ObjectRef;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::apply::{ApplyError, timed};
+use super::controller::Context;
+use super::gather::Gathered;
+use super::prompt;
+use crate::watch::{Whole, is_part, whole};
+
+/// What a Job is made of.
+pub struct Inputs {
+    /// The Task with its prompt.
+    pub task: Whole<Task>,
+    /// The Workspace with its files.
+    pub workspace: Option<Arc<Workspace>>,
+    /// The AgentConfig with its texts.
+    pub agent_config: Option<Arc<AgentConfig>>,
+}
+
+/// Reads what the Job of a Task is made of. `None` if something of it is not as it was when the Job was decided on: the event
+/// of that change is on its way.
+///
+/// # Errors
+/// If the API server does not answer.
+pub async fn read(task: &Task, gathered: &Gathered, context: &Context) -> Result<Option<Inputs>, ApplyError> {
+    let Some(read) = whole_task(task, context).await? else {
+        return Ok(None);
+    };
+    // All of the spec but `stop` is immutable.
+    if read.object.spec.is_stopped() || read.object.metadata.deletion_timestamp.is_some() {
+        return Ok(None);
+    }
+    let workspace = completed("get workspace", gathered.workspace.as_ref(), task, context);
+    let Some(workspace) = workspace.await? else {
+        return Ok(None);
+    };
+    let config = completed("get agentconfig", gathered.agent_config.as_ref(), task, context);
+    let Some(agent_config) = config.await? else {
+        return Ok(None);
+    };
+    Ok(Some(Inputs {
+        task: read,
+        workspace,
+        agent_config,
+    }))
+}
+
+/// Reads the whole of a Task; `None` if it is gone, or another one has its name.
+///
+/// # Errors
+/// If the API server does not answer.
+pub async fn whole_task(task: &Task, context: &Context) -> Result<Option<Whole<Task>>, ApplyError> {
+    let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
+    let read = timed("get task", whole::<Task>(&context.client, &namespace, &name)).await?;
+    Ok(read.filter(|read| read.object.metadata.uid == task.metadata.uid))
+}
+
+/// Returns an object as it was decided on, with what the store left out of it.
+async fn completed<K>(
+    what: &'static str,
+    kept: Option<&Arc<K>>,
+    task: &Task,
+    context: &Context,
+) -> Result<Option<Option<Arc<K>>>, ApplyError>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned,
+{
+    let Some(kept) = kept.filter(|kept| is_part(kept.meta())) else {
+        return Ok(Some(kept.map(Arc::clone)));
+    };
+    let namespace = task.namespace().unwrap_or_default();
+    let read = timed(what, whole::<K>(&context.client, &namespace, &kept.name_any())).await?;
+    // The branch was locked for the repository that it named then.
+    let same = read.filter(|read| read.object.meta().resource_version == kept.meta().resource_version);
+    Ok(same.map(|read| Some(Arc::new(read.object))))
+}
+
+/// A Task as far as another one's prompt asks for it.
+#[derive(Deserialize)]
+struct Ended {
+    #[serde(default)]
+    status: Outputs,
+}
+
+#[derive(Default, Deserialize)]
+struct Outputs {
+    #[serde(default)]
+    outputs: Vec<String>,
+}
+
+/// Reads the outputs of the dependencies that have succeeded, if the prompt of `task` may ask for them and its status has
+/// not recorded them yet. A name with nothing is of a Task that is gone.
+///
+/// # Errors
+/// If the API server does not answer.
+pub async fn results(
+    task: &Task,
+    context: &Context,
+) -> Result<HashMap<String, Option<Arc<Task>>>, ApplyError> {
+    let mut all = HashMap::new();
+    let status = task.status.as_ref();
+    if !prompt::is_template(task) || status.is_some_and(|s| s.job_name.is_some()) {
+        return Ok(all);
+    }
+    let namespace = task.namespace().unwrap_or_default();
+    for name in &task.spec.depends_on {
+        let is_recorded = status.is_some_and(|s| s.satisfied_dependencies.contains(name));
+        let kept = context.stores.tasks.get(&ObjectRef::new(name).within(&namespace));
+        let succeeded = |t: &Arc<Task>| t.status.as_ref().and_then(|s| s.phase) == Some(TaskPhase::Succeeded);
+        let Some(kept) = kept.filter(|kept| !is_recorded && succeeded(kept)) else {
+            continue;
+        };
+        let read = timed(
+            "get dependency",
+            crate::watch::read_as::<Task, Ended>(&context.client, &namespace, name),
+        );
+        let read = read.await?.map(|ended| {
+            let mut with_outputs = Task::clone(&kept);
+            with_outputs.status.get_or_insert_default().outputs = ended.status.outputs;
+            Arc::new(with_outputs)
+        });
+        all.insert(name.clone(), read);
+    }
+    Ok(all)
+}

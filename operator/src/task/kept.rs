@@ -1,0 +1,158 @@
+//! What the leader keeps of a Task, and when it needs the whole of it.
+
+use axon_api::{Task, TaskStatus};
+use kube::ResourceExt as _;
+use serde::de::Error as _;
+
+use super::gather::has_ended;
+use super::prompt;
+use crate::watch::{Keep, LARGE, Seen, is_part, keep_metadata, mark, prune};
+
+impl Seen for Task {
+    const KIND: &'static str = "Task";
+
+    fn read(json: &str) -> serde_json::Result<Self> {
+        let kept = prune(json, &|path, value| match path {
+            ["metadata" | "spec"] => Keep::Each,
+            ["metadata", member] => keep_metadata(member),
+            // Read when the Job is created; until then it only counts whether it asks for the dependencies' results.
+            ["spec", "prompt"] if value.contains("{{") => Keep::Instead(prompt::SOME_TEMPLATE),
+            ["spec", "prompt"] => Keep::Instead("\"\""),
+            ["spec", "podOverrides" | "image" | "stallTimeout" | "retryOf"] => Keep::Nothing,
+            _ => Keep::All,
+        })?;
+        let is_long = kept.len() > LARGE;
+        let kept = if is_long { for_others(&kept)? } else { kept };
+        if kept.len() > LARGE {
+            let bytes = kept.len();
+            let text = format!("what it waits for is {bytes} bytes of JSON, and {LARGE} are the most");
+            return Err(serde_json::Error::custom(text));
+        }
+        let mut task: Self = serde_json::from_str(&kept)?;
+        let over = has_ended(&task);
+        if json.len() > LARGE {
+            mark(&mut task.metadata, is_long && !over);
+        }
+        if over {
+            task.status = task.status.take().map(finished);
+            task.spec.model = None;
+        }
+        Ok(task)
+    }
+
+    fn revision(&self) -> Option<String> {
+        self.resource_version()
+    }
+}
+
+/// Returns what other Tasks need of one whose status or labels are long.
+fn for_others(json: &str) -> serde_json::Result<String> {
+    prune(json, &|path, _| match path {
+        ["metadata" | "spec" | "status"] => Keep::Each,
+        ["metadata", "labels"] | ["spec", "model"] => Keep::Nothing,
+        [
+            "status",
+            "phase" | "reason" | "jobName" | "satisfiedDependencies" | "completionTime",
+        ]
+        | ["status", "observedGeneration"] => Keep::All,
+        ["status", _] => Keep::Nothing,
+        _ => Keep::All,
+    })
+}
+
+/// Returns what counts of the status of a Task that has ended: thousands may be there.
+fn finished(status: TaskStatus) -> TaskStatus {
+    TaskStatus {
+        phase: status.phase,
+        reason: status.reason,
+        job_name: status.job_name,
+        completion_time: status.completion_time,
+        satisfied_dependencies: status.satisfied_dependencies,
+        observed_generation: status.observed_generation,
+        ..TaskStatus::default()
+    }
+}
+
+/// Returns true if no decision may be made on what is kept of a Task: its status would be written without what was left
+/// out, or its prompt has to be checked first.
+#[must_use]
+pub fn must_be_whole(task: &Task) -> bool {
+    let seen = task.status.as_ref().and_then(|s| s.observed_generation);
+    is_part(&task.metadata)
+        || has_ended(task) && seen != task.metadata.generation
+        || task.status.is_none() && prompt::is_template(task)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::watch::is_large;
+
+    fn read(spec: Value, status: Value) -> Task {
+        let mut task = json!({
+            "metadata": {"name": "t", "generation": 1, "labels": {"a": "b"}, "annotations": {"c": "d"}, "managedFields": []},
+            "spec": {"type": "codex", "prompt": "p", "credentials": {"type": "none"}, "model": "m", "branch": "b",
+                "dependsOn": ["x"], "podOverrides": {"env": []}},
+            "status": status,
+        });
+        for (key, value) in spec.as_object().unwrap() {
+            task["spec"][key] = value.clone();
+        }
+        Task::read(&task.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_task_is_kept_without_its_prompt_and_pod() {
+        let task = read(
+            json!({"prompt": "p".repeat(1_000_000)}),
+            json!({"phase": "Waiting", "message": "m"}),
+        );
+        assert_eq!((task.spec.prompt.as_str(), &task.spec.pod_overrides), ("", &None));
+        assert_eq!(
+            (task.spec.branch(), task.spec.model.as_deref()),
+            (Some("b"), Some("m"))
+        );
+        assert_eq!(task.status.as_ref().unwrap().message.as_deref(), Some("m"));
+        assert!(task.metadata.labels.is_some() && task.metadata.annotations.is_none());
+        assert!(is_large(&task.metadata) && !must_be_whole(&task));
+    }
+
+    #[test]
+    fn a_template_is_checked_before_it_waits_and_known_as_one_afterwards() {
+        let new = read(json!({"prompt": "{{.Deps}}"}), Value::Null);
+        assert!(prompt::is_template(&new) && must_be_whole(&new));
+        let told = read(json!({"prompt": "{{.Deps}}"}), json!({"phase": "Waiting"}));
+        assert!(prompt::is_template(&told) && !must_be_whole(&told) && prompt::check(&told).is_ok());
+        assert!(!must_be_whole(&read(json!({}), Value::Null)));
+    }
+
+    #[test]
+    fn of_a_finished_task_little_is_kept() {
+        let status = json!({"phase": "Succeeded", "message": "m", "outputs": ["a: b"], "observedGeneration": 1,
+            "results": {"a": "b"}, "satisfiedDependencies": ["x"], "completionTime": "2026-01-01T00:00:00Z"});
+        let task = read(json!({}), status);
+        let kept = task.status.clone().unwrap();
+        assert!(kept.outputs.is_empty() && kept.results.is_empty() && kept.message.is_none());
+        assert!(kept.completion_time.is_some() && kept.satisfied_dependencies == ["x"]);
+        assert!(!must_be_whole(&task));
+        let edited = read(json!({}), json!({"phase": "Failed", "observedGeneration": 0}));
+        assert!(must_be_whole(&edited), "its status is about to be written");
+    }
+
+    #[test]
+    fn a_long_status_is_read_for_each_decision() {
+        let outputs = json!({"y": ["o".repeat(LARGE)]});
+        let status =
+            json!({"phase": "Waiting", "satisfiedDependencies": ["y"], "dependencyOutputs": outputs});
+        let task = read(json!({}), status);
+        assert!(must_be_whole(&task));
+        assert_eq!(task.status.unwrap().satisfied_dependencies, ["y"]);
+        let ended = read(
+            json!({}),
+            json!({"phase": "Failed", "observedGeneration": 1, "message": "m".repeat(LARGE)}),
+        );
+        assert!(is_large(&ended.metadata) && !must_be_whole(&ended));
+    }
+}

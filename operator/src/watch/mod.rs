@@ -1,0 +1,20 @@
+//! Watches that hold little: lists are read object by object, and of each object only what somebody needs.
+
+mod events;
+mod kinds;
+mod listing;
+mod part;
+mod prune;
+mod seen;
+mod split;
+mod whole;
+
+pub use events::{Target, events};
+pub use listing::Listing;
+pub use part::{LARGE, Large, is_large, is_part, keep_metadata, mark};
+pub use prune::{Keep, prune};
+pub use seen::{Guarded, Seen, Unreadable};
+pub use whole::{Whole, read_as, whole, write_status, write_status_only};
+
+/// The annotation in which kubectl keeps a copy of the whole object.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
