@@ -7,8 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::budget::Kept;
 use super::error::GithubError;
-use super::query::{Item, Labels, ListQuery, Listing, common};
+use super::query::{Item, Labels, ListQuery, Listing, PER_PAGE, common};
 
 /// Shortest time for which a caller that is silent still counts.
 const MEMORY: Duration = Duration::from_secs(600);
@@ -18,7 +19,7 @@ const MEMORY: Duration = Duration::from_secs(600);
 const LASTING: Duration = Duration::from_secs(225);
 
 /// A page as it was last read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Page {
     /// Path and query that it was asked by.
     pub(super) path: String,
@@ -31,6 +32,48 @@ pub(super) struct Page {
     pub(super) unread: usize,
     /// Wanted entries.
     pub(super) items: Vec<Arc<Item>>,
+    /// What they take.
+    pub(super) sum: Sum,
+    /// What the page itself takes of the budget for what is kept.
+    pub(super) kept: Option<Arc<Kept>>,
+}
+
+impl Page {
+    /// Returns a page of one entry that is too large to be read.
+    pub(super) fn unreadable(path: String) -> Self {
+        Self {
+            path,
+            count: 1,
+            unread: 1,
+            ..Self::default()
+        }
+    }
+
+    /// Returns how many bytes it takes, its items left out.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [&self.etag, &self.next].map(|text| text.as_ref().map_or(0, String::len));
+        size_of::<Self>() + self.path.len() + texts.iter().sum::<usize>()
+    }
+}
+
+/// What items take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sum {
+    /// Bytes without their texts.
+    pub(super) bytes: usize,
+    /// Texts, and the bytes of all of them.
+    pub(super) texts: usize,
+    pub(super) text_bytes: usize,
+}
+
+impl std::iter::Sum for Sum {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            bytes: sum.bytes + one.bytes,
+            texts: sum.texts + one.texts,
+            text_bytes: sum.text_bytes + one.text_bytes,
+        })
+    }
 }
 
 /// What the last fetch gave.
@@ -51,7 +94,7 @@ struct Interest {
 }
 
 /// The listing of one state of one repository with one credential.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shared {
     interests: HashMap<String, Interest>,
     /// What the pages were read for: an item is kept if its labels have all of one of these.
@@ -59,6 +102,21 @@ pub(super) struct Shared {
     pub(super) pages: Vec<Page>,
     pub(super) last: Option<Fetched>,
     pub(super) used: Option<Instant>,
+    /// Entries that are asked for as one page: fewer once a page was too large.
+    pub(super) size: usize,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            interests: HashMap::new(),
+            covers: Vec::new(),
+            pages: Vec::new(),
+            last: None,
+            used: None,
+            size: PER_PAGE,
+        }
+    }
 }
 
 /// What a fetch is for.
@@ -135,6 +193,20 @@ impl Shared {
         }
     }
 
+    /// Asks for smaller pages from now on. Returns false if they are as small as they can be.
+    pub(super) fn shrink(&mut self) -> bool {
+        let can = self.size > 1;
+        self.size = (self.size / 2).max(1);
+        self.pages.clear();
+        can
+    }
+
+    /// Forgets what was read, so that others have its memory: the next poll reads it again.
+    pub(super) fn forget(&mut self) {
+        self.pages = Vec::new();
+        self.last = None;
+    }
+
     /// Returns whether the pages are those of one fetch, and not some of one and some of another that did not end well.
     pub(super) fn is_whole(&self) -> bool {
         self.last.as_ref().is_some_and(|last| last.result.is_ok())
@@ -147,6 +219,7 @@ impl Shared {
         let covered = self.interests.values().all(|i| self.is_covered(&i.labels));
         if !covered || wanted != before {
             self.pages.clear();
+            self.size = PER_PAGE;
             let mut covers: Vec<Labels> = self.interests.values().map(|i| i.labels.clone()).collect();
             covers.sort();
             covers.dedup();
@@ -213,11 +286,12 @@ mod tests {
                 kind: ItemKind::Issue,
                 number: *number,
                 title: String::new(),
-                body: "".into(),
+                body: None,
                 url: String::new(),
                 labels: labels.iter().map(ToString::to_string).collect(),
                 comments: 0,
                 author: axon_api::v1alpha1::Writer::default(),
+                kept: None,
             })
         };
         Page {
@@ -227,6 +301,8 @@ mod tests {
             count: numbers.len(),
             unread: 0,
             items: numbers.iter().map(item).collect(),
+            sum: Sum::default(),
+            kept: None,
         }
     }
 
