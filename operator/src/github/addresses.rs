@@ -170,10 +170,29 @@ mod tests {
         Guard::new(&Hosts::parse(hosts).unwrap(), &networks)
     }
 
-    const PRIVATE: [&str; 7] = ["10.1.2.3", "172.31.0.1", "192.168.0.1", "100.64.0.1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1"];
+    const PRIVATE: [&str; 7] = [
+        "10.1.2.3",
+        "172.31.0.1",
+        "192.168.0.1",
+        "100.64.0.1",
+        "fd00::1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::a00:1",
+    ];
     const SPECIAL: [&str; 13] = [
-        "127.0.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "ff02::1",
-        "::ffff:127.0.0.1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "::127.0.0.1",
+        "127.0.0.1",
+        "169.254.169.254",
+        "0.0.0.0",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "::",
+        "fe80::1",
+        "ff02::1",
+        "::ffff:127.0.0.1",
+        "64:ff9b::a9fe:a9fe",
+        "2002:7f00:1::",
+        "::127.0.0.1",
     ];
 
     #[test]
@@ -181,8 +200,14 @@ mod tests {
         let guard = guard("ghe.example,octo.ghe.com,*.lab.example", &[]);
         for text in PRIVATE {
             let address = text.parse().unwrap();
-            assert!(guard.admits("ghe.example", address) && guard.admits("api.octo.ghe.com", address), "{text}");
-            assert!(!guard.admits("x.lab.example", address) && !guard.admits("other", address), "{text}");
+            assert!(
+                guard.admits("ghe.example", address) && guard.admits("api.octo.ghe.com", address),
+                "{text}"
+            );
+            assert!(
+                !guard.admits("x.lab.example", address) && !guard.admits("other", address),
+                "{text}"
+            );
         }
         for text in ["140.82.121.6", "2606:50c0::1", "172.32.0.1", "100.128.0.1"] {
             assert!(guard.admits("x.lab.example", text.parse().unwrap()), "{text}");
@@ -194,13 +219,19 @@ mod tests {
         let named = guard("ghe.example,localhost,127.0.0.1,http://[::1]:*", &[]);
         for text in SPECIAL {
             let address = text.parse().unwrap();
-            assert!(!named.admits("ghe.example", address) && !named.admits("localhost", address), "{text}");
+            assert!(
+                !named.admits("ghe.example", address) && !named.admits("localhost", address),
+                "{text}"
+            );
         }
         assert!(named.check_literal("127.0.0.1").is_ok() && named.check_literal("[::1]").is_ok());
         for text in ["127.0.0.2", "[fe80::1]", "169.254.169.254", "10.0.0.1"] {
             assert_eq!(named.check_literal(text), Err(PrivateAddress), "{text}");
         }
-        assert!(named.check_literal("ghe.example").is_ok(), "it is resolved and checked then");
+        assert!(
+            named.check_literal("ghe.example").is_ok(),
+            "it is resolved and checked then"
+        );
     }
 
     #[test]
@@ -222,6 +253,12 @@ mod tests {
         let error = resolver.call(name.clone()).await.unwrap_err();
         assert!(error.is::<PrivateAddress>(), "{error}");
         resolver.guard = guard("other.example", &["127.0.0.0/8", "::1/128"]);
-        assert!(resolver.call(name).await.unwrap().all(|address| address.ip().is_loopback()));
+        assert!(
+            resolver
+                .call(name)
+                .await
+                .unwrap()
+                .all(|address| address.ip().is_loopback())
+        );
     }
 }

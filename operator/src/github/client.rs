@@ -15,8 +15,8 @@ use super::app::{self, InstallationToken};
 use super::credential::{App, Credential};
 use super::error::{Asked, GithubError};
 use super::figures::Figures;
-use super::hosts::{self, Hosts};
 use super::gates::{Account, Gates, Why};
+use super::hosts::{self, Hosts};
 use super::limits;
 use super::link;
 use super::places::Places;
@@ -61,6 +61,10 @@ impl Target<'_> {
             asked: self.asked(),
             said,
         }
+    }
+
+    pub(super) fn answer_too_large(&self) -> GithubError {
+        GithubError::AnswerTooLarge { asked: self.asked() }
     }
 
     pub(super) fn listing_too_large(&self, said: String) -> GithubError {
@@ -180,7 +184,10 @@ impl Client {
                     let header = answer.headers.get(header::LINK)?.to_str().ok()?;
                     link::target(header, relation).filter(|link| link.len() <= MAX_LINK)
                 };
-                let etag = answer.headers.get(header::ETAG).filter(|etag| etag.len() <= MAX_ETAG);
+                let etag = answer
+                    .headers
+                    .get(header::ETAG)
+                    .filter(|etag| etag.len() <= MAX_ETAG);
                 Ok(Got::Fresh(Fresh {
                     etag: etag.and_then(|value| value.to_str().ok()).map(str::to_owned),
                     next: link("next"),
@@ -356,7 +363,11 @@ impl Client {
                 );
                 return Err(target.not_allowed(said));
             }
-            Err(Broken::TooLarge) => return Err(GithubError::AnswerTooLarge { asked: target.asked() }),
+            Err(Broken::TooLarge) => {
+                return Err(GithubError::AnswerTooLarge {
+                    asked: target.asked(),
+                });
+            }
             Err(broken @ Broken::Impossible(_)) => return Err(target.malformed(&broken)),
         };
         self.learn(target, &answer);

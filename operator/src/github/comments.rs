@@ -24,11 +24,7 @@ pub struct Comments {
 ///
 /// # Errors
 /// If it is no list.
-pub(super) fn read_page(
-    body: &[u8],
-    from: &People,
-    author: &Writer,
-) -> Result<(Vec<String>, usize), Unread> {
+pub(super) fn read_page(body: &[u8], from: &People, author: &Writer) -> Result<(Vec<String>, usize), Unread> {
     let comments = read::list::<RawComment, PER_PAGE>(body)?.entries;
     let (mut texts, mut left_out) = (Vec::new(), 0);
     for mut comment in comments {

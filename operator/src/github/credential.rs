@@ -363,19 +363,34 @@ mod tests {
                 annotations: annotation.map(|list| [(HOSTS.to_owned(), list.to_owned())].into()),
                 ..kube::core::ObjectMeta::default()
             },
-            data: Some(data(&[("appID", "1"), ("installationID", "2"), ("privateKey", "k")])),
+            data: Some(data(&[
+                ("appID", "1"),
+                ("installationID", "2"),
+                ("privateKey", "k"),
+            ])),
             ..Secret::default()
         };
         let usual = Credential::of(&secret(None)).unwrap();
-        assert!(usual.scope.hosts.name(false, "github.com") && !usual.scope.hosts.name(false, "octo.ghe.com"));
+        assert!(
+            usual.scope.hosts.name(false, "github.com") && !usual.scope.hosts.name(false, "octo.ghe.com")
+        );
         let own = Credential::of(&secret(Some("ghe.example, http://lab"))).unwrap();
         let app = own.app().unwrap().credential();
         for scope in [&own.scope, &app.scope] {
             assert!(scope.hosts.name(false, "ghe.example") && scope.hosts.name(true, "lab"));
             assert!(!scope.hosts.name(false, "github.com") && scope.namespace == "team");
         }
-        assert!(!Credential::of(&secret(Some(""))).unwrap().scope.hosts.name(false, "github.com"));
+        assert!(
+            !Credential::of(&secret(Some("")))
+                .unwrap()
+                .scope
+                .hosts
+                .name(false, "github.com")
+        );
         let error = Credential::of(&secret(Some("a/b"))).unwrap_err().to_string();
-        assert!(error.contains("Secret gh, annotation axon.io/hosts: \"a/b\""), "{error}");
+        assert!(
+            error.contains("Secret gh, annotation axon.io/hosts: \"a/b\""),
+            "{error}"
+        );
     }
 }

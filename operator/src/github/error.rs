@@ -149,7 +149,9 @@ pub enum GithubError {
         said: String,
     },
     /// The memory for items is in use. Heals by itself.
-    #[error("{asked} is not read for now: the listings of this replica take all the memory that there is for them; it is tried again")]
+    #[error(
+        "{asked} is not read for now: the listings of this replica take all the memory that there is for them; it is tried again"
+    )]
     OutOfMemory {
         /// What was asked.
         asked: Asked,
@@ -229,7 +231,9 @@ impl GithubError {
             | Self::ListingTooLarge { asked, .. }
             | Self::AnswerTooLarge { asked }
             | Self::OutOfMemory { asked } => asked.secret = own.map(str::to_owned),
-            Self::BadKey { secret, .. } | Self::SecretNotForHost { secret, .. } => own.unwrap_or_default().clone_into(secret),
+            Self::BadKey { secret, .. } | Self::SecretNotForHost { secret, .. } => {
+                own.unwrap_or_default().clone_into(secret)
+            }
         }
         self
     }

@@ -43,7 +43,12 @@ pub struct BadHost(String);
 
 impl Default for Hosts {
     fn default() -> Self {
-        Self(USUAL.split(',').filter_map(|text| Entry::parse(text).ok()).collect())
+        Self(
+            USUAL
+                .split(',')
+                .filter_map(|text| Entry::parse(text).ok())
+                .collect(),
+        )
     }
 }
 
@@ -85,7 +90,8 @@ impl Hosts {
     }
 
     /// Returns the list with a host more, as text.
-    pub(super) fn with(&self, entry: &str) -> String {
+    #[must_use]
+    pub fn with(&self, entry: &str) -> String {
         let mut all: Vec<&str> = self.0.iter().map(|entry| entry.text.as_str()).collect();
         // A credential is for one host: the default gives way.
         if *self == Self::of_a_secret() {
@@ -98,7 +104,9 @@ impl Hosts {
 
 impl fmt::Debug for Hosts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|entry| &entry.text)).finish()
+        f.debug_list()
+            .entries(self.0.iter().map(|entry| &entry.text))
+            .finish()
     }
 }
 
@@ -148,7 +156,9 @@ impl Entry {
     fn fits(&self, plain: bool, name: &str, port: Option<u16>) -> bool {
         let is_named = match &self.name {
             Name::Is(own) => own == name,
-            Name::Below(domain) => name.strip_suffix(domain.as_str()).is_some_and(|sub| !sub.is_empty()),
+            Name::Below(domain) => name
+                .strip_suffix(domain.as_str())
+                .is_some_and(|sub| !sub.is_empty()),
         };
         let has_port = match self.port {
             Port::Usual => port.is_none(),
@@ -172,7 +182,10 @@ fn is_host(name: &str) -> bool {
         return address.parse::<std::net::Ipv6Addr>().is_ok();
     }
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
-    !name.is_empty() && name.split('.').all(|label| !label.is_empty() && label.chars().all(plain))
+    !name.is_empty()
+        && name
+            .split('.')
+            .all(|label| !label.is_empty() && label.chars().all(plain))
 }
 
 #[cfg(test)]
@@ -181,7 +194,9 @@ mod tests {
 
     #[test]
     fn an_entry_names_one_scheme_one_host_and_one_port() {
-        let hosts = Hosts::parse("github.com, GHE.example:8443,http://lab:8080,http://[::1]:*,https://x.example:443").unwrap();
+        let hosts =
+            Hosts::parse("github.com, GHE.example:8443,http://lab:8080,http://[::1]:*,https://x.example:443")
+                .unwrap();
         for (plain, host) in [
             (false, "github.com"),
             (false, "ghe.example:8443"),
@@ -229,7 +244,9 @@ mod tests {
 
     #[test]
     fn what_is_no_host_is_refused() {
-        for bad in ["*", "*.", "*.com", "a/b", "ftp://x", "x:y", "x:99999", "a b", "http://", "u@h", "x?*"] {
+        for bad in [
+            "*", "*.", "*.com", "a/b", "ftp://x", "x:y", "x:99999", "a b", "http://", "u@h", "x?*",
+        ] {
             assert!(Hosts::parse(bad).is_err(), "{bad}");
         }
         assert!(!Hosts::parse(" , ").unwrap().name(false, "github.com"));
@@ -239,6 +256,9 @@ mod tests {
     fn a_host_is_added_to_those_that_were_named_and_takes_the_place_of_the_default() {
         assert_eq!(Hosts::of_a_secret().with("ghe.example"), "ghe.example");
         let named = Hosts::parse("ghe.example").unwrap();
-        assert_eq!(named.with(&entry(true, "lab:8080")), "ghe.example,http://lab:8080");
+        assert_eq!(
+            named.with(&entry(true, "lab:8080")),
+            "ghe.example,http://lab:8080"
+        );
     }
 }

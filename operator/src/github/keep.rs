@@ -47,8 +47,13 @@ pub(super) fn page(
         if before.bytes + sum.bytes + bytes > LISTING {
             return Err(NoRoom::InTheListing);
         }
-        let has_share = before.text_bytes + sum.text_bytes + text <= TEXTS.0 && before.texts + sum.texts < TEXTS.1;
-        let whole = if has_share { shelf.take(bytes + text, WITH_TEXTS) } else { None };
+        let has_share =
+            before.text_bytes + sum.text_bytes + text <= TEXTS.0 && before.texts + sum.texts < TEXTS.1;
+        let whole = if has_share {
+            shelf.take(bytes + text, WITH_TEXTS)
+        } else {
+            None
+        };
         item.kept = match whole {
             Some(whole) => {
                 sum.texts += 1;
@@ -101,16 +106,28 @@ mod tests {
     #[test]
     fn the_first_items_keep_their_texts_and_all_are_given_back() {
         let shelf = Shelf::default();
-        let keep = |n, text, before| page(&shelf, Page::default(), items(n, text, 10), before, || {}).unwrap();
+        let keep =
+            |n, text, before| page(&shelf, Page::default(), items(n, text, 10), before, || {}).unwrap();
         let few = keep(100, 1000, Sum::default());
-        assert_eq!((with_texts(&few), few.sum.texts, few.sum.text_bytes), (100, 100, 100_000));
+        assert_eq!(
+            (with_texts(&few), few.sum.texts, few.sum.text_bytes),
+            (100, 100, 100_000)
+        );
         let many = keep(600, 10, Sum::default());
         assert_eq!(with_texts(&many), TEXTS.1);
         let long = keep(100, 64 * 1024, Sum::default());
         assert_eq!(with_texts(&long), TEXTS.0 / (64 * 1024));
         let later = keep(10, 10, many.sum);
-        assert_eq!(with_texts(&later), 0, "the listing's share is used up by earlier pages");
-        assert_eq!(with_texts(&keep(3, 0, many.sum)), 3, "there is nothing to leave out");
+        assert_eq!(
+            with_texts(&later),
+            0,
+            "the listing's share is used up by earlier pages"
+        );
+        assert_eq!(
+            with_texts(&keep(3, 0, many.sum)),
+            3,
+            "there is nothing to leave out"
+        );
         drop((few, many, long, later));
         assert_eq!(shelf.used(), 0);
     }
@@ -137,6 +154,11 @@ mod tests {
         assert_eq!(error, NoRoom::AtAll);
         assert!(shelf.used() <= ALL && shelf.used() > ALL * 9 / 10);
         let pages = std::cell::RefCell::new(pages);
-        assert!(page(&shelf, Page::default(), large(), Sum::default(), || pages.borrow_mut().clear()).is_ok());
+        assert!(
+            page(&shelf, Page::default(), large(), Sum::default(), || pages
+                .borrow_mut()
+                .clear())
+            .is_ok()
+        );
     }
 }

@@ -49,6 +49,11 @@ impl Page {
         }
     }
 
+    /// Returns whether it is such a page.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.etag.is_none() && self.count == 1 && self.unread == 1
+    }
+
     /// Returns how many bytes it takes, its items left out.
     pub(super) fn bytes(&self) -> usize {
         let texts = [&self.etag, &self.next].map(|text| text.as_ref().map_or(0, String::len));
@@ -196,7 +201,7 @@ impl Shared {
     /// Asks for smaller pages from now on. Returns false if they are as small as they can be.
     pub(super) fn shrink(&mut self) -> bool {
         let can = self.size > 1;
-        self.size = (self.size / 2).max(1);
+        self.size = (self.size / 4).max(1);
         self.pages.clear();
         can
     }

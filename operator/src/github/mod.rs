@@ -57,6 +57,8 @@ const NUMBERED_PAGES: usize = 100;
 const MAX_PAGES: usize = 1000;
 /// Most pages of comments of one item, the newest ones.
 const MAX_COMMENT_PAGES: u64 = 50;
+/// Most entries of a listing that are too large to be read one by one; a host with more of them is no GitHub.
+const MAX_UNREADABLE: usize = 2;
 /// Most listings that are kept.
 const MAX_LISTINGS: usize = 10_000;
 /// How often pages are read again when they changed while they were read.
@@ -400,6 +402,9 @@ impl Github {
             changed |= is_new;
             let next = successor(&page, is_new, number, size, first);
             pages.push(page);
+            if pages.iter().filter(|page| page.is_too_large()).count() > MAX_UNREADABLE {
+                return (pages, Err(target.answer_too_large()));
+            }
             match next {
                 Successor::None | Successor::AskAgain => return (pages, Ok(changed)),
                 Successor::At(_) if pages.len() >= MAX_PAGES => {

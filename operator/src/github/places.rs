@@ -33,7 +33,9 @@ impl<W> Queue<W> {
         let entry = (host.to_owned(), who);
         match self.waiting.iter_mut().find(|(name, _)| name == namespace) {
             Some((_, requests)) => requests.push_back(entry),
-            None => self.waiting.push_back((namespace.to_owned(), VecDeque::from([entry]))),
+            None => self
+                .waiting
+                .push_back((namespace.to_owned(), VecDeque::from([entry]))),
         }
     }
 
@@ -44,10 +46,14 @@ impl<W> Queue<W> {
             return None;
         }
         let is_free = |host: &str| self.used.get(host).copied().unwrap_or_default() < PER_HOST;
-        let (turn, at) = self.waiting.iter().enumerate().find_map(|(turn, (_, requests))| {
-            let at = requests.iter().position(|(host, _)| is_free(host))?;
-            Some((turn, at))
-        })?;
+        let (turn, at) = self
+            .waiting
+            .iter()
+            .enumerate()
+            .find_map(|(turn, (_, requests))| {
+                let at = requests.iter().position(|(host, _)| is_free(host))?;
+                Some((turn, at))
+            })?;
         let (namespace, mut requests) = self.waiting.remove(turn)?;
         let (host, who) = requests.remove(at)?;
         if !requests.is_empty() {
@@ -207,7 +213,10 @@ mod tests {
         assert!(futures::poll!(&mut gone).is_pending());
         let mut waits = Box::pin(places.take("h", "b"));
         assert!(futures::poll!(&mut waits).is_pending());
-        assert!(places.take("other", "a").await.is_some(), "another host has places of its own");
+        assert!(
+            places.take("other", "a").await.is_some(),
+            "another host has places of its own"
+        );
         drop(gone);
         drop(held.pop());
         assert!(waits.await.is_some());

@@ -86,7 +86,13 @@ impl Item {
     /// Returns how many bytes of memory it takes, its text left out.
     pub(super) fn bytes(&self) -> usize {
         let labels = self.labels.iter().map(|label| label.len() + size_of::<String>());
-        let texts = [&self.title, &self.url, &self.author.login, &self.author.association].map(String::len);
+        let texts = [
+            &self.title,
+            &self.url,
+            &self.author.login,
+            &self.author.association,
+        ]
+        .map(String::len);
         size_of::<Self>() + labels.sum::<usize>() + texts.iter().sum::<usize>()
     }
 
@@ -442,7 +448,12 @@ mod tests {
             br#"[{"number":1,"title":"t","body":null,"html_url":"u","labels":[{"name":"a"},"b"],"comments":2,
              "user":{"login":"ann","id":1},"author_association":"MEMBER"},
             {"number":"x"}, {"number":3,"title":"p","pull_request":{"url":"y"}}]"#;
-        let Found { items, count, unread, cut } = read_page(body).unwrap();
+        let Found {
+            items,
+            count,
+            unread,
+            cut,
+        } = read_page(body).unwrap();
         assert_eq!((items.len(), count, unread, cut), (2, 3, 1, 0));
         assert_eq!(items[0].labels, ["a", "b"]);
         let author = &items[0].author;
@@ -472,7 +483,11 @@ mod tests {
         assert_eq!(item.title.len(), MAX_TITLE);
         assert_eq!(item.body.as_ref().unwrap().chars().count(), MAX_TEXT);
         assert_eq!((item.labels.len(), item.url.as_str()), (MAX_LABELS, ""));
-        assert_eq!(item.author, Writer::default(), "a part of a login is another login");
+        assert_eq!(
+            item.author,
+            Writer::default(),
+            "a part of a login is another login"
+        );
         let more = format!("[{}0]", "0,".repeat(PER_PAGE));
         assert!(read_page(more.as_bytes()).is_err(), "more than a page has");
     }

@@ -112,7 +112,10 @@ impl<'de, const MOST: usize> Deserialize<'de> for Cut<MOST> {
         text(deserializer, |text| {
             let end = text.char_indices().nth(MOST).map(|(end, _)| end);
             Self {
-                text: text.get(..end.unwrap_or(text.len())).unwrap_or_default().to_owned(),
+                text: text
+                    .get(..end.unwrap_or(text.len()))
+                    .unwrap_or_default()
+                    .to_owned(),
                 was_cut: end.is_some(),
             }
         })
@@ -221,7 +224,11 @@ mod tests {
     fn deep_nesting_is_refused_before_it_is_read() {
         let deep = |open: &str, close: &str, n: usize| format!("{}{}", open.repeat(n), close.repeat(n));
         assert!(check_depth(deep("[", "]", MAX_DEPTH).as_bytes()).is_ok());
-        for bad in [deep("[", "]", 65), deep("{\"a\":", "}", 100_000), "[".repeat(1_000_000)] {
+        for bad in [
+            deep("[", "]", 65),
+            deep("{\"a\":", "}", 100_000),
+            "[".repeat(1_000_000),
+        ] {
             assert!(matches!(list::<u64, 3>(bad.as_bytes()), Err(Unread::TooDeep)));
         }
         let quoted = format!("[\"{}\\\"{}\"]", "[".repeat(500), "{".repeat(500));
@@ -231,8 +238,14 @@ mod tests {
     #[test]
     fn texts_are_cut_by_characters_and_names_are_whole_or_empty() {
         let cut = |json: &str| serde_json::from_str::<Cut<3>>(json).unwrap();
-        assert_eq!((cut("\"äöüß\"").text.as_str(), cut("\"äöüß\"").was_cut), ("äöü", true));
-        assert_eq!((cut("\"a\\nb\"").text.as_str(), cut("\"abc\"").was_cut), ("a\nb", false));
+        assert_eq!(
+            (cut("\"äöüß\"").text.as_str(), cut("\"äöüß\"").was_cut),
+            ("äöü", true)
+        );
+        assert_eq!(
+            (cut("\"a\\nb\"").text.as_str(), cut("\"abc\"").was_cut),
+            ("a\nb", false)
+        );
         assert_eq!(serde_json::from_str::<Whole<3>>("\"abcd\"").unwrap().0, "");
         assert_eq!(serde_json::from_str::<Whole<3>>("\"abc\"").unwrap().0, "abc");
         assert!(serde_json::from_str::<Cut<3>>("7").is_err());
@@ -242,9 +255,15 @@ mod tests {
     fn labels_are_texts_or_objects_and_few() {
         let read = |json: &str| serde_json::from_str::<LabelNames<2, 4>>(json);
         let found = read(r#"["a", {"id": [1], "name": "b"}, {"name": null}, {}]"#).unwrap();
-        assert_eq!((found.names, found.was_cut), (vec!["a".to_owned(), "b".to_owned()], false));
+        assert_eq!(
+            (found.names, found.was_cut),
+            (vec!["a".to_owned(), "b".to_owned()], false)
+        );
         let found = read(r#"["a", "toolong", "b", "c"]"#).unwrap();
-        assert_eq!((found.names, found.was_cut), (vec!["a".to_owned(), "b".to_owned()], true));
+        assert_eq!(
+            (found.names, found.was_cut),
+            (vec!["a".to_owned(), "b".to_owned()], true)
+        );
         assert!(read("[1]").is_err() && read("{}").is_err());
     }
 }

@@ -195,7 +195,9 @@ impl Transport {
         B::Error: std::error::Error + 'static,
     {
         let (mut bytes, mut room, mut limit) = (Vec::new(), None, SMALL);
-        let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let length = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| silent(&error))?;
             let Ok(data) = frame.into_data() else { continue };
@@ -212,7 +214,9 @@ impl Transport {
                 }
                 let reserved = tokio::time::timeout(ROOM_LIMIT, self.answers.room(host, limit)).await;
                 let Ok(Some(reserved)) = reserved else {
-                    return Err(Broken::Silent("no memory is free for an answer of its size".into()));
+                    return Err(Broken::Silent(
+                        "no memory is free for an answer of its size".into(),
+                    ));
                 };
                 room = Some(reserved);
                 bytes.reserve_exact(limit.saturating_sub(bytes.len()));
