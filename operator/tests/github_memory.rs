@@ -56,7 +56,10 @@ fn no_answer_takes_more_memory_than_there_is_for_answers() {
         assert!(child.status.success(), "{form}: {said}");
         let word = |name: &str| {
             let line = said.lines().find_map(|line| line.split_once(name));
-            line.unwrap_or_else(|| panic!("{form}: {said}")).1.trim().to_owned()
+            line.unwrap_or_else(|| panic!("{form}: {said}"))
+                .1
+                .trim()
+                .to_owned()
         };
         let peak: usize = word("peak=").parse().unwrap();
         println!("{form}: {} MiB; {}", peak / MIB, word("told="));
@@ -77,7 +80,10 @@ fn child() {
         .unwrap();
     let told = runtime.block_on(list_all(url, form));
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
     let kib: usize = peak.trim().trim_end_matches("kB").trim().parse().unwrap();
     println!("\npeak={}\ntold={told}", kib * 1024);
 }
@@ -149,7 +155,9 @@ fn serve(stream: TcpStream) {
         };
         let head = format!("HTTP/1.1 {status} x\r\n{headers}{length}\r\n");
         // The client may hang up at any byte.
-        let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+        let sent = stream
+            .write_all(head.as_bytes())
+            .and_then(|()| stream.write_all(&body));
         if sent.is_err() || form == "endless" {
             return;
         }
@@ -166,30 +174,52 @@ fn answer(form: &str, path: &str) -> (u16, String, Vec<u8>) {
         "many" => ok(zeros(7 * MIB)),
         "deep" => ok("[".repeat(7 * MIB).into_bytes()),
         "members" => {
-            let unknown = format!(",\"unknown\":[{}0],\"user\":{{\"x\":[{}0]}}", "{},".repeat(MIB), "[],".repeat(MIB));
+            let unknown = format!(
+                ",\"unknown\":[{}0],\"user\":{{\"x\":[{}0]}}",
+                "{},".repeat(MIB),
+                "[],".repeat(MIB)
+            );
             ok(list(item(1, &unknown)))
         }
-        "labels" => ok(list(item(1, &format!(",\"labels\":[{}\"l\"]", "{\"name\":\"a\"},".repeat(MIB / 2))))),
+        "labels" => ok(list(item(
+            1,
+            &format!(",\"labels\":[{}\"l\"]", "{\"name\":\"a\"},".repeat(MIB / 2)),
+        ))),
         "texts" => {
             let text = format!(",\"body\":\"\\n{}\"", "x".repeat(75_000));
             let items: Vec<String> = (1..=100).map(|number| item(number, &text)).collect();
             ok(list(items.join(",")))
         }
         "pages" => {
-            let page = path.split("&page=").nth(1).and_then(|n| n.parse().ok()).unwrap_or(1usize);
+            let page = path
+                .split("&page=")
+                .nth(1)
+                .and_then(|n| n.parse().ok())
+                .unwrap_or(1usize);
             let text = format!(",\"body\":\"{}\"", "x".repeat(8_000));
             let items: Vec<String> = (1..=100).map(|n| item((page - 1) * 100 + n, &text)).collect();
             let next = if page < 5 {
                 let first = path.split("&page=").next().unwrap_or_default();
-                format!("Link: <http://h{first}&page={}>; rel=\"next\"\r\nETag: \"{page}\"\r\n", page + 1)
+                format!(
+                    "Link: <http://h{first}&page={}>; rel=\"next\"\r\nETag: \"{page}\"\r\n",
+                    page + 1
+                )
             } else {
                 String::new()
             };
             (200, next, list(items.join(",")))
         }
         // Nothing is decompressed, so that nothing can grow.
-        "zipped" => (200, "Content-Encoding: gzip\r\n".into(), b"\x1f\x8b\x08bomb".to_vec()),
-        "headers" => (200, format!("X-Long: {}\r\n", "x".repeat(4 * MIB)), b"[]".to_vec()),
+        "zipped" => (
+            200,
+            "Content-Encoding: gzip\r\n".into(),
+            b"\x1f\x8b\x08bomb".to_vec(),
+        ),
+        "headers" => (
+            200,
+            format!("X-Long: {}\r\n", "x".repeat(4 * MIB)),
+            b"[]".to_vec(),
+        ),
         "refusal" => (403, String::new(), vec![b'x'; 48 * MIB]),
         _ => (404, String::new(), b"{}".to_vec()),
     }

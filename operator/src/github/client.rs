@@ -363,11 +363,7 @@ impl Client {
                 );
                 return Err(target.not_allowed(said));
             }
-            Err(Broken::TooLarge) => {
-                return Err(GithubError::AnswerTooLarge {
-                    asked: target.asked(),
-                });
-            }
+            Err(Broken::TooLarge) => return Err(target.answer_too_large()),
             Err(broken @ Broken::Impossible(_)) => return Err(target.malformed(&broken)),
         };
         self.learn(target, &answer);

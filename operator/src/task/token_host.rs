@@ -14,10 +14,12 @@ use crate::github::{self, GithubError, TOKEN_KEY};
 #[must_use]
 pub fn fault(workspace: &Workspace, namespace: &str, secret: &Secret) -> Option<String> {
     let data = secret.data.as_ref()?;
-    if !data.contains_key(TOKEN_KEY) && !github::is_app(data) {
+    let repository = Repository::parse(&workspace.spec.repo).ok()?;
+    // Over SSH no token is made for an App.
+    let is_app = github::is_app(data) && !repository.is_ssh;
+    if !data.contains_key(TOKEN_KEY) && !is_app {
         return None;
     }
-    let repository = Repository::parse(&workspace.spec.repo).ok()?;
     let (plain, host) = (repository.is_plain_http, repository.site());
     let hosts = match github::hosts_of(secret) {
         Ok(hosts) => hosts,
@@ -145,6 +147,7 @@ mod tests {
         let app = secret(&["appID", "installationID", "privateKey"], None);
         assert!(fault(&workspace("https://ghe.example/o/r"), "n", &app).is_some());
         assert!(fault(&workspace("https://github.com/o/r"), "n", &app).is_none());
+        assert!(fault(&enterprise, "n", &app).is_none(), "its key is not used");
     }
 
     #[test]
