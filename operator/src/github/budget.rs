@@ -72,7 +72,7 @@ pub(super) struct Shelf(Arc<AtomicUsize>);
 
 /// Bytes on the shelf. They are given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub struct Kept {
     shelf: Shelf,
     bytes: usize,
 }

@@ -72,7 +72,7 @@ pub(super) fn page(
     Ok(Page {
         items,
         sum,
-        kept: Some(own),
+        _kept: Some(own),
         ..page
     })
 }

@@ -18,6 +18,9 @@ const MEMORY: Duration = Duration::from_secs(600);
 /// minutes after which a spawner asks again.
 const LASTING: Duration = Duration::from_secs(225);
 
+/// How long smaller pages are asked for after one was too large: each of them is a request.
+const SMALL_PAGES: Duration = Duration::from_secs(3600);
+
 /// A page as it was last read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Page {
@@ -35,7 +38,7 @@ pub(super) struct Page {
     /// What they take.
     pub(super) sum: Sum,
     /// What the page itself takes of the budget for what is kept.
-    pub(super) kept: Option<Arc<Kept>>,
+    pub(super) _kept: Option<Arc<Kept>>,
 }
 
 impl Page {
@@ -109,6 +112,8 @@ pub(super) struct Shared {
     pub(super) used: Option<Instant>,
     /// Entries that are asked for as one page: fewer once a page was too large.
     pub(super) size: usize,
+    /// Since when they are fewer.
+    shrunk: Option<Instant>,
 }
 
 impl Default for Shared {
@@ -120,6 +125,7 @@ impl Default for Shared {
             last: None,
             used: None,
             size: PER_PAGE,
+            shrunk: None,
         }
     }
 }
@@ -145,6 +151,13 @@ impl Shared {
         self.interests
             .retain(|_, i| now.duration_since(i.seen) <= MEMORY.max(i.max_age.saturating_mul(3)));
         self.used = Some(now);
+        if self
+            .shrunk
+            .is_some_and(|at| now.duration_since(at) >= SMALL_PAGES)
+        {
+            (self.size, self.shrunk) = (PER_PAGE, None);
+            self.pages.clear();
+        }
     }
 
     /// Returns what is there for `query`, if it is fresh enough.
@@ -195,12 +208,14 @@ impl Shared {
             fetched: last.time,
             at: last.at,
             shared,
+            held: None,
         }
     }
 
     /// Asks for smaller pages from now on. Returns false if they are as small as they can be.
-    pub(super) fn shrink(&mut self) -> bool {
+    pub(super) fn shrink(&mut self, now: Instant) -> bool {
         let can = self.size > 1;
+        self.shrunk.get_or_insert(now);
         self.size = (self.size / 4).max(1);
         self.pages.clear();
         can
@@ -307,7 +322,7 @@ mod tests {
             unread: 0,
             items: numbers.iter().map(item).collect(),
             sum: Sum::default(),
-            kept: None,
+            _kept: None,
         }
     }
 
@@ -408,6 +423,18 @@ mod tests {
         for caller in [query("1", &["a", "b"]), query("3", &["a", "d"])] {
             assert!(!poll(&mut shared, &caller, at(start, 20_000)));
         }
+    }
+
+    #[test]
+    fn smaller_pages_are_asked_for_until_an_hour_has_passed() {
+        let start = Instant::now();
+        let (mut shared, q) = (Shared::default(), query("1", &[]));
+        let sizes: Vec<(bool, usize)> = (0..4).map(|_| (shared.shrink(start), shared.size)).collect();
+        assert_eq!(sizes, [(true, 25), (true, 6), (true, 1), (false, 1)]);
+        shared.note(&q, at(start, 3_599_000));
+        assert_eq!(shared.size, 1);
+        shared.note(&q, at(start, 3_600_000));
+        assert_eq!(shared.size, PER_PAGE);
     }
 
     #[test]

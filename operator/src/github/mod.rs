@@ -42,6 +42,7 @@ use listing::{Page, Scope, Shared, Sum};
 use query::PER_PAGE;
 
 pub use app::InstallationToken;
+pub use budget::Kept;
 pub use comments::Comments;
 pub use credential::{App, Credential, CredentialError, TOKEN_KEY, hosts_of, is_app};
 pub use error::{Asked, GithubError};
@@ -149,13 +150,32 @@ impl Github {
         shared.note(query, now);
         if let Some(answer) = shared.answer(query, now) {
             self.0.client.figures.listing(true);
-            return answer.map_err(|error| error.for_who_has(credential.secret.as_deref()));
+            let answer = answer.map_err(|error| error.for_who_has(credential.secret.as_deref()))?;
+            return self.hold(&target, answer);
         }
         self.0.client.figures.listing(false);
         let scope = shared.scope();
         let pages = self.fetch(&target, query.state, &scope, &mut shared).await;
         self.0.client.figures.kept(self.0.shelf.used());
-        shared.fetched(query, pages, now, time)
+        let listing = shared.fetched(query, pages, now, time)?;
+        self.hold(&target, listing)
+    }
+
+    /// Reserves memory for what the caller copies of a listing: many of them may work on a large one at the same time.
+    fn hold(&self, target: &Target<'_>, listing: Listing) -> Result<Listing, GithubError> {
+        let bytes = listing.items.iter().map(|item| item.bytes()).sum();
+        let take = || self.0.shelf.take(bytes, keep::ALL);
+        let held = take().or_else(|| {
+            self.make_room();
+            take()
+        });
+        match held {
+            Some(held) => Ok(Listing {
+                held: Some(Arc::new(held)),
+                ..listing
+            }),
+            None => Err(target.out_of_memory()),
+        }
     }
 
     /// Returns an issue or pull request by its number, whatever its state and labels.
@@ -328,7 +348,7 @@ impl Github {
     ) -> (Vec<Page>, Result<bool, GithubError>) {
         loop {
             match self.passes(target, state, scope, shared).await {
-                (_, Err(GithubError::AnswerTooLarge { .. })) if shared.shrink() => {
+                (_, Err(GithubError::AnswerTooLarge { .. })) if shared.shrink(Instant::now()) => {
                     tracing::info!(repository = %target.what, size = shared.size, "a page was too large: smaller ones are asked for");
                 }
                 (pages, result) => return (pages, result),

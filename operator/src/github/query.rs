@@ -144,6 +144,16 @@ pub struct Listing {
     pub at: Instant,
     /// True if an earlier fetch, by this caller or another, was good enough.
     pub shared: bool,
+    /// Memory for what the caller copies of the items, as long as it works on them.
+    pub(super) held: Option<Arc<Kept>>,
+}
+
+impl Listing {
+    /// Returns the memory that is reserved for copies of its items; it is given back with the last clone.
+    #[must_use]
+    pub fn held(&self) -> Option<Arc<Kept>> {
+        self.held.clone()
+    }
 }
 
 impl ListQuery {

@@ -51,6 +51,8 @@ pub struct Found {
     pub items: Vec<Item>,
     /// What GitHub said of them, in the same order.
     pub listed: Vec<Arc<github::Item>>,
+    /// Memory for `items`.
+    _held: Option<Arc<github::Kept>>,
     /// Whose comments count.
     pub comments_from: People,
     /// False if an item that is missing may be there all the same.
@@ -204,6 +206,7 @@ impl Source {
             filter: Filter::of(&place.name, spec),
             comments_from: spec.trusted_with_comments(),
             name: place.name,
+            _held: listing.held(),
             listed: listing.items,
             repository: place.repository,
             credential: place.credential,
