@@ -10,7 +10,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use axon_operator::clock::Clock;
-use axon_operator::github::{Credential, Figures, Github, Hosts, ListQuery, Listing, Options, Repository};
+use axon_operator::github::{
+    Credential, Figures, Github, GithubError, Hosts, ListQuery, Listing, Options, Repository,
+};
 
 /// What the process may have at its peak. Its code, its threads and a debug build's stacks are some 30 MiB of it; the
 /// container's limit is 256 MiB, for all of the operator.
@@ -113,8 +115,8 @@ async fn list_all(url: &str, form: &str) -> String {
             github.items(&repository, &credential, &query).await
         }
     });
-    let all: Vec<Result<Listing, _>> = futures::future::join_all(lists).await;
-    let told = |result: &Result<Listing, _>| match result {
+    let all: Vec<Result<Listing, GithubError>> = futures::future::join_all(lists).await;
+    let told = |result: &Result<Listing, GithubError>| match result {
         Ok(listing) => format!("ok {}", listing.items.len()),
         Err(error) => error.to_string(),
     };
