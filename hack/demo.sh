@@ -30,6 +30,8 @@ kubectl create namespace $namespace --dry-run=client -o yaml | kubectl apply -f 
 kubectl label --overwrite namespace $namespace pod-security.kubernetes.io/enforce=restricted >/dev/null
 secret() { kubectl -n $namespace create secret generic "$1" --from-literal="$2" --dry-run=client -o yaml | kubectl apply -f - >/dev/null; }
 secret git-token "GITHUB_TOKEN=$token"
+# Its host has no TLS, and is not github.com.
+kubectl -n $namespace annotate --overwrite secret git-token axon.io/hosts=http://git.axon-fixtures.svc >/dev/null
 kubectl apply -f - <<YAML
 apiVersion: axon.io/v1alpha1
 kind: Workspace

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use ipnet::IpNet;
 
+use crate::github::Hosts;
 use crate::images::Exact;
 use crate::task::pod_defaults::{PodDefaults, PullSecrets};
 
@@ -74,6 +76,18 @@ pub struct Args {
     /// Hosts, domains and networks that are reached without the proxy, separated by commas.
     #[arg(long, env = "NO_PROXY")]
     pub no_proxy: Option<String>,
+    /// GitHub hosts that the operator talks to, separated by commas: HOST, HOST:PORT, *.DOMAIN, or http://HOST for one
+    /// without TLS.
+    #[arg(long, env = "AXON_GITHUB_HOSTS", value_name = "LIST", default_value = "github.com,*.ghe.com", value_parser = Hosts::parse)]
+    pub github_hosts: Hosts,
+    /// Private networks in which GitHub hosts may be that --github-hosts names by a wildcard, as CIDRs separated by commas.
+    #[arg(
+        long,
+        env = "AXON_GITHUB_PRIVATE_NETWORKS",
+        value_name = "LIST",
+        value_delimiter = ','
+    )]
+    pub github_private_networks: Vec<IpNet>,
     /// What to log: error, warn, info, debug, trace, or a filter such as axon_operator=debug.
     #[arg(long, env = "AXON_LOG", default_value = "info")]
     pub log: String,
@@ -117,10 +131,30 @@ mod tests {
                 "--image-pull-secrets=a,B",
                 "'--image-pull-secrets <LIST>': \"B\" is no name",
             ),
+            (
+                "--github-hosts=github.com,a/b",
+                "'--github-hosts <LIST>': \"a/b\" is no host",
+            ),
+            (
+                "--github-private-networks=10.0.0.0/40",
+                "'--github-private-networks <LIST>'",
+            ),
         ] {
             let error = parse(&[option]).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn hosts_are_those_of_github_unless_others_are_named() {
+        assert_eq!(parse(&[]).unwrap().github_hosts, Hosts::default());
+        let args = parse(&[
+            "--github-hosts=ghe.example",
+            "--github-private-networks=10.0.0.0/8,fd00::/8",
+        ])
+        .unwrap();
+        assert!(args.github_hosts.name(false, "ghe.example") && !args.github_hosts.name(false, "github.com"));
+        assert_eq!(args.github_private_networks.len(), 2);
     }
 
     #[test]

@@ -96,6 +96,8 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
     let way = github::Options {
         proxies: github::Proxies::new(args.https_proxy.as_deref(), args.no_proxy.as_deref())
             .context("HTTPS_PROXY can't be used")?,
+        hosts: args.github_hosts.clone(),
+        private_networks: args.github_private_networks.clone(),
         ..github::Options::default()
     };
     let shared = Shared {

@@ -137,7 +137,7 @@ impl Bench {
     async fn fill(&mut self) -> Result<()> {
         let url = self.server.url();
         let mut first = format!(
-            "apiVersion: v1\nkind: Secret\nmetadata: {{name: gh}}\nstringData: {{GITHUB_TOKEN: {TOKEN}}}\n"
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: gh, annotations: {{axon.io/hosts: 'http://127.0.0.1:*'}}}}\nstringData: {{GITHUB_TOKEN: {TOKEN}}}\n"
         );
         for n in 0..REPOSITORIES {
             for issue in 1..=ISSUES {

@@ -14,6 +14,11 @@ use tokio::process::{Child, Command};
 
 use crate::{manifests, paths};
 
+/// Lets an operator talk to the GitHub servers of tests, which have ports of their own on this machine.
+pub const GITHUB_HOSTS: &str = "--github-hosts=github.com,*.ghe.com,http://127.0.0.1:*";
+/// Value of the annotation [`axon_api::labels::HOSTS`] of Secrets for these servers.
+pub const SECRET_HOSTS: &str = "github.com,http://127.0.0.1:*";
+
 /// Applies the operator's namespace, ServiceAccount and rights, as they are shipped.
 ///
 /// # Errors
@@ -117,6 +122,7 @@ impl Operator {
                 "--listen=127.0.0.1:0",
                 "--image-registry=registry.test/axon",
                 "--image-tag=v1",
+                GITHUB_HOSTS,
             ],
             None,
         )
@@ -136,6 +142,7 @@ impl Operator {
             "--identity=operator-0",
             "--listen=127.0.0.1:0",
             "--election-round=200ms",
+            GITHUB_HOSTS,
         ];
         Self::start_with(program.to_owned(), &cluster, token, &args, None)
     }

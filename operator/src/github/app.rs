@@ -129,6 +129,7 @@ mod tests {
             app_id: "12".into(),
             installation_id: "34".into(),
             private_key: key.to_owned().into(),
+            scope: super::super::credential::Scope::default(),
         }
     }
 

@@ -7,8 +7,7 @@ use std::time::Duration;
 use http::{Method, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
-use serde_json::Value;
-use tokio::sync::Semaphore;
+use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::Options;
@@ -17,21 +16,27 @@ use super::credential::{App, Credential};
 use super::error::{Asked, GithubError};
 use super::figures::Figures;
 use super::gates::{Account, Gates, Why};
+use super::hosts::{self, Hosts};
 use super::limits;
 use super::link;
+use super::places::Places;
+use super::read::{self, Cut};
 use super::repository::Repository;
-use super::transport::{Answer, Ask, Broken, Transport};
+use super::transport::{Answer, Ask, Body, Broken, Transport};
 use crate::clock::Clock;
 
-/// Requests under way at the same time to one API; GitHub's secondary limits begin at a hundred.
-const CONCURRENCY: usize = 16;
 const MAX_REDIRECTS: usize = 3;
 /// Difference between two clocks below which it is none: a header has whole seconds, and comes late.
 const CLOCK_TOLERANCE: i64 = 10;
 /// Age up to which a token of an App is taken to know of all that the App may do.
 const YOUNG: Duration = Duration::from_secs(60);
-/// Most accounts whose tokens are remembered, and APIs whose requests are counted.
+/// Most accounts whose tokens are remembered, and APIs whose clocks are.
 const MAX_ACCOUNTS: usize = 10_000;
+/// Most bytes of an ETag, and of a link to another page; longer ones are not used.
+const MAX_ETAG: usize = 256;
+const MAX_LINK: usize = 4096;
+/// Most characters of a refusal's words.
+const MAX_WORDS: usize = 300;
 
 /// What a request is about.
 #[derive(Clone, Debug)]
@@ -49,6 +54,28 @@ impl Target<'_> {
             what: self.what.clone(),
             secret: self.credential.secret.clone(),
         }
+    }
+
+    fn not_allowed(&self, said: String) -> GithubError {
+        GithubError::HostNotAllowed {
+            asked: self.asked(),
+            said,
+        }
+    }
+
+    pub(super) fn answer_too_large(&self) -> GithubError {
+        GithubError::AnswerTooLarge { asked: self.asked() }
+    }
+
+    pub(super) fn listing_too_large(&self, said: String) -> GithubError {
+        GithubError::ListingTooLarge {
+            asked: self.asked(),
+            said,
+        }
+    }
+
+    pub(super) fn out_of_memory(&self) -> GithubError {
+        GithubError::OutOfMemory { asked: self.asked() }
     }
 
     pub(super) fn transferred(&self, url: String) -> GithubError {
@@ -77,7 +104,7 @@ pub(super) enum Got {
 
 #[derive(Debug)]
 pub(super) struct Fresh {
-    pub(super) body: Vec<u8>,
+    pub(super) body: Body,
     pub(super) etag: Option<String>,
     /// Path and query of the pages that the answer names.
     pub(super) next: Option<String>,
@@ -104,8 +131,8 @@ pub(super) struct Client {
     transport: Transport,
     clock: Clock,
     pub(super) figures: Figures,
-    /// By API, so that one that hangs keeps nobody from the others.
-    slots: Mutex<HashMap<String, Arc<Semaphore>>>,
+    hosts: Hosts,
+    places: Places,
     gates: Mutex<Gates>,
     tokens: Mutex<HashMap<Account, Arc<tokio::sync::Mutex<Option<Cached>>>>>,
     /// Age up to which a token of an App is taken to know of all that the App may do.
@@ -120,7 +147,8 @@ impl Client {
             transport: Transport::new(options),
             clock,
             figures,
-            slots: Mutex::default(),
+            hosts: options.hosts.clone(),
+            places: Places::default(),
             gates: Mutex::default(),
             tokens: Mutex::default(),
             young: options.young.unwrap_or(YOUNG),
@@ -154,9 +182,12 @@ impl Client {
             StatusCode::OK => {
                 let link = |relation| {
                     let header = answer.headers.get(header::LINK)?.to_str().ok()?;
-                    link::target(header, relation)
+                    link::target(header, relation).filter(|link| link.len() <= MAX_LINK)
                 };
-                let etag = answer.headers.get(header::ETAG);
+                let etag = answer
+                    .headers
+                    .get(header::ETAG)
+                    .filter(|etag| etag.len() <= MAX_ETAG);
                 Ok(Got::Fresh(Fresh {
                     etag: etag.and_then(|value| value.to_str().ok()).map(str::to_owned),
                     next: link("next"),
@@ -313,10 +344,10 @@ impl Client {
             bearer,
             etag,
         };
+        self.admit(target)?;
         self.pass_gate(target)?;
-        let slots = self.slots_of(&target.repository.api);
-        // The semaphore is never closed.
-        let _slot = slots.acquire().await;
+        let namespace = &target.credential.scope.namespace;
+        let _place = self.places.take(&target.repository.api, namespace).await;
         // The gate may have been closed by an answer to those who were first.
         self.pass_gate(target)?;
         let sent = self.transport.send(ask).await;
@@ -325,7 +356,15 @@ impl Client {
         let answer = match sent {
             Ok(answer) => answer,
             Err(Broken::Silent(said)) => return Err(self.silence(target, said)),
-            Err(broken @ (Broken::TooLarge | Broken::Impossible(_))) => return Err(target.malformed(&broken)),
+            Err(Broken::NotAllowed(private)) => {
+                let said = format!(
+                    "{private}; an administrator of the cluster can allow its network with the operator's flag \
+                     --github-private-networks (AXON_GITHUB_PRIVATE_NETWORKS)"
+                );
+                return Err(target.not_allowed(said));
+            }
+            Err(Broken::TooLarge) => return Err(target.answer_too_large()),
+            Err(broken @ Broken::Impossible(_)) => return Err(target.malformed(&broken)),
         };
         self.learn(target, &answer);
         if answer.status.is_server_error() {
@@ -335,13 +374,25 @@ impl Client {
         Ok(answer)
     }
 
-    fn slots_of(&self, api: &str) -> Arc<Semaphore> {
-        let mut all = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MAX_ACCOUNTS {
-            all.retain(|_, slots| Arc::strong_count(slots) > 1);
+    /// Refuses hosts that the administrator has not named, and hosts that a credential is not for. All requests pass here.
+    pub(super) fn admit(&self, target: &Target<'_>) -> Result<(), GithubError> {
+        let (plain, host) = target.repository.site();
+        let entry = hosts::entry(plain, host);
+        if !self.hosts.name(plain, host) {
+            return Err(target.not_allowed(format!(
+                "an administrator of the cluster can add {entry} to its flag --github-hosts (AXON_GITHUB_HOSTS)"
+            )));
         }
-        let slots = all.entry(api.to_owned());
-        Arc::clone(slots.or_insert_with(|| Arc::new(Semaphore::new(CONCURRENCY))))
+        let scope = &target.credential.scope;
+        match &target.credential.secret {
+            Some(secret) if !scope.hosts.name(plain, host) => Err(GithubError::SecretNotForHost {
+                secret: secret.clone(),
+                namespace: scope.namespace.clone(),
+                value: scope.hosts.with(&entry),
+                host: entry,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Takes from an answer what it says about limits and the time.
@@ -351,6 +402,9 @@ impl Client {
             let ahead = theirs.as_second() - self.clock.now().as_second();
             let ahead = if ahead.abs() > CLOCK_TOLERANCE { ahead } else { 0 };
             let mut all = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+            if all.len() >= MAX_ACCOUNTS {
+                all.clear();
+            }
             all.insert(api.clone(), ahead);
         }
         if let Some(left) = limits::remaining(&answer.headers) {
@@ -456,20 +510,23 @@ fn same_host(origin: &str, location: &str) -> Option<String> {
     (from.origin() == to.origin()).then(|| link::path_of(location))?
 }
 
-/// Returns GitHub's own words about a refusal: one line of at most 300 characters.
+/// Returns GitHub's own words about a refusal: one line of at most [`MAX_WORDS`] characters.
 fn words(body: &[u8]) -> String {
-    let message = serde_json::from_slice::<Value>(body)
-        .ok()
-        .and_then(|value| value.get("message").and_then(Value::as_str).map(str::to_owned));
-    let text =
-        message.unwrap_or_else(|| String::from_utf8_lossy(body.get(..2000).unwrap_or(body)).into_owned());
+    #[derive(Deserialize)]
+    struct Refusal {
+        message: Cut<2000>,
+    }
+    let text = match read::object::<Refusal>(body) {
+        Ok(refusal) => refusal.message.text,
+        Err(_) => String::from_utf8_lossy(body.get(..2000).unwrap_or(body)).into_owned(),
+    };
     let line: String = text
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ")
         .chars()
         .filter(|c| !c.is_control())
-        .take(300)
+        .take(MAX_WORDS)
         .collect();
     if line.is_empty() {
         "no explanation".into()

@@ -1,22 +1,14 @@
 //! The comments of an item as one text. Pure.
 
 use axon_api::v1alpha1::{People, Writer};
-use serde::Deserialize;
 
-use super::query::RawWriter;
+use super::query::{PER_PAGE, RawComment};
+use super::read::{self, Unread};
 
 /// Most bytes of comments that a template gets.
 pub const MAX_BYTES: usize = 64 * 1024;
 const SEPARATOR: &str = "\n---\n";
 const CUT: &str = "\n[cut]";
-
-#[derive(Deserialize)]
-struct Comment {
-    #[serde(default)]
-    body: Option<String>,
-    #[serde(flatten)]
-    written: RawWriter,
-}
 
 /// An item's comments as templates see them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,19 +24,16 @@ pub struct Comments {
 ///
 /// # Errors
 /// If it is no list.
-pub fn read_page(
-    body: &[u8],
-    from: &People,
-    author: &Writer,
-) -> Result<(Vec<String>, usize), serde_json::Error> {
-    let comments: Vec<Comment> = serde_json::from_slice(body)?;
+pub(super) fn read_page(body: &[u8], from: &People, author: &Writer) -> Result<(Vec<String>, usize), Unread> {
+    let comments = read::list::<RawComment, PER_PAGE>(body)?.entries;
     let (mut texts, mut left_out) = (Vec::new(), 0);
-    for comment in comments {
-        let Some(text) = comment.body.filter(|text| !text.trim().is_empty()) else {
+    for mut comment in comments {
+        let writer = comment.writer();
+        let Some(body) = comment.body.filter(|body| !body.text.trim().is_empty()) else {
             continue;
         };
-        if from.include(&comment.written.into(), author) {
-            texts.push(text);
+        if from.include(&writer, author) {
+            texts.push(body.text);
         } else {
             left_out += 1;
         }

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use axon_api::labels::HOSTS;
 use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+
+use super::hosts::{BadHost, Hosts};
 
 /// Key of a token.
 pub const TOKEN_KEY: &str = "GITHUB_TOKEN";
@@ -20,6 +24,8 @@ pub const PRIVATE_KEY_KEY: &str = "privateKey";
 pub struct Credential {
     /// The Secret that it is from; `None` for nobody in particular.
     pub secret: Option<String>,
+    /// Where it is used.
+    pub(super) scope: Scope,
     kind: Kind,
     id: String,
 }
@@ -29,6 +35,24 @@ enum Kind {
     Anonymous,
     Token(SecretString),
     App(App),
+}
+
+/// For whom a credential is used, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Scope {
+    /// The namespace; requests of several ones are sent in turn.
+    pub(super) namespace: String,
+    /// The hosts that it is sent to.
+    pub(super) hosts: Hosts,
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self {
+            namespace: String::new(),
+            hosts: Hosts::of_a_secret(),
+        }
+    }
 }
 
 /// A GitHub App and one of its installations.
@@ -42,6 +66,7 @@ pub struct App {
     pub installation_id: String,
     /// Private key, PEM.
     pub private_key: SecretString,
+    pub(super) scope: Scope,
 }
 
 /// A Secret that is no credential for GitHub.
@@ -55,6 +80,14 @@ pub enum CredentialError {
     Missing {
         /// Name of the Secret.
         secret: String,
+    },
+    /// The annotation of its hosts is wrong.
+    #[error("Secret {secret}, annotation {HOSTS}: {bad}")]
+    Hosts {
+        /// Name of the Secret.
+        secret: String,
+        /// What is wrong.
+        bad: BadHost,
     },
     /// A key that is there is empty or of a wrong form.
     #[error("Secret {secret}, key {key}: {said}")]
@@ -75,9 +108,46 @@ impl Credential {
     pub fn anonymous() -> Self {
         Self {
             secret: None,
+            scope: Scope::default(),
             kind: Kind::Anonymous,
             id: "anonymous".into(),
         }
+    }
+
+    /// Returns the credential as one of this namespace.
+    #[must_use]
+    pub fn in_namespace(self, namespace: &str) -> Self {
+        let hosts = self.scope.hosts.clone();
+        self.with(Scope {
+            namespace: namespace.to_owned(),
+            hosts,
+        })
+    }
+
+    /// Returns the credential as one that is for these hosts, and not for github.com alone.
+    #[must_use]
+    pub fn for_hosts(self, hosts: Hosts) -> Self {
+        let namespace = self.scope.namespace.clone();
+        self.with(Scope { namespace, hosts })
+    }
+
+    fn with(mut self, scope: Scope) -> Self {
+        if let Kind::App(app) = &mut self.kind {
+            app.scope = scope.clone();
+        }
+        Self { scope, ..self }
+    }
+
+    /// Reads a Secret as it is stored: its data, and the hosts that its annotation names.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub fn of(secret: &Secret) -> Result<Self, CredentialError> {
+        let name = secret.metadata.name.as_deref().unwrap_or_default();
+        let namespace = secret.metadata.namespace.as_deref().unwrap_or_default();
+        let empty = BTreeMap::new();
+        let credential = Self::from_secret(name, secret.data.as_ref().unwrap_or(&empty))?;
+        Ok(credential.for_hosts(hosts_of(secret)?).in_namespace(namespace))
     }
 
     /// Reads a Secret's data: an App if all three keys of one are there, else a token.
@@ -114,12 +184,14 @@ impl Credential {
                 text(PRIVATE_KEY_KEY, "must be the PEM text of a private key")?.unwrap_or_default();
             return Ok(Self {
                 secret: Some(name.to_owned()),
+                scope: Scope::default(),
                 id: id_of(&["app", app_id, installation_id, private_key]),
                 kind: Kind::App(App {
                     secret: name.to_owned(),
                     app_id: app_id.to_owned(),
                     installation_id: installation_id.to_owned(),
                     private_key: private_key.to_owned().into(),
+                    scope: Scope::default(),
                 }),
             });
         }
@@ -135,6 +207,7 @@ impl Credential {
         }
         Ok(Self {
             secret: Some(name.to_owned()),
+            scope: Scope::default(),
             id: id_of(&["token", token]),
             kind: Kind::Token(token.to_owned().into()),
         })
@@ -166,6 +239,22 @@ impl Credential {
     }
 }
 
+/// Returns the hosts that a Secret is for.
+///
+/// # Errors
+/// [`CredentialError::Hosts`] if its annotation names something that is no host.
+pub fn hosts_of(secret: &Secret) -> Result<Hosts, CredentialError> {
+    let metadata = &secret.metadata;
+    let annotations = metadata.annotations.as_ref();
+    let Some(list) = annotations.and_then(|all| all.get(HOSTS)) else {
+        return Ok(Hosts::of_a_secret());
+    };
+    Hosts::parse(list).map_err(|bad| CredentialError::Hosts {
+        secret: metadata.name.clone().unwrap_or_default(),
+        bad,
+    })
+}
+
 /// Returns true for the data of a GitHub App's Secret, well-formed or not.
 #[must_use]
 pub fn is_app(data: &BTreeMap<String, ByteString>) -> bool {
@@ -180,6 +269,7 @@ impl App {
     pub fn credential(&self) -> Credential {
         Credential {
             secret: Some(self.secret.clone()),
+            scope: self.scope.clone(),
             id: id_of(&[
                 "app",
                 &self.app_id,
@@ -262,5 +352,45 @@ mod tests {
                 .to_string();
             assert!(error.contains(words), "{error}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_for_github_com_unless_it_says_otherwise() {
+        let secret = |annotation: Option<&str>| Secret {
+            metadata: kube::core::ObjectMeta {
+                name: Some("gh".into()),
+                namespace: Some("team".into()),
+                annotations: annotation.map(|list| [(HOSTS.to_owned(), list.to_owned())].into()),
+                ..kube::core::ObjectMeta::default()
+            },
+            data: Some(data(&[
+                ("appID", "1"),
+                ("installationID", "2"),
+                ("privateKey", "k"),
+            ])),
+            ..Secret::default()
+        };
+        let usual = Credential::of(&secret(None)).unwrap();
+        assert!(
+            usual.scope.hosts.name(false, "github.com") && !usual.scope.hosts.name(false, "octo.ghe.com")
+        );
+        let own = Credential::of(&secret(Some("ghe.example, http://lab"))).unwrap();
+        let app = own.app().unwrap().credential();
+        for scope in [&own.scope, &app.scope] {
+            assert!(scope.hosts.name(false, "ghe.example") && scope.hosts.name(true, "lab"));
+            assert!(!scope.hosts.name(false, "github.com") && scope.namespace == "team");
+        }
+        assert!(
+            !Credential::of(&secret(Some("")))
+                .unwrap()
+                .scope
+                .hosts
+                .name(false, "github.com")
+        );
+        let error = Credential::of(&secret(Some("a/b"))).unwrap_err().to_string();
+        assert!(
+            error.contains("Secret gh, annotation axon.io/hosts: \"a/b\""),
+            "{error}"
+        );
     }
 }

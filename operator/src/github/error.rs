@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
+use axon_api::labels::HOSTS;
 use jiff::Timestamp;
+
+use super::budget::MAX_BODY;
+
+/// Pause before memory is asked for again that others had.
+const MEMORY_PAUSE: Duration = Duration::from_secs(30);
 
 /// What was asked, for messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,8 +31,8 @@ impl std::fmt::Display for Asked {
     }
 }
 
-/// Why GitHub gave no answer that can be used. All but [`GithubError::RateLimited`] and
-/// [`GithubError::Unreachable`] heal only by somebody's hand.
+/// Why GitHub gave no answer that can be used. Those for which
+/// [`GithubError::is_transient`] is false heal only by somebody's hand.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GithubError {
     /// 401: the credential is not known, has expired or was revoked.
@@ -95,6 +101,12 @@ pub enum GithubError {
         /// What is wrong with it.
         said: String,
     },
+    /// An answer that is larger than any that is read.
+    #[error("{host} gave an answer for {asked} of more than {} MiB, which is not read", MAX_BODY / 1024 / 1024, host = .asked.host)]
+    AnswerTooLarge {
+        /// What was asked.
+        asked: Asked,
+    },
     /// The issue or pull request is in another repository now.
     #[error("{asked} was transferred to {url}: use a TaskSpawner of that repository")]
     Transferred {
@@ -102,6 +114,47 @@ pub enum GithubError {
         asked: Asked,
         /// Where it is.
         url: String,
+    },
+    /// The host is none that the administrator lets the operator talk to, or its address is.
+    #[error(
+        "the operator does not talk to {host}: {said}", host = .asked.host
+    )]
+    HostNotAllowed {
+        /// What was asked.
+        asked: Asked,
+        /// Why, and who can change it how.
+        said: String,
+    },
+    /// The Secret is for other hosts.
+    #[error(
+        "Secret {secret} is not for {host}, so that its credential is not sent there; if it is meant to be, run: kubectl {namespace}\
+         annotate --overwrite secret {secret} {HOSTS}={value}", namespace = in_namespace(.namespace)
+    )]
+    SecretNotForHost {
+        /// Name of the Secret.
+        secret: String,
+        /// Its namespace.
+        namespace: String,
+        /// The host, with the scheme if that is `http`.
+        host: String,
+        /// What the annotation would have to be.
+        value: String,
+    },
+    /// More items than are kept of one repository.
+    #[error("{asked} has more issues and pull requests than can be kept in memory: {said}")]
+    ListingTooLarge {
+        /// What was asked.
+        asked: Asked,
+        /// The limit, and what to do.
+        said: String,
+    },
+    /// The memory for items is in use. Heals by itself.
+    #[error(
+        "{asked} is not read for now: the listings of this replica take all the memory that there is for them; it is tried again"
+    )]
+    OutOfMemory {
+        /// What was asked.
+        asked: Asked,
     },
     /// The App key in the Secret can't be used.
     #[error("Secret {secret}, key {key}: {said}")]
@@ -113,6 +166,14 @@ pub enum GithubError {
         /// What is wrong with it.
         said: String,
     },
+}
+
+fn in_namespace(namespace: &str) -> String {
+    if namespace.is_empty() {
+        String::new()
+    } else {
+        format!("-n {namespace} ")
+    }
 }
 
 fn anonymous_hint(asked: &Asked) -> &'static str {
@@ -127,7 +188,10 @@ impl GithubError {
     /// Returns true if it may heal without anybody's doing.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::RateLimited { .. } | Self::Unreachable { .. })
+        matches!(
+            self,
+            Self::RateLimited { .. } | Self::Unreachable { .. } | Self::OutOfMemory { .. }
+        )
     }
 
     /// Returns a CamelCase reason for conditions and events.
@@ -140,8 +204,12 @@ impl GithubError {
             Self::NoInstallation { .. } => "InstallationNotFound",
             Self::RateLimited { .. } => "RateLimited",
             Self::Unreachable { .. } => "Unreachable",
-            Self::Malformed { .. } => "MalformedAnswer",
+            Self::Malformed { .. } | Self::AnswerTooLarge { .. } => "MalformedAnswer",
             Self::Transferred { .. } => "ItemTransferred",
+            Self::HostNotAllowed { .. } => "HostNotAllowed",
+            Self::SecretNotForHost { .. } => "SecretNotForHost",
+            Self::ListingTooLarge { .. } => "ListingTooLarge",
+            Self::OutOfMemory { .. } => "OutOfMemory",
             Self::BadKey { .. } => "InvalidCredential",
         }
     }
@@ -158,8 +226,14 @@ impl GithubError {
             | Self::RateLimited { asked, .. }
             | Self::Unreachable { asked, .. }
             | Self::Malformed { asked, .. }
-            | Self::Transferred { asked, .. } => asked.secret = own.map(str::to_owned),
-            Self::BadKey { secret, .. } => own.unwrap_or_default().clone_into(secret),
+            | Self::Transferred { asked, .. }
+            | Self::HostNotAllowed { asked, .. }
+            | Self::ListingTooLarge { asked, .. }
+            | Self::AnswerTooLarge { asked }
+            | Self::OutOfMemory { asked } => asked.secret = own.map(str::to_owned),
+            Self::BadKey { secret, .. } | Self::SecretNotForHost { secret, .. } => {
+                own.unwrap_or_default().clone_into(secret)
+            }
         }
         self
     }
@@ -173,6 +247,7 @@ impl GithubError {
                 Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(1)))
             }
             Self::Unreachable { pause, .. } => Some(*pause),
+            Self::OutOfMemory { .. } => Some(MEMORY_PAUSE),
             _ => None,
         }
     }

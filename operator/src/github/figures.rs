@@ -1,6 +1,6 @@
 //! Figures about the talk with GitHub.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
+/// Most hosts that have a label of their own.
+const MAX_HOSTS: usize = 100;
 /// How long what is left of a limit is of interest: GitHub counts by the hour.
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -31,12 +33,21 @@ struct Source {
     source: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Fault {
+    fault: &'static str,
+}
+
 /// The figures; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
     requests: Family<Request, Counter>,
     remaining: Family<Account, Gauge>,
     listings: Family<Source, Counter>,
+    odd: Family<Fault, Counter>,
+    kept: Gauge,
+    /// Hosts that have a label of their own.
+    hosts: Arc<Mutex<BTreeSet<String>>>,
     /// When each account was last told something: credentials come and go.
     told: Arc<Mutex<HashMap<Account, Instant>>>,
 }
@@ -59,17 +70,27 @@ impl Figures {
             "Listings of issues and pull requests that were asked for, by source: github or shared",
             Family::clone(&self.listings),
         );
+        registry.register(
+            "github_odd_entries",
+            "Entries of listings, by fault: unreadable ones were left out, of cut ones a part was (a long text, many labels)",
+            Family::clone(&self.odd),
+        );
+        registry.register(
+            "github_kept_bytes",
+            "Memory that the items of listings take between polls",
+            self.kept.clone(),
+        );
     }
 
     pub(super) fn request(&self, host: &str, status: Option<u16>) {
         let status = status.map_or_else(|| "error".to_owned(), |status| status.to_string());
-        let host = host.to_owned();
+        let host = self.label(host);
         self.requests.get_or_create(&Request { host, status }).inc();
     }
 
     pub(super) fn remaining(&self, host: &str, credential: &str, left: u64) {
         let account = Account {
-            host: host.to_owned(),
+            host: self.label(host),
             credential: credential.chars().take(10).collect(),
         };
         let left = i64::try_from(left).unwrap_or(i64::MAX);
@@ -87,6 +108,29 @@ impl Figures {
         }
     }
 
+    /// Returns the label of a host. Namespace users choose hosts below a wildcard, and each label is a series that stays.
+    fn label(&self, host: &str) -> String {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if hosts.contains(host) || hosts.len() < MAX_HOSTS {
+            hosts.insert(host.to_owned());
+            return host.to_owned();
+        }
+        "other".into()
+    }
+
+    pub(super) fn odd(&self, unreadable: usize, cut: usize) {
+        for (fault, number) in [("unreadable", unreadable), ("cut", cut)] {
+            if number > 0 {
+                let number = u64::try_from(number).unwrap_or(u64::MAX);
+                self.odd.get_or_create(&Fault { fault }).inc_by(number);
+            }
+        }
+    }
+
+    pub(super) fn kept(&self, bytes: usize) {
+        self.kept.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
     pub(super) fn listing(&self, shared: bool) {
         let source = if shared { "shared" } else { "github" };
         self.listings.get_or_create(&Source { source }).inc();
@@ -98,6 +142,8 @@ impl Figures {
         self.request("github.com", None);
         self.remaining("github.com", "c", 1);
         self.listing(true);
+        self.odd(1, 1);
+        self.kept(1);
     }
 
     /// Returns the number of requests so far with this status; `None` for those without an answer.
@@ -131,5 +177,15 @@ mod tests {
         }
         let series = |word: &str| text().matches(word).count();
         assert_eq!((series("rotated-"), series("\"stays\"")), (1, 1), "{}", text());
+    }
+
+    #[test]
+    fn hosts_are_a_bounded_number_of_series() {
+        let figures = Figures::default();
+        for n in 0..300 {
+            figures.request(&format!("tenant-{n}.ghe.com"), None);
+        }
+        assert_eq!(figures.requests("tenant-0.ghe.com", None), 1);
+        assert_eq!(figures.requests("other", None), 200);
     }
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::budget::Kept;
 use super::error::GithubError;
-use super::query::{Item, Labels, ListQuery, Listing, common};
+use super::query::{Item, Labels, ListQuery, Listing, PER_PAGE, common};
 
 /// Shortest time for which a caller that is silent still counts.
 const MEMORY: Duration = Duration::from_secs(600);
@@ -17,8 +18,11 @@ const MEMORY: Duration = Duration::from_secs(600);
 /// minutes after which a spawner asks again.
 const LASTING: Duration = Duration::from_secs(225);
 
+/// How long smaller pages are asked for after one was too large: each of them is a request.
+const SMALL_PAGES: Duration = Duration::from_secs(3600);
+
 /// A page as it was last read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Page {
     /// Path and query that it was asked by.
     pub(super) path: String,
@@ -31,6 +35,53 @@ pub(super) struct Page {
     pub(super) unread: usize,
     /// Wanted entries.
     pub(super) items: Vec<Arc<Item>>,
+    /// What they take.
+    pub(super) sum: Sum,
+    /// What the page itself takes of the budget for what is kept.
+    pub(super) _kept: Option<Arc<Kept>>,
+}
+
+impl Page {
+    /// Returns a page of one entry that is too large to be read.
+    pub(super) fn unreadable(path: String) -> Self {
+        Self {
+            path,
+            count: 1,
+            unread: 1,
+            ..Self::default()
+        }
+    }
+
+    /// Returns whether it is such a page.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.etag.is_none() && self.count == 1 && self.unread == 1
+    }
+
+    /// Returns how many bytes it takes, its items left out.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [&self.etag, &self.next].map(|text| text.as_ref().map_or(0, String::len));
+        size_of::<Self>() + self.path.len() + texts.iter().sum::<usize>()
+    }
+}
+
+/// What items take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sum {
+    /// Bytes without their texts.
+    pub(super) bytes: usize,
+    /// Texts, and the bytes of all of them.
+    pub(super) texts: usize,
+    pub(super) text_bytes: usize,
+}
+
+impl std::iter::Sum for Sum {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            bytes: sum.bytes + one.bytes,
+            texts: sum.texts + one.texts,
+            text_bytes: sum.text_bytes + one.text_bytes,
+        })
+    }
 }
 
 /// What the last fetch gave.
@@ -51,7 +102,7 @@ struct Interest {
 }
 
 /// The listing of one state of one repository with one credential.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shared {
     interests: HashMap<String, Interest>,
     /// What the pages were read for: an item is kept if its labels have all of one of these.
@@ -59,6 +110,24 @@ pub(super) struct Shared {
     pub(super) pages: Vec<Page>,
     pub(super) last: Option<Fetched>,
     pub(super) used: Option<Instant>,
+    /// Entries that are asked for as one page: fewer once a page was too large.
+    pub(super) size: usize,
+    /// Since when they are fewer.
+    shrunk: Option<Instant>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            interests: HashMap::new(),
+            covers: Vec::new(),
+            pages: Vec::new(),
+            last: None,
+            used: None,
+            size: PER_PAGE,
+            shrunk: None,
+        }
+    }
 }
 
 /// What a fetch is for.
@@ -82,6 +151,13 @@ impl Shared {
         self.interests
             .retain(|_, i| now.duration_since(i.seen) <= MEMORY.max(i.max_age.saturating_mul(3)));
         self.used = Some(now);
+        if self
+            .shrunk
+            .is_some_and(|at| now.duration_since(at) >= SMALL_PAGES)
+        {
+            (self.size, self.shrunk) = (PER_PAGE, None);
+            self.pages.clear();
+        }
     }
 
     /// Returns what is there for `query`, if it is fresh enough.
@@ -132,7 +208,23 @@ impl Shared {
             fetched: last.time,
             at: last.at,
             shared,
+            held: None,
         }
+    }
+
+    /// Asks for smaller pages from now on. Returns false if they are as small as they can be.
+    pub(super) fn shrink(&mut self, now: Instant) -> bool {
+        let can = self.size > 1;
+        self.shrunk.get_or_insert(now);
+        self.size = (self.size / 4).max(1);
+        self.pages.clear();
+        can
+    }
+
+    /// Forgets what was read, so that others have its memory: the next poll reads it again.
+    pub(super) fn forget(&mut self) {
+        self.pages = Vec::new();
+        self.last = None;
     }
 
     /// Returns whether the pages are those of one fetch, and not some of one and some of another that did not end well.
@@ -147,6 +239,7 @@ impl Shared {
         let covered = self.interests.values().all(|i| self.is_covered(&i.labels));
         if !covered || wanted != before {
             self.pages.clear();
+            self.size = PER_PAGE;
             let mut covers: Vec<Labels> = self.interests.values().map(|i| i.labels.clone()).collect();
             covers.sort();
             covers.dedup();
@@ -213,11 +306,12 @@ mod tests {
                 kind: ItemKind::Issue,
                 number: *number,
                 title: String::new(),
-                body: "".into(),
+                body: None,
                 url: String::new(),
                 labels: labels.iter().map(ToString::to_string).collect(),
                 comments: 0,
                 author: axon_api::v1alpha1::Writer::default(),
+                kept: None,
             })
         };
         Page {
@@ -227,6 +321,8 @@ mod tests {
             count: numbers.len(),
             unread: 0,
             items: numbers.iter().map(item).collect(),
+            sum: Sum::default(),
+            _kept: None,
         }
     }
 
@@ -327,6 +423,18 @@ mod tests {
         for caller in [query("1", &["a", "b"]), query("3", &["a", "d"])] {
             assert!(!poll(&mut shared, &caller, at(start, 20_000)));
         }
+    }
+
+    #[test]
+    fn smaller_pages_are_asked_for_until_an_hour_has_passed() {
+        let start = Instant::now();
+        let (mut shared, q) = (Shared::default(), query("1", &[]));
+        let sizes: Vec<(bool, usize)> = (0..4).map(|_| (shared.shrink(start), shared.size)).collect();
+        assert_eq!(sizes, [(true, 25), (true, 6), (true, 1), (false, 1)]);
+        shared.note(&q, at(start, 3_599_000));
+        assert_eq!(shared.size, 1);
+        shared.note(&q, at(start, 3_600_000));
+        assert_eq!(shared.size, PER_PAGE);
     }
 
     #[test]

@@ -5,18 +5,24 @@
 //! what can be shared: connections, installation tokens, listings with their ETags, and the knowledge of rate limits.
 //! Nothing is ever shared between different credentials.
 
+mod addresses;
 mod app;
+mod budget;
 mod client;
 mod comments;
 mod credential;
 mod error;
 mod figures;
 mod gates;
+mod hosts;
+mod keep;
 mod limits;
 mod link;
 mod listing;
+mod places;
 mod proxy;
 mod query;
+mod read;
 mod repository;
 mod transport;
 
@@ -26,27 +32,36 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axon_api::v1alpha1::People;
+use ipnet::IpNet;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use budget::Shelf;
 use client::{Client, Got, Target};
-use listing::{Page, Scope, Shared};
+use listing::{Page, Scope, Shared, Sum};
+use query::PER_PAGE;
 
 pub use app::InstallationToken;
+pub use budget::Kept;
 pub use comments::Comments;
-pub use credential::{App, Credential, CredentialError, is_app};
+pub use credential::{App, Credential, CredentialError, TOKEN_KEY, hosts_of, is_app};
 pub use error::{Asked, GithubError};
 pub use figures::Figures;
+pub use hosts::{BadHost, Hosts, entry};
 pub use proxy::{BadProxy, Proxies};
 pub use query::{Exclusion, Item, ItemKind, ListQuery, Listing, State};
 pub use repository::{NotOnGithub, Repository};
 
-/// Entries on a page: the most that GitHub gives.
-const PER_PAGE: usize = 100;
 /// Pages up to which GitHub takes a page's number; behind them its links name a place in the list.
 const NUMBERED_PAGES: usize = 100;
 /// Most pages of one listing. A repository with more is an error, not a short listing.
 const MAX_PAGES: usize = 1000;
+/// Most pages of comments of one item, the newest ones.
+const MAX_COMMENT_PAGES: u64 = 50;
+/// Most entries of a listing that are too large to be read one by one; a host with more of them is no GitHub.
+const MAX_UNREADABLE: usize = 2;
+/// Most listings that are kept.
+const MAX_LISTINGS: usize = 10_000;
 /// How often pages are read again when they changed while they were read.
 const MAX_PASSES: usize = 4;
 /// How long a listing that nobody asks for is kept.
@@ -59,8 +74,12 @@ pub struct Github(Arc<Inner>);
 struct Inner {
     client: Client,
     clock: Clock,
-    listings: Mutex<HashMap<ListingKey, Arc<tokio::sync::Mutex<Shared>>>>,
+    listings: Mutex<Listings>,
+    /// Memory for the items of all listings.
+    shelf: Shelf,
 }
+
+type Listings = HashMap<ListingKey, Arc<tokio::sync::Mutex<Shared>>>;
 
 /// Whose listing of what. The state is part of it: a listing of all closed issues would be no help to those who want
 /// the few open ones.
@@ -81,6 +100,10 @@ pub struct Options {
     pub young: Option<Duration>,
     /// What is reached through a proxy; nothing if absent.
     pub proxies: Proxies,
+    /// Hosts that are talked to; github.com and the subdomains of ghe.com if nothing is set.
+    pub hosts: Hosts,
+    /// Networks that all of these may be in, although they are private.
+    pub private_networks: Vec<IpNet>,
 }
 
 impl Github {
@@ -91,6 +114,7 @@ impl Github {
             client: Client::new(clock.clone(), figures, options),
             clock,
             listings: Mutex::default(),
+            shelf: Shelf::default(),
         }))
     }
 
@@ -107,6 +131,13 @@ impl Github {
         credential: &Credential,
         query: &ListQuery,
     ) -> Result<Listing, GithubError> {
+        let target = Target {
+            repository,
+            credential,
+            what: repository.path(),
+        };
+        // Before anything that is shared: another Secret with the same token may be for other hosts.
+        self.0.client.admit(&target)?;
         let shared = self.listing(ListingKey {
             api: repository.api.clone(),
             credential: credential.id().to_owned(),
@@ -119,17 +150,32 @@ impl Github {
         shared.note(query, now);
         if let Some(answer) = shared.answer(query, now) {
             self.0.client.figures.listing(true);
-            return answer.map_err(|error| error.for_who_has(credential.secret.as_deref()));
+            let answer = answer.map_err(|error| error.for_who_has(credential.secret.as_deref()))?;
+            return self.hold(&target, answer);
         }
         self.0.client.figures.listing(false);
         let scope = shared.scope();
-        let target = Target {
-            repository,
-            credential,
-            what: repository.path(),
-        };
-        let pages = self.fetch(&target, query.state, &scope, &shared).await;
-        shared.fetched(query, pages, now, time)
+        let pages = self.fetch(&target, query.state, &scope, &mut shared).await;
+        self.0.client.figures.kept(self.0.shelf.used());
+        let listing = shared.fetched(query, pages, now, time)?;
+        self.hold(&target, listing)
+    }
+
+    /// Reserves memory for what the caller copies of a listing: many of them may work on a large one at the same time.
+    fn hold(&self, target: &Target<'_>, listing: Listing) -> Result<Listing, GithubError> {
+        let bytes = listing.items.iter().map(|item| item.bytes()).sum();
+        let take = || self.0.shelf.take(bytes, keep::ALL);
+        let held = take().or_else(|| {
+            self.make_room();
+            take()
+        });
+        match held {
+            Some(held) => Ok(Listing {
+                held: Some(Arc::new(held)),
+                ..listing
+            }),
+            None => Err(target.out_of_memory()),
+        }
     }
 
     /// Returns an issue or pull request by its number, whatever its state and labels.
@@ -198,38 +244,45 @@ impl Github {
             credential,
             what: format!("{}#{}", repository.path(), item.number),
         };
-        let path = |page: u64| {
-            let number = item.number;
-            self.path(
-                repository,
-                &format!("issues/{number}/comments?per_page={PER_PAGE}&page={page}"),
-            )
+        let mut size = PER_PAGE;
+        loop {
+            match self.newest_comments(&target, item, from, size).await {
+                Err(GithubError::AnswerTooLarge { .. }) if size > 1 => size /= 4,
+                result => return result,
+            }
+            size = size.max(1);
+        }
+    }
+
+    async fn newest_comments(
+        &self,
+        target: &Target<'_>,
+        item: &Item,
+        from: &People,
+        size: usize,
+    ) -> Result<Comments, GithubError> {
+        let read = async |page: u64| {
+            let rest = format!("issues/{}/comments?per_page={size}&page={page}", item.number);
+            let path = self.path(target.repository, &rest);
+            let fresh = self.0.client.get(target, &path, None).await?.into_fresh(target)?;
+            let texts = comments::read_page(&fresh.body, from, &item.author)
+                .map_err(|error| target.malformed(&error))?;
+            // The body is dropped here: nobody waits for a second one with a first one in hand.
+            Ok::<_, GithubError>((texts, fresh.last))
         };
-        let read = |body: &[u8]| {
-            comments::read_page(body, from, &item.author).map_err(|error| target.malformed(&error))
-        };
-        let first = self
-            .0
-            .client
-            .get(&target, &path(1), None)
-            .await?
-            .into_fresh(&target)?;
-        let oldest = read(&first.body)?;
-        let last = first.last.as_deref().and_then(link::page_number).unwrap_or(1);
+        let (oldest, last) = read(1).await?;
+        let last = last.as_deref().and_then(link::page_number).unwrap_or(1);
         let mut newest = comments::Newest::default();
-        for page in (2..=last).rev() {
-            let page = self
-                .0
-                .client
-                .get(&target, &path(page), None)
-                .await?
-                .into_fresh(&target)?;
-            newest.add_older(read(&page.body)?);
+        let first = last.saturating_sub(MAX_COMMENT_PAGES).max(1) + 1;
+        for page in (first..=last).rev() {
+            newest.add_older(read(page).await?.0);
             if newest.is_full() {
                 return Ok(newest.into_comments());
             }
         }
-        newest.add_older(oldest);
+        if first == 2 {
+            newest.add_older(oldest);
+        }
         Ok(newest.into_comments())
     }
 
@@ -257,7 +310,26 @@ impl Github {
     fn listing(&self, key: ListingKey) -> Arc<tokio::sync::Mutex<Shared>> {
         let mut all = self.0.listings.lock().unwrap_or_else(PoisonError::into_inner);
         forget_idle(&mut all);
+        if all.len() >= MAX_LISTINGS {
+            let unused = least_used(&all);
+            for (key, _) in unused.iter().take(MAX_LISTINGS / 10) {
+                all.remove(key);
+            }
+        }
         Arc::clone(all.entry(key).or_default())
+    }
+
+    /// Forgets listings that nobody reads at this moment, the longest unused ones first, until half of the memory is free.
+    fn make_room(&self) {
+        let all = self.0.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, shared) in least_used(&all) {
+            if self.0.shelf.used() <= keep::ALL / 2 {
+                return;
+            }
+            if let Ok(mut shared) = shared.try_lock() {
+                shared.forget();
+            }
+        }
     }
 
     /// Reads all pages, again and again until none has changed since the one before it was read: an issue that is
@@ -265,17 +337,37 @@ impl Github {
     ///
     /// Returns the pages, and whether that came about. With an error they are those that were read, and behind them
     /// those that were known: the next fetch asks only for what has changed.
+    ///
+    /// Pages that are too large are asked for in smaller ones, all of them, and from then on.
     async fn fetch(
+        &self,
+        target: &Target<'_>,
+        state: State,
+        scope: &Scope,
+        shared: &mut Shared,
+    ) -> (Vec<Page>, Result<bool, GithubError>) {
+        loop {
+            match self.passes(target, state, scope, shared).await {
+                (_, Err(GithubError::AnswerTooLarge { .. })) if shared.shrink(Instant::now()) => {
+                    tracing::info!(repository = %target.what, size = shared.size, "a page was too large: smaller ones are asked for");
+                }
+                (pages, result) => return (pages, result),
+            }
+        }
+    }
+
+    async fn passes(
         &self,
         target: &Target<'_>,
         state: State,
         scope: &Scope,
         known: &Shared,
     ) -> (Vec<Page>, Result<bool, GithubError>) {
-        let first = self.first_page(target.repository, state, scope);
+        let size = known.size;
+        let first = self.first_page(target.repository, state, scope, size);
         let (mut pages, mut are_of_one_fetch) = (known.pages.clone(), known.is_whole());
         for _ in 0..MAX_PASSES {
-            let (mut read, changed) = self.pass(target, &first, scope, &pages).await;
+            let (mut read, changed) = self.pass(target, &first, size, scope, &pages).await;
             match changed {
                 Err(error) => {
                     read.extend(pages.into_iter().skip(read.len()));
@@ -288,13 +380,13 @@ impl Github {
         (pages, Ok(false))
     }
 
-    fn first_page(&self, repository: &Repository, state: State, scope: &Scope) -> String {
+    fn first_page(&self, repository: &Repository, state: State, scope: &Scope, size: usize) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query
             .append_pair("state", state.as_str())
             .append_pair("sort", "created")
             .append_pair("direction", "asc")
-            .append_pair("per_page", &PER_PAGE.to_string());
+            .append_pair("per_page", &size.to_string());
         if !scope.labels.is_empty() {
             let labels: Vec<&str> = scope.labels.iter().map(String::as_str).collect();
             query.append_pair("labels", &labels.join(","));
@@ -306,6 +398,7 @@ impl Github {
         &self,
         target: &Target<'_>,
         first: &str,
+        size: usize,
         scope: &Scope,
         known: &[Page],
     ) -> (Vec<Page>, Result<bool, GithubError>) {
@@ -314,24 +407,29 @@ impl Github {
         loop {
             let number = pages.len() + 1;
             let old = known.get(number - 1).filter(|page| page.path == path);
-            let (mut page, mut is_new) = match self.page(target, path.clone(), scope, old).await {
+            let before = pages.iter().map(|page| page.sum).sum();
+            let ask = |path: String, old| self.page(target, path, size, scope, before, old);
+            let (mut page, mut is_new) = match ask(path.clone(), old).await {
                 Ok(read) => read,
                 Err(error) => return (pages, Err(error)),
             };
-            if successor(&page, is_new, number, first) == Successor::AskAgain {
-                (page, is_new) = match self.page(target, path, scope, None).await {
+            if successor(&page, is_new, number, size, first) == Successor::AskAgain {
+                (page, is_new) = match ask(path, None).await {
                     Ok(read) => read,
                     Err(error) => return (pages, Err(error)),
                 };
             }
             changed |= is_new;
-            let next = successor(&page, is_new, number, first);
+            let next = successor(&page, is_new, number, size, first);
             pages.push(page);
+            if pages.iter().filter(|page| page.is_too_large()).count() > MAX_UNREADABLE {
+                return (pages, Err(target.answer_too_large()));
+            }
             match next {
                 Successor::None | Successor::AskAgain => return (pages, Ok(changed)),
                 Successor::At(_) if pages.len() >= MAX_PAGES => {
-                    let most = MAX_PAGES * PER_PAGE;
-                    let error = target.malformed(&format!("more than {most} issues and pull requests"));
+                    let most = MAX_PAGES * size;
+                    let error = target.listing_too_large(format!("more than {most}; select fewer by labels"));
                     return (pages, Err(error));
                 }
                 Successor::At(next) => path = next,
@@ -344,14 +442,66 @@ impl Github {
         &self,
         target: &Target<'_>,
         path: String,
+        size: usize,
         scope: &Scope,
+        before: Sum,
         old: Option<&Page>,
     ) -> Result<(Page, bool), GithubError> {
         let etag = old.and_then(|page| page.etag.as_deref());
-        match (self.0.client.get(target, &path, etag).await?, old) {
+        let got = match self.0.client.get(target, &path, etag).await {
+            Err(GithubError::AnswerTooLarge { .. }) if size == 1 => {
+                tracing::warn!(repository = %target.what, %path, "GitHub listed an entry that is too large to be read");
+                self.0.client.figures.odd(1, 0);
+                let is_new = old.is_none_or(|old| old.unread == 0);
+                return Ok((Page::unreadable(path), is_new));
+            }
+            got => got?,
+        };
+        match (got, old) {
             (Got::Same, Some(old)) => Ok((old.clone(), false)),
-            (got, _) => Ok((read_page(path, got.into_fresh(target)?, scope, target)?, true)),
+            (got, _) => {
+                let page = self.read_page(path, got.into_fresh(target)?, scope, before, target)?;
+                Ok((page, true))
+            }
         }
+    }
+
+    fn read_page(
+        &self,
+        path: String,
+        got: client::Fresh,
+        scope: &Scope,
+        before: Sum,
+        target: &Target<'_>,
+    ) -> Result<Page, GithubError> {
+        let found = query::read_page(&got.body).map_err(|error| target.malformed(&error))?;
+        // The answer's memory is free for others from here on.
+        drop(got.body);
+        let (unread, cut) = (found.unread, found.cut);
+        if unread + cut > 0 {
+            self.0.client.figures.odd(unread, cut);
+            tracing::warn!(repository = %target.what, unread, cut, "GitHub listed entries that can't be read, or are too long");
+        }
+        let wanted: Vec<Item> = found
+            .items
+            .into_iter()
+            .filter(|item| query::any_wants(scope.covers.iter(), item))
+            .collect();
+        let page = Page {
+            path,
+            etag: got.etag,
+            next: got.next,
+            count: found.count,
+            unread,
+            ..Page::default()
+        };
+        keep::page(&self.0.shelf, page, wanted, before, || self.make_room()).map_err(|error| match error {
+            keep::NoRoom::InTheListing => target.listing_too_large(format!(
+                "more than {} MiB without their texts; select fewer by labels",
+                keep::LISTING / 1024 / 1024
+            )),
+            keep::NoRoom::AtAll => target.out_of_memory(),
+        })
     }
 }
 
@@ -366,38 +516,25 @@ enum Successor {
 
 /// Returns what follows the page of this number. One that has not changed may have got a successor that its old answer did
 /// not know of: that costs nothing to ask for, by its number, as long as GitHub counts pages.
-fn successor(page: &Page, is_new: bool, number: usize, first: &str) -> Successor {
+fn successor(page: &Page, is_new: bool, number: usize, size: usize, first: &str) -> Successor {
     match &page.next {
         Some(next) => Successor::At(next.clone()),
-        None if page.count < PER_PAGE => Successor::None,
+        None if page.count < size => Successor::None,
         None if number < NUMBERED_PAGES => Successor::At(format!("{first}&page={}", number + 1)),
         None if is_new => Successor::None,
         None => Successor::AskAgain,
     }
 }
 
-fn read_page(
-    path: String,
-    got: client::Fresh,
-    scope: &Scope,
-    target: &Target<'_>,
-) -> Result<Page, GithubError> {
-    let (items, count, unread) = query::read_page(&got.body).map_err(|error| target.malformed(&error))?;
-    if unread > 0 {
-        tracing::warn!(repository = %target.what, unread, "GitHub listed entries that can't be read");
-    }
-    Ok(Page {
-        path,
-        etag: got.etag,
-        next: got.next,
-        count,
-        unread,
-        items: items
-            .into_iter()
-            .filter(|item| query::any_wants(scope.covers.iter(), item))
-            .map(Arc::new)
-            .collect(),
-    })
+/// Returns the listings that nobody reads at this moment, the longest unused ones first.
+fn least_used(all: &Listings) -> Vec<(ListingKey, Arc<tokio::sync::Mutex<Shared>>)> {
+    let free = all.iter().filter_map(|(key, shared)| {
+        let used = shared.try_lock().ok()?.used;
+        Some((used, key.clone(), Arc::clone(shared)))
+    });
+    let mut free: Vec<_> = free.collect();
+    free.sort_by_key(|(used, _, _)| *used);
+    free.into_iter().map(|(_, key, shared)| (key, shared)).collect()
 }
 
 /// Drops listings that nobody has asked for in a long time. One that is being fetched is in use.
@@ -417,11 +554,9 @@ mod tests {
     fn a_full_page_without_a_link_is_the_last_one_if_that_is_known_for_sure() {
         let page = |count, next: Option<&str>| Page {
             path: "/p".into(),
-            etag: None,
             next: next.map(str::to_owned),
             count,
-            unread: 0,
-            items: Vec::new(),
+            ..Page::default()
         };
         let at = |path: &str| Successor::At(path.to_owned());
         for (page, is_new, number, follows) in [
@@ -435,7 +570,7 @@ mod tests {
             (page(100, None), true, 100, Successor::None),
         ] {
             assert_eq!(
-                successor(&page, is_new, number, "/f"),
+                successor(&page, is_new, number, 100, "/f"),
                 follows,
                 "{number} {is_new}"
             );

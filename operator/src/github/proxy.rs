@@ -12,12 +12,14 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower::Service;
 
+use super::addresses::{Guard, Resolver};
+
 /// A proxy that can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the proxy must be of the form http://[USER:PASSWORD@]HOST:PORT")]
 pub struct BadProxy;
 
-/// Which hosts are reached through a proxy. Only `https://` ones are: what is plain HTTP is inside the cluster.
+/// Which hosts are reached through a proxy, which resolves them itself: no address is checked then. Only `https://` ones are: what is plain HTTP is inside the cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies(Option<Arc<Matcher>>);
 
@@ -47,7 +49,10 @@ impl Proxies {
 /// Opens connections.
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
-    pub(super) direct: HttpConnector,
+    pub(super) direct: HttpConnector<Resolver>,
+    /// The proxy is the administrator's choice: it is where it is.
+    pub(super) to_proxy: HttpConnector,
+    pub(super) guard: Guard,
     pub(super) proxies: Proxies,
 }
 
@@ -65,10 +70,13 @@ impl Service<Uri> for Connector {
     fn call(&mut self, to: Uri) -> Self::Future {
         let via = self.proxies.0.as_ref().and_then(|all| all.intercept(&to));
         let Some(via) = via else {
+            if let Err(private) = self.guard.check_literal(to.host().unwrap_or_default()) {
+                return Box::pin(std::future::ready(Err(private.into())));
+            }
             let direct = self.direct.call(to);
             return Box::pin(async move { Ok(direct.await?) });
         };
-        let mut tunnel = Tunnel::new(via.uri().clone(), self.direct.clone());
+        let mut tunnel = Tunnel::new(via.uri().clone(), self.to_proxy.clone());
         if let Some(password) = via.basic_auth() {
             tunnel = tunnel.with_auth(password.clone());
         }
@@ -79,6 +87,7 @@ impl Service<Uri> for Connector {
 
 #[cfg(test)]
 mod tests {
+    use hyper_util::client::legacy::connect::dns::GaiResolver;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
@@ -130,10 +139,18 @@ mod tests {
             stream.write_all(&said).await.unwrap();
             String::from_utf8(asked).unwrap()
         });
-        let mut direct = HttpConnector::new();
-        direct.enforce_http(false);
+        let guard = Guard::default();
+        let resolver = Resolver {
+            inner: GaiResolver::new(),
+            guard: guard.clone(),
+        };
         let proxies = Proxies::new(Some(&format!("http://user:word@{address}")), None).unwrap();
-        let mut connector = Connector { direct, proxies };
+        let mut connector = Connector {
+            direct: HttpConnector::new_with_resolver(resolver),
+            to_proxy: HttpConnector::new(),
+            guard,
+            proxies,
+        };
         let stream = connector
             .call("https://api.github.com/repos".parse().unwrap())
             .await

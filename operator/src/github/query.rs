@@ -6,8 +6,25 @@ use std::time::Duration;
 use axon_api::v1alpha1::{People, Writer};
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
 use tokio::time::Instant;
+
+use super::budget::Kept;
+use super::read::{self, Cut, LabelNames, Unread, Whole};
+
+/// Most entries on a page, as GitHub documents it for `per_page`.
+pub const PER_PAGE: usize = 100;
+/// Most characters of a text; GitHub takes no longer ones ("body is too long (maximum is 65536 characters)").
+const MAX_TEXT: usize = 64 * 1024;
+/// Most characters of a title; GitHub's own limit is 256.
+const MAX_TITLE: usize = 1024;
+/// Most labels of an item; GitHub's own limit is 100.
+const MAX_LABELS: usize = 100;
+/// Most bytes of a label: GitHub's own limit is 50 characters.
+const MAX_LABEL: usize = 200;
+/// Most bytes of a login: GitHub's own limit is 39 characters, and `[bot]` behind them.
+const MAX_LOGIN: usize = 100;
+/// Most bytes of the page's address.
+const MAX_URL: usize = 2048;
 
 /// Which states count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,8 +68,8 @@ pub struct Item {
     pub number: u64,
     /// Title.
     pub title: String,
-    /// Text; empty if there is none. It may be long, and is never copied.
-    pub body: Arc<str>,
+    /// Text; empty if there is none, and absent if the listing had no room for it. It may be long, and is never copied.
+    pub body: Option<Arc<str>>,
     /// Page for people.
     pub url: String,
     /// Names of its labels, in GitHub's order.
@@ -61,9 +78,24 @@ pub struct Item {
     pub comments: u64,
     /// Who opened it.
     pub author: Writer,
+    /// What it takes of the budget for what is kept.
+    pub(super) kept: Option<Arc<Kept>>,
 }
 
 impl Item {
+    /// Returns how many bytes of memory it takes, its text left out.
+    pub(super) fn bytes(&self) -> usize {
+        let labels = self.labels.iter().map(|label| label.len() + size_of::<String>());
+        let texts = [
+            &self.title,
+            &self.url,
+            &self.author.login,
+            &self.author.association,
+        ]
+        .map(String::len);
+        size_of::<Self>() + labels.sum::<usize>() + texts.iter().sum::<usize>()
+    }
+
     /// Returns the `OWNER/NAME` of the repository that its page is in.
     #[must_use]
     pub fn repository(&self) -> Option<String> {
@@ -112,6 +144,16 @@ pub struct Listing {
     pub at: Instant,
     /// True if an earlier fetch, by this caller or another, was good enough.
     pub shared: bool,
+    /// Memory for what the caller copies of the items, as long as it works on them.
+    pub(super) held: Option<Arc<Kept>>,
+}
+
+impl Listing {
+    /// Returns the memory that is reserved for copies of its items; it is given back with the last clone.
+    #[must_use]
+    pub fn held(&self) -> Option<Arc<Kept>> {
+        self.held.clone()
+    }
 }
 
 impl ListQuery {
@@ -181,102 +223,116 @@ pub fn any_wants<'a>(mut queries: impl Iterator<Item = &'a Labels>, item: &Item)
     queries.any(|wanted| wanted.is_subset(&labels))
 }
 
-/// Reads one page of GitHub's list of issues. Returns its items, how many entries it had, and how many of them could
-/// not be read.
+/// One page of GitHub's list of issues.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) items: Vec<Item>,
+    /// Entries on the page.
+    pub(super) count: usize,
+    /// Entries that could not be read.
+    pub(super) unread: usize,
+    /// Items of which a part was left out.
+    pub(super) cut: usize,
+}
+
+/// Reads one page of GitHub's list of issues.
 ///
 /// # Errors
-/// If it is no list at all.
-pub fn read_page(body: &[u8]) -> Result<(Vec<Item>, usize, usize), serde_json::Error> {
-    let entries: Vec<Value> = serde_json::from_slice(body)?;
-    let count = entries.len();
-    let items: Vec<Item> = entries
-        .into_iter()
-        .filter_map(|entry| RawItem::deserialize(entry).ok())
-        .map(Item::from)
-        .collect();
-    let unread = count - items.len();
-    Ok((items, count, unread))
+/// If it is no list at all, or longer than a page can be.
+pub(super) fn read_page(body: &[u8]) -> Result<Found, Unread> {
+    let found = read::list::<RawItem, PER_PAGE>(body)?;
+    Ok(Found {
+        count: found.count,
+        unread: found.count - found.entries.len(),
+        cut: found.entries.iter().filter(|raw| raw.was_cut()).count(),
+        items: found.entries.into_iter().map(Item::from).collect(),
+    })
 }
 
 /// Reads one issue or pull request.
 ///
 /// # Errors
 /// If it is none.
-pub fn read_item(body: &[u8]) -> Result<Item, serde_json::Error> {
-    Ok(serde_json::from_slice::<RawItem>(body)?.into())
+pub(super) fn read_item(body: &[u8]) -> Result<Item, Unread> {
+    Ok(read::object::<RawItem>(body)?.into())
 }
 
 /// Reads the `OWNER/NAME` of a repository.
 ///
 /// # Errors
 /// If it is none.
-pub fn read_repository(body: &[u8]) -> Result<String, serde_json::Error> {
+pub(super) fn read_repository(body: &[u8]) -> Result<String, Unread> {
     #[derive(Deserialize)]
     struct Raw {
-        full_name: String,
+        full_name: Whole<MAX_URL>,
     }
-    Ok(serde_json::from_slice::<Raw>(body)?.full_name)
+    Ok(read::object::<Raw>(body)?.full_name.0)
 }
 
+// No `flatten` and no `untagged` here: serde reads all of an object's members into memory for these.
 #[derive(Deserialize)]
 struct RawItem {
     number: u64,
     #[serde(default)]
-    title: Option<String>,
+    title: Option<Cut<MAX_TITLE>>,
     #[serde(default)]
-    body: Option<String>,
+    body: Option<Cut<MAX_TEXT>>,
     #[serde(default)]
-    html_url: Option<String>,
+    html_url: Option<Whole<MAX_URL>>,
     #[serde(default)]
-    labels: Vec<RawLabel>,
+    labels: LabelNames<MAX_LABELS, MAX_LABEL>,
     #[serde(default)]
     comments: u64,
     #[serde(default)]
     pull_request: Option<serde::de::IgnoredAny>,
-    #[serde(flatten)]
-    written: RawWriter,
-}
-
-/// Who wrote an item or a comment, as GitHub tells it.
-#[derive(Deserialize)]
-pub(super) struct RawWriter {
     #[serde(default)]
     user: Option<RawUser>,
     #[serde(default)]
-    author_association: Option<String>,
+    author_association: Option<Whole<MAX_LOGIN>>,
 }
 
-#[derive(Deserialize)]
-struct RawUser {
-    #[serde(default)]
-    login: Option<String>,
-}
-
-impl From<RawWriter> for Writer {
-    fn from(raw: RawWriter) -> Self {
-        Self {
-            login: raw.user.and_then(|user| user.login).unwrap_or_default(),
-            association: raw.author_association.unwrap_or_default(),
-        }
+impl RawItem {
+    fn was_cut(&self) -> bool {
+        let title = self.title.as_ref().is_some_and(|title| title.was_cut);
+        title || self.labels.was_cut || self.body.as_ref().is_some_and(|body| body.was_cut)
     }
 }
 
+/// An account, as GitHub tells it.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum RawLabel {
-    Name(String),
-    Object {
-        #[serde(default)]
-        name: Option<String>,
-    },
+pub(super) struct RawUser {
+    #[serde(default)]
+    login: Option<Whole<MAX_LOGIN>>,
+}
+
+/// A comment, as GitHub tells it.
+#[derive(Deserialize)]
+pub(super) struct RawComment {
+    #[serde(default)]
+    pub(super) body: Option<Cut<MAX_TEXT>>,
+    #[serde(default)]
+    user: Option<RawUser>,
+    #[serde(default)]
+    author_association: Option<Whole<MAX_LOGIN>>,
+}
+
+impl RawComment {
+    /// Returns who wrote it.
+    pub(super) fn writer(&mut self) -> Writer {
+        writer(self.user.take(), self.author_association.take())
+    }
+}
+
+fn writer(user: Option<RawUser>, association: Option<Whole<MAX_LOGIN>>) -> Writer {
+    let login = user.and_then(|user| user.login);
+    Writer {
+        login: login.unwrap_or_default().0,
+        association: association.unwrap_or_default().0,
+    }
 }
 
 impl From<RawItem> for Item {
     fn from(raw: RawItem) -> Self {
-        let name = |label| match label {
-            RawLabel::Name(name) => Some(name),
-            RawLabel::Object { name } => name,
-        };
         Self {
             kind: if raw.pull_request.is_some() {
                 ItemKind::PullRequest
@@ -284,12 +340,13 @@ impl From<RawItem> for Item {
                 ItemKind::Issue
             },
             number: raw.number,
-            title: raw.title.unwrap_or_default(),
-            body: raw.body.unwrap_or_default().into(),
-            url: raw.html_url.unwrap_or_default(),
-            labels: raw.labels.into_iter().filter_map(name).collect(),
+            title: raw.title.unwrap_or_default().text,
+            body: Some(raw.body.unwrap_or_default().text.into()),
+            url: raw.html_url.unwrap_or_default().0,
+            labels: raw.labels.names,
             comments: raw.comments,
-            author: raw.written.into(),
+            author: writer(raw.user, raw.author_association),
+            kept: None,
         }
     }
 }
@@ -305,11 +362,12 @@ mod tests {
             kind,
             number: 1,
             title: String::new(),
-            body: "".into(),
+            body: None,
             url: String::new(),
             labels: labels.iter().map(ToString::to_string).collect(),
             comments: 0,
             author: Writer::default(),
+            kept: None,
         }
     }
 
@@ -400,8 +458,13 @@ mod tests {
             br#"[{"number":1,"title":"t","body":null,"html_url":"u","labels":[{"name":"a"},"b"],"comments":2,
              "user":{"login":"ann","id":1},"author_association":"MEMBER"},
             {"number":"x"}, {"number":3,"title":"p","pull_request":{"url":"y"}}]"#;
-        let (items, count, unread) = read_page(body).unwrap();
-        assert_eq!((items.len(), count, unread), (2, 3, 1));
+        let Found {
+            items,
+            count,
+            unread,
+            cut,
+        } = read_page(body).unwrap();
+        assert_eq!((items.len(), count, unread, cut), (2, 3, 1, 0));
         assert_eq!(items[0].labels, ["a", "b"]);
         let author = &items[0].author;
         assert_eq!(
@@ -414,5 +477,28 @@ mod tests {
             (ItemKind::Issue, ItemKind::PullRequest)
         );
         assert!(read_page(b"{}").is_err());
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_or_left_out_and_told() {
+        let long = |letter: &str, n: usize| letter.repeat(n);
+        let labels: Vec<String> = (0..150).map(|n| format!("label-{n}")).collect();
+        let entry = serde_json::json!({
+            "number": 1, "title": long("t", 5000), "body": long("ü", 100_000), "html_url": long("u", 3000),
+            "labels": labels, "user": {"login": long("a", 101)}, "author_association": long("O", 500),
+        });
+        let found = read_page(serde_json::json!([entry]).to_string().as_bytes()).unwrap();
+        let item = &found.items[0];
+        assert_eq!((found.count, found.unread, found.cut), (1, 0, 1));
+        assert_eq!(item.title.len(), MAX_TITLE);
+        assert_eq!(item.body.as_ref().unwrap().chars().count(), MAX_TEXT);
+        assert_eq!((item.labels.len(), item.url.as_str()), (MAX_LABELS, ""));
+        assert_eq!(
+            item.author,
+            Writer::default(),
+            "a part of a login is another login"
+        );
+        let more = format!("[{}0]", "0,".repeat(PER_PAGE));
+        assert!(read_page(more.as_bytes()).is_err(), "more than a page has");
     }
 }

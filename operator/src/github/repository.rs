@@ -51,6 +51,12 @@ impl Repository {
         })
     }
 
+    /// Returns the host as lists of hosts name it, and whether it is reached by `http`, without TLS.
+    #[must_use]
+    pub fn site(&self) -> (bool, &str) {
+        (self.api.starts_with("http://"), &self.host)
+    }
+
     /// Returns `OWNER/NAME`.
     #[must_use]
     pub fn path(&self) -> String {

@@ -5,11 +5,13 @@
 
 use std::time::Duration;
 
-use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
+use axum::body::{Bytes, HttpBody};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::GaiResolver;
 use hyper_util::rt::TokioExecutor;
 use octocrab::{AuthState, Octocrab, OctocrabBuilder};
 use rustls::{ClientConfig, RootCertStore};
@@ -17,13 +19,21 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::Options;
+use super::addresses::{Guard, PrivateAddress, Resolver};
+use super::budget::{Answers, MAX_BODY, Room, SMALL};
 use super::proxy::Connector;
 
 /// Longest that one exchange may take, body and all.
 const LIMIT: Duration = Duration::from_secs(20);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// Largest body: a hundred issues with texts of 64 KiB in four-byte characters and room for the rest.
-const MAX_BODY: usize = 48 * 1024 * 1024;
+/// How long an answer waits for memory that others use.
+const ROOM_LIMIT: Duration = Duration::from_secs(10);
+/// Most bytes of an answer's headers; GitHub's have some 2 KiB.
+const MAX_HEADERS: u32 = 64 * 1024;
+/// Most bytes of HTTP/2 bodies that arrive before they are read, of a stream and of a connection.
+const WINDOWS: (u32, u32) = (256 * 1024, 1024 * 1024);
+/// Connections that are kept for later, of each host, and for how long.
+const IDLE: (usize, Duration) = (4, Duration::from_secs(60));
 
 /// A request.
 #[derive(Debug)]
@@ -39,7 +49,22 @@ pub(super) struct Ask<'a> {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Body,
+}
+
+/// A body, and the memory that is reserved for it.
+#[derive(Debug)]
+pub(super) struct Body {
+    bytes: Vec<u8>,
+    _room: Option<Room>,
+}
+
+impl std::ops::Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// No answer.
@@ -51,6 +76,9 @@ pub(super) enum Broken {
     /// It is too large to be read.
     #[error("an answer of more than {} MiB", MAX_BODY / 1024 / 1024)]
     TooLarge,
+    /// The host has an address that nobody is connected to.
+    #[error("{0}")]
+    NotAllowed(PrivateAddress),
     /// The request can't be made.
     #[error("{0}")]
     Impossible(String),
@@ -59,26 +87,43 @@ pub(super) enum Broken {
 pub(super) struct Transport {
     limit: Duration,
     crab: Octocrab,
+    answers: Answers,
 }
 
 impl Transport {
     /// Must be called in a runtime.
     pub(super) fn new(options: &Options) -> Self {
-        let mut http = HttpConnector::new();
-        http.set_connect_timeout(Some(CONNECT_LIMIT));
-        http.enforce_http(false);
-        http.set_nodelay(true);
+        let guard = Guard::new(&options.hosts, &options.private_networks);
+        let resolver = Resolver {
+            inner: GaiResolver::new(),
+            guard: guard.clone(),
+        };
+        let mut direct = HttpConnector::new_with_resolver(resolver);
+        direct.set_connect_timeout(Some(CONNECT_LIMIT));
+        direct.enforce_http(false);
+        direct.set_nodelay(true);
+        let mut to_proxy = HttpConnector::new();
+        to_proxy.set_connect_timeout(Some(CONNECT_LIMIT));
+        to_proxy.set_nodelay(true);
         let https = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls())
             .https_or_http()
             .enable_http1()
             .enable_http2()
             .wrap_connector(Connector {
-                direct: http,
+                direct,
+                to_proxy,
+                guard,
                 proxies: options.proxies.clone(),
             });
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(hyper_util::rt::TokioTimer::new())
+            .pool_max_idle_per_host(IDLE.0)
+            .pool_idle_timeout(IDLE.1)
+            .http1_max_buf_size(MAX_HEADERS as usize)
+            .http2_max_header_list_size(MAX_HEADERS)
+            .http2_initial_stream_window_size(WINDOWS.0)
+            .http2_initial_connection_window_size(WINDOWS.1)
             .build(https);
         let built = OctocrabBuilder::new_empty()
             .with_service(client)
@@ -91,6 +136,7 @@ impl Transport {
         Self {
             crab,
             limit: options.time_limit.unwrap_or(LIMIT),
+            answers: Answers::default(),
         }
     }
 
@@ -117,29 +163,81 @@ impl Transport {
         if let Some(etag) = ask.etag {
             request = request.header(http::header::IF_NONE_MATCH, etag);
         }
+        let host = request
+            .uri_ref()
+            .and_then(|uri| uri.authority())
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let request = self
             .crab
             .build_request(request, None::<&Value>)
             .map_err(|error| impossible(&error))?;
         let answer = self.crab.send(request).await.map_err(|error| silent(&error))?;
         let (parts, body) = answer.into_parts();
-        let body = match Limited::new(body, MAX_BODY).collect().await {
-            Ok(body) => body.to_bytes().to_vec(),
-            Err(error) if error.is::<LengthLimitError>() => return Err(Broken::TooLarge),
-            Err(error) => return Err(silent(error.as_ref())),
-        };
+        let body = self.read(&host, parts.status, &parts.headers, body).await?;
         Ok(Answer {
             status: parts.status,
             headers: parts.headers,
             body,
         })
     }
+
+    /// Reads a body. No coding is asked for, so none is undone: the bytes that arrive are those that are kept.
+    async fn read<B>(
+        &self,
+        host: &str,
+        status: StatusCode,
+        headers: &HeaderMap,
+        mut body: B,
+    ) -> Result<Body, Broken>
+    where
+        B: HttpBody<Data = Bytes> + Unpin,
+        B::Error: std::error::Error + 'static,
+    {
+        let (mut bytes, mut room, mut limit) = (Vec::new(), None, SMALL);
+        let length = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| silent(&error))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if bytes.len() + data.len() > limit && room.is_none() {
+                if !status.is_success() {
+                    // Of a refusal its first words are enough.
+                    let rest = SMALL - bytes.len();
+                    bytes.extend_from_slice(data.get(..rest).unwrap_or(&data));
+                    break;
+                }
+                limit = length.unwrap_or(MAX_BODY);
+                if limit > MAX_BODY {
+                    return Err(Broken::TooLarge);
+                }
+                let reserved = tokio::time::timeout(ROOM_LIMIT, self.answers.room(host, limit)).await;
+                let Ok(Some(reserved)) = reserved else {
+                    return Err(Broken::Silent(
+                        "no memory is free for an answer of its size".into(),
+                    ));
+                };
+                room = Some(reserved);
+                bytes.reserve_exact(limit.saturating_sub(bytes.len()));
+            }
+            if bytes.len() + data.len() > limit {
+                return Err(Broken::TooLarge);
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(Body { bytes, _room: room })
+    }
 }
 
 /// Returns the innermost cause, which alone says something: "connection refused", "invalid peer certificate".
 fn silent(error: &(dyn std::error::Error + 'static)) -> Broken {
     let mut cause = error;
-    while let Some(inner) = cause.source() {
+    loop {
+        if let Some(private) = cause.downcast_ref::<PrivateAddress>() {
+            return Broken::NotAllowed(*private);
+        }
+        let Some(inner) = cause.source() else { break };
         cause = inner;
     }
     Broken::Silent(cause.to_string())

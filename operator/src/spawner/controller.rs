@@ -225,7 +225,9 @@ fn turn(spawner: &TaskSpawner, context: &Context, memory: &Memory) -> Result<Opt
     }
     let host = workspace.and_then(|workspace| Repository::of(&workspace.spec.repo).ok());
     let host = host.map(|repository| repository.host).unwrap_or_default();
-    context.turns.take(&host).map(Some).ok_or(())
+    let namespace = spawner.namespace().unwrap_or_default();
+    let turn = context.turns.take(&host, &namespace, Instant::now());
+    turn.map(Some).ok_or(())
 }
 
 /// Returns whether it is time for a spawner to look at GitHub. One that is paused looks once after each edit, so that it

@@ -10,6 +10,7 @@ use super::mark::Mark;
 use super::render::{self, RenderError, Templates};
 use super::shell::{Created, ShellError};
 use super::status::Blocked;
+use crate::github::GithubError;
 
 impl Context {
     /// Makes the Task of a claim, and makes sure that the API server would take it. An item that can't become a Task
@@ -46,6 +47,21 @@ impl Context {
             Work::Cron(_) => Mark::Unknown,
         };
         let template = &live.spec.task_template;
+        // A limit or a silence keeps what is asked of the others back too.
+        let unread = |reason, error: &GithubError| Blocked {
+            item: claim.item.clone(),
+            reason,
+            message: error.to_string(),
+            transient: error.is_transient(),
+            all: error.is_transient(),
+            pause: self.source.pause(error),
+        };
+        if let Work::Github(found) = work
+            && found.lacks_text(&item)
+            && let Err(error) = self.source.add_text(found, &mut item).await
+        {
+            return Ok(Err(unread("ItemUnreadable", &error)));
+        }
         if let Work::Github(found) = work
             && render::shows_comments(template)
             && found.has_comments(&item)
@@ -60,15 +76,7 @@ impl Context {
                 Err(error) => return blocked(render_reason(&error), error.to_string(), false),
             }
             if let Err(error) = self.source.add_comments(found, &mut item).await {
-                // A limit or a silence keeps the comments of the others back too.
-                return Ok(Err(Blocked {
-                    item: claim.item.clone(),
-                    reason: "CommentsUnreadable",
-                    message: error.to_string(),
-                    transient: error.is_transient(),
-                    all: error.is_transient(),
-                    pause: self.source.pause(&error),
-                }));
+                return Ok(Err(unread("CommentsUnreadable", &error)));
             }
         }
         let task = match render::task(live, templates, &item, &claim.name, &mark) {

@@ -22,6 +22,9 @@ use crate::identity::{Identity, IdentityError};
 /// How long a Secret that was read is good. A changed one counts after that time.
 const SECRET_PERIOD: Duration = Duration::from_secs(30);
 
+/// What a preview has in place of a text that the listing had no room for.
+const NOT_KEPT: &str = "(the text of this item is read when its turn comes)";
+
 /// A source that can't be read, and when to try again.
 #[derive(Clone, Debug)]
 pub struct Unreadable {
@@ -48,6 +51,8 @@ pub struct Found {
     pub items: Vec<Item>,
     /// What GitHub said of them, in the same order.
     pub listed: Vec<Arc<github::Item>>,
+    /// Memory for `items`.
+    _held: Option<Arc<github::Kept>>,
     /// Whose comments count.
     pub comments_from: People,
     /// False if an item that is missing may be there all the same.
@@ -69,6 +74,12 @@ impl Found {
     #[must_use]
     pub fn has_comments(&self, item: &Item) -> bool {
         self.of(item).is_some_and(|listed| listed.comments > 0)
+    }
+
+    /// Returns whether the listing had no room for an item's text.
+    #[must_use]
+    pub fn lacks_text(&self, item: &Item) -> bool {
+        self.of(item).is_some_and(|listed| listed.body.is_none())
     }
 
     fn of(&self, item: &Item) -> Option<&github::Item> {
@@ -133,7 +144,7 @@ impl Source {
         let source = format!("{}/{}", repository.host, repository.path());
         let secret = workspace.spec.secret_ref.as_ref().map(|r| r.name.clone());
         let credential = match &secret {
-            None => Credential::anonymous(),
+            None => Credential::anonymous().in_namespace(&namespace),
             Some(secret) => self
                 .credential(&namespace, secret)
                 .await
@@ -195,6 +206,7 @@ impl Source {
             filter: Filter::of(&place.name, spec),
             comments_from: spec.trusted_with_comments(),
             name: place.name,
+            _held: listing.held(),
             listed: listing.items,
             repository: place.repository,
             credential: place.credential,
@@ -266,6 +278,21 @@ impl Source {
         error.pause(self.clock.now())
     }
 
+    /// Adds the text to an item that the listing had no room for.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub async fn add_text(&self, found: &Found, item: &mut Item) -> Result<(), github::GithubError> {
+        if let Some(listed) = found.of(item) {
+            let fresh = self
+                .github
+                .item(&found.repository, &found.credential, listed.number)
+                .await?;
+            item.body = fresh.body.unwrap_or_default();
+        }
+        Ok(())
+    }
+
     /// Adds its comments to an item.
     ///
     /// # Errors
@@ -299,8 +326,8 @@ impl Source {
             let message = format!("Secret {secret:?}, which the Workspace names, does not exist: create it with the key GITHUB_TOKEN");
             lasting("SecretNotFound", message, None)
         })?;
-        let credential = Credential::from_secret(secret, &read.data.unwrap_or_default())
-            .map_err(|error| lasting("InvalidCredential", error.to_string(), None))?;
+        let credential =
+            Credential::of(&read).map_err(|error| lasting("InvalidCredential", error.to_string(), None))?;
         self.lock().insert(key, (Instant::now(), credential.clone()));
         Ok(credential)
     }
@@ -365,7 +392,8 @@ fn item_of(listed: &github::Item) -> Item {
         id: listed.number.to_string(),
         number: i64::try_from(listed.number).unwrap_or_default(),
         title: listed.title.clone(),
-        body: Arc::clone(&listed.body),
+        // Nothing is rendered with this but a preview: `prepare` asks for the text before.
+        body: listed.body.clone().unwrap_or_else(|| Arc::from(NOT_KEPT)),
         url: listed.url.clone(),
         labels: listed.labels.clone(),
         kind: match listed.kind {

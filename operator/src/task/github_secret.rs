@@ -17,7 +17,7 @@ use secrecy::ExposeSecret;
 use super::apply::ApplyError;
 use super::controller::Context;
 use super::github_token::{Token, of_error, unseen};
-use super::ssh;
+use super::{ssh, token_host};
 use crate::github::{self, Credential, InstallationToken, Repository};
 use crate::identity::{Act, IdentityError};
 
@@ -41,6 +41,12 @@ pub async fn fetch(
     let Some(reference) = workspace.spec.secret_ref.as_ref() else {
         return Ok(Token::Plain);
     };
+    let invalid = |message: String| {
+        Ok(Token::Refused {
+            reason: TaskReason::InvalidConfig,
+            message,
+        })
+    };
     let (namespace, name) = (task.namespace().unwrap_or_default(), reference.name.as_str());
     let secret = match context.shared.identity.secret(&namespace, name).await {
         Ok(Some(secret)) => secret,
@@ -61,6 +67,9 @@ pub async fn fetch(
             if token != Token::Plain {
                 return Ok(token);
             }
+            if let Some(message) = token_host::fault_unseen(workspace) {
+                return invalid(message);
+            }
             let note = format!("Secret {name} is used as it is, unseen: {error}");
             tracing::info!(task = %task.name_any(), %namespace, %error, "can't look at the Workspace's Secret");
             context.events.warn(task, "SecretNotRead", &note).await;
@@ -68,17 +77,15 @@ pub async fn fetch(
         }
         Err(error) => return Err(error.into()),
     };
-    let data = secret.data.unwrap_or_default();
-    if ssh::is_ssh(workspace) || !github::is_app(&data) {
+    let data = secret.data.clone().unwrap_or_default();
+    let is_app = github::is_app(&data);
+    if let Some(message) = token_host::fault(workspace, &namespace, &secret) {
+        return invalid(message);
+    }
+    if ssh::is_ssh(workspace) || !is_app {
         return Ok(Token::Plain);
     }
-    let invalid = |message: String| {
-        Ok(Token::Refused {
-            reason: TaskReason::InvalidConfig,
-            message,
-        })
-    };
-    let credential = match Credential::from_secret(name, &data) {
+    let credential = match Credential::of(&secret) {
         Ok(credential) => credential,
         Err(error) => return invalid(error.to_string()),
     };
@@ -94,7 +101,7 @@ pub async fn fetch(
                 return Ok(Token::Plain);
             };
             match context.shared.github.installation_token(&repository, app).await {
-                Ok(token) => keep(task, &namespace, old, &token, context).await,
+                Ok(token) => keep(task, &repository, old, &token, context).await,
                 Err(error) => {
                     tracing::warn!(task = %task.name_any(), %namespace, %error, "no token for the GitHub App");
                     Ok(of_error(&error, context.clock.now()))
@@ -175,11 +182,12 @@ fn denied(error: &IdentityError) -> Token {
 /// Writes a token into the Task's Secret, which is new or of the version `old`.
 async fn keep(
     task: &Task,
-    namespace: &str,
+    repository: &Repository,
     old: Option<String>,
     token: &InstallationToken,
     context: &Context,
 ) -> Result<Token, ApplyError> {
+    let namespace = &task.namespace().unwrap_or_default();
     let now = context.clock.now();
     let minted = GithubToken {
         secret_name: naming::task_github_token(&task.name_any()),
@@ -188,7 +196,7 @@ async fn keep(
     };
     let name = minted.secret_name.as_str();
     let is_new = old.is_none();
-    let body = manifest(task, &minted, token, old);
+    let body = manifest(task, repository, &minted, token, old);
     let act = Act {
         namespace,
         verb: if is_new { "create" } else { "patch" },
@@ -218,6 +226,7 @@ async fn keep(
 
 fn manifest(
     task: &Task,
+    repository: &Repository,
     minted: &GithubToken,
     token: &InstallationToken,
     resource_version: Option<String>,
@@ -232,6 +241,12 @@ fn manifest(
         (labels::TOKEN_EXPIRES, &minted.expiration_time),
         (labels::TOKEN_RENEW, &minted.renew_time),
     ];
+    // It is a Secret like any other: a Workspace that names it can't send the token elsewhere.
+    let (plain, host) = repository.site();
+    let annotations = times
+        .into_iter()
+        .map(|(key, time)| (key.to_owned(), time.0.to_string()))
+        .chain([(labels::HOSTS.to_owned(), github::entry(plain, host))]);
     // It must not hold up the Task's deletion: that would take a right on the Task's finalizers.
     let owner = task.controller_owner_ref(&()).map(|owner| OwnerReference {
         block_owner_deletion: None,
@@ -246,11 +261,7 @@ fn manifest(
                     .map(|(key, value)| (key.to_owned(), value.to_owned()))
                     .into(),
             ),
-            annotations: Some(
-                times
-                    .map(|(key, time)| (key.to_owned(), time.0.to_string()))
-                    .into(),
-            ),
+            annotations: Some(annotations.collect()),
             owner_references: owner.map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },

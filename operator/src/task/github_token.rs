@@ -184,7 +184,10 @@ pub fn of_error(error: &GithubError, now: Timestamp) -> Token {
         };
     }
     let reason = match error {
-        GithubError::BadKey { .. } | GithubError::Malformed { .. } => TaskReason::InvalidConfig,
+        GithubError::BadKey { .. }
+        | GithubError::Malformed { .. }
+        | GithubError::HostNotAllowed { .. }
+        | GithubError::SecretNotForHost { .. } => TaskReason::InvalidConfig,
         _ => TaskReason::AuthFailed,
     };
     Token::Refused { reason, message }

@@ -32,6 +32,7 @@ mod secret_file;
 mod ssh;
 pub mod status;
 pub mod stores;
+mod token_host;
 pub mod view;
 pub mod written;
 

@@ -103,6 +103,7 @@ fn spawn(folder: &tempfile::TempDir, name: &str, skew: i64) -> Child {
             "--listen=127.0.0.1:0",
             "--image-registry=registry.test/axon",
             "--image-tag=v1",
+            axon_test::operator_process::GITHUB_HOSTS,
         ])
         .env_clear()
         // The whole process has the wrong time, the libraries that it is made of included; intervals stay as they are.

@@ -84,7 +84,7 @@ impl World {
     async fn add_spawners(&self) {
         let url = self._server.url();
         let mut all =
-            "apiVersion: v1\nkind: Secret\nmetadata: {name: gh}\nstringData: {GITHUB_TOKEN: ghp_chaos}\n"
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: gh, annotations: {axon.io/hosts: 'http://127.0.0.1:*'}}\nstringData: {GITHUB_TOKEN: ghp_chaos}\n"
                 .to_owned();
         for n in 0..REPOSITORIES {
             all += &format!(

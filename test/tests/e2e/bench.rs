@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use axon_api::labels::HOSTS;
 use axon_api::{Task, TaskPhase, TaskReason, TaskStatus};
 use axon_test::agents::{SAMPLES, Sample};
 use axon_test::cluster::Cluster;
@@ -47,6 +48,9 @@ pub fn image(name: &str) -> String {
     )
 }
 
+/// The fixtures' host, without and with TLS: what the operator may talk to, and what the Secrets are for.
+const SECRET_HOSTS: &str = "http://git.axon-fixtures.svc,git.axon-fixtures.svc";
+
 pub async fn install(cluster: &Cluster) {
     let whole = image("operator");
     let (registry, tag) = whole.rsplit_once("/axon-operator:").unwrap();
@@ -63,7 +67,10 @@ async fn set_up(cluster: &Cluster) {
         .unwrap();
     let operators: Api<Deployment> = Api::namespaced(cluster.client().clone(), "axon-system");
     // Nobody wants to wait five minutes for an image that does not exist.
-    let env = json!([{"name": "AXON_IMAGE_PULL_LIMIT", "value": "15s"}]);
+    let env = json!([
+        {"name": "AXON_IMAGE_PULL_LIMIT", "value": "15s"},
+        {"name": "AXON_GITHUB_HOSTS", "value": SECRET_HOSTS},
+    ]);
     let patch = json!({"spec": {"template": {"spec": {"containers": [{"name": "operator", "env": env}]}}}});
     operators
         .patch("axon-operator", &PatchParams::default(), &Patch::Strategic(patch))
@@ -145,8 +152,10 @@ impl Bench {
 
     pub async fn secret_of(&self, name: &str, entries: impl IntoIterator<Item = (&str, &str)>) {
         let data: BTreeMap<&str, &str> = entries.into_iter().collect();
-        let secret: Secret =
-            serde_json::from_value(json!({"metadata": {"name": name}, "stringData": data})).unwrap();
+        let secret: Secret = serde_json::from_value(
+            json!({"metadata": {"name": name, "annotations": {HOSTS: SECRET_HOSTS}}, "stringData": data}),
+        )
+        .unwrap();
         self.namespace
             .api::<Secret>()
             .create(&PostParams::default(), &secret)

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use axon_api::{Task, TaskPhase, TaskReason, Workspace};
+use axon_api::{Task, TaskPhase, TaskReason, Workspace, labels};
 use axon_test::fixtures::github::accounts::AppSpec;
 use axon_test::fixtures::github::faults::Fault;
 use axon_test::fixtures::github::{APP_KEY_PKCS8, GithubHost};
 use axon_test::fixtures::server::Background;
 use axon_test::kubelet::PodState;
+use axon_test::operator_process::SECRET_HOSTS;
 use axon_test::wait;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;
@@ -79,8 +80,7 @@ impl World {
 
     async fn put_secret(&self, data: &[(&str, &str)]) {
         let data: BTreeMap<_, _> = data.iter().copied().collect();
-        let secret =
-            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "app"}, "stringData": data});
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "app", "annotations": {labels::HOSTS: SECRET_HOSTS}}, "stringData": data});
         self.bench.namespace.apply(&secret.to_string()).await.unwrap();
     }
 
@@ -187,6 +187,11 @@ async fn a_plain_token_is_given_as_it_is_also_where_the_operator_may_not_look() 
                   roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: axon-spawner}\n";
     w.bench.namespace.apply(narrow).await.unwrap();
     w.put_secret(&[("GITHUB_TOKEN", "ghp_plain")]).await;
+    w.create("unencrypted").await;
+    let failed = w.bench.until_phase("unencrypted", TaskPhase::Failed).await;
+    assert_eq!(failed.reason, Some(TaskReason::InvalidConfig));
+    assert!(failed.message.unwrap().contains("may not read Secret app"));
+    w.point_at("https://github.com/acme/widgets").await;
     w.create("narrow").await;
     let pending = w.bench.until_phase("narrow", TaskPhase::Pending).await;
     assert_eq!(pending.github_token, None);
@@ -381,7 +386,9 @@ async fn a_workspace_that_names_no_repository_of_a_github_says_so() {
 
 #[tokio::test]
 async fn a_host_whose_certificate_nobody_knows_is_told_as_such() {
-    use axon_operator::github::{Credential, Figures, Github, GithubError, ListQuery, Options, Repository};
+    use axon_operator::github::{
+        Credential, Figures, Github, GithubError, Hosts, ListQuery, Options, Repository,
+    };
 
     // An HTTPS server that is at hand, with a certificate of its own making.
     let control_plane = axon_test::control_plane::ControlPlane::shared().await.unwrap();
@@ -390,7 +397,11 @@ async fn a_host_whose_certificate_nobody_knows_is_told_as_such() {
     let github = Github::new(
         axon_operator::clock::Clock::system(),
         Figures::default(),
-        &Options::default(),
+        &Options {
+            hosts: Hosts::parse("127.0.0.1:*,localhost:*").unwrap(),
+            private_networks: vec!["127.0.0.0/8".parse().unwrap()],
+            ..Options::default()
+        },
     );
     let query = ListQuery::default();
     let error = github
@@ -399,4 +410,74 @@ async fn a_host_whose_certificate_nobody_knows_is_told_as_such() {
         .unwrap_err();
     assert!(matches!(&error, GithubError::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains("certificate"), "{error}");
+}
+
+#[tokio::test]
+async fn a_token_reaches_the_pod_of_no_host_that_its_secret_does_not_name() {
+    let w = World::without_secret(3600).await;
+    for (name, data) in [
+        ("plain", vec![("GITHUB_TOKEN", "ghp_plain")]),
+        (
+            "app",
+            vec![
+                ("appID", "77"),
+                ("installationID", "88"),
+                ("privateKey", APP_KEY_PKCS8),
+            ],
+        ),
+    ] {
+        w.put_secret(&data).await;
+        let unnamed = json!({"metadata": {"annotations": {labels::HOSTS: null}}});
+        let secrets = w.bench.namespace.api::<Secret>();
+        secrets
+            .patch("app", &PatchParams::default(), &Patch::Merge(&unnamed))
+            .await
+            .unwrap();
+        w.create(name).await;
+        let failed = w.bench.until_phase(name, TaskPhase::Failed).await;
+        assert_eq!(failed.reason, Some(TaskReason::InvalidConfig));
+        let message = failed.message.unwrap();
+        let host = w.url.trim_end_matches("/acme/widgets");
+        let command = format!(
+            "kubectl -n {} annotate --overwrite secret app axon.io/hosts={host}",
+            w.bench.namespace.name()
+        );
+        assert!(
+            message.contains(&command) && message.contains("without encryption"),
+            "{message}"
+        );
+        secrets.delete("app", &DeleteParams::default()).await.unwrap();
+    }
+    assert_eq!(w.github.world().record.count(""), 0, "nothing was sent there");
+    assert!(
+        w.bench
+            .namespace
+            .api::<Job>()
+            .get_opt("plain")
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn no_token_of_an_app_is_asked_for_at_a_host_that_the_administrator_does_not_allow() {
+    let w = World::new(3600).await;
+    let localhost = w.url.replace("127.0.0.1", "localhost");
+    w.point_at(&localhost).await;
+    let both = json!({"metadata": {"annotations": {labels::HOSTS: "http://localhost:*"}}});
+    let secrets = w.bench.namespace.api::<Secret>();
+    secrets
+        .patch("app", &PatchParams::default(), &Patch::Merge(&both))
+        .await
+        .unwrap();
+    w.create("t").await;
+    let failed = w.bench.until_phase("t", TaskPhase::Failed).await;
+    assert_eq!(failed.reason, Some(TaskReason::InvalidConfig));
+    let message = failed.message.unwrap();
+    assert!(
+        message.contains("--github-hosts") && message.contains("http://localhost:"),
+        "{message}"
+    );
+    assert_eq!((w.minted(), w.github.world().record.count("")), (0, 0));
 }

@@ -65,6 +65,7 @@ async fn start(control_plane: &ControlPlane) {
         "--image-registry=registry.test/axon",
         "--image-tag=v1",
         "--image-pull-limit=4s",
+        operator_process::GITHUB_HOSTS,
         // What a machine's clock says must not matter.
         "--clock-skew=120",
     ]);

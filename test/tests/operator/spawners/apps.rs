@@ -1,9 +1,11 @@
 //! Spawners whose Workspace has a GitHub App's Secret.
 
+use axon_api::labels::HOSTS;
 use axon_api::v1alpha1::TaskSpawnerPhase;
 use axon_test::fixtures::github::APP_KEY_PKCS8;
 use axon_test::fixtures::github::accounts::AppSpec;
 use axon_test::fixtures::github::faults::Fault;
+use axon_test::operator_process::SECRET_HOSTS;
 use axon_test::wait;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DeleteParams;
@@ -32,8 +34,7 @@ async fn world_of_app() -> World {
     let secrets = w.bench.namespace.api::<Secret>();
     secrets.delete("gh", &DeleteParams::default()).await.unwrap();
     let data = json!({"appID": "77", "installationID": "88", "privateKey": APP_KEY_PKCS8});
-    let secret =
-        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "gh"}, "stringData": data});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "gh", "annotations": {HOSTS: SECRET_HOSTS}}, "stringData": data});
     w.apply(&secret.to_string()).await;
     w
 }

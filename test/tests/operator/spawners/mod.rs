@@ -4,6 +4,7 @@ mod apps;
 mod cron;
 mod faults;
 mod github;
+mod hosts;
 mod limits;
 mod preview;
 
@@ -15,6 +16,7 @@ use axon_test::fixtures::github::GithubHost;
 use axon_test::fixtures::github::accounts::TokenSpec;
 use axon_test::fixtures::github::store::ItemSpec;
 use axon_test::fixtures::server::Background;
+use axon_test::operator_process::SECRET_HOSTS;
 use axon_test::wait;
 use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};
@@ -28,7 +30,7 @@ const TOKEN: &str = "ghp_test";
 pub struct World {
     pub bench: Bench,
     pub github: GithubHost,
-    server: Background,
+    pub server: Background,
 }
 
 pub async fn world() -> World {
@@ -58,7 +60,7 @@ pub fn bug() -> ItemSpec {
 impl World {
     pub async fn add_secret(&self) {
         let secret = format!(
-            "{{apiVersion: v1, kind: Secret, metadata: {{name: gh}}, stringData: {{GITHUB_TOKEN: {TOKEN}}}}}"
+            "{{apiVersion: v1, kind: Secret, metadata: {{name: gh, annotations: {{axon.io/hosts: '{SECRET_HOSTS}'}}}}, stringData: {{GITHUB_TOKEN: {TOKEN}}}}}"
         );
         self.apply(&secret).await;
     }
