@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod again;
+mod bounds;
 mod failures;
 mod github_app;
 mod harness;
