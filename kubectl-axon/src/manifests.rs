@@ -313,7 +313,10 @@ mod tests {
         let pair = ["validatingadmissionpolicies", "validatingadmissionpolicybindings"];
         assert_eq!(plurals, [pair; 3].concat());
         assert_eq!(all[0].name(), POLICY);
-        assert!(all.iter().all(|m| m.namespace().is_none() && m.name().starts_with(POLICY)));
+        assert!(
+            all.iter()
+                .all(|m| m.namespace().is_none() && m.name().starts_with(POLICY))
+        );
     }
 
     #[test]

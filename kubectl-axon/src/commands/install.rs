@@ -162,7 +162,9 @@ pub(super) async fn admission_is_served(cluster: &Cluster) -> Result<bool> {
 /// The optional policy may have outlived its parameters, which are in the operator's namespace: then it refuses all Tasks.
 async fn policy_without_parameters(cluster: &Cluster) -> Option<String> {
     let all = policy().ok()?;
-    let binding = all.iter().find(|m| m.name() == POLICY && m.kind().ends_with("Binding"))?;
+    let binding = all
+        .iter()
+        .find(|m| m.name() == POLICY && m.kind().ends_with("Binding"))?;
     let resource = binding.resource();
     let action = Action::new("get", resource.plural.clone()).named(POLICY);
     let api = cluster.dynamic(&resource, None);

@@ -46,7 +46,10 @@ fn cluster(store: &Store) -> Fake {
             "GET" if request.path == "/apis/admissionregistration.k8s.io/v1" => {
                 let served = json!([{"name": "validatingadmissionpolicies", "singularName": "", "namespaced": false,
                     "kind": "ValidatingAdmissionPolicy", "verbs": []}]);
-                Reply::Json(200, json!({"groupVersion": "admissionregistration.k8s.io/v1", "resources": served}))
+                Reply::Json(
+                    200,
+                    json!({"groupVersion": "admissionregistration.k8s.io/v1", "resources": served}),
+                )
             }
             _ if request.path.starts_with("/apis/axon.io/v1alpha1/") => {
                 let kind = request.path.rsplit('/').next().unwrap();
@@ -216,7 +219,8 @@ fn the_policy_goes_with_its_parameters() {
     let gone = home.against(&fake, &["uninstall", "-y"]);
     assert_eq!(gone.code, 0, "{}", gone.err);
     assert!(
-        gone.err.contains("the admission policies axon-policy of config/policy"),
+        gone.err
+            .contains("the admission policies axon-policy of config/policy"),
         "{}",
         gone.err
     );
