@@ -154,7 +154,7 @@ const NOT_BOUNDED: &str = "this cluster serves no ValidatingAdmissionPolicies (K
     installed without them, so that whoever has its token can run privileged pods, and every pod can run as axon-spawner";
 
 /// Returns whether the API server knows the kinds of admission policies.
-pub(super) async fn admission_is_served(cluster: &Cluster) -> Result<bool> {
+pub(crate) async fn admission_is_served(cluster: &Cluster) -> Result<bool> {
     let served = version::served(cluster, "admissionregistration.k8s.io/v1").await?;
     Ok(served.iter().any(|name| name == "validatingadmissionpolicies"))
 }

@@ -1,9 +1,10 @@
 //! What the admission policies of the installation refuse to the operator's own token and to the accounts `axon-spawner`,
 //! whatever RBAC allows. All other tests of this binary run the real operator under the same policies.
 
+use axon_api::Task;
 use axon_operator::identity::Identity;
 use axon_test::control_plane::ControlPlane;
-use axon_test::kubelet::PodState;
+use axon_test::wait;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -12,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::harness::{Bench, bench, operators_config};
+use crate::harness::{Bench, PATIENCE, bench, operators_config};
 
 const HOME: &str = "axon-system";
 
@@ -48,13 +49,16 @@ impl World {
     /// again under another name.
     async fn job(&self) -> Value {
         self.bench.create("t", OVERRIDES).await;
-        self.bench
-            .kubelet
-            .report_job("t", &PodState::ContainerCreating)
-            .await
-            .unwrap();
-        let mut job =
-            serde_json::to_value(self.bench.namespace.api::<Job>().get("t").await.unwrap()).unwrap();
+        let jobs = self.bench.namespace.api::<Job>();
+        let made = wait::until_object(&jobs, "t", "to be made", PATIENCE, |_| true).await;
+        let made = match made {
+            Ok(job) => job,
+            Err(error) => panic!(
+                "{error}: {:?}",
+                self.bench.namespace.api::<Task>().get("t").await.unwrap().status
+            ),
+        };
+        let mut job = serde_json::to_value(made).unwrap();
         for server_s in [
             "uid",
             "resourceVersion",
@@ -85,7 +89,7 @@ podOverrides:
   tolerations: [{operator: Exists}]
   imagePullSecrets: [{name: pull}]
   labels: {team: a}
-  annotations: {team: a, container.apparmor.security.beta.kubernetes.io/agent: runtime/default}
+  annotations: {team: a}
   resources: {limits: {cpu: '1', memory: 1Gi}}
   env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]
   volumes:
