@@ -30,7 +30,8 @@ pub async fn install_rights(client: &Client) -> Result<()> {
         let folder = config.join(folder);
         let text = std::fs::read_to_string(folder.join("kustomization.yaml"))?;
         let kustomization: Value = axon_api::yaml::from_str(&text)?;
-        let files = kustomization["resources"].as_array().context("it lists files")?;
+        let files = kustomization.get("resources").and_then(Value::as_array);
+        let files = files.context("it lists files")?;
         for file in files.iter().filter_map(Value::as_str) {
             apply(&folder.join(file)).await?;
         }

@@ -129,9 +129,9 @@ pub fn widened(live: &ClusterRole, built_in: &ClusterRole) -> Vec<String> {
 const SHOWN: usize = 3;
 
 fn some_of(all: &[String]) -> String {
-    match all.len() {
-        0..=SHOWN => all.join(", "),
-        n => format!("{} and {} more", all[..SHOWN].join(", "), n - SHOWN),
+    match all.split_at_checked(SHOWN) {
+        Some((first, rest)) if !rest.is_empty() => format!("{} and {} more", first.join(", "), rest.len()),
+        _ => all.join(", "),
     }
 }
 
