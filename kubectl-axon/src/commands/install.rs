@@ -151,7 +151,7 @@ async fn keep_the_rest(ui: &Ui, cluster: &Cluster, choices: &mut Choices) -> Res
 
 /// What an installation without admission policies lacks.
 const NOT_BOUNDED: &str = "this cluster serves no ValidatingAdmissionPolicies (Kubernetes 1.30 or later does): the operator is \
-    installed without them, so that whoever has its token can run privileged pods, and every pod can run as axon-spawner";
+    installed without them, so that its token can run privileged pods, and every pod can run as axon-spawner";
 
 /// Returns whether the API server knows the kinds of admission policies.
 pub(crate) async fn admission_is_served(cluster: &Cluster) -> Result<bool> {
