@@ -1,6 +1,10 @@
 //! What goes wrong in the first hours, checked. Pure: from facts to findings.
 
+pub mod guards;
+
 use serde::Serialize;
+
+use self::guards::{AdmissionFacts, RoleFacts};
 
 use crate::manifests::NAMESPACE;
 
@@ -66,6 +70,8 @@ pub struct QuotaFacts {
     pub exhausted: Vec<String>,
     /// True if pods must say what they request and are limited to.
     pub demands_limits: bool,
+    /// True if it bounds the number of Tasks, Jobs or pods.
+    pub counts_tasks: bool,
 }
 
 /// A Secret that is named somewhere.
@@ -115,6 +121,10 @@ pub struct Facts {
     pub user: Fact<Vec<Right>>,
     /// What the operator may do.
     pub operator_rights: Fact<Vec<Right>>,
+    /// The admission policies.
+    pub admission: Fact<AdmissionFacts>,
+    /// Who has rights beyond the release's.
+    pub roles: Fact<RoleFacts>,
     /// Level of Pod Security that the namespace enforces; `None` for none.
     pub pod_security: Fact<Option<String>>,
     /// Quotas of the namespace.
@@ -182,7 +192,15 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     }));
     findings
         .extend(installed.then(|| rights("operator's rights", &facts.operator_rights, |_| install(facts))));
-    findings.extend([pod_security(facts), quota(facts), images(facts)]);
+    if installed {
+        findings.extend([guards::roles(facts), guards::policy(facts)]);
+    }
+    findings.extend([
+        pod_security(facts),
+        quota(facts),
+        guards::limits(facts),
+        images(facts),
+    ]);
     findings.extend(
         facts
             .secrets
@@ -530,9 +548,20 @@ mod tests {
             leader: Ok(Some(2)),
             user: Ok(vec![right("create tasks")]),
             operator_rights: Ok(vec![right("create jobs")]),
+            admission: Ok(AdmissionFacts::Served {
+                missing: vec![],
+                weakened: vec![],
+                tasks: guards::TaskPolicy::Absent,
+            }),
+            roles: Ok(RoleFacts::default()),
             pod_security: Ok(Some("restricted".into())),
-            quotas: Ok(vec![]),
-            has_limit_range: Ok(false),
+            quotas: Ok(vec![QuotaFacts {
+                name: "team".into(),
+                exhausted: vec![],
+                demands_limits: false,
+                counts_tasks: true,
+            }]),
+            has_limit_range: Ok(true),
             image_faults: Ok(vec![]),
             secrets: vec![SecretFacts {
                 name: "s".into(),
@@ -592,7 +621,7 @@ mod tests {
                 .all(|f| f.verdict == Verdict::Ok && f.fix.is_none()),
             "{findings:?}"
         );
-        assert_eq!(findings.len(), 11);
+        assert_eq!(findings.len(), 14);
     }
 
     #[test]
@@ -630,13 +659,68 @@ mod tests {
                 name: "q".into(),
                 exhausted: exhausted.iter().map(|e| (*e).to_owned()).collect(),
                 demands_limits,
+                counts_tasks: true,
             }])
         };
         assert_eq!(
             worst(|f| f.quotas = quota(&["pods (1 of 1)"], false)),
             (Fail, "quota")
         );
-        assert_eq!(worst(|f| f.quotas = quota(&[], true)), (Warn, "quota"));
+        let demanding = |f: &mut Facts| {
+            f.quotas = quota(&[], true);
+            f.has_limit_range = Err("forbidden".into());
+        };
+        let (findings, mut facts) = (Vec::from(["quota", "limits"]), healthy());
+        demanding(&mut facts);
+        let wrong = examine(&facts);
+        let wrong = wrong.iter().filter(|f| f.verdict != Verdict::Ok).map(|f| f.check);
+        assert_eq!(wrong.collect::<Vec<_>>(), findings);
+        assert_eq!(worst(|f| f.quotas = Ok(vec![])), (Warn, "limits"));
+        assert_eq!(worst(|f| f.has_limit_range = Ok(false)), (Warn, "limits"));
+        let policy = |missing: &[&str], weakened: &[&str], tasks| {
+            let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect();
+            Ok(AdmissionFacts::Served {
+                missing: names(missing),
+                weakened: names(weakened),
+                tasks,
+            })
+        };
+        use guards::TaskPolicy::{Absent, WithoutParameters};
+        assert_eq!(
+            worst(|f| f.admission = Ok(AdmissionFacts::NotServed)),
+            (Warn, "policy")
+        );
+        assert_eq!(
+            worst(|f| f.admission = policy(&["p"; 5], &[], Absent)),
+            (Warn, "policy")
+        );
+        assert_eq!(
+            worst(|f| f.admission = policy(&[], &["p"], Absent)),
+            (Warn, "policy")
+        );
+        assert_eq!(
+            worst(|f| f.admission = policy(&[], &[], WithoutParameters)),
+            (Fail, "policy")
+        );
+        assert_eq!(
+            worst(|f| f.admission = Err("forbidden".into())),
+            (Unknown, "policy")
+        );
+        let roles = |widened: &[&str], binding| {
+            Ok(RoleFacts {
+                widened: widened.iter().map(|right| (*right).to_owned()).collect(),
+                binding,
+            })
+        };
+        use guards::BindingState::{Drifted, Standard};
+        assert_eq!(
+            worst(|f| f.roles = roles(&["axon-edit: create pods"], Standard)),
+            (Warn, "roles")
+        );
+        assert_eq!(
+            worst(|f| f.roles = roles(&[], Drifted(vec!["User jane".into()]))),
+            (Warn, "roles")
+        );
         assert_eq!(
             worst(|f| f.image_faults = Ok(vec!["pod x".into()])),
             (Fail, "images")

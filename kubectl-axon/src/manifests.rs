@@ -27,6 +27,9 @@ files![
     "crd/tasks.yaml",
     "crd/taskspawners.yaml",
     "crd/workspaces.yaml",
+    "admission/operator_jobs.yaml",
+    "admission/operator_objects.yaml",
+    "admission/spawner.yaml",
     "rbac/service_account.yaml",
     "rbac/operator_role.yaml",
     "rbac/operator_binding.yaml",
@@ -36,6 +39,7 @@ files![
     "operator/namespace.yaml",
     "operator/deployment.yaml",
     "operator/pdb.yaml",
+    "operator/network_policy.yaml",
 ];
 
 /// An object to apply.
@@ -116,14 +120,22 @@ pub fn images(choices: &Choices) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Returns what `kubectl apply -k config/policy` adds: the admission policy and its binding, in that order.
+/// Returns what `kubectl apply -k config/policy` adds in no namespace: the admission policies of Tasks and of what they refer to,
+/// each with its binding behind it.
 ///
 /// # Errors
-/// When the built-in file is broken.
+/// When a built-in file is broken.
 pub fn policy() -> Result<Vec<Manifest>> {
-    let documents = axon_api::yaml::documents(include_str!("../../config/policy/task_policy.yaml"))
-        .map_err(|e| CliError::new(format!("the built-in policy is broken: {e}")))?;
-    Ok(documents.into_iter().map(|object| Manifest { object }).collect())
+    let mut all = Vec::new();
+    for text in [
+        include_str!("../../config/policy/base/task_policy.yaml"),
+        include_str!("../../config/policy/base/workspace_policy.yaml"),
+    ] {
+        let documents = axon_api::yaml::documents(text)
+            .map_err(|e| CliError::new(format!("the built-in policy is broken: {e}")))?;
+        all.extend(documents.into_iter().map(|object| Manifest { object }));
+    }
+    Ok(all)
 }
 
 /// Puts the choices into the operator's Deployment.
@@ -216,6 +228,12 @@ impl Manifest {
         }
     }
 
+    /// Returns true for an admission policy or its binding, which Kubernetes before 1.30 does not serve.
+    #[must_use]
+    pub fn is_admission(&self) -> bool {
+        self.kind().starts_with("ValidatingAdmissionPolicy")
+    }
+
     fn text(&self, pointer: &str) -> &str {
         self.object
             .pointer(pointer)
@@ -292,11 +310,13 @@ mod tests {
     fn the_policy_is_in_no_namespace() {
         let all = policy().unwrap();
         let plurals: Vec<String> = all.iter().map(|m| m.resource().plural).collect();
-        assert_eq!(
-            plurals,
-            ["validatingadmissionpolicies", "validatingadmissionpolicybindings"]
+        let pair = ["validatingadmissionpolicies", "validatingadmissionpolicybindings"];
+        assert_eq!(plurals, [pair; 3].concat());
+        assert_eq!(all[0].name(), POLICY);
+        assert!(
+            all.iter()
+                .all(|m| m.namespace().is_none() && m.name().starts_with(POLICY))
         );
-        assert!(all.iter().all(|m| m.namespace().is_none() && m.name() == POLICY));
     }
 
     #[test]

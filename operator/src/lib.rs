@@ -16,6 +16,7 @@ pub mod members;
 pub mod metrics;
 pub mod reread;
 pub mod run;
+pub mod serve;
 pub mod shards;
 pub mod spawner;
 pub mod task;

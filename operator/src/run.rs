@@ -26,7 +26,7 @@ use crate::spawner::{self, context::Context, source::Source};
 use crate::task::controller::Options;
 use crate::task::prices::PriceTable;
 use crate::watch::Large;
-use crate::{admin, listen, reread, task};
+use crate::{admin, listen, reread, serve, task};
 
 /// Runs until `stop`, then ends the work, steps down and returns.
 ///
@@ -70,7 +70,8 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         filled: filling,
         members: members.clone(),
     };
-    let serve = axum::serve(listener, admin::routes(metrics.clone(), heard, readiness));
+    let routes = admin::routes(metrics.clone(), heard, readiness);
+    let serve = serve::serve(listener, routes, serve::Limits::default());
 
     // Work stops before leases are given up: election and membership go on until the work has ended.
     let stop_leases = CancellationToken::new();
@@ -120,7 +121,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
     tokio::select! {
         () = work => {}
         () = spawn => {}
-        result = async { serve.await } => result.context("the HTTP port failed")?,
+        () = serve => {}
         () = stop.cancelled() => tracing::info!("stopping"),
     }
     stop_leases.cancel();

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
@@ -12,31 +13,61 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use crate::{manifests, paths};
+use crate::{manifests, paths, wait};
 
 /// Lets an operator talk to the GitHub servers of tests, which have ports of their own on this machine.
 pub const GITHUB_HOSTS: &str = "--github-hosts=github.com,*.ghe.com,http://127.0.0.1:*";
 /// Value of the annotation [`axon_api::labels::HOSTS`] of Secrets for these servers.
 pub const SECRET_HOSTS: &str = "github.com,http://127.0.0.1:*";
 
-/// Applies the operator's namespace, ServiceAccount and rights, as they are shipped.
+/// Applies the operator's namespace, ServiceAccount, rights and admission policies, as they are shipped.
 ///
 /// # Errors
-/// If the API refuses them.
+/// If the API refuses them, or a policy is not in force within a minute.
 pub async fn install_rights(client: &Client) -> Result<()> {
     let config = paths::root().join("config");
-    for file in [
-        "operator/namespace.yaml",
-        "rbac/service_account.yaml",
-        "rbac/operator_role.yaml",
-        "rbac/operator_binding.yaml",
-        "rbac/spawner_role.yaml",
-        "rbac/leases.yaml",
-    ] {
-        let text = std::fs::read_to_string(config.join(file))?;
-        manifests::apply(client, "axon-system", &text).await?;
+    let apply = async |file: &Path| -> Result<()> {
+        let text = std::fs::read_to_string(file)?;
+        manifests::apply(client, "axon-system", &text).await.map(drop)
+    };
+    apply(&config.join("operator/namespace.yaml")).await?;
+    for folder in ["rbac", "admission"] {
+        let folder = config.join(folder);
+        let text = std::fs::read_to_string(folder.join("kustomization.yaml"))?;
+        let kustomization: Value = axon_api::yaml::from_str(&text)?;
+        let files = kustomization.get("resources").and_then(Value::as_array);
+        let files = files.context("it lists files")?;
+        for file in files.iter().filter_map(Value::as_str) {
+            apply(&folder.join(file)).await?;
+        }
     }
-    Ok(())
+    until_bounded(client).await
+}
+
+/// Waits until the API server has taken up the admission policies: they come into force some seconds after they are stored,
+/// all at once.
+async fn until_bounded(client: &Client) -> Result<()> {
+    let mut account = ServiceAccount::default();
+    account.metadata.name = Some("axon-spawner".into());
+    let accounts = Api::<ServiceAccount>::namespaced(client.clone(), "kube-public");
+    let params = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let request = TokenRequest::default();
+    // Nobody may have a token of this account, and so not an administrator.
+    wait::until(
+        "the admission policies to be in force",
+        Duration::from_secs(60),
+        async || {
+            if accounts.get_opt("axon-spawner").await?.is_none() {
+                accounts.create(&PostParams::default(), &account).await?;
+            }
+            let answer = accounts.create_token_request("axon-spawner", &params, &request);
+            Ok(answer.await.is_err().then_some(()))
+        },
+    )
+    .await
 }
 
 /// Returns a token of the operator's ServiceAccount, good for a day.

@@ -102,7 +102,11 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let cluster = globals.connection.connect(None).await?;
     refuse_a_second(&cluster).await?;
     keep_the_rest(ui, &cluster, &mut choices).await?;
-    let all = manifests(&choices)?;
+    let mut all = manifests(&choices)?;
+    if !admission_is_served(&cluster).await? {
+        all.retain(|manifest| !manifest.is_admission());
+        ui.warn(NOT_BOUNDED);
+    }
     let (definitions, rest): (Vec<_>, Vec<_>) = all
         .into_iter()
         .partition(|m| m.kind() == "CustomResourceDefinition");
@@ -146,9 +150,22 @@ async fn keep_the_rest(ui: &Ui, cluster: &Cluster, choices: &mut Choices) -> Res
     Ok(())
 }
 
+/// What an installation without admission policies lacks.
+const NOT_BOUNDED: &str = "this cluster serves no ValidatingAdmissionPolicies (Kubernetes 1.30 or later does): the operator is \
+    installed without them, so that its token can run privileged pods, and every pod can run as axon-spawner";
+
+/// Returns whether the API server knows the kinds of admission policies.
+pub(crate) async fn admission_is_served(cluster: &Cluster) -> Result<bool> {
+    let served = version::served(cluster, "admissionregistration.k8s.io/v1").await?;
+    Ok(served.iter().any(|name| name == "validatingadmissionpolicies"))
+}
+
 /// The optional policy may have outlived its parameters, which are in the operator's namespace: then it refuses all Tasks.
 async fn policy_without_parameters(cluster: &Cluster) -> Option<String> {
-    let binding = policy().ok()?.pop()?;
+    let all = policy().ok()?;
+    let binding = all
+        .iter()
+        .find(|m| m.name() == POLICY && m.kind().ends_with("Binding"))?;
     let resource = binding.resource();
     let action = Action::new("get", resource.plural.clone()).named(POLICY);
     let api = cluster.dynamic(&resource, None);
@@ -164,7 +181,7 @@ async fn policy_without_parameters(cluster: &Cluster) -> Option<String> {
         let flags = &cluster.target.flags;
         format!(
             "the admission policy {POLICY} refuses every task, as its configmap {POLICY} in namespace {NAMESPACE} is \
-             gone: apply config/policy again, or kubectl delete {} {POLICY}{flags}",
+             gone: apply config/policy again, or kubectl delete {} {POLICY} {POLICY}-workspaces {POLICY}-agentconfigs{flags}",
             resource.plural
         )
     })

@@ -16,7 +16,7 @@ use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Kind as Failure, Result};
 use crate::human::{count, duration};
 use crate::kinds::Kind;
-use crate::manifests::{Choices, Manifest, NAMESPACE, manifests, policy};
+use crate::manifests::{Choices, Manifest, NAMESPACE, POLICY, manifests, policy};
 use crate::output::Ui;
 
 const DETAILS: &str = "\
@@ -79,8 +79,8 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         take_stock(&cluster).await?
     };
     let mut losses = losses(&stock, !rest.is_empty(), args.keep_crds, !identities.is_empty());
-    if let Some(policy) = policy.first() {
-        losses += &format!("\n  the admission policy {}, with its binding", policy.name());
+    if !policy.is_empty() {
+        losses += &format!("\n  the admission policies {POLICY} of config/policy, with their bindings");
     }
     ui.say(&format!("This removes from {}:\n{losses}", cluster.target.server));
     ui.confirm("Go on?", args.yes, "uninstall asks before it removes anything")?;
@@ -200,7 +200,7 @@ fn losses(stock: &Stock, operator: bool, keep: bool, identities: bool) -> String
     }
     if operator {
         lines.push(format!(
-            "  the operator, its roles, and namespace {NAMESPACE} with all that is in it"
+            "  the operator, its roles and admission policies, and namespace {NAMESPACE} with all that is in it"
         ));
     }
     if identities {
@@ -346,7 +346,7 @@ mod tests {
         insta::assert_snapshot!(losses(&stock, true, false, true), @r"
           2 tasks (1 running), in all namespaces
           the definitions of task, taskspawner, workspace, agentconfig and taskrecord
-          the operator, its roles, and namespace axon-system with all that is in it
+          the operator, its roles and admission policies, and namespace axon-system with all that is in it
           the serviceaccounts and rolebindings axon-spawner that it made, in all namespaces
         ");
         assert!(losses(&stock, false, true, false).contains("2 tasks"));

@@ -194,10 +194,16 @@ impl Operator {
     }
 }
 
-/// Returns the resources that the API server serves. Everybody may ask for these, unlike for the definitions.
+/// Returns the resources of axon that the API server serves.
 pub(crate) async fn crds(cluster: &Cluster) -> Result<Vec<String>> {
-    let action = Action::new("get", "apiresources").named(axon_api::API_VERSION);
-    let request = cluster.client.list_api_group_resources(axon_api::API_VERSION);
+    served(cluster, axon_api::API_VERSION).await
+}
+
+/// Returns the resources of a group and version that the API server serves; none if it does not know the group. Everybody may
+/// ask for these, unlike for the definitions.
+pub(crate) async fn served(cluster: &Cluster, version: &str) -> Result<Vec<String>> {
+    let action = Action::new("get", "apiresources").named(version);
+    let request = cluster.client.list_api_group_resources(version);
     let served = match cluster.call(&action, request).await {
         Ok(list) => list.resources,
         Err(error) if error.kind == Kind::NotFound => Vec::new(),

@@ -3,6 +3,23 @@
 use super::fake::not_found;
 use super::*;
 
+/// The admission policies of the installation, or their bindings.
+fn admission(kind: &str) -> Vec<Value> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/admission");
+    let files = ["operator_jobs.yaml", "operator_objects.yaml", "spawner.yaml"];
+    let documents = files.map(|file| {
+        let text = std::fs::read_to_string(format!("{folder}/{file}")).unwrap();
+        axon_api::yaml::documents(&text).unwrap()
+    });
+    let all = documents.into_iter().flatten();
+    all.filter(|object| object["kind"] == kind).collect()
+}
+
+fn admission_kinds() -> Value {
+    json!({"groupVersion": "admissionregistration.k8s.io/v1", "resources": [{"name": "validatingadmissionpolicies",
+        "singularName": "", "namespaced": false, "kind": "ValidatingAdmissionPolicy", "verbs": []}]})
+}
+
 /// A cluster in which all is well, as far as `changed` does not answer first.
 fn cluster(changed: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Fake {
     Fake::start(move |request| {
@@ -35,6 +52,13 @@ fn cluster(changed: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) 
                     json!({"groupVersion": "axon.io/v1alpha1", "resources": names.map(resource)}),
                 )
             }
+            "/apis/admissionregistration.k8s.io/v1" => Reply::Json(200, admission_kinds()),
+            "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies" => {
+                list(&admission("ValidatingAdmissionPolicy"))
+            }
+            "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings" => {
+                list(&admission("ValidatingAdmissionPolicyBinding"))
+            }
             "/apis/apps/v1/namespaces/axon-system/deployments/axon-operator" => Reply::Json(
                 200,
                 json!({"metadata": {"name": "axon-operator"}, "status": {"readyReplicas": 2}, "spec": {"replicas": 2,
@@ -52,6 +76,7 @@ fn cluster(changed: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) 
                 Reply::Json(200, json!({"metadata": {}, "data": {"OTHER": ""}}))
             }
             "/api/v3/rate_limit" => Reply::Json(401, json!({"message": "Bad credentials"})),
+            path if path.starts_with("/apis/rbac.authorization.k8s.io/") => not_found("x"),
             path if request.method == "GET" && !path.contains("/secrets") => list(&[]),
             _ => not_found("x"),
         }
@@ -101,6 +126,59 @@ fn what_is_broken_has_a_fix_and_an_exit_code() {
         fake.writes().iter().all(|w| w.ends_with("accessreviews")),
         "it only looks"
     );
+}
+
+#[test]
+fn what_bounds_nothing_is_told() {
+    let told = |policies: Vec<Value>, bindings: Vec<Value>, parameters: Option<Value>| {
+        let fake = cluster(move |request| match request.path.as_str() {
+            path if path.ends_with("/validatingadmissionpolicies") => Some(list(&policies)),
+            path if path.ends_with("/validatingadmissionpolicybindings") => Some(list(&bindings)),
+            "/api/v1/namespaces/axon-system/configmaps/axon-policy" => Some(match &parameters {
+                Some(data) => Reply::Json(200, json!({"metadata": {"name": "axon-policy"}, "data": data})),
+                None => not_found("axon-policy"),
+            }),
+            _ => None,
+        });
+        let out = Home::new().against(&fake, &["doctor"]).out;
+        let lines: Vec<&str> = out
+            .lines()
+            .skip_while(|line| !line.contains(" policy "))
+            .collect();
+        let fix = lines.get(1).filter(|line| line.contains("fix:"));
+        [lines[0], fix.copied().unwrap_or_default()]
+            .map(str::trim)
+            .join("\n")
+            .trim()
+            .to_owned()
+    };
+    let (policies, bindings) = (
+        admission("ValidatingAdmissionPolicy"),
+        admission("ValidatingAdmissionPolicyBinding"),
+    );
+    let add_on = json!({"metadata": {"name": "axon-policy"}, "spec": {"policyName": "axon-policy"}});
+    let with_add_on = [&bindings[..], &[add_on]].concat();
+    let mut ignoring = policies.clone();
+    ignoring[0]["spec"]["failurePolicy"] = json!("Ignore");
+    let mut auditing = bindings.clone();
+    auditing[1]["spec"]["validationActions"] = json!(["Audit"]);
+    let all = [
+        told(
+            policies.clone(),
+            with_add_on.clone(),
+            Some(json!({"strict": "false"})),
+        ),
+        told(
+            policies.clone(),
+            with_add_on.clone(),
+            Some(json!({"strict": "true"})),
+        ),
+        told(policies.clone(), with_add_on, None),
+        told(policies.clone(), bindings[2..].to_vec(), None),
+        told(policies[..3].to_vec(), bindings.clone(), None),
+        told(ignoring, auditing, None),
+    ];
+    insta::assert_snapshot!(all.join("\n"));
 }
 
 #[test]

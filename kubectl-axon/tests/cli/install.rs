@@ -10,6 +10,11 @@ type Store = Arc<Mutex<BTreeMap<String, Value>>>;
 
 /// A cluster in which everything works at once.
 fn cluster(store: &Store) -> Fake {
+    cluster_serving(store, &["validatingadmissionpolicies"])
+}
+
+/// The same, which knows these kinds of admission.
+fn cluster_serving(store: &Store, admission: &'static [&str]) -> Fake {
     let store = store.clone();
     Fake::start(move |request| {
         let mut store = store.lock().unwrap();
@@ -42,6 +47,14 @@ fn cluster(store: &Store) -> Fake {
             "DELETE" => {
                 store.remove(&request.path);
                 Reply::Json(200, json!({"kind": "Status", "status": "Success"}))
+            }
+            "GET" if request.path == "/apis/admissionregistration.k8s.io/v1" => {
+                let kind = |name: &&str| json!({"name": name, "singularName": "", "namespaced": false, "kind": "X", "verbs": []});
+                let served: Vec<Value> = admission.iter().map(kind).collect();
+                Reply::Json(
+                    200,
+                    json!({"groupVersion": "admissionregistration.k8s.io/v1", "resources": served}),
+                )
             }
             _ if request.path.starts_with("/apis/axon.io/v1alpha1/") => {
                 let kind = request.path.rsplit('/').next().unwrap();
@@ -211,7 +224,8 @@ fn the_policy_goes_with_its_parameters() {
     let gone = home.against(&fake, &["uninstall", "-y"]);
     assert_eq!(gone.code, 0, "{}", gone.err);
     assert!(
-        gone.err.contains("the admission policy axon-policy"),
+        gone.err
+            .contains("the admission policies axon-policy of config/policy"),
         "{}",
         gone.err
     );
@@ -230,6 +244,27 @@ fn the_policy_goes_with_its_parameters() {
     assert_eq!(
         (other.code, other.err.as_str()),
         (0, "axon is not installed; there is nothing to remove\n")
+    );
+}
+
+#[test]
+fn a_cluster_without_admission_policies_gets_all_the_rest() {
+    let home = Home::new();
+    let whole = home.against(&cluster(&Store::default()), &["install"]);
+    let old = cluster_serving(&Store::default(), &[]);
+    let older = home.against(&old, &["install"]);
+    let mut writes = old.writes().into_iter();
+    assert!(writes.all(|line| !line.contains("validatingadmissionpolic")));
+    assert_eq!(older.code, 0, "{}", older.err);
+    assert!(older.err.contains("Kubernetes 1.30"), "{}", older.err);
+    assert!(!whole.err.contains("1.30"), "{}", whole.err);
+    let left_out = whole
+        .out
+        .lines()
+        .filter(|line| line.contains("validatingadmissionpolic"));
+    assert_eq!(
+        older.out.lines().count() + left_out.count(),
+        whole.out.lines().count()
     );
 }
 

@@ -8,7 +8,7 @@ use axon_test::{control_plane, paths, stranger};
 use serde_json::{Value, json};
 
 /// Returns the objects that `kubectl kustomize` builds of a folder.
-fn build(folder: &Path) -> Vec<Value> {
+pub fn build(folder: &Path) -> Vec<Value> {
     let kubectl = stranger::tool("kubectl").unwrap();
     let output = Command::new(kubectl)
         .arg("kustomize")
@@ -61,7 +61,7 @@ async fn monitoring_finds_the_operators_port() {
         kinds,
         BTreeSet::from(["ConfigMap", "PodMonitor", "PrometheusRule", "Service"])
     );
-    all.extend(documents(&config("monitoring/network_policy.yaml")));
+    all.extend(documents(&config("operator/network_policy.yaml")));
     let deployment = &documents(&config("operator/deployment.yaml"))[0];
     let labels = &deployment["spec"]["template"]["metadata"]["labels"];
     let port = &deployment["spec"]["template"]["spec"]["containers"][0]["ports"][0];
@@ -113,6 +113,28 @@ fn the_operator_can_be_in_another_namespace_and_keeps_its_variables() {
     assert!(
         names.contains("AXON_IMAGE_TAG") && names.contains("POD_NAME"),
         "{names:?}"
+    );
+}
+
+#[test]
+fn the_admission_policies_can_be_left_out() {
+    let count = |all: &[Value]| {
+        let admission = all.iter().filter(|o| {
+            o["kind"]
+                .as_str()
+                .unwrap()
+                .starts_with("ValidatingAdmissionPolicy")
+        });
+        admission.count()
+    };
+    let whole = overlay(json!({}));
+    let without = overlay(json!({"components": ["config/components/without-admission"]}));
+    assert!(count(&whole) >= 16, "policies and bindings: {}", count(&whole));
+    assert_eq!(count(&without), 0);
+    assert_eq!(
+        without.len(),
+        whole.len() - count(&whole),
+        "nothing else is left out"
     );
 }
 

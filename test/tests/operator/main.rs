@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod again;
+mod bounds;
 mod failures;
 mod former;
 mod github_app;

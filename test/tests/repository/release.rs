@@ -268,6 +268,7 @@ fn samples_name_this_release() {
         ("config/gitops/argocd.yaml", "targetRevision: "),
         ("config/gitops/flux.yaml", "tag: "),
         ("docs/operations.md", "config/default?ref="),
+        ("docs/operations.md", "config/components/without-admission?ref="),
     ] {
         let text = std::fs::read_to_string(root().join(file)).unwrap();
         let named: Vec<&str> = text

@@ -1,5 +1,7 @@
 //! Learns the facts. What may not be seen is a fact, too.
 
+mod guards;
+
 use axon_api::{LEADER_LEASE, Workspace, contract, labels};
 use jiff::Timestamp;
 use k8s_openapi::api::authorization::v1::{
@@ -77,6 +79,7 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
         user_rights(cluster),
         operator_rights(cluster, place)
     );
+    let (admission, roles) = futures::join!(guards::admission(cluster, place), guards::roles(cluster));
     let (pod_security, quotas, has_limit_range, image_faults, secrets, github) = futures::join!(
         pod_security(cluster),
         quotas(cluster),
@@ -96,6 +99,8 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
         leader,
         user,
         operator_rights,
+        admission,
+        roles,
         pod_security,
         quotas,
         has_limit_range,
@@ -199,6 +204,9 @@ async fn pod_security(cluster: &Cluster) -> Fact<Option<String>> {
     Ok(labels.remove("pod-security.kubernetes.io/enforce"))
 }
 
+/// What a quota can count that bounds Tasks.
+const COUNTS: [&str; 4] = ["pods", "count/pods", "count/jobs.batch", "count/tasks.axon.io"];
+
 async fn quotas(cluster: &Cluster) -> Fact<Vec<QuotaFacts>> {
     let action = Action::new("list", "resourcequotas").within(&cluster.namespace);
     let api = cluster.api::<ResourceQuota>();
@@ -208,7 +216,7 @@ async fn quotas(cluster: &Cluster) -> Fact<Vec<QuotaFacts>> {
         let (hard, used) = (status.hard.unwrap_or_default(), status.used.unwrap_or_default());
         // Counts alone are compared: sizes are written in many ways, and what is left of them depends on the pod.
         let count = |text: &str| text.parse::<i64>().ok();
-        let exhausted = ["pods", "count/pods", "count/jobs.batch", "count/tasks.axon.io"]
+        let exhausted = COUNTS
             .into_iter()
             .filter_map(|resource| {
                 let (most, now) = (hard.get(resource)?, used.get(resource)?);
@@ -220,6 +228,7 @@ async fn quotas(cluster: &Cluster) -> Fact<Vec<QuotaFacts>> {
             name: quota.metadata.name.unwrap_or_default(),
             exhausted,
             demands_limits: hard.keys().any(|key| crate::doctor::demands_of_pods(key)),
+            counts_tasks: COUNTS.iter().any(|resource| hard.contains_key(*resource)),
         }
     });
     Ok(quotas.collect())
