@@ -333,7 +333,7 @@ fn attack(cluster: fn() -> Cluster) -> (BTreeSet<String>, Vec<String>) {
     let lines = std::sync::Mutex::new(lines().into_iter());
     let found = std::sync::Mutex::new((BTreeSet::new(), Vec::new()));
     std::thread::scope(|scope| {
-        for _ in 0..4 {
+        for _ in 0..16 {
             scope.spawn(|| {
                 loop {
                     let Some(line) = lines.lock().unwrap().next() else {
