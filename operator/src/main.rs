@@ -23,5 +23,5 @@ async fn main() -> anyhow::Result<()> {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         stopped.cancel();
     });
-    run::run(args, config, stop).await
+    Box::pin(run::run(args, config, stop)).await
 }

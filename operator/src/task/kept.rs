@@ -90,6 +90,7 @@ mod tests {
     use super::*;
     use crate::watch::is_large;
 
+    #[expect(clippy::needless_pass_by_value, reason = "the cases write them in place")]
     fn read(spec: Value, status: Value) -> Task {
         let mut task = json!({
             "metadata": {"name": "t", "generation": 1, "labels": {"a": "b"}, "annotations": {"c": "d"}, "managedFields": []},

@@ -2,6 +2,9 @@
 //!
 //! `make hostile` runs the whole set with the release build, `make test` a part of it with the development build.
 
+#![cfg(test)]
+#![allow(clippy::large_futures, reason = "the one test is one future")]
+
 mod set;
 
 use std::time::{Duration, Instant};
