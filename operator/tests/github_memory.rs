@@ -18,7 +18,7 @@ use axon_operator::github::{
 /// container's limit is 256 MiB, for all of the operator.
 const MOST: usize = 128 * 1024 * 1024;
 /// Repositories that are listed at the same time.
-const REPOSITORIES: usize = 24;
+const REPOSITORIES: usize = 12;
 const MIB: usize = 1024 * 1024;
 
 const CHILD: &str = "AXON_TEST_MEMORY_OF";
@@ -178,14 +178,14 @@ fn answer(form: &str, path: &str) -> (u16, String, Vec<u8>) {
         "members" => {
             let unknown = format!(
                 ",\"unknown\":[{}0],\"user\":{{\"x\":[{}0]}}",
-                "{},".repeat(MIB),
-                "[],".repeat(MIB)
+                "{},".repeat(MIB / 8),
+                "[],".repeat(MIB / 8)
             );
             ok(list(item(1, &unknown)))
         }
         "labels" => ok(list(item(
             1,
-            &format!(",\"labels\":[{}\"l\"]", "{\"name\":\"a\"},".repeat(MIB / 2)),
+            &format!(",\"labels\":[{}\"l\"]", "{\"name\":\"a\"},".repeat(MIB / 16)),
         ))),
         "texts" => {
             let text = format!(",\"body\":\"\\n{}\"", "x".repeat(75_000));
