@@ -25,7 +25,7 @@ const CHILD: &str = "AXON_TEST_MEMORY_OF";
 
 /// The form that is asked for, with what a listing says of it.
 const FORMS: [(&str, &str); 11] = [
-    // The answer of the review: 48 MiB of this took the operator to 946 MB.
+    // 48 MiB of this took an operator that read whole pages to 946 MB.
     ("zeros", "more than 8 MiB"),
     ("endless", "more than 8 MiB"),
     ("many", "more than 100 entries"),

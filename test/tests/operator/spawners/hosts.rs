@@ -33,7 +33,7 @@ async fn point_at(w: &World, repo: &str, with_secret: bool) {
         .unwrap();
 }
 
-/// The second proof of the review: somebody who may write Workspaces and TaskSpawners names a host of theirs and a Secret of
+/// Somebody who may write Workspaces and TaskSpawners names a host of theirs and a Secret of
 /// the namespace.
 #[tokio::test]
 async fn a_token_is_not_sent_to_a_host_that_its_secret_does_not_name() {
