@@ -232,7 +232,7 @@ impl GithubError {
             | Self::AnswerTooLarge { asked }
             | Self::OutOfMemory { asked } => asked.secret = own.map(str::to_owned),
             Self::BadKey { secret, .. } | Self::SecretNotForHost { secret, .. } => {
-                own.unwrap_or_default().clone_into(secret)
+                own.unwrap_or_default().clone_into(secret);
             }
         }
         self
