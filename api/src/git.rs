@@ -43,7 +43,7 @@ impl Repository {
             let (host, path) = split_host(rest).ok_or_else(invalid)?;
             // `?` and `#` would end the path where the repository's URL is written in another form.
             let path = path.strip_prefix(':').filter(|path| !path.contains(['?', '#']));
-            let path = path.filter(|path| !path.trim_matches('/').is_empty());
+            let path = path.filter(|path| !path.trim_matches('/').is_empty() && is_the_same_in_https(host));
             return Ok(Self {
                 host: host.to_ascii_lowercase(),
                 path: normalise_path(path.ok_or_else(invalid)?),
@@ -60,7 +60,7 @@ impl Repository {
         // git reads the text itself. Where the two could differ, with `%67ithub.com`, `127.1` or `a\@b`, the URL is refused.
         let name = url
             .host_str()
-            .filter(|name| name.eq_ignore_ascii_case(written))
+            .filter(|name| name.eq_ignore_ascii_case(written) && is_the_same_in_https(name))
             .ok_or_else(invalid)?;
         let host = match url.port() {
             Some(port) => format!("{}:{port}", name.to_ascii_lowercase()),
@@ -156,6 +156,13 @@ fn split_host(text: &str) -> Option<(&str, &str)> {
     let (host, rest) = text.split_at_checked(end)?;
     let is_plain = host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[');
     is_plain.then_some((host, rest))
+}
+
+/// Returns true if the host stays what it is in the URL of the API. `0` and `127.1` are names in `ssh://127.1/o/r`, and
+/// addresses in `https://127.1/`.
+fn is_the_same_in_https(host: &str) -> bool {
+    let url = Url::parse(&format!("https://{host}/"));
+    url.is_ok_and(|url| url.host_str().is_some_and(|name| name.eq_ignore_ascii_case(host)))
 }
 
 /// Returns the host as it stands in a URL: after the user, of whom there is one at most, and before port and path.
@@ -401,6 +408,10 @@ mod tests {
             "https://%67ithub.com/o/r",
             "https://127.1/o/r",
             "https://0x7f000001/o/r",
+            "ssh://0/o/r",
+            "ssh://git@127.1/o/r",
+            "git://0x7f000001/o/r",
+            "git@127.1:o/r",
             "https://a\\@b/o/r",
             "https://a@b@c/o/r",
             "https://a:b/c@d/o/r",

@@ -44,7 +44,7 @@ async fn define_without_limits(client: &Client) {
     }
 }
 
-fn task(name: &str, prompt: usize, more: Value) -> Value {
+fn task(name: &str, prompt: usize, more: &Value) -> Value {
     let mut task = json!({
         "apiVersion": "axon.io/v1alpha1", "kind": "Task", "metadata": {"name": name},
         "spec": {"type": "claude-code", "prompt": "p".repeat(prompt), "credentials": {"type": "none"}},
@@ -67,7 +67,7 @@ async fn until_created(namespace: &Namespace, object: &Value) {
 
 /// Waits until the API server refuses a new Task that is too long.
 async fn until_limits_hold(namespace: &Namespace) {
-    let new: Task = serde_json::from_value(task("new", MAX_PROMPT + 1, json!({}))).unwrap();
+    let new: Task = serde_json::from_value(task("new", MAX_PROMPT + 1, &json!({}))).unwrap();
     let trial = PostParams {
         dry_run: true,
         ..PostParams::default()
@@ -94,18 +94,18 @@ async fn former(flags: &[&str]) -> Former {
     let namespace = control_plane.namespace().await.unwrap();
     let long = MAX_PROMPT + 10_000;
     for object in [
-        task("long", long, json!({"branch": "b"})),
-        task("next", 10, json!({"branch": "b", "dependsOn": ["long"]})),
-        task("background", long, json!({"dependsOn": ["never"]})),
-        task("foreground", long, json!({"dependsOn": ["never"]})),
+        task("long", long, &json!({"branch": "b"})),
+        task("next", 10, &json!({"branch": "b", "dependsOn": ["long"]})),
+        task("background", long, &json!({"dependsOn": ["never"]})),
+        task("foreground", long, &json!({"dependsOn": ["never"]})),
         task(
             "thief",
             10,
-            json!({"podOverrides": {"serviceAccountName": "axon-spawner"}}),
+            &json!({"podOverrides": {"serviceAccountName": "axon-spawner"}}),
         ),
-        task("odd", 10, json!({"workspaceRef": {"name": "odd"}})),
+        task("odd", 10, &json!({"workspaceRef": {"name": "odd"}})),
         // A rule of the whole spec, which an API server without ratcheting checks at every write of a status.
-        task("stale", 10, json!({"stallTimeout": "0s"})),
+        task("stale", 10, &json!({"stallTimeout": "0s"})),
         json!({"apiVersion": "axon.io/v1alpha1", "kind": "Workspace", "metadata": {"name": "odd"},
             "spec": {"repo": "git@127.0.0.1/admin/x?y=:o/r"}}),
         json!({"apiVersion": "axon.io/v1alpha1", "kind": "TaskSpawner", "metadata": {"name": "thief"}, "spec": {
