@@ -281,7 +281,7 @@ demo: ## The main job: a real agent in a real pod commits to a real repository.
 test: verify unit control-plane e2e ## Everything that must pass.
 
 .PHONY: full
-full: test upgrade ## Also what takes too long for each change; nightly.
+full: test upgrade hostile ## Also what takes too long for each change; nightly.
 
 .PHONY: unit
 unit: ## Unit and property tests (seconds, no cluster).

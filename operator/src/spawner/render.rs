@@ -242,7 +242,8 @@ mod tests {
     #[test]
     fn a_prompt_that_no_task_can_have_is_the_items_fault_alone() {
         let item = |length: usize| Item {
-            body: "é".repeat(length).into(),
+            // More bytes than characters, and fewer than the template's own limit of its output.
+            body: ("é".repeat(1000) + &"e".repeat(length - 1000)).into(),
             ..issue(1)
         };
         let (prompt, _) = rendered("{{.Body}}", "", &item(MAX_PROMPT)).unwrap();
