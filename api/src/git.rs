@@ -191,6 +191,17 @@ pub fn gh_token_variable(host: &str) -> &'static str {
     }
 }
 
+/// Returns the entry of a list of hosts that names exactly this host, as in the annotation [`crate::labels::HOSTS`]. `plain` is
+/// true for a host without TLS.
+#[must_use]
+pub fn host_entry(plain: bool, host: &str) -> String {
+    if plain {
+        format!("http://{host}")
+    } else {
+        host.to_owned()
+    }
+}
+
 /// Returns true for an enterprise with data residency, a subdomain of ghe.com.
 fn is_on_ghe_com(host: &str) -> bool {
     let tenant = host.strip_suffix(".ghe.com");

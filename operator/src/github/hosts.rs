@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+pub use axon_api::git::host_entry as entry;
+
 /// Hosts that the operator talks to unless `--github-hosts` says otherwise.
 const USUAL: &str = "github.com,*.ghe.com";
 /// Hosts that a Secret without the annotation is for.
@@ -107,16 +109,6 @@ impl fmt::Debug for Hosts {
         f.debug_list()
             .entries(self.0.iter().map(|entry| &entry.text))
             .finish()
-    }
-}
-
-/// Returns the entry that names exactly this host.
-#[must_use]
-pub fn entry(plain: bool, host: &str) -> String {
-    if plain {
-        format!("http://{host}")
-    } else {
-        host.to_owned()
     }
 }
 

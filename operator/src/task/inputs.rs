@@ -97,8 +97,8 @@ struct Outputs {
     outputs: Vec<String>,
 }
 
-/// Reads the outputs of the dependencies that have succeeded, if the prompt of `task` may ask for them and its status has
-/// not recorded them yet. A name with nothing is of a Task that is gone.
+/// Returns the dependencies that the status of `task` has not recorded yet, if its prompt may ask for results: those that
+/// have succeeded with their outputs, which are read. A name with nothing is of a Task that is not there.
 ///
 /// # Errors
 /// If the API server does not answer.
@@ -115,9 +115,18 @@ pub async fn results(
     for name in &task.spec.depends_on {
         let is_recorded = status.is_some_and(|s| s.satisfied_dependencies.contains(name));
         let kept = context.stores.tasks.get(&ObjectRef::new(name).within(&namespace));
-        let succeeded = |t: &Arc<Task>| t.status.as_ref().and_then(|s| s.phase) == Some(TaskPhase::Succeeded);
-        let Some(kept) = kept.filter(|kept| !is_recorded && succeeded(kept)) else {
+        if is_recorded {
             continue;
+        }
+        let succeeded = |t: &Arc<Task>| t.status.as_ref().and_then(|s| s.phase) == Some(TaskPhase::Succeeded);
+        // Also those that have not: one that succeeds while others are read would count at once, without its outputs. Its
+        // event lets the Task be decided on again.
+        let kept = match kept {
+            Some(kept) if succeeded(&kept) => kept,
+            other => {
+                all.insert(name.clone(), other);
+                continue;
+            }
         };
         let read = timed(
             "get dependency",

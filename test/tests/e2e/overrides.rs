@@ -56,24 +56,25 @@ async fn an_mcp_server_gets_its_header_from_a_secret_that_nobody_else_sees() {
 async fn a_megabyte_of_plugins_reaches_the_agent() {
     let b = bench().await;
     // Every line differs, so that nothing but real packing makes it small.
-    let content: String = (0..30_000)
+    let content: String = (0..10_000)
         .map(|n: u64| format!("{n:x} {:x}\n", n.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
         .collect();
     let content = format!("---\nname: big\ndescription: Knows the word okapi\n---\n{content}");
     let size = content.len();
     let config = json!({
         "apiVersion": "axon.io/v1alpha1", "kind": "AgentConfig", "metadata": {"name": "ac"},
-        "spec": {"plugins": [{"name": "p", "skills": [{"name": "big", "content": content},
-                                                      {"name": "bigger", "content": content}]}]},
+        "spec": {"plugins": [{"name": "p", "skills": (0..6).map(|n| json!({
+            "name": format!("big-{n}"), "content": content,
+        })).collect::<Vec<_>>()}]},
     });
-    assert!(2 * size > 1 << 20, "{size}");
+    assert!(6 * size > 1 << 20, "{size}");
     let config = serde_json::from_value(config).unwrap();
     b.namespace
         .api::<AgentConfig>()
         .create(&PostParams::default(), &config)
         .await
         .unwrap();
-    let prompt = "@bash wc -c < /axon/plugin/p/skills/bigger/SKILL.md\n@say done";
+    let prompt = "@bash wc -c < /axon/plugin/p/skills/big-5/SKILL.md\n@say done";
     b.task("t", prompt, json!({"agentConfigRef": {"name": "ac"}}))
         .await;
     b.until_succeeded("t").await;

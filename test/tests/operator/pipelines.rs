@@ -34,6 +34,45 @@ async fn a_dependent_starts_when_its_dependency_has_succeeded() {
     b.until_phase("second", TaskPhase::Pending).await;
 }
 
+/// Some of them succeed while the operator reads the results of the others.
+#[tokio::test]
+async fn results_of_dependencies_that_end_at_the_same_time_are_all_there() {
+    let b = bench().await;
+    let names: Vec<String> = (0..20).map(|n| format!("fan-{n}")).collect();
+    for name in &names {
+        b.create(name, "").await;
+    }
+    let join = serde_json::json!({
+        "apiVersion": "axon.io/v1alpha1", "kind": "Task", "metadata": {"name": "join"},
+        "spec": {"type": "claude-code", "credentials": {"type": "none"}, "dependsOn": names,
+                 "prompt": "{{range .Deps}}<{{.Results.branch}}>{{end}}"},
+    });
+    b.namespace.apply(&join.to_string()).await.unwrap();
+    for name in &names {
+        b.until_phase(name, TaskPhase::Pending).await;
+    }
+    let reports: Vec<String> = names
+        .iter()
+        .map(|name| format!(r#"{{"axon":1,"final":true,"outputs":["branch: of-{name}"]}}"#))
+        .collect();
+    let ends = names
+        .iter()
+        .zip(&reports)
+        .map(|(name, report)| b.succeed(name, report));
+    futures::future::join_all(ends).await;
+    let joined = b.until_phase("join", TaskPhase::Pending).await;
+    assert_eq!(joined.satisfied_dependencies.len(), names.len());
+    let job = b.namespace.api::<Job>().get("join").await.unwrap();
+    let pod = job.spec.unwrap().template.spec.unwrap();
+    let prompt = pod.containers[0].args.clone().unwrap().join(" ");
+    for name in &names {
+        assert!(
+            prompt.contains(&format!("<of-{name}>")),
+            "{name} is not in {prompt}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn failure_and_cycles_spread_with_their_cause() {
     let b = bench().await;

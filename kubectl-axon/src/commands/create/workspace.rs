@@ -1,6 +1,7 @@
 //! `create workspace`.
 
-use axon_api::{Workspace, contract};
+use axon_api::Workspace;
+use axon_api::git::Repository;
 use serde_json::{Value, json};
 
 use super::super::run::inputs;
@@ -59,7 +60,7 @@ pub(super) fn plan(args: &Args, bearer: Option<&str>) -> Result<(Value, Option<W
     let secret = args
         .github_token
         .as_deref()
-        .map(|token| secret(name, token))
+        .map(|token| secret(name, token, &parsed))
         .transpose()?;
     if secret.is_some() && !parsed.is_http {
         return Err(
@@ -91,14 +92,11 @@ fn is_meant_for_github(bearer: &str) -> bool {
     bearer == "-" || bearer.starts_with('@') || PREFIXES.iter().any(|prefix| bearer.starts_with(prefix))
 }
 
-fn secret(workspace: &str, token: &str) -> Result<WantedSecret> {
+fn secret(workspace: &str, token: &str, repository: &Repository) -> Result<WantedSecret> {
     let value = text_or_file("--github-token", token)?.trim().to_owned();
     if value.is_empty() || value.contains(char::is_whitespace) {
         return Err(CliError::usage("--github-token is empty, or more than one word"));
     }
-    Ok(WantedSecret {
-        name: axon_api::naming::child(workspace, "credentials", 253),
-        key: contract::env::GITHUB_TOKEN,
-        value,
-    })
+    let name = axon_api::naming::child(workspace, "credentials", 253);
+    Ok(WantedSecret::git_token(name, value, repository))
 }

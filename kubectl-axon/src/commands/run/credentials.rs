@@ -80,6 +80,7 @@ pub(crate) fn choose(
         name: format!("axon-credentials-{agent}"),
         key: variable,
         value: value.clone(),
+        hosts: None,
     };
     let credentials = Credentials {
         kind,

@@ -70,7 +70,16 @@ fn secret_change(found: Option<&Secret>, wanted: &WantedSecret) -> Option<Change
     };
     let ours = is_ours(&found.metadata);
     match found.data.as_ref().and_then(|data| data.get(wanted.key)) {
-        Some(value) if value.0 == wanted.value.as_bytes() => None,
+        Some(value) if value.0 == wanted.value.as_bytes() => {
+            // Made by an earlier version, or for another host.
+            let hosts = found
+                .metadata
+                .annotations
+                .as_ref()
+                .and_then(|a| a.get(labels::HOSTS));
+            let lacks = ours && wanted.hosts.is_some() && hosts != wanted.hosts.as_ref();
+            lacks.then(|| Change::AddKey(wanted.clone()))
+        }
         // A key more harms nobody; Tasks name the key that they read.
         None if ours => Some(Change::AddKey(wanted.clone())),
         _ => Some(Change::ReplaceKey {
@@ -202,6 +211,7 @@ async fn create_secret(cluster: &Cluster, wanted: &WantedSecret, trial: bool) ->
         metadata: ObjectMeta {
             name: Some(wanted.name.clone()),
             labels: Some(own_labels()),
+            annotations: wanted.annotations(),
             ..ObjectMeta::default()
         },
         type_: Some("Opaque".to_owned()),
@@ -225,7 +235,11 @@ async fn patch_secret(cluster: &Cluster, wanted: &WantedSecret, trial: bool) -> 
         .named(&wanted.name)
         .within(&cluster.namespace);
     let params = patching(trial);
-    let patch = Patch::Merge(json!({"data": {wanted.key: ByteString(wanted.value.clone().into_bytes())}}));
+    let mut patch = json!({"data": {wanted.key: ByteString(wanted.value.clone().into_bytes())}});
+    if let Some(annotations) = wanted.annotations() {
+        patch["metadata"] = json!({ "annotations": annotations });
+    }
+    let patch = Patch::Merge(patch);
     cluster
         .call(
             &action,
@@ -284,6 +298,7 @@ mod tests {
             name: "s".into(),
             key: "KEY",
             value: "v".into(),
+            hosts: None,
         }
     }
 
@@ -302,5 +317,21 @@ mod tests {
             };
             assert_eq!(told, ours);
         }
+    }
+
+    #[test]
+    fn a_token_gets_the_host_that_it_is_for_unless_somebody_else_made_the_secret() {
+        let wanted = WantedSecret {
+            hosts: Some("ghe.example".into()),
+            ..wanted()
+        };
+        let mut found = existing(true, "KEY", "v");
+        assert!(matches!(
+            secret_change(Some(&found), &wanted),
+            Some(Change::AddKey(_))
+        ));
+        assert!(secret_change(Some(&existing(false, "KEY", "v")), &wanted).is_none());
+        found.metadata.annotations = wanted.annotations();
+        assert!(secret_change(Some(&found), &wanted).is_none());
     }
 }

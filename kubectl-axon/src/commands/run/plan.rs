@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
 use axon_api::agents::AgentType;
+use axon_api::git::{self, Repository};
 use axon_api::template::Template;
 use axon_api::v1alpha1::{NameRef, PodOverrides};
 use axon_api::{Task, TaskSpec, Workspace, WorkspaceSpec, labels};
@@ -25,15 +26,38 @@ pub(crate) struct WantedSecret {
     pub(crate) name: String,
     pub(crate) key: &'static str,
     pub(crate) value: String,
+    /// Hosts that the value is for, if it is for others than github.com.
+    pub(crate) hosts: Option<String>,
 }
 
 impl WantedSecret {
+    /// Returns a git token for the host of a repository.
+    pub(crate) fn git_token(name: String, value: String, repository: &Repository) -> Self {
+        let host = git::host_entry(repository.is_plain_http, repository.site());
+        Self {
+            name,
+            key: axon_api::contract::env::GITHUB_TOKEN,
+            value,
+            hosts: (!repository.is_github_com() || repository.is_plain_http).then_some(host),
+        }
+    }
+
+    /// Returns the annotations of the object.
+    pub(crate) fn annotations(&self) -> Option<BTreeMap<String, String>> {
+        let hosts = self.hosts.clone()?;
+        Some(BTreeMap::from([(labels::HOSTS.to_owned(), hosts)]))
+    }
+
     /// Returns the object without its value.
     pub(crate) fn redacted(&self, namespace: Option<&str>) -> Value {
+        let mut metadata = json!({"name": self.name, "namespace": namespace, "labels": own_labels()});
+        if let Some(annotations) = self.annotations() {
+            metadata["annotations"] = json!(annotations);
+        }
         json!({
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": self.name, "namespace": namespace, "labels": own_labels()},
+            "metadata": metadata,
             "type": "Opaque",
             "data": {self.key: "<redacted>"},
         })
@@ -180,11 +204,10 @@ pub(crate) fn workspace(flag: Option<&str>, config: &Config) -> Result<Workspace
             "workspace.token of the config file is used with https:// repositories only",
         ));
     }
-    let secret = wanted.token.as_ref().map(|token| WantedSecret {
-        name: WORKSPACE_SECRET.to_owned(),
-        key: axon_api::contract::env::GITHUB_TOKEN,
-        value: token.clone(),
-    });
+    let secret = wanted
+        .token
+        .as_ref()
+        .map(|token| WantedSecret::git_token(WORKSPACE_SECRET.to_owned(), token.clone(), &parsed));
     let mut workspace = Workspace::new(
         WORKSPACE,
         WorkspaceSpec {

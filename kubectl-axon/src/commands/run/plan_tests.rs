@@ -88,6 +88,7 @@ fn each_agent_has_a_credentials_secret_of_its_own() {
             name: name.into(),
             key,
             value: "x".into(),
+            hosts: None,
         };
         assert_eq!(plan.secrets, [wanted]);
         assert_eq!(secret_of(&plan).1.as_deref(), Some(name));
@@ -110,6 +111,26 @@ fn an_agent_may_need_no_credential() {
 }
 
 #[test]
+fn a_token_is_for_the_host_of_its_repository() {
+    for (repo, hosts) in [
+        ("https://github.com/a/b", None),
+        ("https://www.github.com/a/b", None),
+        ("https://octo.ghe.com/a/b", Some("octo.ghe.com")),
+        ("https://ghe.example:8443/a/b", Some("ghe.example:8443")),
+        ("http://ghe.lab/a/b", Some("http://ghe.lab")),
+    ] {
+        let file = config(&format!(
+            "{{apiKey: x, workspace: {{repo: '{repo}', token: ghp}}}}"
+        ));
+        let plan = planned(&[], &file).unwrap();
+        assert_eq!(plan.secrets[1].hosts.as_deref(), hosts, "{repo}");
+        let shown = plan.secrets[1].redacted(None);
+        let annotation = shown["metadata"]["annotations"]["axon.io/hosts"].as_str();
+        assert_eq!(annotation, hosts, "{repo}");
+    }
+}
+
+#[test]
 fn a_repository_in_the_file_becomes_a_workspace() {
     let file = config("{apiKey: x, workspace: {repo: 'https://example.com/a/b.git', ref: main, token: ghp}}");
     let plan = planned(&[], &file).unwrap();
@@ -121,6 +142,7 @@ fn a_repository_in_the_file_becomes_a_workspace() {
         Some(NameRef::new("axon-workspace-credentials"))
     );
     assert_eq!(plan.secrets[1].key, "GITHUB_TOKEN");
+    assert_eq!(plan.secrets[1].hosts.as_deref(), Some("example.com"));
     assert_eq!(plan.task.spec.workspace_ref, Some(NameRef::new("axon-workspace")));
     let other = planned(&["--workspace", "mine"], &file).unwrap();
     assert_eq!(
