@@ -94,6 +94,7 @@ const COMMON: &[&str] = &[
     "--listen=127.0.0.1:0",
     "--image-registry=registry.test/axon",
     "--image-tag=v1",
+    GITHUB_HOSTS,
     "--election-round=200ms",
 ];
 
@@ -173,7 +174,6 @@ impl Operator {
             "--identity=operator-0",
             "--listen=127.0.0.1:0",
             "--election-round=200ms",
-            GITHUB_HOSTS,
         ];
         Self::start_with(program.to_owned(), &cluster, token, &args, None)
     }
