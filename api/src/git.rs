@@ -168,8 +168,11 @@ fn is_the_same_in_https(host: &str) -> bool {
 /// Returns the host as it stands in a URL: after the user, of whom there is one at most, and before port and path.
 fn written_host(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let authority = rest.get(..end)?;
+    // git takes all before the first slash for the host, and a URL's parser would end it at `?` and `#` too.
+    let authority = rest.split('/').next()?;
+    if authority.contains(['?', '#']) {
+        return None;
+    }
     let place = match authority.split_once('@') {
         Some((_, place)) if place.contains('@') => return None,
         Some((_, place)) => place,
@@ -423,6 +426,10 @@ mod tests {
             "ssh://git@127.1/o/r",
             "git://0x7f000001/o/r",
             "git@127.1:o/r",
+            "https://evil.example?@github.com/o/r",
+            "https://evil.example#@github.com/o/r",
+            "ssh://github.com?@evil.example/o/r",
+            "ssh://github.com#@evil.example/o/r",
             "https://a\\@b/o/r",
             "https://a@b@c/o/r",
             "https://a:b/c@d/o/r",

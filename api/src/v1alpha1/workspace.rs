@@ -63,7 +63,7 @@ pub struct WorkspaceSpec {
 fn repo_rule() -> String {
     // CEL reads a string before the expression in it: a backslash is written twice.
     let host = r"([A-Za-z0-9][A-Za-z0-9._-]*|\\[[0-9A-Fa-f:.]+\\])";
-    let url = format!(r"(https?|git|ssh)://([^\\s\\\\/?#@]*@)?{host}(:[0-9]{{0,5}})?([/?#][^\\s]*)?");
+    let url = format!(r"(https?|git|ssh)://([^\\s\\\\/?#@]*@)?{host}(:[0-9]{{0,5}})?(/[^\\s]*)?");
     let scp = format!(r"git@{host}:[^\\s?#]+");
     format!("self.matches('^({url}|{scp})$')")
 }

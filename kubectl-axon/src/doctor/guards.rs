@@ -199,7 +199,7 @@ pub(super) fn limits(facts: &Facts) -> Finding {
                 "no ResourceQuota counts the tasks of namespace {}",
                 facts.namespace
             ),
-            format!("kubectl create quota axon --hard=pods=20,count/tasks.axon.io=500 {place}"),
+            format!("kubectl create quota axon --hard=count/tasks.axon.io=500 {place}"),
         );
     };
     if !has_limit_range {

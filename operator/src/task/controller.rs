@@ -231,7 +231,8 @@ async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, App
 /// Returns true if a look at the Task may read large objects as a whole.
 fn needs_place(task: &Task, workspace: Option<&Workspace>, context: &Context) -> bool {
     if is_large(&task.metadata) {
-        return !has_ended(task);
+        // One that has ended is read whole too, after an edit such as a late stop.
+        return !has_ended(task) || must_be_whole(task);
     }
     let starts = !has_ended(task) && task.status.as_ref().is_none_or(|s| s.job_name.is_none());
     let config = || {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axon_api::{AgentConfig, Task, TaskPhase, Workspace};
 use k8s_openapi::NamespaceResourceScope;
+use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt as _};
 use kube_runtime::reflector::ObjectRef;
 use serde::Deserialize;
@@ -87,6 +88,7 @@ where
 /// A Task as far as another one's prompt asks for it.
 #[derive(Deserialize)]
 struct Ended {
+    metadata: ObjectMeta,
     #[serde(default)]
     status: Outputs,
 }
@@ -132,7 +134,11 @@ pub async fn results(
             "get dependency",
             crate::watch::read_as::<Task, Ended>(&context.client, &namespace, name),
         );
-        let read = read.await?.map(|ended| {
+        // Another Task may have its name by now.
+        let read = read
+            .await?
+            .filter(|ended| ended.metadata.uid == kept.metadata.uid);
+        let read = read.map(|ended| {
             let mut with_outputs = Task::clone(&kept);
             with_outputs.status.get_or_insert_default().outputs = ended.status.outputs;
             Arc::new(with_outputs)

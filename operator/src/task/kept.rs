@@ -3,10 +3,14 @@
 use axon_api::{Task, TaskStatus};
 use kube::ResourceExt as _;
 use serde::de::Error as _;
+use serde_json::json;
 
 use super::gather::has_ended;
 use super::prompt;
-use crate::watch::{Keep, LARGE, Seen, is_part, keep_metadata, mark, prune};
+use crate::watch::{Keep, LARGE, Names, Seen, hollow, is_part, keep_metadata, mark, prune};
+
+/// Bytes of what other Tasks need of one. A hundred dependencies with the longest names, all of which have succeeded, fit.
+const MOST: usize = 2 * LARGE;
 
 impl Seen for Task {
     const KIND: &'static str = "Task";
@@ -23,9 +27,9 @@ impl Seen for Task {
         })?;
         let is_long = kept.len() > LARGE;
         let kept = if is_long { for_others(&kept)? } else { kept };
-        if kept.len() > LARGE {
+        if kept.len() > MOST {
             let bytes = kept.len();
-            let text = format!("what it waits for is {bytes} bytes of JSON, and {LARGE} are the most");
+            let text = format!("what it waits for is {bytes} bytes of JSON, and {MOST} are the most");
             return Err(serde_json::Error::custom(text));
         }
         let mut task: Self = serde_json::from_str(&kept)?;
@@ -42,6 +46,13 @@ impl Seen for Task {
 
     fn revision(&self) -> Option<String> {
         self.resource_version()
+    }
+
+    fn of_names(names: &Names) -> Option<Self> {
+        hollow(
+            names,
+            &json!({"type": "codex", "prompt": "", "credentials": {"type": "none"}}),
+        )
     }
 }
 
@@ -85,7 +96,7 @@ pub fn must_be_whole(task: &Task) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
     use crate::watch::is_large;
@@ -155,5 +166,25 @@ mod tests {
             json!({"phase": "Failed", "observedGeneration": 1, "message": "m".repeat(LARGE)}),
         );
         assert!(is_large(&ended.metadata) && !must_be_whole(&ended));
+    }
+
+    #[test]
+    fn what_is_gone_can_be_named_although_it_could_not_be_read() {
+        use axon_api::v1alpha1::TaskSpawner;
+        use axon_api::{AgentConfig, Workspace};
+        use kube::Resource as _;
+        let names: Names =
+            serde_json::from_value(json!({"namespace": "n", "name": "x", "uid": "u"})).unwrap();
+        let of =
+            |meta: &kube::core::ObjectMeta| (meta.namespace.clone(), meta.name.clone(), meta.uid.clone());
+        let all = [
+            of(Task::of_names(&names).unwrap().meta()),
+            of(Workspace::of_names(&names).unwrap().meta()),
+            of(AgentConfig::of_names(&names).unwrap().meta()),
+            of(TaskSpawner::of_names(&names).unwrap().meta()),
+        ];
+        for one in all {
+            assert_eq!(one, (Some("n".into()), Some("x".into()), Some("u".into())));
+        }
     }
 }

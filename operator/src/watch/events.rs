@@ -154,7 +154,12 @@ fn told<K: Seen>(
         Err(bad) => {
             tell::<K>(&bad);
             let version = bad.metadata.resource_version.clone().unwrap_or(version);
-            (None, State::Watching(version, events))
+            // It may have been kept while it could be read: nobody else would ever take it out of the store.
+            let gone = K::of_names(&bad.metadata).filter(|_| is_deleted);
+            (
+                gone.map(|gone| Ok(Event::Delete(gone))),
+                State::Watching(version, events),
+            )
         }
     }
 }

@@ -3,13 +3,14 @@
 use axon_api::{AgentConfig, TaskSpawner, Workspace};
 use kube::ResourceExt as _;
 use serde::de::{DeserializeOwned, Error as _};
+use serde_json::json;
 
 use super::part::{LARGE, keep_metadata, mark};
 use super::prune::{Keep, prune};
-use super::seen::Seen;
+use super::seen::{Names, Seen, hollow};
 
 macro_rules! seen {
-    ($kind:ident, $keep:expr) => {
+    ($kind:ident, $keep:expr, $spec:expr) => {
         impl Seen for $kind {
             const KIND: &'static str = stringify!($kind);
 
@@ -25,23 +26,39 @@ macro_rules! seen {
             fn revision(&self) -> Option<String> {
                 self.resource_version()
             }
+
+            fn of_names(names: &Names) -> Option<Self> {
+                hollow(names, &$spec)
+            }
         }
     };
 }
 
-seen!(Workspace, |member| member != "files");
-seen!(AgentConfig, |_| false);
+seen!(Workspace, |member| member != "files", json!({"repo": ""}));
+seen!(AgentConfig, |_| false, json!({}));
 // The Task is made of the spawner as it is then. A template's pod is a hundred times as large in memory as in JSON.
-seen!(TaskSpawner, |member| !matches!(
-    member,
-    "promptTemplate" | "podOverrides"
-));
+seen!(
+    TaskSpawner,
+    |member| !matches!(
+        member,
+        "promptTemplate" | "podOverrides" | "branch" | "model" | "image" | "dependsOn"
+    ),
+    json!({"when": {}, "taskTemplate": {"type": "codex", "credentials": {"type": "none"}}})
+);
 
 /// Reads an object whole, or of a large one what `keep` keeps of its spec, and says whether it is such a part.
 fn read<K: DeserializeOwned>(json: &str, keep: impl Fn(&str) -> bool) -> serde_json::Result<(K, bool)> {
     let is_part = json.len() > LARGE;
     let pruned = prune(json, &|path, _| match path {
-        ["metadata" | "spec"] | ["spec", "taskTemplate"] | ["metadata", "annotations"] => Keep::Each,
+        ["metadata" | "spec"] | ["spec", "taskTemplate" | "when"] | ["metadata", "annotations"] => Keep::Each,
+        ["spec", "when", "githubIssues"] => Keep::Each,
+        // Two hundred people and labels fit a spawner, which is read whole before it polls.
+        [
+            "spec",
+            "when",
+            "githubIssues",
+            "authors" | "commentsFrom" | "labels" | "excludeLabels",
+        ] if is_part => Keep::Nothing,
         ["metadata", "annotations", key] if !is_part && *key != super::LAST_APPLIED => Keep::All,
         ["metadata", "annotations", _] => Keep::Nothing,
         ["metadata", "labels"] | ["status"] if is_part => Keep::Nothing,
@@ -60,8 +77,6 @@ fn read<K: DeserializeOwned>(json: &str, keep: impl Fn(&str) -> bool) -> serde_j
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::part::is_part;
     use super::*;
 
@@ -107,5 +122,26 @@ mod tests {
         let small = TaskSpawner::read(&serde_json::to_string(&spawner).unwrap()).unwrap();
         assert!(!is_part(&small.metadata) && small.spec.task_template.pod_overrides.is_none());
         assert_eq!(small.spec.task_template.prompt_template.as_deref(), Some("short"));
+    }
+
+    #[test]
+    fn every_spawner_that_is_accepted_is_kept() {
+        let mut spawner = crate::spawner::fixtures::github("s");
+        // The longest that the definition takes, in a character of which the API server writes six.
+        let people = json!({"associations": ["OWNER"], "users": vec!["<".repeat(100); 256]});
+        let github = spawner.spec.when.github_issues.as_mut().unwrap();
+        github.authors = serde_json::from_value(people).unwrap();
+        github.comments_from.clone_from(&github.authors);
+        github.labels = vec!["<".repeat(50); 100];
+        github.exclude_labels.clone_from(&github.labels);
+        spawner.spec.task_template.branch = Some("<".repeat(4096));
+        spawner.spec.task_template.depends_on = vec!["d".repeat(63); 100];
+        let written = serde_json::to_string(&spawner).unwrap().replace('<', "\\u003c");
+        let kept = TaskSpawner::read(&written).unwrap();
+        assert!(is_part(&kept.metadata) && kept.spec.when.github_issues.is_some());
+        assert_eq!(
+            kept.spec.task_template.workspace_ref,
+            spawner.spec.task_template.workspace_ref
+        );
     }
 }

@@ -13,7 +13,7 @@ pub use events::{Target, events};
 pub use listing::Listing;
 pub use part::{LARGE, Large, is_large, is_part, keep_metadata, mark};
 pub use prune::{Keep, prune};
-pub use seen::{Guarded, Seen, Unreadable};
+pub use seen::{Guarded, Names, Seen, Unreadable, hollow};
 pub use whole::{Whole, read_as, whole, write_status, write_status_only};
 
 /// The annotation in which kubectl keeps a copy of the whole object.

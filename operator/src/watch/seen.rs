@@ -1,6 +1,7 @@
 //! How an object of a watch becomes what is kept of it.
 
-use serde::{Deserialize, Deserializer};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 /// What is kept of a kind's objects.
@@ -16,6 +17,13 @@ pub trait Seen: Clone + Send + Sync + 'static {
 
     /// Returns its `metadata.resourceVersion`.
     fn revision(&self) -> Option<String>;
+
+    /// Returns an object with these names alone, which a store forgets when it is told that the object is gone. `None` for
+    /// kinds of which every object can be read.
+    #[must_use]
+    fn of_names(_: &Names) -> Option<Self> {
+        None
+    }
 }
 
 /// An object, or why it can't be read.
@@ -31,14 +39,22 @@ pub struct Unreadable {
     pub error: String,
 }
 
+/// Returns an object with these names and a spec that is there only to be read.
+#[must_use]
+pub fn hollow<K: DeserializeOwned>(names: &Names, spec: &serde_json::Value) -> Option<K> {
+    serde_json::from_value(serde_json::json!({ "metadata": names, "spec": spec })).ok()
+}
+
 /// What names an object.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Names {
     /// Namespace.
     pub namespace: Option<String>,
     /// Name.
     pub name: Option<String>,
+    /// UID.
+    pub uid: Option<String>,
     /// Version.
     pub resource_version: Option<String>,
 }

@@ -8,7 +8,7 @@ use axon_test::control_plane;
 use super::manifest::Manifest;
 
 /// Forms that git and `git@HOST:PATH` have, and what hides something in them.
-const FORMS: [&str; 31] = [
+const FORMS: [&str; 34] = [
     "git@h:o/r",
     "git@h.example:o/r.git",
     "git@build_host:o/r",
@@ -34,6 +34,9 @@ const FORMS: [&str; 31] = [
     "git@h:o/r?x",
     "git@h:o/r#x",
     "ssh://a@b@c/o/r",
+    "https://h?@github.com/o/r",
+    "ssh://github.com?@h/o/r",
+    "ssh://github.com#@h/o/r",
     "ssh://h%2fx/o/r",
     "ssh://h%20x/o/r",
     "ssh://-oProxyCommand=id/o/r",

@@ -235,11 +235,12 @@ async fn patch_secret(cluster: &Cluster, wanted: &WantedSecret, trial: bool) -> 
         .named(&wanted.name)
         .within(&cluster.namespace);
     let params = patching(trial);
-    let mut patch = json!({"data": {wanted.key: ByteString(wanted.value.clone().into_bytes())}});
-    if let Some(annotations) = wanted.annotations() {
-        patch["metadata"] = json!({ "annotations": annotations });
-    }
-    let patch = Patch::Merge(patch);
+    // An absent annotation stays as it is.
+    let annotations = wanted.annotations().unwrap_or_default();
+    let patch = Patch::Merge(json!({
+        "metadata": {"annotations": annotations},
+        "data": {wanted.key: ByteString(wanted.value.clone().into_bytes())},
+    }));
     cluster
         .call(
             &action,

@@ -51,8 +51,8 @@ impl WantedSecret {
     /// Returns the object without its value.
     pub(crate) fn redacted(&self, namespace: Option<&str>) -> Value {
         let mut metadata = json!({"name": self.name, "namespace": namespace, "labels": own_labels()});
-        if let Some(annotations) = self.annotations() {
-            metadata["annotations"] = json!(annotations);
+        if let (Some(annotations), Some(members)) = (self.annotations(), metadata.as_object_mut()) {
+            members.insert("annotations".to_owned(), json!(annotations));
         }
         json!({
             "apiVersion": "v1",
