@@ -235,12 +235,15 @@ async fn patch_secret(cluster: &Cluster, wanted: &WantedSecret, trial: bool) -> 
         .named(&wanted.name)
         .within(&cluster.namespace);
     let params = patching(trial);
-    // An absent annotation stays as it is.
-    let annotations = wanted.annotations().unwrap_or_default();
-    let patch = Patch::Merge(json!({
-        "metadata": {"annotations": annotations},
-        "data": {wanted.key: ByteString(wanted.value.clone().into_bytes())},
-    }));
+    let mut members = serde_json::Map::new();
+    members.insert(
+        "data".to_owned(),
+        json!({wanted.key: ByteString(wanted.value.clone().into_bytes())}),
+    );
+    if let Some(annotations) = wanted.annotations() {
+        members.insert("metadata".to_owned(), json!({ "annotations": annotations }));
+    }
+    let patch = Patch::Merge(members);
     cluster
         .call(
             &action,
