@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use axon_api::{Task, TaskSpawner};
+use axon_api::{Task, TaskSpawner, Workspace};
 use axon_test::namespace::Namespace;
 use axon_test::{control_plane, paths, wait};
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -409,6 +409,10 @@ async fn the_strict_variant_allows_only_what_is_listed() {
             "tolerations",
         ),
         row(json!({"nodeSelector": {"disk": "ssd"}}), "labels []"),
+        row(
+            json!({"automountServiceAccountToken": true}),
+            "token of the Kubernetes API",
+        ),
         row(json!({"labels": {"team": "a"}}), "not allowed here are team"),
         row(json!({"annotations": {"note": "x"}}), "not allowed here are note"),
         row(
@@ -446,9 +450,29 @@ async fn the_strict_variant_allows_only_what_is_listed() {
     }
     task().create(&namespace).await.unwrap();
     Manifest::workspace("https://github.com/o/r")
+        .named("ws")
+        .with("/metadata/finalizers", json!(["example.com/held"]))
         .create(&namespace)
         .await
         .unwrap();
+    // The operator goes on to use a Workspace that is held on its way out.
+    let workspaces = namespace.api::<Workspace>();
+    workspaces
+        .delete("ws", &DeleteParams::background())
+        .await
+        .unwrap();
+    let change = async |change: Value| {
+        let change = Patch::Merge(change);
+        workspaces.patch("ws", &PatchParams::default(), &change).await
+    };
+    for spec in [
+        json!({"repo": "https://evil.example/o/r"}),
+        json!({"secretRef": {"name": "other"}}),
+    ] {
+        let refused = change(json!({ "spec": spec })).await.unwrap_err().to_string();
+        assert!(refused.contains("not allowed here"), "{refused}");
+    }
+    change(json!({"metadata": {"finalizers": []}})).await.unwrap();
 }
 
 #[tokio::test]
