@@ -51,12 +51,13 @@ async fn a_run_comes_at_its_time_and_only_once() {
     assert_eq!(task.spec.prompt, format!("{id} {time} {time} * * * * * 0 Issue"));
     let status = w
         .until("tick", "has run", |s| {
-            s.last_run_time.as_ref().is_some_and(|t| t.0 == tick)
+            // The claim comes with the time of the run, and the next one with the last write.
+            let is_last = s.last_run_time.as_ref().is_some_and(|t| t.0 == tick);
+            is_last && s.next_run_time.as_ref().is_some_and(|t| t.0 > tick)
         })
         .await;
     assert_eq!(status.handled_until.unwrap().0, tick);
     let mut next = status.next_run_time.unwrap().0;
-    assert!(next > tick);
     assert_eq!(status.total_tasks_created, Some(1));
     // A second is the aim, which `make bench` measures; here the machine may be busy with anything, now and then.
     while late.iter().min() > Some(&SOON) && late.len() < RUNS {
