@@ -74,8 +74,8 @@ pub fn lines(text: &str) -> String {
     escaped(text, |_| REPLACEMENT.to_string())
 }
 
-/// Returns `text` for one line of a terminal: line feeds are written `\n`, tabs become blanks, and what surrounds the text
-/// goes.
+/// Returns `text` for one line of a terminal: without surrounding blanks, with line feeds written as `\n`, and with a blank
+/// for each tab.
 #[must_use]
 pub fn line(text: &str) -> String {
     lines(text.trim()).replace('\n', "\\n").replace('\t', " ")

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[x_kube(validation = Rule::new("size(self.associations) + size(self.users) > 0")
     .message("name associations, users or both; associations: [ALL] means everybody"))]
 pub struct People {
-    /// Relations to the repository: GitHub's `author_association` values, `AUTHOR` for whoever opened the item, and `ALL`.
+    /// Relations to the repository: GitHub's `author_association` values, `AUTHOR` for the user who opened the item, and `ALL`.
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub associations: Vec<Association>,

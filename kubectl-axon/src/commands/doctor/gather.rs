@@ -204,7 +204,7 @@ async fn pod_security(cluster: &Cluster) -> Fact<Option<String>> {
     Ok(labels.remove("pod-security.kubernetes.io/enforce"))
 }
 
-/// What a quota can count that bounds Tasks.
+/// Resources of a ResourceQuota that bound the number of Tasks.
 const COUNTS: [&str; 4] = ["pods", "count/pods", "count/jobs.batch", "count/tasks.axon.io"];
 
 async fn quotas(cluster: &Cluster) -> Fact<Vec<QuotaFacts>> {
