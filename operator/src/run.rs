@@ -167,7 +167,7 @@ pub struct Shared {
     pub identity: Identity,
     /// Talks to GitHub.
     pub github: Github,
-    /// Places for large objects.
+    /// Places for large objects of Tasks. TaskSpawners have their own, which they hold while GitHub answers.
     pub large: Large,
 }
 
@@ -182,10 +182,7 @@ async fn spawners(
     filled: watch::Sender<bool>,
 ) {
     let Shared {
-        me,
-        identity,
-        github,
-        large,
+        me, identity, github, ..
     } = shared;
     let count = count_members(members.clone(), metrics.clone());
     let run = spawner::controller::run(members.clone(), client.clone(), filled, |stores| Context {
@@ -198,7 +195,7 @@ async fn spawners(
         metrics,
         events,
         me,
-        large,
+        large: Large::default(),
         memories: spawner::context::Memories::default(),
         turns: spawner::turns::Turns::default(),
         crowd: spawner::crowd::Crowd::default(),

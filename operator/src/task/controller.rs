@@ -23,6 +23,7 @@ use super::kept::must_be_whole;
 use super::lifecycle::decide;
 use super::pod_defaults::PodDefaults;
 use super::prices::PriceTable;
+use super::prompt;
 use super::rush::Rush;
 use super::stores::{Readiness, Stores, task_of, watch_custom, watch_jobs, watch_named, watch_pods};
 use super::view;
@@ -242,9 +243,17 @@ fn needs_place(task: &Task, workspace: Option<&Workspace>, context: &Context) ->
             task.spec.agent_config_ref.as_ref(),
         )
     };
+    // Their outputs are read for a template.
+    let has_large_dependency = || {
+        let namespace = task.namespace().unwrap_or_default();
+        let kept = |name: &String| context.stores.tasks.get(&ObjectRef::new(name).within(&namespace));
+        let mut dependencies = task.spec.depends_on.iter().filter_map(kept);
+        prompt::is_template(task) && dependencies.any(|dependency| is_large(&dependency.metadata))
+    };
     starts
         && (workspace.is_some_and(|workspace| is_large(&workspace.metadata))
-            || config().is_some_and(|config| is_large(&config.metadata)))
+            || config().is_some_and(|config| is_large(&config.metadata))
+            || has_large_dependency())
 }
 
 /// Does what a Task needs; `None` if the Workspace's Secret must be looked at first.
