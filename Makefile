@@ -292,7 +292,7 @@ unit: ## Unit and property tests (seconds, no cluster).
 .PHONY: control-plane
 control-plane: cluster-binaries faketime $(BIN)/krew ## Tests against a real kube-apiserver and etcd, and with a real krew.
 	$(CARGO) build --locked -p kubectl-axon -p axon-operator
-	$(CARGO) test --locked -p axon-test --test api --test harness --test operator --test krew
+	$(CARGO) test --locked -p axon-test --test api --test harness --test operator --test scope --test krew
 	$(CARGO) test --locked -p axon-test --test faults
 	@# A part of the hostile objects in half the memory: the development build takes too long for all of them.
 	$(CARGO) test --locked -p axon-test --test hostile -- --nocapture

@@ -39,6 +39,23 @@ pub fn task_input<'a>(task: &str, inputs: impl Iterator<Item = (&'a str, &'a [u8
     child(task, &format!("input-{}", hash(digest)), 253)
 }
 
+/// Returns why `name` can't name a Task or a namespace, or `None` if it can (RFC 1123 label).
+#[must_use]
+pub fn label_fault(name: &str) -> Option<&'static str> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() {
+        Some("is empty")
+    } else if name.len() > MAX_TASK_NAME {
+        Some("has more than 63 characters")
+    } else if !name.chars().all(inner) {
+        Some("may only have lower-case letters, digits and '-'")
+    } else if name.starts_with('-') || name.ends_with('-') {
+        Some("must start and end with a letter or digit")
+    } else {
+        None
+    }
+}
+
 /// Returns ten hex digits: enough for the few objects that a name must be kept apart from.
 fn hash(digest: Sha256) -> String {
     let digest = digest.finalize();
@@ -141,5 +158,15 @@ mod tests {
         assert!(cut_a.len() <= 63 && cut_a.ends_with("-1"), "{cut_a}");
         assert_ne!(cut_a, cut_b);
         assert_eq!(cut_a, child(&a, "1", 63));
+    }
+
+    #[test]
+    fn labels_follow_kubernetes() {
+        for good in ["a", "a-1", "1a", &"a".repeat(63)] {
+            assert_eq!(label_fault(good), None, "{good}");
+        }
+        for bad in ["", "-a", "a-", "A", "a.b", "a_b", "ä", &"a".repeat(64)] {
+            assert!(label_fault(bad).is_some(), "{bad}");
+        }
     }
 }

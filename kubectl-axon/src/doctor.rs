@@ -50,6 +50,8 @@ pub struct OperatorFacts {
     pub replicas: i32,
     /// Replicas that are ready.
     pub ready: i32,
+    /// Namespaces that it works in; none are all of the cluster.
+    pub watches: Vec<String>,
 }
 
 /// A right that somebody needs.
@@ -265,7 +267,16 @@ fn resources(facts: &Facts) -> Finding {
 fn install(facts: &Facts) -> String {
     let place = place(facts);
     if place == NAMESPACE {
-        format!("kubectl axon install{}", facts.flags)
+        let operator = facts.operator.as_ref().ok().and_then(Option::as_ref);
+        let more = match operator.filter(|_| is_unwatched(facts)) {
+            Some(operator) => format!(
+                " --watch-namespace {},{}",
+                operator.watches.join(","),
+                facts.namespace
+            ),
+            None => String::new(),
+        };
+        format!("kubectl axon install{more}{}", facts.flags)
     } else {
         format!("apply the release to namespace {place} again, as it was done before")
     }
@@ -285,6 +296,12 @@ fn operators_log(facts: &Facts) -> String {
     )
 }
 
+/// Returns true if the operator works in some namespaces, and not in this one.
+fn is_unwatched(facts: &Facts) -> bool {
+    let found = facts.operator.as_ref().ok().and_then(Option::as_ref);
+    found.is_some_and(|operator| !operator.watches.is_empty() && !operator.watches.contains(&facts.namespace))
+}
+
 fn operator(facts: &Facts) -> Finding {
     let check = "operator";
     match &facts.operator {
@@ -297,6 +314,15 @@ fn operator(facts: &Facts) -> Finding {
             );
             if operator.namespace != NAMESPACE {
                 state = format!("{state}, in namespace {}", operator.namespace);
+            }
+            let watches = operator.watches.join(",");
+            if is_unwatched(facts) {
+                let namespace = &facts.namespace;
+                let state = format!("it does not work in namespace {namespace}, only in {watches}");
+                return bad(check, Verdict::Fail, state, install(facts));
+            }
+            if !watches.is_empty() {
+                state = format!("{state}, in namespaces {watches} alone");
             }
             if operator.ready == 0 {
                 let flags = &facts.flags;
@@ -543,6 +569,7 @@ mod tests {
                 namespace: NAMESPACE.into(),
                 replicas: 2,
                 ready: 2,
+                watches: Vec::new(),
             })),
             client: "v0.1.0".into(),
             leader: Ok(Some(2)),
@@ -637,6 +664,24 @@ mod tests {
         );
         assert_eq!(worst(|f| f.operator = Ok(None)), (Fail, "operator"));
         assert_eq!(worst(|f| f.client = "v0.9.0".into()), (Warn, "operator"));
+        let watches = |name: &str, f: &mut Facts| {
+            let operator = f.operator.as_mut().unwrap().as_mut().unwrap();
+            operator.watches = vec![name.to_owned()];
+        };
+        assert_eq!(worst(|f| watches("elsewhere", f)), (Fail, "operator"));
+        let mut elsewhere = healthy();
+        watches("elsewhere", &mut elsewhere);
+        assert_eq!(
+            operator(&elsewhere).fix.unwrap(),
+            "kubectl axon install --watch-namespace elsewhere,team --context dev"
+        );
+        let mut here = healthy();
+        watches("team", &mut here);
+        assert!(
+            examine(&here)
+                .iter()
+                .all(|finding| finding.verdict == Verdict::Ok)
+        );
         assert_eq!(worst(|f| f.leader = Ok(None)), (Fail, "leader"));
         assert_eq!(worst(|f| f.leader = Ok(Some(500))), (Fail, "leader"));
         let missing = |what: &str| {

@@ -24,6 +24,7 @@ pub mod output;
 pub mod patience;
 pub mod reference;
 pub mod render;
+mod rights;
 pub mod shown;
 pub mod table;
 pub mod tasks;

@@ -1,8 +1,11 @@
 //! What `install` applies: the files below `config/`, built in. A test keeps the list equal to the kustomizations'.
 
+mod scope;
+
 use kube::api::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
+pub use self::scope::WATCH_NAMESPACES;
 use crate::error::{CliError, Result};
 
 /// Namespace of the operator.
@@ -64,6 +67,8 @@ pub struct Choices {
     pub pull_secrets: Vec<String>,
     /// What the operator requests and is limited to, as in a container.
     pub resources: Option<Value>,
+    /// Namespaces that the operator works in; an empty list are all of the cluster.
+    pub watch: Option<Vec<String>>,
 }
 
 /// Returns the manifests in the order in which they can be applied: definitions, namespace, the rest.
@@ -76,6 +81,9 @@ pub fn manifests(choices: &Choices) -> Result<Vec<Manifest>> {
         let documents = axon_api::yaml::documents(text)
             .map_err(|e| CliError::new(format!("built-in manifest {path} is broken: {e}")))?;
         all.extend(documents.into_iter().map(|object| Manifest { object }));
+    }
+    if let Some(namespaces) = choices.watch.as_ref().filter(|names| !names.is_empty()) {
+        all = scope::narrow(all, namespaces);
     }
     all.sort_by_key(|manifest| match manifest.kind() {
         "CustomResourceDefinition" => 0,
@@ -154,11 +162,16 @@ fn choose(deployment: &mut Value, choices: &Choices) {
     let Some(container) = deployment.pointer_mut("/spec/template/spec/containers/0") else {
         return;
     };
-    if !choices.pull_secrets.is_empty()
-        && let Some(variables) = container.get_mut("env").and_then(Value::as_array_mut)
-    {
-        let names = choices.pull_secrets.join(",");
-        variables.push(json!({"name": PULL_SECRETS, "value": names}));
+    if let Some(variables) = container.get_mut("env").and_then(Value::as_array_mut) {
+        let watch = choices.watch.as_deref().unwrap_or_default();
+        for (name, list) in [
+            (PULL_SECRETS, choices.pull_secrets.as_slice()),
+            (WATCH_NAMESPACES, watch),
+        ] {
+            if !list.is_empty() {
+                variables.push(json!({"name": name, "value": list.join(",")}));
+            }
+        }
     }
     if let (Some(policy), Some(field)) = (&choices.pull_policy, container.get_mut("imagePullPolicy")) {
         *field = policy.clone().into();
@@ -339,6 +352,7 @@ mod tests {
             replicas: Some(1),
             pull_secrets: vec!["mirror".into(), "other".into()],
             resources: None,
+            watch: Some(vec!["a".into(), "b".into()]),
         };
         let deployment = manifests(&choices).unwrap().pop().unwrap().object;
         let container = &deployment["spec"]["template"]["spec"]["containers"][0];
@@ -350,6 +364,7 @@ mod tests {
         assert_eq!(value("AXON_IMAGE_REGISTRY"), "example.com/mirror");
         assert_eq!(value("AXON_IMAGE_TAG"), "v9");
         assert_eq!(value("AXON_IMAGE_PULL_SECRETS"), "mirror,other");
+        assert_eq!(value("AXON_WATCH_NAMESPACES"), "a,b");
         assert_eq!(
             deployment["spec"]["template"]["spec"]["imagePullSecrets"],
             json!([{"name": "mirror"}, {"name": "other"}])

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use crate::github::Hosts;
 use crate::images::Exact;
 use crate::task::pod_defaults::{PodDefaults, PullSecrets};
+use crate::watch::Scope;
 
 /// Runs AI coding agents as Kubernetes Jobs.
 #[derive(Debug, Clone, Parser)]
@@ -21,6 +22,10 @@ pub struct Args {
     /// Namespace of the operator's own Lease.
     #[arg(long, env = "POD_NAMESPACE", default_value = "axon-system")]
     pub namespace: String,
+    /// Namespaces to work in, separated by commas, instead of all of the cluster. The operator needs its rights in these
+    /// alone.
+    #[arg(long, env = "AXON_WATCH_NAMESPACES", value_name = "LIST", default_value = "", hide_default_value = true, value_parser = Scope::parse)]
+    pub watch_namespaces: Scope,
     /// Address of /healthz, /readyz and /metrics. [::] is IPv6 and IPv4, or IPv4 alone where there is no IPv6.
     #[arg(long, env = "AXON_LISTEN", default_value = "[::]:8080")]
     pub listen: SocketAddr,
@@ -130,6 +135,10 @@ mod tests {
             (
                 "--image-pull-secrets=a,B",
                 "'--image-pull-secrets <LIST>': \"B\" is no name",
+            ),
+            (
+                "--watch-namespaces=a,B",
+                "'--watch-namespaces <LIST>': namespace \"B\" may only have",
             ),
             (
                 "--github-hosts=github.com,a/b",

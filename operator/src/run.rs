@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::spawner::{self, context::Context, source::Source};
 use crate::task::controller::Options;
 use crate::task::prices::PriceTable;
-use crate::watch::Large;
+use crate::watch::{Large, Scope};
 use crate::{admin, listen, reread, serve, task};
 
 /// Runs until `stop`, then ends the work, steps down and returns.
@@ -106,7 +106,11 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         identity: Identity::new(client.clone()),
         github: Github::new(cluster_clock.clock(), metrics.github.clone(), &way),
         large: Large::default(),
+        scope: args.watch_namespaces.clone(),
     };
+    if let Scope::Namespaces(names) = &shared.scope {
+        tracing::info!(namespaces = names.join(","), "works in these namespaces alone");
+    }
     let time = cluster_clock.clock();
     let spawn = spawners(
         client.clone(),
@@ -169,6 +173,8 @@ pub struct Shared {
     pub github: Github,
     /// Places for large objects of Tasks. TaskSpawners have their own, which they hold while GitHub answers.
     pub large: Large,
+    /// Where it works.
+    pub scope: Scope,
 }
 
 /// Runs this replica's share of the spawners.
@@ -182,23 +188,29 @@ async fn spawners(
     filled: watch::Sender<bool>,
 ) {
     let Shared {
-        me, identity, github, ..
+        me,
+        identity,
+        github,
+        scope,
+        ..
     } = shared;
     let count = count_members(members.clone(), metrics.clone());
-    let run = spawner::controller::run(members.clone(), client.clone(), filled, |stores| Context {
-        client,
-        source: Source::new(github, identity.clone(), clock.clock()),
-        identity,
-        stores,
-        members,
-        clock,
-        metrics,
-        events,
-        me,
-        large: Large::default(),
-        memories: spawner::context::Memories::default(),
-        turns: spawner::turns::Turns::default(),
-        crowd: spawner::crowd::Crowd::default(),
+    let run = spawner::controller::run(members.clone(), client.clone(), &scope, filled, |stores| {
+        Context {
+            client,
+            source: Source::new(github, identity.clone(), clock.clock()),
+            identity,
+            stores,
+            members,
+            clock,
+            metrics,
+            events,
+            me,
+            large: Large::default(),
+            memories: spawner::context::Memories::default(),
+            turns: spawner::turns::Turns::default(),
+            crowd: spawner::crowd::Crowd::default(),
+        }
     });
     tokio::select! {
         () = run => tracing::error!("the spawners ended by themselves"),
@@ -240,7 +252,8 @@ async fn lead(
             metrics.clone(),
             events.clone(),
         );
-        let housekeeping = task::retention::run(client.clone(), options.record_retention, clock.clone());
+        let retention = options.record_retention;
+        let housekeeping = task::retention::run(client.clone(), &shared.scope, retention, clock.clone());
         // Dropping the work stops it at once, also between two calls: every write is safe to repeat.
         tokio::select! {
             () = work => tracing::error!("the Task controller ended by itself; it is started again"),

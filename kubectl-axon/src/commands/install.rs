@@ -3,6 +3,7 @@
 mod apply;
 mod keep;
 mod rollout;
+mod scope;
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ not say stays as it is: registry, replicas, pull policy, and the operator's reso
 Examples:
   kubectl axon install
   kubectl axon install --registry example.com/mirror --tag v0.1.0
+  kubectl axon install --watch-namespace team-a,team-b
   kubectl axon install --dry-run > axon.yaml
   kubectl axon install --list-images";
 
@@ -57,6 +59,9 @@ pub struct Args {
     /// Number of operators; one of them leads, the others stand by
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(1..=20))]
     pub replicas: Option<i32>,
+    /// Namespaces that the operator works in, with rights there alone, instead of all of the cluster; '*' for all again
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub watch_namespace: Vec<String>,
     /// Wait until the operator runs [default: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
           default_value = "true", default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
@@ -76,7 +81,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
             "the operator can't be installed into namespace {namespace:?} yet"
         ))
         .hint(format!(
-            "leave --namespace out: it goes into {NAMESPACE}, and works for all namespaces"
+            "leave --namespace out: it goes into {NAMESPACE}; to let it work in one namespace alone: --watch-namespace {namespace}"
         )));
     }
     if args.dry_run == DryRun::Server {
@@ -102,6 +107,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let cluster = globals.connection.connect(None).await?;
     refuse_a_second(&cluster).await?;
     keep_the_rest(ui, &cluster, &mut choices).await?;
+    scope::check(&cluster, &choices).await?;
     let mut all = manifests(&choices)?;
     if !admission_is_served(&cluster).await? {
         all.retain(|manifest| !manifest.is_admission());
@@ -117,6 +123,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     for manifest in &rest {
         apply(ui, &cluster, manifest).await?;
     }
+    scope::take_back(ui, &cluster, &choices).await?;
     if let Some(warning) = policy_without_parameters(&cluster).await {
         ui.warn(&warning);
     }
@@ -243,6 +250,7 @@ fn choices(args: &Args) -> Result<Choices> {
         replicas: args.replicas,
         pull_secrets: args.image_pull_secret.clone(),
         resources: None,
+        watch: scope::chosen(&args.watch_namespace)?,
     })
 }
 
@@ -261,6 +269,9 @@ mod tests {
             ["--tag", "a b"],
             ["--tag", ".x"],
             ["--image-pull-secret", "A"],
+            ["--watch-namespace", "a,B"],
+            ["--watch-namespace", "a,*"],
+            ["--watch-namespace", ""],
         ] {
             assert!(parse(&bad).is_err(), "{bad:?}");
         }

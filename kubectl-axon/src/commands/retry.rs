@@ -6,7 +6,7 @@ use kube::api::ListParams;
 
 use super::Globals;
 use super::run::plan::{Plan, own_labels};
-use super::run::{self, inputs, manifest, references};
+use super::run::{self, manifest, references};
 use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Result};
 use crate::follow::{self, Options};
@@ -47,7 +47,7 @@ pub struct Args {
 pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let (_, old_name) = parse_named(&args.task, &[Kind::Task]).map_err(CliError::usage)?;
     if let Some(name) = &args.name
-        && let Some(fault) = inputs::label_fault(name)
+        && let Some(fault) = axon_api::naming::label_fault(name)
     {
         return Err(CliError::usage(format!("--name {name:?} {fault}")));
     }

@@ -285,7 +285,7 @@ mod tests {
         for _ in 0..50 {
             let name = random_name();
             assert_eq!(name.len(), 10);
-            assert!(inputs::label_fault(&name).is_none(), "{name}");
+            assert!(axon_api::naming::label_fault(&name).is_none(), "{name}");
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::human::{count, duration};
 use crate::kinds::Kind;
 use crate::manifests::{Choices, Manifest, NAMESPACE, POLICY, manifests, policy};
 use crate::output::Ui;
+use crate::rights;
 
 const DETAILS: &str = "\
 Secrets that run made from the configuration file stay, and so does all that is not axon's.";
@@ -69,7 +70,9 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let definitions = if args.keep_crds { Vec::new() } else { definitions };
     let identities = Identities::find(&cluster).await?;
     let policy = installed_policy(ui, &cluster).await?;
-    if definitions.is_empty() && rest.is_empty() && identities.is_empty() && policy.is_empty() {
+    let roles = rights::namespaces(&cluster).await?;
+    let has_operator = !rest.is_empty() || !roles.is_empty();
+    if definitions.is_empty() && !has_operator && identities.is_empty() && policy.is_empty() {
         ui.say("axon is not installed; there is nothing to remove");
         return Ok(());
     }
@@ -78,7 +81,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     } else {
         take_stock(&cluster).await?
     };
-    let mut losses = losses(&stock, !rest.is_empty(), args.keep_crds, !identities.is_empty());
+    let mut losses = losses(&stock, has_operator, args.keep_crds, !identities.is_empty());
     if !policy.is_empty() {
         losses += &format!("\n  the admission policies {POLICY} of config/policy, with their bindings");
     }
@@ -98,6 +101,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     for manifest in definitions.iter().chain(&rest) {
         wait_gone(&cluster, manifest, end, timeout).await?;
     }
+    rights::revoke_in_namespaces(ui, &cluster, &[]).await?;
     // Read again: until it was gone, the operator may have made more.
     Identities::find(&cluster).await?.remove(ui, &cluster).await
 }

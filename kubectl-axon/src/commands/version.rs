@@ -42,6 +42,9 @@ pub(crate) struct Operator {
     pub(crate) namespace: String,
     pub(crate) replicas: i32,
     pub(crate) ready: i32,
+    /// Namespaces that it works in; none are all of the cluster.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) watches: Vec<String>,
 }
 
 /// Returns the version of this program as tags write it.
@@ -106,6 +109,9 @@ fn print(ui: &Ui, versions: &Versions, hidden: bool) -> Result<()> {
                 "operator  {} ({} of {} ready, {}{place})",
                 o.version, o.ready, o.replicas, o.image
             ))?;
+            if !o.watches.is_empty() {
+                ui.line(&format!("watches   {}", o.watches.join(", ")))?;
+            }
         }
         None if hidden => ui.line("operator  unknown")?,
         None => ui.line("operator  not installed")?,
@@ -171,11 +177,16 @@ pub(crate) async fn operator(cluster: &Cluster) -> Result<Option<Operator>> {
 impl Operator {
     fn of(found: Deployment) -> Self {
         let spec = found.spec.unwrap_or_default();
-        let image = spec
+        let container = spec
             .template
             .spec
-            .and_then(|pod| pod.containers.into_iter().next()?.image)
-            .unwrap_or_default();
+            .and_then(|pod| pod.containers.into_iter().next());
+        let container = container.unwrap_or_default();
+        let image = container.image.unwrap_or_default();
+        let mut variables = container.env.unwrap_or_default().into_iter();
+        let watches = variables.find(|variable| variable.name == manifests::WATCH_NAMESPACES);
+        let watches = watches.and_then(|variable| variable.value).unwrap_or_default();
+        let watches = watches.split(',').map(str::trim).filter(|name| !name.is_empty());
         Self {
             version: tag(&image).to_owned(),
             image,
@@ -185,6 +196,7 @@ impl Operator {
                 .unwrap_or_else(|| manifests::NAMESPACE.to_owned()),
             replicas: spec.replicas.unwrap_or(1),
             ready: found.status.and_then(|s| s.ready_replicas).unwrap_or(0),
+            watches: watches.map(str::to_owned).collect(),
         }
     }
 

@@ -63,12 +63,20 @@ fn cluster_serving(store: &Store, admission: &'static [&str]) -> Fake {
                 });
                 list(&of_kind.map(|(_, object)| object.clone()).collect::<Vec<_>>())
             }
-            _ if request.path.ends_with("/rolebindings") || request.path.ends_with("/serviceaccounts") => {
+            _ if ["/rolebindings", "/roles", "/serviceaccounts"]
+                .iter()
+                .any(|kind| request.path.ends_with(kind)) =>
+            {
                 assert!(request.query.contains("labelSelector="), "{}", request.query);
                 let kind = request.path.rsplit('/').next().unwrap();
+                let named = |name: &str| request.query.contains(&format!("metadata.name%3D{name}"));
+                let name = ["axon-spawner", "axon-operator"]
+                    .into_iter()
+                    .find(|name| named(name))
+                    .unwrap();
                 let of_kind = store
                     .iter()
-                    .filter(|(path, _)| path.ends_with(&format!("/{kind}/axon-spawner")));
+                    .filter(|(path, _)| path.ends_with(&format!("/{kind}/{name}")));
                 list(&of_kind.map(|(_, object)| object.clone()).collect::<Vec<_>>())
             }
             _ => match store.get(&request.path) {

@@ -31,7 +31,7 @@ use crate::backoff::Pauses;
 use crate::github::Repository;
 use crate::members::Membership;
 use crate::task::stores::watch_custom;
-use crate::watch::{is_large, is_part};
+use crate::watch::{Scope, is_large, is_part};
 
 /// Most spawners that are looked at at the same time, each with one call at a time. Those that look at GitHub are fewer
 /// (see [`super::turns`]), so that runs of schedules do not wait behind slow polls.
@@ -58,6 +58,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 pub async fn run(
     members: watch::Receiver<Option<Membership>>,
     client: kube::Client,
+    scope: &Scope,
     filled: watch::Sender<bool>,
     build: impl FnOnce(Stores) -> Context,
 ) {
@@ -92,7 +93,7 @@ pub async fn run(
         }
     };
     let forgetting = Arc::clone(&context);
-    let spawner_stream = watch_custom(client.clone(), spawner_writer, {
+    let spawner_stream = watch_custom(client.clone(), scope, spawner_writer, {
         // Of what is deleted while the watch is broken no event tells: the list that follows does.
         let listed = std::sync::Mutex::new(BTreeSet::new());
         move |event| {
@@ -109,12 +110,13 @@ pub async fn run(
     let controller = Controller::for_stream(spawner_stream, stores.spawners.clone())
         .with_config(Config::default().concurrency(CONCURRENCY))
         .trigger_backoff(Pauses::of_triggers())
-        .watches_stream(watch_tasks(client.clone(), task_writer), move |task| {
+        .watches_stream(watch_tasks(client.clone(), scope, task_writer), move |task| {
             of_task.spawner_of(&task)
         })
-        .watches_stream(watch_custom(client, workspace_writer, |_| {}), move |workspace| {
-            of_workspace.spawners_naming(&workspace)
-        })
+        .watches_stream(
+            watch_custom(client, scope, workspace_writer, |_| {}),
+            move |workspace| of_workspace.spawners_naming(&workspace),
+        )
         .reconcile_all_on(changes)
         .run(
             move |spawner, context| {

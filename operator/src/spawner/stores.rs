@@ -13,8 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::mark::Mark;
 use super::plan::Known;
 use crate::backoff::Pauses;
-use crate::task::stores::everywhere;
-use crate::watch::{Keep, Seen, Target, events, keep_metadata, prune};
+use crate::watch::{Keep, Scope, Seen, Target, events, keep_metadata, prune};
 
 /// A Task without its spec. Whatever else it holds, it can be read.
 #[derive(Resource, Clone, Debug, Serialize, Deserialize)]
@@ -132,12 +131,12 @@ impl Seen for SlimTask {
 /// Watches the Tasks of spawners.
 pub fn watch_tasks(
     client: Client,
+    scope: &Scope,
     writer: Writer<SlimTask>,
 ) -> impl Stream<Item = Result<SlimTask, watcher::Error>> + Send + 'static {
-    let all = everywhere(client, &SlimTask::url_path(&(), None));
     let of_spawners = Target {
         labels: Some(labels::TASK_SPAWNER.to_owned()),
-        ..all
+        ..scope.target::<SlimTask>(client, &())
     };
     let events = events::<SlimTask>(of_spawners).backoff(Pauses::of_watch());
     reflector(writer, events).touched_objects().boxed()

@@ -103,6 +103,7 @@ pub async fn run(
     let (tasks, task_writer) = store::store();
     let (workspaces, workspace_writer) = store::store();
     let (agent_configs, agent_config_writer) = store::store();
+    let scope = shared.scope.clone();
     let stores = Stores {
         tasks,
         runs: Runs::default(),
@@ -116,7 +117,7 @@ pub async fn run(
     let failures: Failures = Arc::default();
     let written: Arc<Written> = Arc::default();
     let (waking, forgetting, gone) = (stores.clone(), Arc::clone(&failures), Arc::clone(&written));
-    let task_stream = watch_custom(client.clone(), task_writer, move |event| {
+    let task_stream = watch_custom(client.clone(), &scope, task_writer, move |event| {
         waking.interests.apply(event);
         if let Event::Delete(task) = event {
             gone.forget(task);
@@ -148,13 +149,14 @@ pub async fn run(
         .with_config(Config::default().concurrency(CONCURRENCY))
         .trigger_backoff(Pauses::of_triggers())
         .watches_stream_with(
-            watch_jobs(client.clone(), stores.runs.clone(), filled.clone()),
+            watch_jobs(client.clone(), &scope, stores.runs.clone(), filled.clone()),
             |job| task_of(&job),
             view::jobs(),
         )
         .watches_stream(
             watch_pods(
                 client.clone(),
+                &scope,
                 stores.runs.clone(),
                 stores.tasks.clone(),
                 filled.clone(),
@@ -162,11 +164,11 @@ pub async fn run(
             |pod| task_of(&pod),
         )
         .watches_stream(
-            watch_named(client.clone(), workspace_writer, filled.clone()),
+            watch_named(client.clone(), &scope, workspace_writer, filled.clone()),
             move |workspace: Workspace| of_workspace.of(&Key::Workspace(place(&workspace))),
         )
         .watches_stream(
-            watch_named(client, agent_config_writer, filled),
+            watch_named(client, &scope, agent_config_writer, filled),
             move |config: AgentConfig| of_config.of(&Key::AgentConfig(place(&config))),
         )
         .reconcile_on(woken)

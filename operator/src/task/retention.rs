@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::apply::{ApplyError, timed};
 use crate::clock::Clock;
-use crate::watch::{Guarded, Keep, Listing, Seen, keep_metadata, prune};
+use crate::watch::{Guarded, Keep, Listing, Scope, Seen, keep_metadata, prune};
 
 /// Pause between two looks. Records are kept for days.
 const PAUSE: Duration = Duration::from_secs(3600);
@@ -18,12 +18,12 @@ const PAUSE: Duration = Duration::from_secs(3600);
 const RETRY: Duration = Duration::from_secs(60);
 
 /// Deletes old records from time to time, until the returned future is dropped. A `retention` of zero keeps all.
-pub async fn run(client: Client, retention: Duration, clock: Clock) {
+pub async fn run(client: Client, scope: &Scope, retention: Duration, clock: Clock) {
     if retention.is_zero() {
         return std::future::pending().await;
     }
     loop {
-        let pause = match sweep(&client, retention, clock.now()).await {
+        let pause = match sweep(&client, scope, retention, clock.now()).await {
             Ok(0) => PAUSE,
             Ok(deleted) => {
                 tracing::info!(deleted, "deleted old task records");
@@ -41,9 +41,21 @@ pub async fn run(client: Client, retention: Duration, clock: Clock) {
 /// Deletes the records that are older than `retention` and returns how many they were.
 ///
 /// # Errors
-/// The first call that failed.
-pub async fn sweep(client: &Client, retention: Duration, now: Timestamp) -> Result<usize, ApplyError> {
-    sweep_in(client, None, retention, now).await
+/// The first call that failed, after the other namespaces were looked at.
+pub async fn sweep(
+    client: &Client,
+    scope: &Scope,
+    retention: Duration,
+    now: Timestamp,
+) -> Result<usize, ApplyError> {
+    let (mut deleted, mut failed) = (0, None);
+    for namespace in scope.namespaces() {
+        match sweep_in(client, namespace, retention, now).await {
+            Ok(more) => deleted += more,
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    failed.map_or(Ok(deleted), Err)
 }
 
 /// Does the same in one namespace, or in all.

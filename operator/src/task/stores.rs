@@ -18,7 +18,7 @@ use super::gather::{has_ended, is_queued};
 use super::index::{Interests, Key, Runs};
 use super::view::{self, JobSeen};
 use crate::backoff::Pauses;
-use crate::watch::{Seen, Target, events};
+use crate::watch::{Scope, Seen, Target, events};
 
 /// The stores.
 #[derive(Clone)]
@@ -125,13 +125,14 @@ impl<K, S: Stream<Item = Result<K, watcher::Error>> + Send + 'static> Watch<K> f
 /// Watches a kind of ours; `told` sees each event after the store.
 pub fn watch_custom<K>(
     client: Client,
+    scope: &Scope,
     writer: Writer<K>,
     told: impl Fn(&watcher::Event<K>) + Send + 'static,
 ) -> impl Watch<K>
 where
     K: Seen + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Debug,
 {
-    let events = events::<K>(everywhere(client, &K::url_path(&(), None))).backoff(Pauses::of_watch());
+    let events = events::<K>(scope.target::<K>(client, &())).backoff(Pauses::of_watch());
     reflector(writer, events)
         .inspect(move |event| {
             if let Ok(event) = event {
@@ -142,17 +143,17 @@ where
 }
 
 /// Watches a kind that Tasks refer to.
-pub fn watch_named<K>(client: Client, writer: Writer<K>, filled: Filled) -> impl Watch<K>
+pub fn watch_named<K>(client: Client, scope: &Scope, writer: Writer<K>, filled: Filled) -> impl Watch<K>
 where
     K: Seen + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Debug,
 {
-    watch_custom(client, writer, filled.on_first_list())
+    watch_custom(client, scope, writer, filled.on_first_list())
 }
 
 /// Watches the Jobs that this operator made.
-pub fn watch_jobs(client: Client, runs: Runs, filled: Filled) -> impl Watch<JobSeen> {
-    let path = JobSeen::url_path(&view::jobs(), None);
-    let events = events::<JobSeen>(ours(everywhere(client, &path))).backoff(Pauses::of_watch());
+pub fn watch_jobs(client: Client, scope: &Scope, runs: Runs, filled: Filled) -> impl Watch<JobSeen> {
+    let jobs = scope.target::<JobSeen>(client, &view::jobs());
+    let events = events::<JobSeen>(ours(jobs)).backoff(Pauses::of_watch());
     let first = filled.on_first_list();
     noted(events, move |event| {
         runs.apply_job(event);
@@ -163,9 +164,14 @@ pub fn watch_jobs(client: Client, runs: Runs, filled: Filled) -> impl Watch<JobS
 /// Watches the pods of those Jobs.
 ///
 /// The last words of a pod that is gone are kept as long as its Task, which `tasks` holds, may still ask for them.
-pub fn watch_pods(client: Client, runs: Runs, tasks: Store<Task>, filled: Filled) -> impl Watch<Pod> {
-    let events =
-        events::<Pod>(ours(everywhere(client, &Pod::url_path(&(), None)))).backoff(Pauses::of_watch());
+pub fn watch_pods(
+    client: Client,
+    scope: &Scope,
+    runs: Runs,
+    tasks: Store<Task>,
+    filled: Filled,
+) -> impl Watch<Pod> {
+    let events = events::<Pod>(ours(scope.target::<Pod>(client, &()))).backoff(Pauses::of_watch());
     let first = filled.on_first_list();
     noted(events, move |event| {
         runs.apply_pod(event);
@@ -190,15 +196,6 @@ fn noted<K: Send + 'static>(
         }
     });
     events.touched_objects()
-}
-
-/// Returns a kind in all namespaces; `path` is that of its collection.
-pub fn everywhere(client: Client, path: &str) -> Target {
-    Target {
-        client,
-        path: path.to_owned(),
-        labels: None,
-    }
 }
 
 fn ours(all: Target) -> Target {

@@ -1,11 +1,11 @@
-//! An endless watch of one kind: kube's own, but that its lists are read object by object.
+//! An endless watch of one kind, in one collection or in several: kube's own, but that lists are read object by object.
 //!
 //! kube's watcher reads a page as a whole, as bytes, as text and parsed, all at the same time. With objects of etcd's largest
 //! size that is gigabytes for the usual 500, and every replica needs it for each kind at its start.
 
 use std::time::Duration;
 
-use futures::stream::{self, BoxStream};
+use futures::stream::{self, BoxStream, SelectAll};
 use futures::{Stream, StreamExt as _};
 use kube::Client;
 use kube::api::{WatchEvent, WatchParams};
@@ -19,29 +19,43 @@ use super::seen::{Guarded, Seen, Unreadable};
 const WATCH: u32 = 290;
 /// Longest silence of a watch: the API server's end of it may never arrive.
 const SILENCE: Duration = Duration::from_secs(WATCH as u64 + 5);
+/// Pause before a collection that may not be read is tried again.
+const LEFT_OUT: Duration = Duration::from_secs(10);
+/// HTTP status for a version that the API server no longer has.
+const GONE: u16 = 410;
 
 /// What to watch.
 #[derive(Clone)]
 pub struct Target {
     /// The operator's client.
     pub client: Client,
-    /// Path of the collection, such as `/apis/axon.io/v1alpha1/tasks`.
-    pub path: String,
+    /// Paths of the collections, such as `/apis/axon.io/v1alpha1/tasks`, of which none contains another.
+    pub paths: Vec<String>,
     /// Label selector.
     pub labels: Option<String>,
 }
 
 enum State<K> {
     Empty,
-    Listing(Box<Listing>),
-    /// The list is complete, or a watch has ended.
-    At(String),
-    Watching(String, BoxStream<'static, kube::Result<WatchEvent<Guarded<K>>>>),
+    Listing(Lists),
+    Watching(SelectAll<BoxStream<'static, Told<K>>>),
 }
+
+/// The lists that make up the first one.
+struct Lists {
+    under_way: Box<Listing>,
+    /// Where the watch of each complete list begins; none of one that may not be read.
+    versions: Vec<Option<String>>,
+}
+
+type Told<K> = Result<Event<K>, Error>;
 
 /// Watches a kind. After an error the stream goes on: the caller pauses before it asks for more. An object that can't be
 /// read is left out and logged: one bad object must not blind the operator to all others.
-pub fn events<K: Seen>(target: Target) -> impl Stream<Item = Result<Event<K>, Error>> + Send + 'static {
+///
+/// Of several collections, one that may not be read is left out too, and tried again: whoever administers a namespace can
+/// take the operator's rights there away, and must not take its sight of other namespaces.
+pub fn events<K: Seen>(target: Target) -> impl Stream<Item = Told<K>> + Send + 'static {
     stream::unfold((target, State::Empty), async |(target, mut state)| {
         loop {
             let (told, next) = step(&target, state).await;
@@ -53,64 +67,167 @@ pub fn events<K: Seen>(target: Target) -> impl Stream<Item = Result<Event<K>, Er
     })
 }
 
-type Step<K> = (Option<Result<Event<K>, Error>>, State<K>);
-
-async fn step<K: Seen>(target: &Target, state: State<K>) -> Step<K> {
+async fn step<K: Seen>(target: &Target, state: State<K>) -> (Option<Told<K>>, State<K>) {
     match state {
-        State::Empty => {
-            let listing = Listing::new(target.client.clone(), &target.path, target.labels.as_deref());
-            (Some(Ok(Event::Init)), State::Listing(Box::new(listing)))
-        }
-        State::Listing(mut listing) => match listing.next().await {
-            Ok(Some(json)) => {
-                let object = Guarded::<K>::of_bytes(&json)
-                    .0
-                    .map_err(|bad| tell::<K>(&bad))
-                    .ok();
-                (
-                    object.map(|object| Ok(Event::InitApply(object))),
-                    State::Listing(listing),
-                )
+        State::Empty => match target.list(0) {
+            Some(under_way) => {
+                let versions = Vec::new();
+                let lists = Lists { under_way, versions };
+                (Some(Ok(Event::Init)), State::Listing(lists))
             }
-            Ok(None) => match listing.version() {
-                Some(version) => (Some(Ok(Event::InitDone)), State::At(version.to_owned())),
+            None => std::future::pending().await,
+        },
+        State::Listing(mut lists) => match lists.under_way.next().await {
+            Ok(Some(json)) => {
+                let object = readable(&json).map(|object| Ok(Event::InitApply(object)));
+                (object, State::Listing(lists))
+            }
+            Ok(None) => match lists.under_way.version().map(str::to_owned) {
+                Some(version) => go_on(target, lists, Some(version)),
                 None => (Some(Err(Error::NoResourceVersion)), State::Empty),
             },
+            // All of them: then the operator itself lacks the right.
+            Err(error) if target.is_left_out(&error) && !lists.is_last_hope(target) => {
+                target.tell_of(lists.versions.len(), &error);
+                go_on(target, lists, None)
+            }
             Err(error) => (Some(Err(Error::InitialListFailed(error))), State::Empty),
         },
-        State::At(version) => match watch(target, &version).await {
-            Ok(events) => (None, State::Watching(version, events)),
-            Err(error) => {
-                let next = if is_gone(&error) {
-                    State::Empty
-                } else {
-                    State::At(version)
-                };
-                (Some(Err(Error::WatchStartFailed(error))), next)
-            }
+        State::Watching(mut all) => match all.next().await {
+            Some(Err(error)) if is_too_old(&error) => (Some(Err(error)), State::Empty),
+            Some(told) => (Some(told), State::Watching(all)),
+            None => (None, State::Empty),
         },
-        State::Watching(version, mut events) => match tokio::time::timeout(SILENCE, events.next()).await {
-            Err(_) | Ok(None) => (None, State::At(version)),
-            Ok(Some(Ok(event))) => told(event, version, events),
-            Ok(Some(Err(error))) => {
-                let next = if is_gone(&error) {
-                    State::Empty
-                } else {
-                    State::Watching(version, events)
-                };
-                (Some(Err(Error::WatchFailed(error))), next)
+    }
+}
+
+/// Begins the next list, or the watches after the last one.
+fn go_on<K: Seen>(target: &Target, mut lists: Lists, version: Option<String>) -> (Option<Told<K>>, State<K>) {
+    lists.versions.push(version);
+    if let Some(under_way) = target.list(lists.versions.len()) {
+        return (None, State::Listing(Lists { under_way, ..lists }));
+    }
+    let watches = lists.versions.into_iter().enumerate();
+    let watches = watches.map(|(index, version)| follow(target.clone(), index, version).boxed());
+    (
+        Some(Ok(Event::InitDone)),
+        State::Watching(stream::select_all(watches)),
+    )
+}
+
+impl Lists {
+    /// Returns true if this is the last list and none before it was complete.
+    fn is_last_hope(&self, target: &Target) -> bool {
+        self.versions.len() + 1 == target.paths.len() && self.versions.iter().all(Option::is_none)
+    }
+}
+
+impl Target {
+    fn list(&self, index: usize) -> Option<Box<Listing>> {
+        let path = self.paths.get(index)?;
+        Some(Box::new(Listing::new(
+            self.client.clone(),
+            path,
+            self.labels.as_deref(),
+        )))
+    }
+
+    /// Returns true if the others are watched without the collection with which this happened.
+    fn is_left_out(&self, error: &kube::Error) -> bool {
+        self.paths.len() > 1 && matches!(error, kube::Error::Api(status) if status.is_forbidden())
+    }
+
+    fn tell_of(&self, index: usize, error: &kube::Error) {
+        let path = self.paths.get(index).map_or("", String::as_str);
+        tracing::warn!(path, %error, "may not be read and is left out; will try again");
+    }
+}
+
+/// One collection after its first list.
+enum Follow<K> {
+    /// It may not be read.
+    LeftOut,
+    /// It may be read again.
+    Listing(Box<Listing>),
+    /// The list is complete, or a watch has ended.
+    At(String),
+    Watching(String, BoxStream<'static, kube::Result<WatchEvent<Guarded<K>>>>),
+}
+
+/// Watches one collection from this version on. Without one nobody knows of its objects, so that a list needs only to add.
+fn follow<K: Seen>(
+    target: Target,
+    index: usize,
+    version: Option<String>,
+) -> impl Stream<Item = Told<K>> + Send + 'static {
+    let state = version.map_or(Follow::LeftOut, Follow::At);
+    stream::unfold((target, state), move |(target, mut state)| async move {
+        loop {
+            let (told, next) = follow_on(&target, index, state).await;
+            state = next;
+            if let Some(told) = told {
+                return Some((told, (target, state)));
             }
+        }
+    })
+}
+
+async fn follow_on<K: Seen>(target: &Target, index: usize, state: Follow<K>) -> (Option<Told<K>>, Follow<K>) {
+    match state {
+        Follow::LeftOut => {
+            tokio::time::sleep(LEFT_OUT).await;
+            let next = target.list(index).map_or(Follow::LeftOut, Follow::Listing);
+            (None, next)
+        }
+        Follow::Listing(mut listing) => match listing.next().await {
+            Ok(Some(json)) => {
+                let object = readable(&json).map(|object| Ok(Event::Apply(object)));
+                (object, Follow::Listing(listing))
+            }
+            Ok(None) => match listing.version() {
+                Some(version) => (None, Follow::At(version.to_owned())),
+                None => (Some(Err(Error::NoResourceVersion)), Follow::LeftOut),
+            },
+            Err(error) if target.is_left_out(&error) => {
+                target.tell_of(index, &error);
+                (None, Follow::LeftOut)
+            }
+            Err(error) => (Some(Err(Error::InitialListFailed(error))), Follow::LeftOut),
+        },
+        Follow::At(version) => match watch(target, index, &version).await {
+            Ok(events) => (None, Follow::Watching(version, events)),
+            Err(error) if target.is_left_out(&error) => {
+                target.tell_of(index, &error);
+                tokio::time::sleep(LEFT_OUT).await;
+                (None, Follow::At(version))
+            }
+            Err(error) => (Some(Err(Error::WatchStartFailed(error))), Follow::At(version)),
+        },
+        Follow::Watching(version, mut events) => match tokio::time::timeout(SILENCE, events.next()).await {
+            Err(_) | Ok(None) => (None, Follow::At(version)),
+            Ok(Some(Ok(event))) => told(event, version, events),
+            Ok(Some(Err(error))) => (
+                Some(Err(Error::WatchFailed(error))),
+                Follow::Watching(version, events),
+            ),
         },
     }
 }
 
 /// Returns true if the API server no longer has the version to go on from.
-fn is_gone(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 410)
+fn is_too_old(error: &Error) -> bool {
+    match error {
+        Error::WatchStartFailed(kube::Error::Api(status)) | Error::WatchFailed(kube::Error::Api(status)) => {
+            status.code == GONE
+        }
+        Error::WatchError(status) => status.code == GONE,
+        _ => false,
+    }
 }
 
 async fn watch<K: Seen>(
     target: &Target,
+    index: usize,
     version: &str,
 ) -> kube::Result<BoxStream<'static, kube::Result<WatchEvent<Guarded<K>>>>> {
     let params = WatchParams {
@@ -118,7 +235,8 @@ async fn watch<K: Seen>(
         timeout: Some(WATCH),
         ..WatchParams::default()
     };
-    let request = Request::new(target.path.as_str()).watch(&params, version);
+    let path = target.paths.get(index).map_or("", String::as_str);
+    let request = Request::new(path).watch(&params, version);
     let request = request.map_err(kube::Error::BuildRequest)?;
     Ok(target.client.request_events(request).await?.boxed())
 }
@@ -127,18 +245,16 @@ fn told<K: Seen>(
     event: WatchEvent<Guarded<K>>,
     version: String,
     events: BoxStream<'static, kube::Result<WatchEvent<Guarded<K>>>>,
-) -> Step<K> {
+) -> (Option<Told<K>>, Follow<K>) {
     let (object, is_deleted) = match event {
         WatchEvent::Added(object) | WatchEvent::Modified(object) => (object, false),
         WatchEvent::Deleted(object) => (object, true),
-        WatchEvent::Bookmark(mark) => return (None, State::Watching(mark.metadata.resource_version, events)),
+        WatchEvent::Bookmark(mark) => {
+            return (None, Follow::Watching(mark.metadata.resource_version, events));
+        }
         WatchEvent::Error(status) => {
-            let next = if status.code == 410 {
-                State::Empty
-            } else {
-                State::Watching(version, events)
-            };
-            return (Some(Err(Error::WatchError(status.boxed()))), next);
+            let error = Error::WatchError(status.boxed());
+            return (Some(Err(error)), Follow::Watching(version, events));
         }
     };
     match object.0 {
@@ -149,7 +265,7 @@ fn told<K: Seen>(
             } else {
                 Event::Apply(object)
             };
-            (Some(Ok(event)), State::Watching(version, events))
+            (Some(Ok(event)), Follow::Watching(version, events))
         }
         Err(bad) => {
             tell::<K>(&bad);
@@ -158,10 +274,14 @@ fn told<K: Seen>(
             let gone = K::of_names(&bad.metadata).filter(|_| is_deleted);
             (
                 gone.map(|gone| Ok(Event::Delete(gone))),
-                State::Watching(version, events),
+                Follow::Watching(version, events),
             )
         }
     }
+}
+
+fn readable<K: Seen>(json: &[u8]) -> Option<K> {
+    Guarded::<K>::of_bytes(json).0.map_err(|bad| tell::<K>(&bad)).ok()
 }
 
 fn tell<K: Seen>(bad: &Unreadable) {

@@ -5,6 +5,7 @@ mod kinds;
 mod listing;
 mod part;
 mod prune;
+mod scope;
 mod seen;
 mod split;
 mod whole;
@@ -13,6 +14,7 @@ pub use events::{Target, events};
 pub use listing::Listing;
 pub use part::{LARGE, Large, is_large, is_part, keep_metadata, mark};
 pub use prune::{Keep, prune};
+pub use scope::Scope;
 pub use seen::{Guarded, Names, Seen, Unreadable, hollow};
 pub use whole::{Whole, read_as, whole, write_status, write_status_only};
 

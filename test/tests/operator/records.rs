@@ -5,6 +5,7 @@ use std::time::Duration;
 use axon_api::v1alpha1::TaskRecord;
 use axon_api::{Task, TaskPhase, TaskReason, naming};
 use axon_operator::task::{record, retention};
+use axon_operator::watch::Scope;
 use axon_test::control_plane::ControlPlane;
 use axon_test::wait;
 use jiff::Timestamp;
@@ -165,7 +166,12 @@ async fn records_go_when_their_time_is_over() {
     let now = Timestamp::now();
     let day = Duration::from_secs(86_400);
     let others = Api::<TaskRecord>::all(client.clone());
-    assert_eq!(retention::sweep(&client, day, now).await.unwrap(), 0);
+    assert_eq!(
+        retention::sweep(&client, &Scope::Cluster, day, now)
+            .await
+            .unwrap(),
+        0
+    );
     assert!(
         !others
             .list(&ListParams::default())

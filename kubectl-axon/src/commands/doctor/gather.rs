@@ -63,6 +63,7 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
             namespace: o.namespace,
             replicas: o.replicas,
             ready: o.ready,
+            watches: o.watches,
         }))
     };
     let resources = async { version::crds(cluster).await.map_err(|e| e.to_string()) };

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::manifests::{Choices, OPERATOR, PULL_SECRETS};
+use crate::manifests::{Choices, OPERATOR, PULL_SECRETS, WATCH_NAMESPACES};
 
 /// The container that runs the operator.
 fn container(deployment: &Value) -> Option<&Value> {
@@ -56,6 +56,14 @@ pub(super) fn keep(choices: &mut Choices, live: &Value, built_in: &Value) -> Vec
         ));
         choices.pull_secrets = value.split(',').map(str::to_owned).collect();
     }
+    if let Some(value) = variable(theirs, WATCH_NAMESPACES).filter(|value| !value.is_empty())
+        && choices.watch.is_none()
+    {
+        kept.push(format!(
+            "keeps to namespaces {value}; --watch-namespace changes them, and --watch-namespace='*' makes it all of the cluster"
+        ));
+        choices.watch = Some(value.split(',').map(str::to_owned).collect());
+    }
     // None at all is no number to keep: an installation is to run.
     if let Some(value) = live.pointer("/spec/replicas").and_then(Value::as_i64)
         && let Ok(value) = i32::try_from(value)
@@ -108,6 +116,7 @@ mod tests {
             replicas: Some(3),
             resources: Some(json!({"limits": {"memory": "1Gi"}})),
             pull_secrets: vec!["mirror".into(), "other".into()],
+            watch: Some(vec!["a".into(), "b".into()]),
         }
     }
 
@@ -116,7 +125,7 @@ mod tests {
         let (live, built_in) = (deployment(&tuned()), deployment(&Choices::default()));
         let mut choices = Choices::default();
         let kept = keep(&mut choices, &live, &built_in);
-        assert_eq!(kept.len(), 6, "{kept:?}");
+        assert_eq!(kept.len(), 7, "{kept:?}");
         assert!(
             kept[0].starts_with("changes the image tag from v0 to v"),
             "{kept:?}"
@@ -135,6 +144,7 @@ mod tests {
             pull_policy: Some("Never".into()),
             replicas: Some(1),
             pull_secrets: vec!["mine".into()],
+            watch: Some(Vec::new()),
             ..Choices::default()
         };
         assert_eq!(keep(&mut choices, &live, &built_in).len(), 1);
@@ -155,7 +165,7 @@ mod tests {
             .as_array_mut()
             .unwrap();
         all.insert(0, json!({"name": "proxy", "resources": {}}));
-        for (live, count) in [(json!({}), 0), (stopped, 0), (beside, 6)] {
+        for (live, count) in [(json!({}), 0), (stopped, 0), (beside, 7)] {
             assert_eq!(
                 keep(&mut Choices::default(), &live, &built_in).len(),
                 count,

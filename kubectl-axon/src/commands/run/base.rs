@@ -132,7 +132,7 @@ pub(crate) fn vary(
     prompt: Option<String>,
     name: &str,
 ) -> Result<Plan> {
-    if let Some(fault) = inputs::label_fault(name) {
+    if let Some(fault) = axon_api::naming::label_fault(name) {
         return Err(CliError::usage(format!("--name {name:?} {fault}")));
     }
     let mut spec = base.spec.clone();

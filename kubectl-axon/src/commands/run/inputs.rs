@@ -58,29 +58,13 @@ pub(crate) fn fits(flag: &str, typed: &str, text: &str, most: usize) -> Result<(
     )))
 }
 
-/// Returns why `name` can't name a Task, or `None` if it can (RFC 1123 label).
-pub(crate) fn label_fault(name: &str) -> Option<&'static str> {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.is_empty() {
-        Some("is empty")
-    } else if name.len() > axon_api::naming::MAX_TASK_NAME {
-        Some("has more than 63 characters")
-    } else if !name.chars().all(inner) {
-        Some("may only have lower-case letters, digits and '-'")
-    } else if name.starts_with('-') || name.ends_with('-') {
-        Some("must start and end with a letter or digit")
-    } else {
-        None
-    }
-}
-
 /// Checks the name of an object that is referred to (RFC 1123 subdomain).
 pub(crate) fn reference(source: &str, name: &str) -> Result<String> {
     let fault = if name.len() > 253 {
         Some("has more than 253 characters")
     } else {
         name.split('.')
-            .find_map(|part| label_fault(part).filter(|fault| !fault.contains("63")))
+            .find_map(|part| axon_api::naming::label_fault(part).filter(|fault| !fault.contains("63")))
     };
     match fault {
         Some(fault) => Err(CliError::usage(format!("{source} {name:?} {fault}"))),
@@ -227,13 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn names_follow_kubernetes() {
-        for good in ["a", "a-1", "1a", &"a".repeat(63)] {
-            assert_eq!(label_fault(good), None, "{good}");
-        }
-        for bad in ["", "-a", "a-", "A", "a.b", "a_b", "ä", &"a".repeat(64)] {
-            assert!(label_fault(bad).is_some(), "{bad}");
-        }
+    fn references_follow_kubernetes() {
         assert!(reference("--secret", "a.b-c").is_ok());
         assert!(reference("--secret", "a..b").is_err());
     }

@@ -74,7 +74,7 @@ pub(crate) struct Plan {
 
 /// Returns the objects to create.
 pub(crate) fn plan(args: &Args, config: &Config, prompt: String, name: &str) -> Result<Plan> {
-    if let Some(fault) = inputs::label_fault(name) {
+    if let Some(fault) = axon_api::naming::label_fault(name) {
         return Err(CliError::usage(format!("--name {name:?} {fault}")));
     }
     let agent = agent(args.agent, config)?;
