@@ -128,8 +128,8 @@ pub fn images(choices: &Choices) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Returns what `kubectl apply -k config/policy` adds in no namespace: the admission policies of Tasks and of what they refer to,
-/// each with its binding behind it.
+/// Returns what `kubectl apply -k config/policy` adds in no namespace: the admission policies of Tasks, of what they refer to and of
+/// their Jobs, each with its binding behind it.
 ///
 /// # Errors
 /// When a built-in file is broken.
@@ -138,6 +138,7 @@ pub fn policy() -> Result<Vec<Manifest>> {
     for text in [
         include_str!("../../config/policy/base/task_policy.yaml"),
         include_str!("../../config/policy/base/workspace_policy.yaml"),
+        include_str!("../../config/policy/base/job_policy.yaml"),
     ] {
         let documents = axon_api::yaml::documents(text)
             .map_err(|e| CliError::new(format!("the built-in policy is broken: {e}")))?;
@@ -324,7 +325,7 @@ mod tests {
         let all = policy().unwrap();
         let plurals: Vec<String> = all.iter().map(|m| m.resource().plural).collect();
         let pair = ["validatingadmissionpolicies", "validatingadmissionpolicybindings"];
-        assert_eq!(plurals, [pair; 3].concat());
+        assert_eq!(plurals, [pair; 4].concat());
         assert_eq!(all[0].name(), POLICY);
         assert!(
             all.iter()

@@ -188,7 +188,7 @@ async fn policy_without_parameters(cluster: &Cluster) -> Option<String> {
         let flags = &cluster.target.flags;
         format!(
             "the admission policy {POLICY} refuses every task, as its configmap {POLICY} in namespace {NAMESPACE} is \
-             gone: apply config/policy again, or kubectl delete {} {POLICY} {POLICY}-workspaces {POLICY}-agentconfigs{flags}",
+             gone: apply config/policy again, or kubectl delete {} {POLICY} {POLICY}-workspaces {POLICY}-agentconfigs {POLICY}-jobs{flags}",
             resource.plural
         )
     })

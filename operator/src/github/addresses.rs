@@ -33,8 +33,10 @@ enum Reach {
     Public,
     /// A network of an organisation.
     Private,
-    /// This machine, its link, several machines, or none.
+    /// This machine, its link, several machines, a tunnel, or none.
     Special,
+    /// The service of a cloud that gives credentials to its machines and pods.
+    Metadata,
 }
 
 impl Guard {
@@ -54,18 +56,24 @@ impl Guard {
     ///
     /// A host that the administrator has named in full may be in a private network: that is where a GitHub Enterprise
     /// Server is. Loopback and link-local addresses are for those alone that are named as addresses; a subdomain of a
-    /// wildcard is never private.
+    /// wildcard is never private. A network allows a cloud's metadata service only if it is that one address: a list such as
+    /// `100.64.0.0/10` means an organisation's hosts.
     pub(super) fn admits(&self, name: &str, address: IpAddr) -> bool {
         let address = embedded(address);
-        if self.networks.iter().any(|network| network.contains(&address)) {
+        let reach = reach(address);
+        let allows = |network: &IpNet| {
+            let is_one_address = network.prefix_len() == network.max_prefix_len();
+            network.contains(&address) && (is_one_address || reach != Reach::Metadata)
+        };
+        if self.networks.iter().any(allows) {
             return true;
         }
         let bare = name.trim_start_matches('[').trim_end_matches(']');
         let is_named = self.named.contains(name);
-        match reach(address) {
+        match reach {
             Reach::Public => true,
             Reach::Private => is_named,
-            Reach::Special => is_named && bare.parse::<IpAddr>().is_ok(),
+            Reach::Special | Reach::Metadata => is_named && bare.parse::<IpAddr>().is_ok(),
         }
     }
 
@@ -79,19 +87,21 @@ impl Guard {
     }
 }
 
-/// Returns the IPv4 address that an IPv6 one stands for: mapped, or translated by NAT64 or 6to4.
+/// Returns the IPv4 address that an IPv6 one stands for: mapped or compatible, or translated by NAT64 or 6to4.
 fn embedded(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else {
         return address;
     };
     let v4 = match v6.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] | [0, 0, 0, 0, 0, 0, high, low]
-            if high != 0 =>
-        {
+        // `::1` and `::` are addresses of IPv6 itself.
+        [0, 0, 0, 0, 0, 0, 0, _] => None,
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..]
+        | [0, 0, 0, 0, 0, 0xffff | 0, high, low] => {
             let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
             Some(Ipv4Addr::new(a, b, c, d))
         }
-        _ => v6.to_ipv4_mapped(),
+        _ => None,
     };
     v4.map_or(address, IpAddr::V4)
 }
@@ -103,29 +113,38 @@ fn reach(address: IpAddr) -> Reach {
     }
 }
 
+/// By IANA's registry of special-purpose addresses.
 fn of_v4(v4: Ipv4Addr) -> Reach {
     match v4.octets() {
+        // Most clouds, the credentials of tasks on ECS and of pods on EKS, Oracle, Alibaba, and Azure's wire server, which is a
+        // public address by its number.
+        [169, 254, 169, 254] | [169, 254, 170, 2 | 23] | [192, 0, 0, 192] => Reach::Metadata,
+        [100, 100, 100, 200] | [168, 63, 129, 16] => Reach::Metadata,
         // RFC 1918, and RFC 6598 for carriers and clouds.
         [10, ..] | [192, 168, ..] => Reach::Private,
         [172, b, ..] if (16..32).contains(&b) => Reach::Private,
         [100, b, ..] if (64..128).contains(&b) => Reach::Private,
-        // This network, loopback, link-local (the metadata of clouds), protocols' own, benchmarks, multicast and reserved.
-        [0 | 127 | 224..=255, ..] | [169, 254, ..] | [192, 0, 0, _] => Reach::Special,
-        [198, 18 | 19, ..] => Reach::Special,
+        // This network, loopback, link-local, multicast and reserved.
+        [0 | 127 | 224..=255, ..] | [169, 254, ..] => Reach::Special,
+        // Protocols' own, benchmarks, documentation, and relays of 6to4.
+        [192, 0, 0 | 2, _] | [198, 18 | 19, ..] | [198, 51, 100, _] | [203, 0, 113, _] | [192, 88, 99, _] => {
+            Reach::Special
+        }
         _ => Reach::Public,
     }
 }
 
 fn of_v6(v6: Ipv6Addr) -> Reach {
-    let [first, ..] = v6.segments();
-    if first & 0xfe00 == 0xfc00 {
-        return Reach::Private;
-    }
-    // Only 2000::/3 is given out as unicast; link-local, loopback, multicast and the rest are outside of it.
-    if first & 0xe000 == 0x2000 {
-        Reach::Public
-    } else {
-        Reach::Special
+    match v6.segments() {
+        // AWS, also for pods on EKS; Google; Scaleway; and link-local by the number that most clouds have in IPv4.
+        [0xfd00, 0xec2, ..] | [0xfd20, 0xce, ..] | [0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42] => Reach::Metadata,
+        [0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe] => Reach::Metadata,
+        [0xfc00..=0xfdff, ..] => Reach::Private,
+        // Protocols' own, of which Teredo has an IPv4 address in it, and documentation.
+        [0x2001, ..0x200 | 0xdb8, ..] | [0x3fff, ..0x1000, ..] => Reach::Special,
+        // Only 2000::/3 is given out as unicast; link-local, loopback, multicast and the rest are outside of it.
+        [0x2000..=0x3fff, ..] => Reach::Public,
+        _ => Reach::Special,
     }
 }
 
@@ -170,29 +189,101 @@ mod tests {
         Guard::new(&Hosts::parse(hosts).unwrap(), &networks)
     }
 
-    const PRIVATE: [&str; 7] = [
+    const PRIVATE: [&str; 14] = [
         "10.1.2.3",
-        "172.31.0.1",
+        "172.16.0.1",
+        "172.31.255.255",
         "192.168.0.1",
         "100.64.0.1",
+        "100.127.255.255",
+        "100.100.100.201",
         "fd00::1",
+        "fc00::1",
+        "fd00:ec3::254",
         "::ffff:10.0.0.1",
+        "::10.0.0.1",
         "64:ff9b::a00:1",
+        "2002:a00:1::1",
     ];
-    const SPECIAL: [&str; 13] = [
+    const SPECIAL: [&str; 39] = [
         "127.0.0.1",
-        "169.254.169.254",
+        "169.254.169.253",
         "0.0.0.0",
+        "0.1.2.3",
+        "192.0.0.1",
+        "192.0.2.1",
+        "192.88.99.1",
+        "198.18.0.1",
+        "198.19.255.255",
+        "198.51.100.1",
+        "203.0.113.1",
         "224.0.0.1",
+        "240.0.0.1",
         "255.255.255.255",
         "::1",
         "::",
+        "::2",
         "fe80::1",
+        "febf::1",
+        "fec0::1",
         "ff02::1",
+        "100::1",
+        "5f00::1",
         "::ffff:127.0.0.1",
-        "64:ff9b::a9fe:a9fe",
-        "2002:7f00:1::",
+        "::ffff:0:10.0.0.1",
         "::127.0.0.1",
+        "64:ff9b::7f00:1",
+        "64:ff9b::1",
+        "64:ff9b:1::a00:1",
+        "64:ff9b:0:1::a00:1",
+        "2002::1",
+        "2002:0:1::",
+        "2002:7f00:1::",
+        // Teredo of 10.0.0.1, whose number is inverted.
+        "2001:0:4136:e378:8000:63bf:f5ff:fffe",
+        "2001::1",
+        "2001:1ff::1",
+        "2001:20::1",
+        "2001:db8::1",
+        "3fff:fff::1",
+    ];
+    const METADATA: [&str; 15] = [
+        "169.254.169.254",
+        "169.254.170.2",
+        "169.254.170.23",
+        "168.63.129.16",
+        "100.100.100.200",
+        "192.0.0.192",
+        "fd00:ec2::254",
+        "fd00:ec2::23",
+        "fd20:ce::254",
+        "fd00:42::42",
+        "fe80::a9fe:a9fe",
+        "::ffff:168.63.129.16",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a83f:8110::",
+        "::100.100.100.200",
+    ];
+    const PUBLIC: [&str; 19] = [
+        "140.82.121.6",
+        "172.15.0.1",
+        "172.32.0.1",
+        "100.63.0.1",
+        "100.128.0.1",
+        "168.63.129.17",
+        "192.0.1.1",
+        "192.88.98.1",
+        "198.17.0.1",
+        "198.20.0.1",
+        "223.255.255.255",
+        "2606:50c0::1",
+        "2001:200::1",
+        "2001:db9::1",
+        "3fff:1000::1",
+        "2a0a:a440::1",
+        "::ffff:140.82.121.6",
+        "64:ff9b::8c52:7906",
+        "2002:8c52:7906::1",
     ];
 
     #[test]
@@ -209,7 +300,7 @@ mod tests {
                 "{text}"
             );
         }
-        for text in ["140.82.121.6", "2606:50c0::1", "172.32.0.1", "100.128.0.1"] {
+        for text in PUBLIC {
             assert!(guard.admits("x.lab.example", text.parse().unwrap()), "{text}");
         }
     }
@@ -217,7 +308,7 @@ mod tests {
     #[test]
     fn this_machine_and_its_link_are_no_host_of_any_name() {
         let named = guard("ghe.example,localhost,127.0.0.1,http://[::1]:*", &[]);
-        for text in SPECIAL {
+        for text in SPECIAL.iter().chain(&METADATA) {
             let address = text.parse().unwrap();
             assert!(
                 !named.admits("ghe.example", address) && !named.admits("localhost", address),
@@ -241,6 +332,35 @@ mod tests {
             assert!(guard.admits("x.lab.example", text.parse().unwrap()), "{text}");
         }
         assert!(!guard.admits("x.lab.example", "10.2.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_network_allows_a_clouds_metadata_service_only_by_its_own_address() {
+        let wide = guard(
+            "ghe.example,169.254.169.254",
+            &[
+                "100.64.0.0/10",
+                "169.254.0.0/16",
+                "168.63.0.0/16",
+                "192.0.0.0/24",
+                "fd00::/8",
+                "fe80::/10",
+            ],
+        );
+        for text in METADATA {
+            let address = text.parse().unwrap();
+            assert!(!wide.admits("ghe.example", address), "{text}");
+            let meant = embedded(address);
+            let exact = guard("*.lab.example", &[&IpNet::from(meant).to_string()]);
+            assert!(exact.admits("x.lab.example", address), "{text}");
+        }
+        for text in ["169.254.169.253", "100.100.100.201", "fd00:ec3::1"] {
+            assert!(wide.admits("x.lab.example", text.parse().unwrap()), "{text}");
+        }
+        assert!(
+            wide.check_literal("169.254.169.254").is_ok(),
+            "the administrator has named this address"
+        );
     }
 
     #[tokio::test]

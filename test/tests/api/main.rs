@@ -8,6 +8,7 @@ mod changes;
 mod characters;
 mod definitions;
 mod examples;
+mod guards;
 mod manifest;
 mod policy;
 mod refused;

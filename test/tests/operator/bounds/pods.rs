@@ -14,6 +14,13 @@ async fn the_operators_token_starts_no_pod_that_is_more_than_a_tasks() {
         .expect("what the operator builds itself, with all overrides, passes");
     let (pod, agent) = ("/spec/template/spec", "/spec/template/spec/containers/0");
     let security = format!("{agent}/securityContext");
+    let probe = json!({"httpGet": {"host": "169.254.169.254", "port": 80, "path": "/latest/meta-data"}});
+    let mut by_the_old_name = job.pointer(pod).unwrap().clone();
+    by_the_old_name["serviceAccount"] = json!("axon-spawner");
+    by_the_old_name
+        .as_object_mut()
+        .unwrap()
+        .remove("serviceAccountName");
     let rows = [
         (
             "/metadata/ownerReferences".to_owned(),
@@ -40,11 +47,15 @@ async fn the_operators_token_starts_no_pod_that_is_more_than_a_tasks() {
             json!({}),
             "have the labels",
         ),
+        ("/spec/parallelism".into(), json!(100), "has one pod"),
+        ("/spec/completions".into(), json!(100), "has one pod"),
         (
             format!("{pod}/serviceAccountName"),
             json!("axon-spawner"),
             "no pod can run as",
         ),
+        // The old name of the field.
+        (pod.to_owned(), by_the_old_name, "no pod can run as"),
         (format!("{pod}/hostNetwork"), json!(true), "the node's network"),
         (format!("{pod}/hostPID"), json!(true), "the node's network"),
         (format!("{pod}/hostIPC"), json!(true), "the node's network"),
@@ -132,6 +143,40 @@ async fn the_operators_token_starts_no_pod_that_is_more_than_a_tasks() {
             format!("{agent}/ports"),
             json!([{"containerPort": 80, "hostPort": 80}]),
             "opens no ports",
+        ),
+        (
+            format!("{pod}/schedulerName"),
+            json!("mine"),
+            "by default-scheduler",
+        ),
+        (
+            format!("{pod}/resourceClaims"),
+            json!([{"name": "gpu", "resourceClaimName": "gpu"}]),
+            "claims no devices",
+        ),
+        (
+            format!("{pod}/terminationGracePeriodSeconds"),
+            json!(86400),
+            "60 at most",
+        ),
+        (
+            format!("{agent}/lifecycle"),
+            json!({"preStop": {"exec": {"command": ["sleep", "inf"]}}}),
+            "no lifecycle handlers",
+        ),
+        (
+            format!("{agent}/lifecycle"),
+            json!({"postStart": {"tcpSocket": {"host": "10.96.0.1", "port": 443}}}),
+            "no lifecycle handlers",
+        ),
+        (format!("{agent}/livenessProbe"), probe.clone(), "no probes"),
+        (format!("{agent}/readinessProbe"), probe.clone(), "no probes"),
+        (format!("{agent}/startupProbe"), probe.clone(), "no probes"),
+        (
+            format!("{pod}/initContainers"),
+            json!([{"name": "i", "image": "i", "restartPolicy": "Always", "startupProbe": probe,
+                "securityContext": job.pointer(&security)}]),
+            "no probes",
         ),
         (
             "/spec/template/metadata/annotations".into(),

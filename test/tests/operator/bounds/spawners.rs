@@ -102,4 +102,64 @@ async fn nothing_runs_as_a_spawners_account_and_nobody_gets_its_token() {
     refused("a token", answer, "spawner-tokens", "nothing runs as it");
     let made = accounts.create_token_request("default", &params, &request);
     made.await.unwrap();
+    let alias = json!({"metadata": {"name": "p"}, "spec": {"serviceAccount": "axon-spawner", "containers": pod["spec"]["containers"]}});
+    let answer = tried::<Pod>(admin, w.name(), &alias).await;
+    refused("by the old name of the field", answer, "spawner-pods", "another");
+}
+
+/// A Secret that Kubernetes writes a token of this account into.
+fn token_secret(account: &str) -> serde_json::Value {
+    json!({"metadata": {"name": "token", "annotations": {"kubernetes.io/service-account.name": account}},
+        "type": "kubernetes.io/service-account-token"})
+}
+
+#[tokio::test]
+async fn no_secret_gets_a_token_of_a_spawners_account_and_all_others_pass() {
+    let w = World::new().await;
+    let admin = w.bench.namespace.client();
+    let answer = tried::<Secret>(admin, w.name(), &token_secret("axon-spawner")).await;
+    let (policy, words) = ("spawner-token-secrets", "name another account");
+    refused("a Secret for its token", answer, policy, words);
+    for (what, passes) in [
+        ("another account's", token_secret("default")),
+        ("a name that ends so", token_secret("my-axon-spawner")),
+        ("without anything", json!({"metadata": {"name": "plain"}})),
+        (
+            "of another type",
+            with(&token_secret("axon-spawner"), "/type", json!("example.com/x")),
+        ),
+        (
+            "with other annotations",
+            json!({"metadata": {"name": "plain", "annotations": {"a": "b"}}, "stringData": {"k": "v"}}),
+        ),
+        (
+            "a registry's",
+            json!({"metadata": {"name": "pull"}, "type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": "{}"}}),
+        ),
+    ] {
+        let passed = tried::<Secret>(admin, w.name(), &passes).await;
+        passed.unwrap_or_else(|why| panic!("{what}: {why}"));
+    }
+    // Kubernetes refuses such a Secret without the annotation itself; the policy is no reason for it.
+    let bare = json!({"metadata": {"name": "token"}, "type": "kubernetes.io/service-account-token"});
+    let said = tried::<Secret>(admin, w.name(), &bare).await.unwrap_err();
+    assert!(!said.contains("Policy"), "{said}");
+
+    let secrets = w.bench.namespace.api::<Secret>();
+    let other: Secret = serde_json::from_value(token_secret("default")).unwrap();
+    secrets.create(&PostParams::default(), &other).await.unwrap();
+    let change = async |account: &str| {
+        let change = json!({"metadata": {"annotations": {"kubernetes.io/service-account.name": account}}});
+        let patched = secrets
+            .patch("token", &PatchParams::default(), &Patch::Merge(&change))
+            .await;
+        patched.map(drop).map_err(|error| error.to_string())
+    };
+    refused(
+        "another account's Secret",
+        change("axon-spawner").await,
+        policy,
+        words,
+    );
+    change("default").await.unwrap();
 }
