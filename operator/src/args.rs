@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use crate::github::Hosts;
 use crate::images::Exact;
 use crate::task::pod_defaults::{PodDefaults, PullSecrets};
+use crate::task::pod_limits::{Amount, AmountError, PodLimits, ResourceList};
 use crate::watch::Scope;
 
 /// Runs AI coding agents as Kubernetes Jobs.
@@ -59,6 +60,22 @@ pub struct Args {
     /// The same for NO_PROXY.
     #[arg(long, env = "AXON_POD_NO_PROXY", value_name = "LIST")]
     pub pod_no_proxy: Option<String>,
+    /// Memory, ephemeral-storage and cpu that the scheduler reserves for a Task that does not say: RESOURCE=AMOUNT, separated
+    /// by commas; empty for none.
+    #[arg(long, env = "AXON_POD_REQUESTS", value_name = "LIST", default_value = "memory=256Mi", value_parser = ResourceList::parse)]
+    pub pod_requests: ResourceList,
+    /// The most of these that a Task may use that does not say.
+    #[arg(long, env = "AXON_POD_LIMITS", value_name = "LIST", default_value = "memory=4Gi,ephemeral-storage=10Gi", value_parser = ResourceList::parse)]
+    pub pod_limits: ResourceList,
+    /// Size limit of each empty volume of a Task's pod that has none; 0 for none.
+    #[arg(long, env = "AXON_POD_SCRATCH_LIMIT", value_name = "AMOUNT", default_value = "10Gi", value_parser = Scratch::parse)]
+    pub pod_scratch_limit: Scratch,
+    /// Deadline of a Task without podOverrides.activeDeadlineSeconds, such as 4h; 0 for none.
+    #[arg(long, env = "AXON_POD_DEADLINE", value_name = "DURATION", default_value = "4h", value_parser = axon_api::godur::parse)]
+    pub pod_deadline: Duration,
+    /// Longest silence of the agent of a Task without stallTimeout, such as 1h; 0 for no limit.
+    #[arg(long, env = "AXON_POD_STALL_TIMEOUT", value_name = "DURATION", default_value = "1h", value_parser = axon_api::godur::parse)]
+    pub pod_stall_timeout: Duration,
     /// How long an image may fail to be pulled before its Task fails, such as 5m.
     #[arg(long, env = "AXON_IMAGE_PULL_LIMIT", default_value = "5m", value_parser = axon_api::godur::parse)]
     pub image_pull_limit: Duration,
@@ -98,7 +115,29 @@ pub struct Args {
     pub log: String,
 }
 
+/// A size limit, or none. clap takes an `Option` for an option that may be absent.
+#[derive(Debug, Clone)]
+pub struct Scratch(pub Option<Amount>);
+
+impl Scratch {
+    fn parse(text: &str) -> Result<Self, AmountError> {
+        Amount::parse(text).map(Self)
+    }
+}
+
 impl Args {
+    /// Returns what every Task's pod may use if the Task does not say.
+    #[must_use]
+    pub fn pod_limits(&self) -> PodLimits {
+        PodLimits {
+            requests: self.pod_requests.clone(),
+            limits: self.pod_limits.clone(),
+            scratch: self.pod_scratch_limit.0.clone(),
+            deadline: self.pod_deadline,
+            stall_timeout: self.pod_stall_timeout,
+        }
+    }
+
     /// Returns what every Task's pod gets. An empty value sets nothing.
     #[must_use]
     pub fn pod_defaults(&self) -> PodDefaults {
@@ -141,6 +180,14 @@ mod tests {
                 "'--watch-namespaces <LIST>': namespace \"B\" may only have",
             ),
             (
+                "--pod-limits=memory=4GiB",
+                "'--pod-limits <LIST>': \"4GiB\" is no amount",
+            ),
+            (
+                "--pod-scratch-limit=much",
+                "'--pod-scratch-limit <AMOUNT>': \"much\" is no amount",
+            ),
+            (
                 "--github-hosts=github.com,a/b",
                 "'--github-hosts <LIST>': \"a/b\" is no host",
             ),
@@ -164,6 +211,26 @@ mod tests {
         .unwrap();
         assert!(args.github_hosts.name(false, "ghe.example") && !args.github_hosts.name(false, "github.com"));
         assert_eq!(args.github_private_networks.len(), 2);
+    }
+
+    #[test]
+    fn pods_are_bounded_unless_somebody_says_that_they_are_not() {
+        let bounded = parse(&[]).unwrap().pod_limits();
+        assert!(bounded.scratch.is_some() && bounded.limits != ResourceList::default());
+        assert_eq!(bounded.deadline, Duration::from_secs(4 * 3600));
+        let options = [
+            "--pod-requests=",
+            "--pod-limits=",
+            "--pod-scratch-limit=0",
+            "--pod-deadline=0",
+            "--pod-stall-timeout=0",
+        ];
+        let free = parse(&options).unwrap().pod_limits();
+        assert_eq!(
+            (free.requests, free.limits),
+            (ResourceList::default(), ResourceList::default())
+        );
+        assert!(free.scratch.is_none() && free.deadline.is_zero() && free.stall_timeout.is_zero());
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
             exact: args.images.clone(),
         },
         pod_defaults: args.pod_defaults(),
+        pod_limits: args.pod_limits(),
         image_pull_limit: args.image_pull_limit,
         record_retention: args.record_retention,
         prices: Arc::new(prices(args.price_table.as_deref())?),

@@ -19,10 +19,12 @@ use crate::limits::MAX_ELEMENTS;
 #[serde(rename_all = "camelCase")]
 pub struct PodOverrides {
     /// CPU, memory and ephemeral-storage requests and limits of the agent container, and likewise of the one that
-    /// prepares the workspace before it: the pod as a whole asks for no more than one of them.
+    /// prepares the workspace before it: the pod as a whole asks for no more than one of them. A resource that is named
+    /// neither as a request nor as a limit has the operator's defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
-    /// Seconds after which the agent's pod is terminated and the Task fails with reason `DeadlineExceeded`.
+    /// Seconds after which the agent's pod is terminated and the Task fails with reason `DeadlineExceeded`. The
+    /// operator's default if absent, which is four hours unless it was changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub active_deadline_seconds: Option<i64>,

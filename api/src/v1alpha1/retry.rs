@@ -63,6 +63,8 @@ pub enum RetryReason {
     RateLimited,
     /// The container was killed for its memory limit.
     OOMKilled,
+    /// The pod wrote more to disk than its limit.
+    StorageExceeded,
     /// The pod was evicted from its node, more often than is repeated without a policy.
     Evicted,
     /// The run took longer than `activeDeadlineSeconds`.
@@ -86,6 +88,7 @@ impl RetryReason {
             Self::AuthFailed => TaskReason::AuthFailed,
             Self::RateLimited => TaskReason::RateLimited,
             Self::OOMKilled => TaskReason::OOMKilled,
+            Self::StorageExceeded => TaskReason::StorageExceeded,
             Self::Evicted => TaskReason::Evicted,
             Self::DeadlineExceeded => TaskReason::DeadlineExceeded,
             Self::ImagePull => TaskReason::ImagePull,

@@ -127,7 +127,8 @@ pub struct TaskSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_policy: Option<RetryPolicy>,
 
-    /// How long the agent may print nothing, such as `15m`, before it is ended with reason `Stalled`. For ever if absent.
+    /// How long the agent may print nothing, such as `15m`, before it is ended with reason `Stalled`. The
+    /// operator's default if absent, which is 1h unless it was changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     #[x_kube(validation = positive_duration("stallTimeout"))]

@@ -233,6 +233,7 @@ pub struct TaskTemplate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_policy: Option<RetryPolicy>,
     /// How long an agent of the Tasks may print nothing, such as `15m`, before it is ended with reason `Stalled`.
+    /// The operator's default if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     #[x_kube(validation = positive_duration("stallTimeout"))]

@@ -109,9 +109,11 @@ pub enum TaskReason {
     RateLimited,
     /// The container was killed for its memory limit.
     OOMKilled,
+    /// The pod wrote more to disk than its limit.
+    StorageExceeded,
     /// The pod was evicted from its node.
     Evicted,
-    /// The run took longer than `activeDeadlineSeconds`.
+    /// The run took longer than `activeDeadlineSeconds`, or the operator's default for it.
     DeadlineExceeded,
     /// An image can't be pulled.
     ImagePull,

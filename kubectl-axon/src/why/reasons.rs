@@ -76,6 +76,10 @@ pub(super) fn words(
                     "the agent needed more memory than its limit",
                     vec![format!("kubectl axon get task {name} -o yaml{flag}"), retry()],
                 ),
+                Some(R::StorageExceeded) => (
+                    "its pod wrote more to disk than its limit",
+                    vec![format!("kubectl axon get task {name} -o yaml{flag}"), retry()],
+                ),
                 Some(R::Evicted) => ("its pod was evicted too often", vec![retry()]),
                 Some(R::DeadlineExceeded) => ("it took longer than its timeout", vec![logs(), retry()]),
                 Some(R::ImagePull) => (

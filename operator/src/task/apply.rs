@@ -34,6 +34,7 @@ use super::inputs::{self, Inputs};
 use super::job;
 use super::lifecycle::{Decision, STARTING};
 use super::pod_defaults;
+use super::pod_limits;
 use super::prompt;
 use super::record;
 use super::refusal::{self, Refusal};
@@ -311,6 +312,7 @@ fn plan(inputs: &Inputs, gathered: &Gathered, context: &Context) -> Result<job::
     let mut plan = job::build(task, workspace.as_ref(), config, &context.options.images)
         .map_err(|error| error.to_string())?;
     pod_defaults::apply(&context.options.pod_defaults, task, &mut plan.job);
+    pod_limits::apply(&context.options.pod_limits, &mut plan.job);
     ca::mount(&mut plan.job, inputs.workspace.as_deref());
     if let Some(token) = token {
         github_token::mount(&mut plan.job, token);

@@ -22,6 +22,7 @@ use super::inputs;
 use super::kept::must_be_whole;
 use super::lifecycle::decide;
 use super::pod_defaults::PodDefaults;
+use super::pod_limits::PodLimits;
 use super::prices::PriceTable;
 use super::prompt;
 use super::rush::Rush;
@@ -74,6 +75,8 @@ pub struct Options {
     pub images: Images,
     /// What every Task's pod gets.
     pub pod_defaults: PodDefaults,
+    /// What every Task's pod may use if the Task does not say.
+    pub pod_limits: PodLimits,
     /// How long an image may fail to be pulled.
     pub image_pull_limit: Duration,
     /// How long records of finished Tasks are kept.

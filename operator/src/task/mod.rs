@@ -22,6 +22,7 @@ pub mod mcp_secrets;
 pub mod outcome;
 mod overrides;
 pub mod pod_defaults;
+pub mod pod_limits;
 pub mod prices;
 pub mod prompt;
 pub mod record;

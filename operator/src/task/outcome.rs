@@ -78,7 +78,7 @@ pub fn of_job(end: &JobEnd, pod: Option<&PodView>, last: Option<&Attempt>) -> Fa
     if reason == DEADLINE {
         return Failure::new(
             TaskReason::DeadlineExceeded,
-            "the run took longer than podOverrides.activeDeadlineSeconds and was terminated",
+            "the run took longer than its deadline (podOverrides.activeDeadlineSeconds, or the operator's default) and was terminated",
         );
     }
     let recorded = || {
@@ -152,6 +152,17 @@ fn disrupted(pod: &PodView, on_node: &str) -> Option<Failure> {
     if let Some((reason, message)) = &pod.failure
         && reason == "Evicted"
     {
+        if is_over_its_own_limit(pod, message) {
+            return Some(Failure::new(
+                TaskReason::StorageExceeded,
+                format!(
+                    "the kubelet ended pod {}{on_node}: {}; raise podOverrides.resources.limits.ephemeral-storage, or \
+                     the sizeLimit of the volume",
+                    pod.name,
+                    message.trim().trim_end_matches('.')
+                ),
+            ));
+        }
         return Some(Failure::new(
             TaskReason::Evicted,
             format!("pod {} was evicted{on_node}: {message}", pod.name),
@@ -163,6 +174,12 @@ fn disrupted(pod: &PodView, on_node: &str) -> Option<Failure> {
             format!("pod {} was disrupted{on_node} ({reason}): {message}", pod.name),
         )
     })
+}
+
+/// Tells a pod that wrote too much from one that its node had no room for: only of the latter the kubelet says that
+/// it was disrupted. Another run would write as much again.
+fn is_over_its_own_limit(pod: &PodView, message: &str) -> bool {
+    pod.disruption.is_none() && !message.starts_with("The node was low on resource")
 }
 
 fn evidence(log: &str) -> String {
@@ -278,9 +295,31 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_that_wrote_too_much_is_not_disrupted() {
+        for said in [
+            "Usage of EmptyDir volume \"tmp\" exceeds the limit \"10Gi\". ",
+            "Pod ephemeral local storage usage exceeds the total limit of containers 10Gi. ",
+            "Container agent exceeded its local ephemeral storage limit \"10Gi\". ",
+        ] {
+            let mut full = pod(ended(137, "Error"));
+            full.failure = Some(("Evicted".into(), said.into()));
+            let failure = of_pod(&full).unwrap();
+            assert_eq!(failure.reason, TaskReason::StorageExceeded, "{said}");
+            assert!(
+                failure.message.contains(said.trim().trim_end_matches('.')),
+                "{}",
+                failure.message
+            );
+        }
+    }
+
+    #[test]
     fn eviction_and_disruption_are_not_the_agents_fault() {
         let mut evicted = pod(ended(137, "Error"));
         evicted.failure = Some(("Evicted".into(), "The node was low on resource: memory.".into()));
+        assert_eq!(of_pod(&evicted).unwrap().reason, TaskReason::Evicted);
+        evicted.failure = Some(("Evicted".into(), "In words of another release".into()));
+        evicted.disruption = Some(("TerminationByKubelet".into(), "evicted".into()));
         assert_eq!(of_pod(&evicted).unwrap().reason, TaskReason::Evicted);
         let mut drained = PodView {
             name: "p".into(),

@@ -85,6 +85,23 @@ async fn memory_over_the_limit_is_called_that() {
 }
 
 #[tokio::test]
+async fn a_pod_that_writes_too_much_is_ended_once_and_says_so() {
+    let b = bench().await;
+    // What the agent and its files take by themselves is far less.
+    let limits = json!({"podOverrides": {"resources": {"limits": {"ephemeral-storage": "200Mi"}}}});
+    let prompt = "@bash head -c 400000000 /dev/zero > /tmp/full\n@sleep 180000\n@say never";
+    b.task("t", prompt, limits).await;
+    let status = b.until_failed("t", TaskReason::StorageExceeded).await;
+    let message = status.message.as_ref().unwrap();
+    assert!(message.contains("limits.ephemeral-storage"), "{message}");
+    assert_eq!(
+        status.attempts.len(),
+        1,
+        "another run would write as much again: {status:?}"
+    );
+}
+
+#[tokio::test]
 async fn an_image_that_does_not_exist_is_named() {
     let b = bench().await;
     b.task("t", "hi", json!({"image": "localhost/axon/no-such-image:v0"}))
