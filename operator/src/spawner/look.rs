@@ -17,6 +17,7 @@ use super::render::{self, Templates};
 use super::shell::{Created, ShellError};
 use super::source::{Found, Freshness};
 use super::status::{self, Blocked, Fault, Outcome, Situation};
+use crate::watch::LENT;
 
 /// The operator's Deployment, as `status.deploymentName` names it.
 const DEPLOYMENT: &str = "axon-operator";
@@ -108,6 +109,7 @@ impl Context {
             .ahead
             .take()
             .filter(|ahead| matches!(work, Work::Cron(_)) && ahead.is_of(spawner, self.clock.now()));
+        let is_late = || matches!(work, Work::Github(found) if found.is_late(LENT));
         loop {
             let is_ahead = ahead.is_some();
             let (live, mut tasks) = match ahead.take() {
@@ -137,6 +139,10 @@ impl Context {
                 }
                 if ready.iter().any(|(c, _)| c == claim) {
                     continue;
+                }
+                // What GitHub has answered is made use of before there is no time left.
+                if is_late() && !ready.is_empty() {
+                    break;
                 }
                 match self.prepare(&live, templates, work, items, claim).await? {
                     Ok(task) => ready.push((claim.clone(), task)),
@@ -189,7 +195,8 @@ impl Context {
                 .await?;
             let stopped = refused.iter().any(|b| b.all);
             let left = wanted.len() > claims.len() + refused.len() && room.free > claims.len();
-            let more = left && has_claimed && !stopped;
+            let is_over = left && !stopped && is_late();
+            let more = left && has_claimed && !stopped && !is_over;
             let live = match settled {
                 Some(next) if more => self.write(&live, &next).await?,
                 Some(next) => TaskSpawner {
@@ -212,7 +219,8 @@ impl Context {
             // What concerns all is tried with the same item again.
             let own = refused.iter().filter(|b| !b.all);
             memory.blocked = own.map(|b| b.item.clone()).collect();
-            let again = again(matches!(work, Work::Cron(_)), unfinished, &refused);
+            let again = again(matches!(work, Work::Cron(_)), unfinished, &refused)
+                .or(is_over.then_some(Duration::ZERO));
             outcome.blocked.extend(refused);
             return Ok(Done { live, tasks, again });
         }

@@ -18,6 +18,7 @@ use super::stores::Stores;
 use crate::clock::Clock;
 use crate::github::{self, Credential, Exclusion, Github, ItemKind, ListQuery, Repository, State};
 use crate::identity::{Identity, IdentityError};
+use crate::watch::LENT;
 
 /// How long a Secret that was read is good. A changed one counts after that time.
 const SECRET_PERIOD: Duration = Duration::from_secs(30);
@@ -67,9 +68,46 @@ pub struct Found {
     pub name: String,
     repository: Repository,
     credential: Credential,
+    /// Until when GitHub may be asked for more; without end if absent.
+    until: Option<Instant>,
 }
 
 impl Found {
+    /// Sets the moment from which on nothing more is read of the items: a large spawner is in memory until then.
+    pub fn asks_until(&mut self, moment: Instant) {
+        self.until = Some(moment);
+    }
+
+    /// Returns whether less than half of `period` is left before the moment of [`Found::asks_until`].
+    #[must_use]
+    pub fn is_late(&self, period: Duration) -> bool {
+        self.until
+            .is_some_and(|until| until.saturating_duration_since(Instant::now()) < period / 2)
+    }
+
+    /// Waits for an answer about an item, as long as there is time.
+    async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, github::GithubError>>,
+    ) -> Result<T, github::GithubError> {
+        let Some(until) = self.until else {
+            return answer.await;
+        };
+        tokio::time::timeout_at(until, answer).await.unwrap_or_else(|_| {
+            Err(github::GithubError::Unreachable {
+                asked: github::Asked {
+                    host: self.repository.host.clone(),
+                    what: self.repository.path(),
+                    secret: self.credential.secret.clone(),
+                },
+                said: format!(
+                    "no whole answer within {LENT:?}, the time that a TaskSpawner of more than 16 KiB has"
+                ),
+                pause: LENT,
+            })
+        })
+    }
+
     /// Returns whether GitHub had comments of an item when it was listed.
     #[must_use]
     pub fn has_comments(&self, item: &Item) -> bool {
@@ -210,6 +248,7 @@ impl Source {
             listed: listing.items,
             repository: place.repository,
             credential: place.credential,
+            until: None,
         })
     }
 
@@ -286,8 +325,8 @@ impl Source {
         if let Some(listed) = found.of(item) {
             let fresh = self
                 .github
-                .item(&found.repository, &found.credential, listed.number)
-                .await?;
+                .item(&found.repository, &found.credential, listed.number);
+            let fresh = found.in_time(fresh).await?;
             item.body = fresh.body.unwrap_or_default();
         }
         Ok(())
@@ -301,10 +340,10 @@ impl Source {
         let Some(listed) = found.of(item) else {
             return Ok(());
         };
-        let comments = self
-            .github
-            .comments(&found.repository, &found.credential, listed, &found.comments_from)
-            .await?;
+        let comments =
+            self.github
+                .comments(&found.repository, &found.credential, listed, &found.comments_from);
+        let comments = found.in_time(comments).await?;
         (item.comments, item.comments_left_out) = (comments.text, comments.left_out);
         Ok(())
     }

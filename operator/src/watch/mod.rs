@@ -11,7 +11,7 @@ mod whole;
 
 pub use events::{Target, events};
 pub use listing::Listing;
-pub use part::{LARGE, Large, is_large, is_part, keep_metadata, mark};
+pub use part::{LARGE, LENT, Large, is_large, is_part, keep_metadata, mark};
 pub use prune::{Keep, prune};
 pub use seen::{Guarded, Names, Seen, Unreadable, hollow};
 pub use whole::{Whole, read_as, whole, write_status, write_status_only};
