@@ -101,6 +101,13 @@ impl State {
         if let Some(share) = self.shares.get_mut(key) {
             share.held = share.held.saturating_sub(1);
         }
+        // Its turn is over, although it may have begun to wait for another one long ago.
+        for ((_, name), share) in &mut self.shares {
+            if let Some(waits) = share.waits.as_mut().filter(|_| *name == key.1) {
+                waits.ticket = self.tickets;
+                self.tickets += 1;
+            }
+        }
     }
 }
 
@@ -173,6 +180,18 @@ mod tests {
             assert!(turns.take("hung", &namespace.to_string(), now).is_none());
         }
         assert_eq!(all_of(&turns, "other", "late", now).len(), 2);
+    }
+
+    #[test]
+    fn who_has_just_had_a_place_comes_last_although_it_has_waited_for_a_second_one() {
+        let (turns, now) = (Turns::new(2, 2), Instant::now());
+        let ask = |namespace| turns.take("", namespace, now);
+        let (a, b) = (ask("a"), ask("b"));
+        assert!(a.is_some() && b.is_some() && ask("a").is_none() && ask("b").is_none());
+        assert!(ask("late").is_none());
+        drop(a);
+        assert!(ask("a").is_none() && ask("b").is_none());
+        assert!(ask("late").is_some());
     }
 
     #[test]
