@@ -3,7 +3,6 @@
 //! Two budgets: [`Answers`] is for bodies while they are read, [`Shelf`] for the items of listings that are kept.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -67,38 +66,84 @@ impl Answers {
 }
 
 /// The budget for items that are kept between polls, and while somebody works on them; clones share it.
+///
+/// A namespace may hold as much as it leaves free. So one alone has half of all, and each further one still finds room for
+/// ordinary listings, without a list of who is there.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Shelf(Arc<AtomicUsize>);
+pub(super) struct Shelf(Arc<Mutex<Used>>);
+
+#[derive(Debug, Default)]
+struct Used {
+    all: usize,
+    namespaces: HashMap<Arc<str>, usize>,
+}
 
 /// Bytes on the shelf. They are given back when it is dropped.
 #[derive(Debug)]
 pub struct Kept {
     shelf: Shelf,
+    namespace: Arc<str>,
     bytes: usize,
 }
 
+impl Used {
+    fn of(&self, namespace: &str) -> usize {
+        self.namespaces.get(namespace).copied().unwrap_or_default()
+    }
+
+    fn has_room(&self, namespace: &str, bytes: usize, limit: usize) -> bool {
+        let (all, own) = (self.all.checked_add(bytes), self.of(namespace).checked_add(bytes));
+        let left = all.and_then(|all| limit.checked_sub(all));
+        own.zip(left).is_some_and(|(own, left)| own <= left)
+    }
+}
+
 impl Shelf {
-    /// Takes `bytes` if all that is kept stays within `limit` then.
-    pub(super) fn take(&self, bytes: usize, limit: usize) -> Option<Kept> {
-        let sum = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= limit);
-        self.0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum)
-            .ok()?;
+    /// Takes `bytes` for a namespace, if at least as many as it holds then are left free of `limit`.
+    pub(super) fn take(&self, namespace: &Arc<str>, bytes: usize, limit: usize) -> Option<Kept> {
+        let mut used = self.lock();
+        if !used.has_room(namespace, bytes, limit) {
+            return None;
+        }
+        used.all += bytes;
+        *used.namespaces.entry(Arc::clone(namespace)).or_default() += bytes;
         Some(Kept {
             shelf: self.clone(),
+            namespace: Arc::clone(namespace),
             bytes,
         })
     }
 
+    /// Returns whether [`Shelf::take`] would give as much.
+    pub(super) fn has_room(&self, namespace: &str, bytes: usize, limit: usize) -> bool {
+        self.lock().has_room(namespace, bytes, limit)
+    }
+
     /// Returns how many bytes are taken.
     pub(super) fn used(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.lock().all
+    }
+
+    /// Returns how many bytes a namespace has taken.
+    pub(super) fn used_by(&self, namespace: &str) -> usize {
+        self.lock().of(namespace)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Used> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        self.shelf.0.fetch_sub(self.bytes, Ordering::Relaxed);
+        let mut used = self.shelf.lock();
+        used.all = used.all.saturating_sub(self.bytes);
+        if let Some(own) = used.namespaces.get_mut(&self.namespace) {
+            *own = own.saturating_sub(self.bytes);
+            if *own == 0 {
+                used.namespaces.remove(&self.namespace);
+            }
+        }
     }
 }
 
@@ -132,12 +177,43 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_counted_until_it_is_gone() {
-        let shelf = Shelf::default();
-        let one = shelf.take(60, 100).unwrap();
-        assert!(shelf.take(41, 100).is_none() && shelf.take(usize::MAX, 100).is_none());
-        let two = shelf.take(40, 100).unwrap();
-        assert_eq!(shelf.used(), 100);
-        drop((one, two));
-        assert_eq!(shelf.used(), 0);
+        let (shelf, a) = (Shelf::default(), Arc::from("a"));
+        let one = shelf.take(&a, 30, 100).unwrap();
+        assert!(shelf.take(&a, 21, 100).is_none() && shelf.take(&a, usize::MAX, 100).is_none());
+        let two = shelf.take(&a, 20, 100).unwrap();
+        assert_eq!((shelf.used(), shelf.used_by("a")), (50, 50));
+        let three = shelf.take(&Arc::from("b"), 25, 100).unwrap();
+        drop((one, two, three));
+        assert_eq!((shelf.used(), shelf.used_by("a")), (0, 0));
+        assert!(shelf.lock().namespaces.is_empty());
+    }
+
+    proptest::proptest! {
+        /// Greedy namespaces take and give back what they can. However they do it, something is left for one more.
+        #[test]
+        fn one_more_namespace_finds_room(
+            greedy in 1u32..8, steps in proptest::collection::vec((0u32..8, 1usize..3000, proptest::bool::ANY), 1..400)
+        ) {
+            const LIMIT: usize = 100_000;
+            let (shelf, mut kept) = (Shelf::default(), Vec::<Kept>::new());
+            for (who, bytes, takes) in steps {
+                let who: Arc<str> = (who % greedy).to_string().into();
+                if takes {
+                    let had_room = shelf.has_room(&who, bytes, LIMIT);
+                    let taken = shelf.take(&who, bytes, LIMIT);
+                    proptest::prop_assert_eq!(taken.is_some(), had_room);
+                    kept.extend(taken);
+                } else if let Some(at) = kept.iter().position(|kept| kept.namespace == who) {
+                    kept.remove(at);
+                }
+                let sums: Vec<usize> = (0..greedy).map(|who| shelf.used_by(&who.to_string())).collect();
+                proptest::prop_assert_eq!(sums.iter().sum::<usize>(), shelf.used());
+                proptest::prop_assert!(sums.iter().all(|sum| *sum <= LIMIT / 2));
+                // Each takes no more than half of what the others leave, so this much is left at least.
+                let left = LIMIT >> greedy;
+                proptest::prop_assert!(LIMIT - shelf.used() >= left);
+                proptest::prop_assert!(shelf.has_room("late", left / 2, LIMIT));
+            }
+        }
     }
 }

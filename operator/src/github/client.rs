@@ -63,6 +63,11 @@ impl Target<'_> {
         }
     }
 
+    /// Returns the namespace on whose behalf it is asked.
+    pub(super) fn namespace(&self) -> Arc<str> {
+        Arc::from(self.credential.scope.namespace.as_str())
+    }
+
     pub(super) fn answer_too_large(&self) -> GithubError {
         GithubError::AnswerTooLarge { asked: self.asked() }
     }

@@ -355,7 +355,7 @@ async fn look_at_github(
     outcome
         .blocked
         .extend(context.write_marks(spawner, &found, &tasks, memory).await);
-    let ids: Vec<&str> = found.items.iter().map(|item| item.id.as_str()).collect();
+    let ids: Vec<&str> = found.ids.iter().map(String::as_str).collect();
     let ledger = Ledger::of(&spawner.status.clone().unwrap_or_default());
     let new = wanted(&spawner.name_any(), &ids, &tasks, &ledger, Some(&found.filter));
     if new.is_empty() && ledger.claims.is_empty() {

@@ -1,6 +1,5 @@
 //! One look at a spawner: what its source has, what follows, and doing it.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -61,7 +60,7 @@ impl Context {
         tasks: &[Known],
         memory: &Memory,
     ) -> Option<Blocked> {
-        let matching: BTreeSet<&str> = found.items.iter().map(|item| item.id.as_str()).collect();
+        let matching: BTreeSet<&str> = found.ids.iter().map(String::as_str).collect();
         for (item, task) in plan::newest_of_items(tasks) {
             let known = memory.seen.get(&task.uid);
             let later = found.complete && known.is_some_and(|seen| *seen + SURELY < found.asked);
@@ -127,7 +126,7 @@ impl Context {
                 Work::Github(_) => None,
                 Work::Cron(of) => cron::look(&live, of, &status, self.clock.now()).ok(),
             };
-            let items = &*items_of(work, look.as_ref());
+            let items = &Items::of(work, look.as_ref());
             let (ledger, limits) = (Ledger::of(&status), Limits::of(&live.spec));
             let wanted = wanted(&live, work, items, &tasks, &ledger, &refused, memory);
             let room = plan::room(&tasks, &ledger, limits);
@@ -160,8 +159,7 @@ impl Context {
                 look.begin(&mut next);
             }
             let claimed = plan::claim(&ledger, &tasks, limits, &claims);
-            let had_its_turn =
-                wanted.is_empty() && !refused.iter().any(|b| items.iter().any(|i| i.id == b.item));
+            let had_its_turn = wanted.is_empty() && !refused.iter().any(|b| items.has(&b.item));
             if let Some(look) = look.as_ref().filter(|_| claimed.is_some() || had_its_turn) {
                 look.finish(&mut next, live.metadata.generation, self.clock.now());
             }
@@ -234,7 +232,7 @@ impl Context {
         live: &TaskSpawner,
         templates: &Templates,
         work: &Work,
-        items: &[Item],
+        items: &Items<'_>,
         tasks: &mut Vec<Known>,
         ready: &mut Vec<(Claim, axon_api::Task)>,
         memory: &mut Memory,
@@ -377,7 +375,7 @@ impl Context {
                 memory.wants_news_since(found.at);
                 let outcome = Outcome {
                     source: Some(found.name.clone()),
-                    discovered: Some(found.items.len()),
+                    discovered: Some(found.ids.len()),
                     polled: Some(self.clock.now()),
                     ..Outcome::default()
                 };
@@ -418,10 +416,49 @@ pub fn template_fault(error: &render::RenderError) -> Fault {
     }
 }
 
-fn items_of<'a>(work: &'a Work, look: Option<&Look>) -> Cow<'a, [Item]> {
-    match work {
-        Work::Github(found) => Cow::Borrowed(&found.items),
-        Work::Cron(cron) => Cow::Owned(look.and_then(|look| look.item(cron)).into_iter().collect()),
+/// The items of one look.
+pub enum Items<'a> {
+    /// What GitHub has listed.
+    Listed(&'a Found),
+    /// The run of a schedule that is due, if one is.
+    Run(Option<Item>),
+}
+
+impl<'a> Items<'a> {
+    fn of(work: &'a Work, look: Option<&Look>) -> Self {
+        match work {
+            Work::Github(found) => Self::Listed(found),
+            Work::Cron(cron) => Self::Run(look.and_then(|look| look.item(cron))),
+        }
+    }
+
+    fn ids(&self) -> Vec<&str> {
+        match self {
+            Self::Listed(found) => found.ids.iter().map(String::as_str).collect(),
+            Self::Run(run) => run.iter().map(|run| run.id.as_str()).collect(),
+        }
+    }
+
+    fn has(&self, id: &str) -> bool {
+        self.ids().contains(&id)
+    }
+
+    /// Returns an item.
+    pub fn get(&self, id: &str) -> Option<Item> {
+        match self {
+            Self::Listed(found) => found.item(id),
+            Self::Run(run) => run.clone().filter(|run| run.id == id),
+        }
+    }
+
+    fn title(&self, id: &str) -> Option<String> {
+        match self {
+            Self::Listed(found) => found.title(id).map(str::to_owned),
+            Self::Run(run) => run
+                .as_ref()
+                .filter(|run| run.id == id)
+                .map(|run| run.title.clone()),
+        }
     }
 }
 
@@ -430,7 +467,7 @@ fn items_of<'a>(work: &'a Work, look: Option<&Look>) -> Cow<'a, [Item]> {
 fn wanted(
     live: &TaskSpawner,
     work: &Work,
-    items: &[Item],
+    items: &Items<'_>,
     tasks: &[Known],
     ledger: &Ledger,
     refused: &[Blocked],
@@ -440,19 +477,17 @@ fn wanted(
         Work::Github(found) => Some(&found.filter),
         Work::Cron(_) => None,
     };
-    let ids: Vec<&str> = items.iter().map(|item| item.id.as_str()).collect();
-    let mut wanted = plan::wanted(&live.name_any(), &ids, tasks, ledger, filter);
+    let mut wanted = plan::wanted(&live.name_any(), &items.ids(), tasks, ledger, filter);
     wanted.retain(|claim| !refused.iter().any(|b| b.item == claim.item));
     wanted.sort_by_key(|claim| memory.blocked.contains(&claim.item));
     wanted
 }
 
-fn waiting(claim: &Claim, items: &[Item]) -> WaitingItem {
-    let item = items.iter().find(|item| item.id == claim.item);
+fn waiting(claim: &Claim, items: &Items<'_>) -> WaitingItem {
     WaitingItem {
         item: claim.item.clone(),
         task: claim.name.clone(),
-        title: item.map(|item| item.title.clone()),
+        title: items.title(&claim.item),
     }
 }
 

@@ -149,12 +149,12 @@ impl Context {
         };
         if let Some(spec) = &spawner.spec.when.github_issues {
             let surveyed = self.source.survey(spawner, spec, &self.stores, FRESHNESS).await;
-            let (found, excluded) = surveyed.map_err(|unreadable| unreadable.fault)?;
+            let survey = surveyed.map_err(|unreadable| unreadable.fault)?;
             let scene = Scene {
-                filter: Some(&found.filter),
+                filter: Some(&survey.filter),
                 ..scene
             };
-            return Ok(preview(scene, &found.items, &excluded));
+            return Ok(preview(scene, &survey.items, &survey.excluded));
         }
         let Some(spec) = &spawner.spec.when.cron else {
             return Ok((Vec::new(), 0));
