@@ -15,23 +15,29 @@ pub(super) const MAX_BODY: usize = 8 * 1024 * 1024;
 pub(super) const SMALL: usize = 64 * 1024;
 /// All larger bodies under way. A body counts twice: for its bytes, and for what is read from them.
 const ALL: usize = 32 * 1024 * 1024;
-/// Of them, those of one host: one body of the largest size, so that a slow host leaves as much to the others.
-const PER_HOST: usize = 16 * 1024 * 1024;
-/// Most hosts whose shares are remembered.
-const MAX_HOSTS: usize = 1000;
+/// Of them, those of one host, and those of one namespace, which may choose several: one body of the largest size, so that
+/// slow ones leave as much to the others.
+const SHARE: usize = 16 * 1024 * 1024;
+/// Most hosts and namespaces whose shares are remembered.
+const MAX_SHARES: usize = 1000;
 const UNIT: usize = 1024;
 
 /// The budget for bodies under way.
 pub(super) struct Answers {
     all: Arc<Semaphore>,
-    hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
+    hosts: Shares,
+    namespaces: Shares,
 }
+
+/// What is left of each share, by name.
+type Shares = Mutex<HashMap<String, Arc<Semaphore>>>;
 
 /// A part of the budget. It goes back when it is dropped.
 ///
 /// Nobody may wait for a second one while it has one: those who all do so would wait for ever.
 #[derive(Debug)]
 pub(super) struct Room {
+    _namespace: OwnedSemaphorePermit,
     _host: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
 }
@@ -41,28 +47,33 @@ impl Default for Answers {
         Self {
             all: Arc::new(Semaphore::new(ALL / UNIT)),
             hosts: Mutex::default(),
+            namespaces: Mutex::default(),
         }
     }
 }
 
 impl Answers {
-    /// Waits for room for a body of `bytes` of `host`; in order, so that a large one is not passed over for ever.
-    pub(super) async fn room(&self, host: &str, bytes: usize) -> Option<Room> {
+    /// Waits for room for a body of `bytes` of `host`, on behalf of `namespace`; in order, so that a large one is not passed
+    /// over for ever.
+    pub(super) async fn room(&self, host: &str, namespace: &str, bytes: usize) -> Option<Room> {
         let units = u32::try_from((2 * bytes.min(MAX_BODY)).div_ceil(UNIT)).ok()?;
-        let of_host = {
-            let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-            if hosts.len() >= MAX_HOSTS {
-                hosts.retain(|_, share| Arc::strong_count(share) > 1);
-            }
-            let share = hosts.entry(host.to_owned());
-            Arc::clone(share.or_insert_with(|| Arc::new(Semaphore::new(PER_HOST / UNIT))))
-        };
-        // First the own share: who waits for that holds nothing of what others need.
+        let (of_namespace, of_host) = (share(&self.namespaces, namespace), share(&self.hosts, host));
+        // Those who wait hold nothing of what others need: first the namespace's own share, last what all need.
         Some(Room {
+            _namespace: of_namespace.acquire_many_owned(units).await.ok()?,
             _host: of_host.acquire_many_owned(units).await.ok()?,
             _all: Arc::clone(&self.all).acquire_many_owned(units).await.ok()?,
         })
     }
+}
+
+fn share(all: &Shares, name: &str) -> Arc<Semaphore> {
+    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    if all.len() >= MAX_SHARES {
+        all.retain(|_, share| Arc::strong_count(share) > 1);
+    }
+    let share = all.entry(name.to_owned());
+    Arc::clone(share.or_insert_with(|| Arc::new(Semaphore::new(SHARE / UNIT))))
 }
 
 /// The budget for items that are kept between polls, and while somebody works on them; clones share it.
@@ -163,16 +174,27 @@ mod tests {
     #[tokio::test]
     async fn one_host_does_not_take_the_whole_budget_and_what_is_dropped_is_free_again() {
         let answers = Answers::default();
-        let slow = answers.room("slow", usize::MAX).await.unwrap();
-        let mut second = Box::pin(answers.room("slow", SMALL + 1));
+        let slow = answers.room("slow", "a", usize::MAX).await.unwrap();
+        let mut second = Box::pin(answers.room("slow", "b", SMALL + 1));
         assert!(futures::poll!(&mut second).is_pending(), "its share is used up");
-        let other = answers.room("other", MAX_BODY).await.unwrap();
-        let mut third = Box::pin(answers.room("third", SMALL + 1));
+        let other = answers.room("other", "c", MAX_BODY).await.unwrap();
+        let mut third = Box::pin(answers.room("third", "d", SMALL + 1));
         assert!(futures::poll!(&mut third).is_pending(), "all is used up");
         drop(slow);
         assert!(third.await.is_some() && second.await.is_some());
         drop(other);
         assert_eq!(answers.all.available_permits(), ALL / UNIT);
+    }
+
+    #[tokio::test]
+    async fn one_namespace_does_not_take_the_whole_budget_with_two_hosts() {
+        let answers = Answers::default();
+        let slow = answers.room("one", "a", MAX_BODY).await.unwrap();
+        let mut second = Box::pin(answers.room("two", "a", MAX_BODY));
+        assert!(futures::poll!(&mut second).is_pending());
+        assert!(answers.room("two", "b", MAX_BODY).await.is_some());
+        drop(slow);
+        assert!(second.await.is_some());
     }
 
     #[test]

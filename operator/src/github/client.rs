@@ -343,15 +343,16 @@ impl Client {
         etag: Option<&str>,
     ) -> Result<Answer, GithubError> {
         let host = &target.repository.host;
+        let namespace = &target.credential.scope.namespace;
         let ask = Ask {
             method,
             url,
             bearer,
             etag,
+            namespace,
         };
         self.admit(target)?;
         self.pass_gate(target)?;
-        let namespace = &target.credential.scope.namespace;
         let _place = self.places.take(&target.repository.api, namespace).await;
         // The gate may have been closed by an answer to those who were first.
         self.pass_gate(target)?;

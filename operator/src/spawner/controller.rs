@@ -23,7 +23,7 @@ use super::plan::{Ledger, Limits, room, wanted};
 use super::render::Templates;
 use super::request::is_asked;
 use super::shell::ShellError;
-use super::status::Outcome;
+use super::status::{Outcome, Waiting};
 use super::stores::{Stores, watch_tasks};
 use super::ticks::pause_before;
 use crate::backoff::Pauses;
@@ -419,7 +419,7 @@ fn refill(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) {
     let waits = memory
         .outcome
         .as_ref()
-        .is_some_and(|o| !o.waiting.is_empty() && o.source_fault.is_none());
+        .is_some_and(|o| o.waiting.count > 0 && o.source_fault.is_none());
     let tasks = context.stores.tasks_of(spawner);
     let active = tasks.iter().filter(|t| !t.ended).count();
     let ledger = Ledger::of(&spawner.status.clone().unwrap_or_default());
@@ -481,14 +481,7 @@ async fn look_at_clock(
         if let (Some(run), false) = (look.item(spec), spawner.spec.suspend) {
             let ids = [run.id.as_str()];
             let claims = wanted(&spawner.name_any(), &ids, &tasks, &ledger, None);
-            outcome.waiting = claims
-                .into_iter()
-                .map(|claim| axon_api::v1alpha1::WaitingItem {
-                    item: claim.item,
-                    task: claim.name,
-                    title: Some(run.title.clone()),
-                })
-                .collect();
+            outcome.waiting = Waiting::of(&claims, |_| Some(run.title.clone()));
             if let Some(old) = &memory.outcome {
                 outcome.blocked.clone_from(&old.blocked);
             }

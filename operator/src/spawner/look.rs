@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axon_api::TaskSpawner;
-use axon_api::v1alpha1::{Claim, Cron, GithubIssues, TaskSpawnerStatus, WaitingItem};
+use axon_api::v1alpha1::{Claim, Cron, GithubIssues, TaskSpawnerStatus};
 use kube::ResourceExt;
 use tokio::time::Instant;
 
@@ -15,7 +15,7 @@ use super::plan::{self, Known, Ledger, Limits};
 use super::render::{self, Templates};
 use super::shell::{Created, ShellError};
 use super::source::{Found, Freshness};
-use super::status::{self, Blocked, Fault, Outcome, Situation};
+use super::status::{self, Blocked, Fault, Outcome, Situation, Waiting};
 use crate::watch::LENT;
 
 /// The operator's Deployment, as `status.deploymentName` names it.
@@ -207,12 +207,11 @@ impl Context {
                 continue;
             }
             let held: BTreeSet<&str> = claims.iter().map(|c| c.item.as_str()).collect();
-            outcome.waiting = wanted
+            let left = wanted
                 .iter()
                 .filter(|claim| !held.contains(claim.item.as_str()))
-                .filter(|claim| !refused.iter().any(|b| b.item == claim.item))
-                .map(|claim| waiting(claim, items))
-                .collect();
+                .filter(|claim| !refused.iter().any(|b| b.item == claim.item));
+            outcome.waiting = Waiting::of(left, |item| items.title(item));
             outcome.next_run = look.and_then(|look| look.due.next).or(outcome.next_run);
             // What concerns all is tried with the same item again.
             let own = refused.iter().filter(|b| !b.all);
@@ -481,14 +480,6 @@ fn wanted(
     wanted.retain(|claim| !refused.iter().any(|b| b.item == claim.item));
     wanted.sort_by_key(|claim| memory.blocked.contains(&claim.item));
     wanted
-}
-
-fn waiting(claim: &Claim, items: &Items<'_>) -> WaitingItem {
-    WaitingItem {
-        item: claim.item.clone(),
-        task: claim.name.clone(),
-        title: items.title(&claim.item),
-    }
 }
 
 /// Returns when to try again before the next poll, if that is of use. What only a person or another Task's end can mend waits
