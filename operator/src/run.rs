@@ -172,7 +172,7 @@ pub struct Shared {
     pub identity: Identity,
     /// Talks to GitHub.
     pub github: Github,
-    /// Places for large objects of Tasks. TaskSpawners have their own, which they hold while GitHub answers.
+    /// Places for large objects of Tasks. TaskSpawners have their own.
     pub large: Large,
     /// Where it works.
     pub scope: Scope,
@@ -209,7 +209,7 @@ async fn spawners(
             me,
             large: Large::default(),
             memories: spawner::context::Memories::default(),
-            turns: spawner::turns::Turns::default(),
+            turns: spawner::controller::turns(),
             crowd: spawner::crowd::Crowd::default(),
         }
     });

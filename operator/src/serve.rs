@@ -1,8 +1,8 @@
-//! Serves the HTTP port so that no client can use it up: a connection carries one request within a time limit, and one address
-//! has few connections at a time. The kubelet's probes come from the node's address, so that a pod that takes all connections
-//! of its own address does not keep them out.
+//! Serves the HTTP port so that no client can use it up: a connection carries one request within a time limit, one address has
+//! few connections at a time, and if there are too many in all, the addresses with the most lose one for each newcomer. The
+//! kubelet's probes come from the node's address, so that no number of pods keeps them out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// What clients may use of the port.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +24,7 @@ pub struct Limits {
     pub connection: Duration,
     /// Connections of one address at a time; further ones are closed at once.
     pub of_one_address: usize,
-    /// Connections at a time.
+    /// Connections at a time. For a further one, the oldest of an address that has more than the newcomer's is closed.
     pub in_all: usize,
 }
 
@@ -67,29 +68,88 @@ pub async fn serve(listener: TcpListener, routes: Router, limits: Limits) {
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes.clone()));
         tokio::spawn(async move {
             // Clients that are slow or gone are no event.
-            let _ = timeout(limits.connection, connection).await;
+            tokio::select! {
+                _ = timeout(limits.connection, connection) => {}
+                () = place.end.cancelled() => {}
+            }
             drop(place);
         });
     }
 }
 
-/// The number of open connections, by address.
+/// The open connections.
 #[derive(Clone, Default)]
-struct Open(Arc<Mutex<HashMap<IpAddr, usize>>>);
+struct Open(Arc<Mutex<Connections>>);
+
+/// Connections by address, the oldest first, each with what ends it.
+#[derive(Default)]
+struct Connections {
+    by_address: HashMap<IpAddr, VecDeque<(u64, CancellationToken)>>,
+    /// Connections so far.
+    count: u64,
+}
+
+impl Connections {
+    /// Adds a connection, if the address may have one more. Returns its number, and ends another one if there is no room
+    /// otherwise.
+    fn enter(&mut self, address: IpAddr, end: CancellationToken, limits: Limits) -> Option<u64> {
+        let all: usize = self.by_address.values().map(VecDeque::len).sum();
+        let own = self.by_address.get(&address).map_or(0, VecDeque::len);
+        if own >= limits.of_one_address || all >= limits.in_all && !self.end_one(own) {
+            return None;
+        }
+        let number = self.count;
+        self.count += 1;
+        self.by_address
+            .entry(address)
+            .or_default()
+            .push_back((number, end));
+        Some(number)
+    }
+
+    /// Ends the oldest connection of the addresses with the most, if those are more than `than`.
+    fn end_one(&mut self, than: usize) -> bool {
+        let oldest = |connections: &VecDeque<(u64, _)>| connections.front().map(|(number, _)| *number);
+        let most = self
+            .by_address
+            .iter()
+            .filter(|(_, connections)| connections.len() > than)
+            .max_by_key(|(_, connections)| (connections.len(), std::cmp::Reverse(oldest(connections))))
+            .map(|(address, connections)| (*address, oldest(connections)));
+        let Some((address, Some(number))) = most else {
+            return false;
+        };
+        if let Some(end) = self.leave(address, number) {
+            end.cancel();
+        }
+        true
+    }
+
+    fn leave(&mut self, address: IpAddr, number: u64) -> Option<CancellationToken> {
+        let connections = self.by_address.get_mut(&address)?;
+        let at = connections.iter().position(|(own, _)| *own == number)?;
+        let (_, end) = connections.remove(at)?;
+        if connections.is_empty() {
+            self.by_address.remove(&address);
+        }
+        Some(end)
+    }
+}
 
 impl Open {
     fn take(&self, address: IpAddr, limits: Limits) -> Option<Place> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = open.values().sum();
-        let own = open.get(&address).copied().unwrap_or_default();
-        if all >= limits.in_all || own >= limits.of_one_address {
-            return None;
-        }
-        open.insert(address, own + 1);
+        let end = CancellationToken::new();
+        let number = self.with(|all| all.enter(address, end.clone(), limits))?;
         Some(Place {
             open: self.clone(),
             address,
+            number,
+            end,
         })
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Connections) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -97,17 +157,14 @@ impl Open {
 struct Place {
     open: Open,
     address: IpAddr,
+    number: u64,
+    /// Cancelled if the connection is to make room for another one.
+    end: CancellationToken,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.open.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = open.get_mut(&self.address) {
-            *own -= 1;
-            if *own == 0 {
-                open.remove(&self.address);
-            }
-        }
+        self.open.with(|all| all.leave(self.address, self.number));
     }
 }
 
@@ -186,9 +243,62 @@ mod tests {
             let probe = answer(from("127.0.0.1", address).await, WHOLE).await;
             assert!(probe.starts_with("HTTP/1.1 200"), "{probe}");
         }
-        let _other = from("127.0.0.3", address).await;
-        let full = answer(from("127.0.0.1", address).await, WHOLE).await;
-        assert_eq!(full, "", "all places are taken");
+    }
+
+    #[tokio::test]
+    async fn a_probe_is_answered_while_many_addresses_hold_all_connections() {
+        let limits = Limits {
+            of_one_address: 4,
+            in_all: 32,
+            ..Limits::default()
+        };
+        let address = served(limits).await;
+        let mut hanging = Vec::new();
+        for n in 0..32 {
+            hanging.push(from(&format!("127.0.0.{}", 2 + n / 4), address).await);
+        }
+        for _ in 0..40 {
+            let probe = answer(from("127.0.0.1", address).await, WHOLE).await;
+            assert!(probe.starts_with("HTTP/1.1 200"), "{probe}");
+            // The attackers come back at once.
+            hanging.push(from("127.0.0.9", address).await);
+        }
+    }
+
+    proptest::proptest! {
+        /// Addresses come and go as they like. The limits hold, whoever is closed had the most, and an address without any
+        /// connection always gets one.
+        #[test]
+        fn connections_are_shared_fairly(steps in proptest::collection::vec((0u8..8, proptest::bool::ANY), 1..300)) {
+            let limits = Limits { of_one_address: 4, in_all: 12, ..Limits::default() };
+            let (mut all, mut open) = (Connections::default(), Vec::<(IpAddr, u64, CancellationToken)>::new());
+            for (who, comes) in steps {
+                let who = IpAddr::from([127, 0, 0, who]);
+                let count = |open: &[(IpAddr, u64, CancellationToken)], of| open.iter().filter(|(a, ..)| *a == of).count();
+                if !comes {
+                    if let Some(at) = open.iter().position(|(address, ..)| *address == who) {
+                        let (address, number, _) = open.remove(at);
+                        proptest::prop_assert!(all.leave(address, number).is_some());
+                    }
+                    continue;
+                }
+                let (before, own) = (open.len(), count(&open, who));
+                let most = open.iter().map(|(address, ..)| count(&open, *address)).max().unwrap_or_default();
+                let end = CancellationToken::new();
+                let entered = all.enter(who, end.clone(), limits);
+                let ended: Vec<usize> = (0..open.len()).filter(|at| open[*at].2.is_cancelled()).collect();
+                let must = own < limits.of_one_address && (before < limits.in_all || most > own);
+                proptest::prop_assert_eq!(entered.is_some(), must);
+                proptest::prop_assert_eq!(ended.len(), usize::from(must && before == limits.in_all));
+                if let Some(at) = ended.first() {
+                    let (address, number, _) = open.remove(*at);
+                    proptest::prop_assert_eq!(count(&open, address) + 1, most);
+                    proptest::prop_assert!(open.iter().all(|(a, n, _)| *a != address || *n > number), "the oldest goes");
+                }
+                open.extend(entered.map(|number| (who, number, end)));
+                proptest::prop_assert!(open.len() <= limits.in_all && count(&open, who) <= limits.of_one_address);
+            }
+        }
     }
 
     #[tokio::test]

@@ -1,6 +1,8 @@
 //! What must hold for the repository as a whole; needs neither cluster nor network.
 #![cfg(test)]
 
+#[path = "repository/pins.rs"]
+mod pins;
 #[path = "repository/release.rs"]
 mod release;
 #[path = "repository/threat_model.rs"]

@@ -63,6 +63,11 @@ impl Target<'_> {
         }
     }
 
+    /// Returns the namespace on whose behalf it is asked.
+    pub(super) fn namespace(&self) -> Arc<str> {
+        Arc::from(self.credential.scope.namespace.as_str())
+    }
+
     pub(super) fn answer_too_large(&self) -> GithubError {
         GithubError::AnswerTooLarge { asked: self.asked() }
     }
@@ -338,15 +343,16 @@ impl Client {
         etag: Option<&str>,
     ) -> Result<Answer, GithubError> {
         let host = &target.repository.host;
+        let namespace = &target.credential.scope.namespace;
         let ask = Ask {
             method,
             url,
             bearer,
             etag,
+            namespace,
         };
         self.admit(target)?;
         self.pass_gate(target)?;
-        let namespace = &target.credential.scope.namespace;
         let _place = self.places.take(&target.repository.api, namespace).await;
         // The gate may have been closed by an answer to those who were first.
         self.pass_gate(target)?;

@@ -9,8 +9,8 @@ use super::query::Item;
 
 /// All that is kept in a replica.
 pub(super) const ALL: usize = 48 * 1024 * 1024;
-/// Texts are kept as long as less than this is used by everything.
-const WITH_TEXTS: usize = 24 * 1024 * 1024;
+/// Texts are kept as long as this were enough for everything.
+const WITH_TEXTS: usize = 32 * 1024 * 1024;
 /// The items of one listing, their texts left out: some 20,000 ordinary ones.
 pub(super) const LISTING: usize = 12 * 1024 * 1024;
 /// The texts of one listing, and their number: more items than become Tasks within some polls.
@@ -21,23 +21,24 @@ const TEXTS: (usize, usize) = (4 * 1024 * 1024, 500);
 pub(super) enum NoRoom {
     /// Its listing has more than its share.
     InTheListing,
-    /// All listings together have all that there is.
+    /// The namespace has as much as is left free for others.
     AtAll,
 }
 
-/// Puts the items that are wanted into their page. `before` is what the pages before it take; `make_room` forgets what
-/// others can read again.
+/// Puts the items that are wanted into their page, for a namespace. `before` is what the pages before it take; `make_room`
+/// forgets what can be read again, so that this many bytes fit.
 pub(super) fn page(
     shelf: &Shelf,
+    namespace: &Arc<str>,
     page: Page,
     wanted: Vec<Item>,
     before: Sum,
-    make_room: impl Fn(),
+    make_room: impl Fn(usize),
 ) -> Result<Page, NoRoom> {
     let take = |bytes: usize| {
-        let kept = shelf.take(bytes, ALL).or_else(|| {
-            make_room();
-            shelf.take(bytes, ALL)
+        let kept = shelf.take(namespace, bytes, ALL).or_else(|| {
+            make_room(bytes);
+            shelf.take(namespace, bytes, ALL)
         });
         kept.map(Arc::new).ok_or(NoRoom::AtAll)
     };
@@ -50,7 +51,7 @@ pub(super) fn page(
         let has_share =
             before.text_bytes + sum.text_bytes + text <= TEXTS.0 && before.texts + sum.texts < TEXTS.1;
         let whole = if has_share {
-            shelf.take(bytes + text, WITH_TEXTS)
+            shelf.take(namespace, bytes + text, WITH_TEXTS)
         } else {
             None
         };
@@ -75,6 +76,19 @@ pub(super) fn page(
         _kept: Some(own),
         ..page
     })
+}
+
+/// Returns whose listing is forgotten next, so that `namespace`, which uses `used`, has room: of those who have one that nobody
+/// reads at this moment, who uses most. Nobody loses anything to a namespace that uses as much.
+pub(super) fn victim<'a>(
+    owners: impl Iterator<Item = (&'a str, usize)>,
+    namespace: &str,
+    used: usize,
+) -> Option<&'a str> {
+    owners
+        .filter(|(owner, uses)| *owner == namespace || *uses > used)
+        .max_by_key(|(_, uses)| *uses)
+        .map(|(owner, _)| owner)
 }
 
 #[cfg(test)]
@@ -105,9 +119,9 @@ mod tests {
 
     #[test]
     fn the_first_items_keep_their_texts_and_all_are_given_back() {
-        let shelf = Shelf::default();
+        let (shelf, a) = (Shelf::default(), Arc::from("a"));
         let keep =
-            |n, text, before| page(&shelf, Page::default(), items(n, text, 10), before, || {}).unwrap();
+            |n, text, before| page(&shelf, &a, Page::default(), items(n, text, 10), before, |_| {}).unwrap();
         let few = keep(100, 1000, Sum::default());
         assert_eq!(
             (with_texts(&few), few.sum.texts, few.sum.text_bytes),
@@ -134,11 +148,11 @@ mod tests {
 
     #[test]
     fn a_listing_has_a_share_and_all_have_a_limit() {
-        let shelf = Shelf::default();
+        let (shelf, a) = (Shelf::default(), Arc::from("a"));
         let large = || items(100, 0, 1000);
         let (mut pages, mut before) = (Vec::new(), Sum::default());
         let error = loop {
-            match page(&shelf, Page::default(), large(), before, || {}) {
+            match page(&shelf, &a, Page::default(), large(), before, |_| {}) {
                 Ok(page) => pages.push(page),
                 Err(error) => break error,
             }
@@ -146,19 +160,35 @@ mod tests {
         };
         assert_eq!(error, NoRoom::InTheListing);
         let error = loop {
-            match page(&shelf, Page::default(), large(), Sum::default(), || {}) {
+            match page(&shelf, &a, Page::default(), large(), Sum::default(), |_| {}) {
                 Ok(page) => pages.push(page),
                 Err(error) => break error,
             }
         };
         assert_eq!(error, NoRoom::AtAll);
-        assert!(shelf.used() <= ALL && shelf.used() > ALL * 9 / 10);
+        assert!(shelf.used() <= ALL / 2 && shelf.used() > ALL * 4 / 10);
+        // The listings of others go on.
+        let b = Arc::from("b");
+        let ordinary = page(&shelf, &b, Page::default(), large(), Sum::default(), |_| {});
+        assert!(ordinary.is_ok());
         let pages = std::cell::RefCell::new(pages);
-        assert!(
-            page(&shelf, Page::default(), large(), Sum::default(), || pages
-                .borrow_mut()
-                .clear())
-            .is_ok()
+        let make_room = |_| pages.borrow_mut().clear();
+        assert!(page(&shelf, &a, Page::default(), large(), Sum::default(), make_room).is_ok());
+    }
+
+    #[test]
+    fn the_namespace_with_most_loses_its_listing_first() {
+        let of = |owners: &[(&'static str, usize)]| victim(owners.iter().copied(), "own", 4);
+        assert_eq!(
+            of(&[("small", 1), ("large", 9), ("own", 4), ("middle", 5)]),
+            Some("large")
+        );
+        assert_eq!(of(&[("small", 1), ("own", 4)]), Some("own"));
+        assert_eq!(of(&[("small", 1)]), None, "who has less loses nothing");
+        assert_eq!(
+            of(&[("equal", 4)]),
+            None,
+            "or they would take it from each other by turns"
         );
     }
 }

@@ -110,6 +110,8 @@ pub(super) struct Shared {
     pub(super) pages: Vec<Page>,
     pub(super) last: Option<Fetched>,
     pub(super) used: Option<Instant>,
+    /// Namespace of who read it last.
+    pub(super) owner: Arc<str>,
     /// Entries that are asked for as one page: fewer once a page was too large.
     pub(super) size: usize,
     /// Since when they are fewer.
@@ -124,6 +126,7 @@ impl Default for Shared {
             pages: Vec::new(),
             last: None,
             used: None,
+            owner: Arc::from(""),
             size: PER_PAGE,
             shrunk: None,
         }
@@ -181,6 +184,8 @@ impl Shared {
             return None;
         }
         match &last.result {
+            // Another namespace may have room.
+            Err(GithubError::OutOfMemory { .. }) if last.by != query.caller => None,
             Err(error) => Some(Err(error.clone())),
             Ok(()) if self.is_covered(&query.label_set()) => Some(Ok(self.select(query, last, true))),
             Ok(()) => None,

@@ -26,7 +26,7 @@ mod read;
 mod repository;
 mod transport;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -64,6 +64,10 @@ const MAX_UNREADABLE: usize = 2;
 const MAX_LISTINGS: usize = 10_000;
 /// How often pages are read again when they changed while they were read.
 const MAX_PASSES: usize = 4;
+/// Bytes that an entry of a caller's list takes: a pointer, and the number as text.
+const PER_ENTRY: usize = 64;
+/// Bytes that are made free beyond those that are asked for.
+const SLACK: usize = 256 * 1024;
 /// How long a listing that nobody asks for is kept.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -154,6 +158,7 @@ impl Github {
             return self.hold(&target, answer);
         }
         self.0.client.figures.listing(false);
+        shared.owner = target.namespace();
         let scope = shared.scope();
         let pages = self.fetch(&target, query.state, &scope, &mut shared).await;
         self.0.client.figures.kept(self.0.shelf.used());
@@ -161,21 +166,41 @@ impl Github {
         self.hold(&target, listing)
     }
 
-    /// Reserves memory for what the caller copies of a listing: many of them may work on a large one at the same time.
+    /// Reserves memory for the list that the caller gets; the items in it are the listing's own.
     fn hold(&self, target: &Target<'_>, listing: Listing) -> Result<Listing, GithubError> {
-        let bytes = listing.items.iter().map(|item| item.bytes()).sum();
-        let take = || self.0.shelf.take(bytes, keep::ALL);
-        let held = take().or_else(|| {
-            self.make_room();
+        let held = self.reserve(target, listing.items.len() * PER_ENTRY)?;
+        Ok(Listing {
+            held: Some(held),
+            ..listing
+        })
+    }
+
+    /// Reserves memory for copies of items, without their texts, as long as what is returned lives.
+    ///
+    /// # Errors
+    /// [`GithubError::OutOfMemory`].
+    pub fn copies(
+        &self,
+        repository: &Repository,
+        credential: &Credential,
+        items: &[Arc<Item>],
+    ) -> Result<Arc<Kept>, GithubError> {
+        let target = Target {
+            repository,
+            credential,
+            what: repository.path(),
+        };
+        self.reserve(&target, items.iter().map(|item| item.bytes()).sum())
+    }
+
+    fn reserve(&self, target: &Target<'_>, bytes: usize) -> Result<Arc<Kept>, GithubError> {
+        let namespace = target.namespace();
+        let take = || self.0.shelf.take(&namespace, bytes, keep::ALL);
+        let taken = take().or_else(|| {
+            self.make_room(&namespace, bytes);
             take()
         });
-        match held {
-            Some(held) => Ok(Listing {
-                held: Some(Arc::new(held)),
-                ..listing
-            }),
-            None => Err(target.out_of_memory()),
-        }
+        taken.map(Arc::new).ok_or_else(|| target.out_of_memory())
     }
 
     /// Returns an issue or pull request by its number, whatever its state and labels.
@@ -319,15 +344,32 @@ impl Github {
         Arc::clone(all.entry(key).or_default())
     }
 
-    /// Forgets listings that nobody reads at this moment, the longest unused ones first, until half of the memory is free.
-    fn make_room(&self) {
+    /// Forgets listings that nobody reads at this moment until a namespace has room for `bytes`; see [`keep::victim`].
+    fn make_room(&self, namespace: &str, bytes: usize) {
         let all = self.0.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle: HashMap<Arc<str>, VecDeque<_>> = HashMap::new();
         for (_, shared) in least_used(&all) {
-            if self.0.shelf.used() <= keep::ALL / 2 {
-                return;
+            // One that keeps nothing frees nothing.
+            let owner = shared.try_lock().ok().filter(|shared| !shared.pages.is_empty());
+            if let Some(owner) = owner.map(|shared| Arc::clone(&shared.owner)) {
+                idle.entry(owner).or_default().push_back(shared);
             }
-            if let Ok(mut shared) = shared.try_lock() {
-                shared.forget();
+        }
+        let shelf = &self.0.shelf;
+        // A little more, so that not each item of a page looks for room again.
+        while !shelf.has_room(namespace, bytes + SLACK, keep::ALL) {
+            let owners = idle.keys().map(|owner| (&**owner, shelf.used_by(owner)));
+            let Some(owner) = keep::victim(owners, namespace, shelf.used_by(namespace)).map(str::to_owned)
+            else {
+                return;
+            };
+            match idle.get_mut(&*owner).and_then(VecDeque::pop_front) {
+                Some(unused) => {
+                    if let Ok(mut unused) = unused.try_lock() {
+                        unused.forget();
+                    }
+                }
+                None => drop(idle.remove(&*owner)),
             }
         }
     }
@@ -495,7 +537,9 @@ impl Github {
             unread,
             ..Page::default()
         };
-        keep::page(&self.0.shelf, page, wanted, before, || self.make_room()).map_err(|error| match error {
+        let namespace = target.namespace();
+        let make_room = |bytes| self.make_room(&namespace, bytes);
+        keep::page(&self.0.shelf, &namespace, page, wanted, before, make_room).map_err(|error| match error {
             keep::NoRoom::InTheListing => target.listing_too_large(format!(
                 "more than {} MiB without their texts; select fewer by labels",
                 keep::LISTING / 1024 / 1024

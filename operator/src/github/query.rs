@@ -144,12 +144,12 @@ pub struct Listing {
     pub at: Instant,
     /// True if an earlier fetch, by this caller or another, was good enough.
     pub shared: bool,
-    /// Memory for what the caller copies of the items, as long as it works on them.
+    /// Memory for the list, as long as the caller works on it.
     pub(super) held: Option<Arc<Kept>>,
 }
 
 impl Listing {
-    /// Returns the memory that is reserved for copies of its items; it is given back with the last clone.
+    /// Returns the memory that is reserved for the list; it is given back with the last clone.
     #[must_use]
     pub fn held(&self) -> Option<Arc<Kept>> {
         self.held.clone()

@@ -42,6 +42,8 @@ pub(super) struct Ask<'a> {
     pub(super) url: String,
     pub(super) bearer: Option<&'a SecretString>,
     pub(super) etag: Option<&'a str>,
+    /// On whose behalf it is sent.
+    pub(super) namespace: &'a str,
 }
 
 /// An answer, whatever it says.
@@ -174,7 +176,9 @@ impl Transport {
             .map_err(|error| impossible(&error))?;
         let answer = self.crab.send(request).await.map_err(|error| silent(&error))?;
         let (parts, body) = answer.into_parts();
-        let body = self.read(&host, parts.status, &parts.headers, body).await?;
+        let body = self
+            .read((&host, ask.namespace), parts.status, &parts.headers, body)
+            .await?;
         Ok(Answer {
             status: parts.status,
             headers: parts.headers,
@@ -185,7 +189,7 @@ impl Transport {
     /// Reads a body. No coding is asked for, so none is undone: the bytes that arrive are those that are kept.
     async fn read<B>(
         &self,
-        host: &str,
+        (host, namespace): (&str, &str),
         status: StatusCode,
         headers: &HeaderMap,
         mut body: B,
@@ -212,7 +216,8 @@ impl Transport {
                 if limit > MAX_BODY {
                     return Err(Broken::TooLarge);
                 }
-                let reserved = tokio::time::timeout(ROOM_LIMIT, self.answers.room(host, limit)).await;
+                let reserved =
+                    tokio::time::timeout(ROOM_LIMIT, self.answers.room(host, namespace, limit)).await;
                 let Ok(Some(reserved)) = reserved else {
                     return Err(Broken::Silent(
                         "no memory is free for an answer of its size".into(),

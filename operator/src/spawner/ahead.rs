@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::item::Item;
-use super::look::Work;
+use super::look::{Items, Work};
 use super::plan::{self, Known, Ledger, Limits};
 use super::render::Templates;
 use super::shell::ShellError;
@@ -84,13 +84,14 @@ impl Context {
         if !ledger.claims.is_empty() || plan::room(&tasks, &ledger, Limits::of(&live.spec)).free == 0 {
             return Ok(None);
         }
-        let items = [Item::of_tick(run, &cron.schedule)];
-        let ids = [items[0].id.as_str()];
+        let item = Item::of_tick(run, &cron.schedule);
+        let ids = [item.id.as_str()];
         let claims = plan::wanted(&live.name_any(), &ids, &tasks, &ledger, None);
         let Some(claim) = claims.into_iter().next() else {
             return Ok(None);
         };
         let work = Work::Cron(cron.clone());
+        let items = Items::Run(Some(item));
         let made = self.prepare(&live, templates, &work, &items, &claim).await?;
         Ok(made.ok().map(|task| Ahead {
             run,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axon_api::TaskSpawner;
 use jiff::Timestamp;
@@ -12,15 +13,15 @@ use tokio::time::Instant;
 use super::ahead::Ahead;
 use super::crowd::Crowd;
 use super::plan::Known;
-use super::source::Source;
+use super::source::{Found, Source};
 use super::status::Outcome;
 use super::stores::Stores;
-use super::turns::Turns;
 use crate::cluster_clock::ClusterClock;
 use crate::events::Events;
 use crate::identity::Identity;
 use crate::members::Membership;
 use crate::metrics::Metrics;
+use crate::turns::Turns;
 use crate::watch::Large;
 
 /// What a replica knows of a spawner that it runs. Nothing that counts depends on it.
@@ -50,6 +51,8 @@ pub struct Memory {
     pub active: usize,
     /// The next run of the schedule, if it is ready.
     pub ahead: Option<Ahead>,
+    /// What GitHub answered after the place of a large spawner was given back. It counts as soon as there is a place again.
+    pub late: Option<Polled>,
 }
 
 impl Memory {
@@ -66,6 +69,15 @@ impl Memory {
             .is_some_and(|outcome| outcome.source_fault.is_none())
     }
 
+    /// Returns what a slow poll gave, unless something has happened since that a listing must know of.
+    pub fn take_late(&mut self) -> Option<Polled> {
+        let not_before = self.not_before;
+        self.late.take().filter(|(found, ..)| {
+            let asked = found.as_ref().map(|found| found.at);
+            asked.is_none_or(|asked| not_before.is_none_or(|moment| asked >= moment))
+        })
+    }
+
     /// Forgets the Tasks that are no longer among `tasks`, at `now`. Returns true if there were any: an older listing
     /// may still have an item of theirs that has left the match since.
     pub fn forgets_gone(&mut self, tasks: &[Known], now: Instant) -> bool {
@@ -79,6 +91,9 @@ impl Memory {
         gone
     }
 }
+
+/// What a poll gave: the items unless it failed, what to tell, and the pause until the next poll.
+pub type Polled = (Option<Box<Found>>, Outcome, Duration);
 
 /// What is known of spawners, by UID, with namespace and name.
 #[derive(Default)]
@@ -174,8 +189,6 @@ impl Memories {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -23,19 +23,23 @@ use super::plan::{Ledger, Limits, room, wanted};
 use super::render::Templates;
 use super::request::is_asked;
 use super::shell::ShellError;
-use super::status::Outcome;
+use super::status::{Outcome, Waiting};
 use super::stores::{Stores, watch_tasks};
 use super::ticks::pause_before;
-use super::turns::{self, Turn};
 use crate::backoff::Pauses;
 use crate::github::Repository;
 use crate::members::Membership;
 use crate::task::stores::watch_custom;
-use crate::watch::{Scope, is_large, is_part};
+use crate::turns::{self, Turn, Turns};
+use crate::watch::{LENT, Scope, is_part};
 
-/// Most spawners that are looked at at the same time, each with one call at a time. Those that look at GitHub are fewer
-/// (see [`super::turns`]), so that runs of schedules do not wait behind slow polls.
-pub(super) const CONCURRENCY: u16 = 128;
+/// Most spawners that are looked at at the same time, each with one call at a time.
+const CONCURRENCY: u16 = 128;
+/// Most polls of GitHub at the same time. A poll of a host that hangs holds a worker for as long as its requests may take, and
+/// schedules need workers too.
+const POLLS: usize = 64;
+/// Of them, those of one host. A request takes one of sixteen places there.
+const POLLS_PER_HOST: usize = 32;
 /// Shortest poll interval.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest poll interval: what is added to a moment must not overflow.
@@ -140,31 +144,54 @@ pub async fn run(
     tokio::select! { () = controller => {}, () = fill => {} }
 }
 
-async fn reconcile(spawner: Arc<TaskSpawner>, context: Arc<Context>) -> Result<Action, ShellError> {
-    let uid = spawner.uid().unwrap_or_default();
-    if !context.owns(&uid) || spawner.metadata.deletion_timestamp.is_some() {
+/// Returns the right to poll GitHub of a replica.
+#[must_use]
+pub fn turns() -> Turns {
+    Turns::new(POLLS, POLLS_PER_HOST)
+}
+
+/// A spawner with all that its user wrote, and the place that a large one takes.
+struct Held {
+    spawner: Arc<TaskSpawner>,
+    place: Option<Turn>,
+}
+
+async fn reconcile(kept: Arc<TaskSpawner>, context: Arc<Context>) -> Result<Action, ShellError> {
+    let uid = kept.uid().unwrap_or_default();
+    if !context.owns(&uid) || kept.metadata.deletion_timestamp.is_some() {
         context.let_go(&uid);
         // Usually a change of the members tells that it came back.
         return Ok(Action::requeue(NOT_OWNED));
     }
-    context.metrics.spawners.owned(&spawner);
-    let _place = match is_large(&spawner.metadata).then(|| context.large.take()) {
-        Some(None) => return Ok(Action::requeue(turns::pause(rand::random()))),
-        place => place,
-    };
-    let spawner = if is_part(&spawner.metadata) {
-        Arc::new(context.whole(&spawner).await?.ok_or(ShellError::Changed)?)
+    context.metrics.spawners.owned(&kept);
+    let held = if is_part(&kept.metadata) {
+        let Some(place) = context.large.take(&kept.namespace().unwrap_or_default()) else {
+            return Ok(Action::requeue(turns::pause(rand::random())));
+        };
+        Held {
+            spawner: Arc::new(context.whole(&kept).await?.ok_or(ShellError::Changed)?),
+            place: Some(place),
+        }
     } else {
-        spawner
+        Held {
+            spawner: Arc::clone(&kept),
+            place: None,
+        }
     };
-    let memory = context.memories.of(&spawner);
+    let memory = context.memories.of(&kept);
     let mut memory = memory.lock().await;
-    let pause = look(&spawner, &context, &mut memory).await?;
+    let pause = look(&kept, held, &context, &mut memory).await?;
     Ok(Action::requeue(pause.min(LONGEST)))
 }
 
 /// Looks at a spawner, does what is due, and returns when to look again.
-async fn look(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) -> Result<Duration, ShellError> {
+async fn look(
+    kept: &TaskSpawner,
+    held: Held,
+    context: &Context,
+    memory: &mut Memory,
+) -> Result<Duration, ShellError> {
+    let spawner = &*held.spawner;
     if memory.generation != spawner.metadata.generation {
         let taken_over = memory.generation.is_none()
             && spawner
@@ -176,6 +203,7 @@ async fn look(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) -> 
         memory.blocked.clear();
         memory.failures = 0;
         memory.ahead = None;
+        memory.late = None;
         if !taken_over {
             // Whoever edits or resumes a spawner expects it to go by what is the case then.
             memory.wants_news_since(Instant::now());
@@ -188,7 +216,7 @@ async fn look(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) -> 
         return Ok(turns::pause(rand::random()));
     };
     remember_tasks(spawner, context, memory);
-    if context.attend(spawner).await? {
+    if context.attend(spawner, held.place.as_ref().map(|_| LENT)).await? {
         // The event of that write comes first; what is due is done then.
         return Ok(AGAIN);
     }
@@ -204,8 +232,11 @@ async fn look(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) -> 
         }
     };
     match (&spawner.spec.when.cron, &spawner.spec.when.github_issues) {
-        (_, Some(_)) => look_at_github(spawner, context, memory, &templates).await,
-        (Some(_), None) => look_at_clock(spawner, context, memory, &templates).await,
+        (_, Some(_)) => look_at_github(kept, held, context, memory, templates).await,
+        (Some(_), None) => {
+            let is_large = held.place.is_some();
+            look_at_clock(spawner, context, memory, &templates, is_large).await
+        }
         // The CRD's rules allow no such spawner.
         (None, None) => Ok(LONGEST),
     }
@@ -268,12 +299,14 @@ async fn publish(
 }
 
 async fn look_at_github(
-    spawner: &TaskSpawner,
+    kept: &TaskSpawner,
+    held: Held,
     context: &Context,
     memory: &mut Memory,
-    templates: &Templates,
+    templates: Templates,
 ) -> Result<Duration, ShellError> {
-    let Some(spec) = &spawner.spec.when.github_issues else {
+    let spawner = &*held.spawner;
+    let Some(spec) = spawner.spec.when.github_issues.clone() else {
         return Ok(LONGEST);
     };
     let interval = interval(spawner);
@@ -283,6 +316,7 @@ async fn look_at_github(
     let is_elsewhere = memory.last_poll.is_some() && workspace != memory.workspace;
     if is_elsewhere {
         memory.wants_news_since(now);
+        memory.late = None;
     }
     if !is_elsewhere && !is_due(spawner, memory, now) {
         refill(spawner, context, memory);
@@ -292,8 +326,29 @@ async fn look_at_github(
         return Ok(until(memory.next_poll, now, suspended && memory.has_read()));
     }
     memory.workspace = workspace;
-    let (found, mut outcome, pause) = Box::pin(context.poll(spawner, spec, memory, interval)).await;
+    let polled = match memory.take_late() {
+        Some(late) => late,
+        None => {
+            let mut poll = Box::pin(context.poll(kept, &spec, memory, interval));
+            let limit = held.place.as_ref().map(|_| LENT);
+            match within(limit, &mut poll).await {
+                Some(polled) => polled,
+                None => {
+                    // The large spawners of others do not wait for GitHub.
+                    drop((held, templates));
+                    let late = poll.await;
+                    memory.next_poll = None;
+                    memory.late = Some(late);
+                    return Ok(Duration::ZERO);
+                }
+            }
+        }
+    };
+    let (mut found, mut outcome, pause) = polled;
     memory.next_poll = Some(Instant::now() + pause);
+    if let Some(found) = found.as_mut().filter(|_| held.place.is_some()) {
+        found.asks_until(Instant::now() + LENT);
+    }
     let Some(found) = found else {
         publish(spawner, context, memory, outcome).await?;
         return Ok(until(memory.next_poll, Instant::now(), false));
@@ -302,7 +357,7 @@ async fn look_at_github(
     outcome
         .blocked
         .extend(context.write_marks(spawner, &found, &tasks, memory).await);
-    let ids: Vec<&str> = found.items.iter().map(|item| item.id.as_str()).collect();
+    let ids: Vec<&str> = found.ids.iter().map(String::as_str).collect();
     let ledger = Ledger::of(&spawner.status.clone().unwrap_or_default());
     let new = wanted(&spawner.name_any(), &ids, &tasks, &ledger, Some(&found.filter));
     if new.is_empty() && ledger.claims.is_empty() {
@@ -310,8 +365,16 @@ async fn look_at_github(
         return Ok(until(memory.next_poll, Instant::now(), suspended));
     }
     let work = Work::Github(found);
-    spawn(spawner, context, memory, templates, &work, &mut outcome).await?;
+    spawn(spawner, context, memory, &templates, &work, &mut outcome).await?;
     Ok(until(memory.next_poll, Instant::now(), suspended))
+}
+
+/// Waits for `future`, but no longer than `limit`.
+async fn within<F: Future + Unpin>(limit: Option<Duration>, future: F) -> Option<F::Output> {
+    match limit {
+        None => Some(future.await),
+        Some(limit) => tokio::time::timeout(limit, future).await.ok(),
+    }
 }
 
 async fn spawn(
@@ -358,7 +421,7 @@ fn refill(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) {
     let waits = memory
         .outcome
         .as_ref()
-        .is_some_and(|o| !o.waiting.is_empty() && o.source_fault.is_none());
+        .is_some_and(|o| o.waiting.count > 0 && o.source_fault.is_none());
     let tasks = context.stores.tasks_of(spawner);
     let active = tasks.iter().filter(|t| !t.ended).count();
     let ledger = Ledger::of(&spawner.status.clone().unwrap_or_default());
@@ -378,6 +441,7 @@ async fn look_at_clock(
     context: &Context,
     memory: &mut Memory,
     templates: &Templates,
+    is_large: bool,
 ) -> Result<Duration, ShellError> {
     let Some(spec) = &spawner.spec.when.cron else {
         return Ok(LONGEST);
@@ -419,14 +483,7 @@ async fn look_at_clock(
         if let (Some(run), false) = (look.item(spec), spawner.spec.suspend) {
             let ids = [run.id.as_str()];
             let claims = wanted(&spawner.name_any(), &ids, &tasks, &ledger, None);
-            outcome.waiting = claims
-                .into_iter()
-                .map(|claim| axon_api::v1alpha1::WaitingItem {
-                    item: claim.item,
-                    task: claim.name,
-                    title: Some(run.title.clone()),
-                })
-                .collect();
+            outcome.waiting = Waiting::of(&claims, |_| Some(run.title.clone()));
             if let Some(old) = &memory.outcome {
                 outcome.blocked.clone_from(&old.blocked);
             }
@@ -443,6 +500,8 @@ async fn look_at_clock(
         && !spawner.spec.suspend
         && has_room
         && ledger.claims.is_empty()
+        // What is ready stays in memory until the run is due, which a place is too scarce for.
+        && !is_large
     {
         get_ready(spawner, context, memory, templates, spec, run).await;
     }

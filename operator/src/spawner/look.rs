@@ -1,11 +1,10 @@
 //! One look at a spawner: what its source has, what follows, and doing it.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axon_api::TaskSpawner;
-use axon_api::v1alpha1::{Claim, Cron, GithubIssues, TaskSpawnerStatus, WaitingItem};
+use axon_api::v1alpha1::{Claim, Cron, GithubIssues, TaskSpawnerStatus};
 use kube::ResourceExt;
 use tokio::time::Instant;
 
@@ -16,7 +15,8 @@ use super::plan::{self, Known, Ledger, Limits};
 use super::render::{self, Templates};
 use super::shell::{Created, ShellError};
 use super::source::{Found, Freshness};
-use super::status::{self, Blocked, Fault, Outcome, Situation};
+use super::status::{self, Blocked, Fault, Outcome, Situation, Waiting};
+use crate::watch::LENT;
 
 /// The operator's Deployment, as `status.deploymentName` names it.
 const DEPLOYMENT: &str = "axon-operator";
@@ -60,7 +60,7 @@ impl Context {
         tasks: &[Known],
         memory: &Memory,
     ) -> Option<Blocked> {
-        let matching: BTreeSet<&str> = found.items.iter().map(|item| item.id.as_str()).collect();
+        let matching: BTreeSet<&str> = found.ids.iter().map(String::as_str).collect();
         for (item, task) in plan::newest_of_items(tasks) {
             let known = memory.seen.get(&task.uid);
             let later = found.complete && known.is_some_and(|seen| *seen + SURELY < found.asked);
@@ -108,6 +108,7 @@ impl Context {
             .ahead
             .take()
             .filter(|ahead| matches!(work, Work::Cron(_)) && ahead.is_of(spawner, self.clock.now()));
+        let is_late = || matches!(work, Work::Github(found) if found.is_late(LENT));
         loop {
             let is_ahead = ahead.is_some();
             let (live, mut tasks) = match ahead.take() {
@@ -125,7 +126,7 @@ impl Context {
                 Work::Github(_) => None,
                 Work::Cron(of) => cron::look(&live, of, &status, self.clock.now()).ok(),
             };
-            let items = &*items_of(work, look.as_ref());
+            let items = &Items::of(work, look.as_ref());
             let (ledger, limits) = (Ledger::of(&status), Limits::of(&live.spec));
             let wanted = wanted(&live, work, items, &tasks, &ledger, &refused, memory);
             let room = plan::room(&tasks, &ledger, limits);
@@ -137,6 +138,10 @@ impl Context {
                 }
                 if ready.iter().any(|(c, _)| c == claim) {
                     continue;
+                }
+                // What GitHub has answered is made use of before there is no time left.
+                if is_late() && !ready.is_empty() {
+                    break;
                 }
                 match self.prepare(&live, templates, work, items, claim).await? {
                     Ok(task) => ready.push((claim.clone(), task)),
@@ -154,8 +159,7 @@ impl Context {
                 look.begin(&mut next);
             }
             let claimed = plan::claim(&ledger, &tasks, limits, &claims);
-            let had_its_turn =
-                wanted.is_empty() && !refused.iter().any(|b| items.iter().any(|i| i.id == b.item));
+            let had_its_turn = wanted.is_empty() && !refused.iter().any(|b| items.has(&b.item));
             if let Some(look) = look.as_ref().filter(|_| claimed.is_some() || had_its_turn) {
                 look.finish(&mut next, live.metadata.generation, self.clock.now());
             }
@@ -189,7 +193,8 @@ impl Context {
                 .await?;
             let stopped = refused.iter().any(|b| b.all);
             let left = wanted.len() > claims.len() + refused.len() && room.free > claims.len();
-            let more = left && has_claimed && !stopped;
+            let is_over = left && !stopped && is_late();
+            let more = left && has_claimed && !stopped && !is_over;
             let live = match settled {
                 Some(next) if more => self.write(&live, &next).await?,
                 Some(next) => TaskSpawner {
@@ -202,17 +207,17 @@ impl Context {
                 continue;
             }
             let held: BTreeSet<&str> = claims.iter().map(|c| c.item.as_str()).collect();
-            outcome.waiting = wanted
+            let left = wanted
                 .iter()
                 .filter(|claim| !held.contains(claim.item.as_str()))
-                .filter(|claim| !refused.iter().any(|b| b.item == claim.item))
-                .map(|claim| waiting(claim, items))
-                .collect();
+                .filter(|claim| !refused.iter().any(|b| b.item == claim.item));
+            outcome.waiting = Waiting::of(left, |item| items.title(item));
             outcome.next_run = look.and_then(|look| look.due.next).or(outcome.next_run);
             // What concerns all is tried with the same item again.
             let own = refused.iter().filter(|b| !b.all);
             memory.blocked = own.map(|b| b.item.clone()).collect();
-            let again = again(matches!(work, Work::Cron(_)), unfinished, &refused);
+            let again = again(matches!(work, Work::Cron(_)), unfinished, &refused)
+                .or(is_over.then_some(Duration::ZERO));
             outcome.blocked.extend(refused);
             return Ok(Done { live, tasks, again });
         }
@@ -226,7 +231,7 @@ impl Context {
         live: &TaskSpawner,
         templates: &Templates,
         work: &Work,
-        items: &[Item],
+        items: &Items<'_>,
         tasks: &mut Vec<Known>,
         ready: &mut Vec<(Claim, axon_api::Task)>,
         memory: &mut Memory,
@@ -369,7 +374,7 @@ impl Context {
                 memory.wants_news_since(found.at);
                 let outcome = Outcome {
                     source: Some(found.name.clone()),
-                    discovered: Some(found.items.len()),
+                    discovered: Some(found.ids.len()),
                     polled: Some(self.clock.now()),
                     ..Outcome::default()
                 };
@@ -410,10 +415,49 @@ pub fn template_fault(error: &render::RenderError) -> Fault {
     }
 }
 
-fn items_of<'a>(work: &'a Work, look: Option<&Look>) -> Cow<'a, [Item]> {
-    match work {
-        Work::Github(found) => Cow::Borrowed(&found.items),
-        Work::Cron(cron) => Cow::Owned(look.and_then(|look| look.item(cron)).into_iter().collect()),
+/// The items of one look.
+pub enum Items<'a> {
+    /// What GitHub has listed.
+    Listed(&'a Found),
+    /// The run of a schedule that is due, if one is.
+    Run(Option<Item>),
+}
+
+impl<'a> Items<'a> {
+    fn of(work: &'a Work, look: Option<&Look>) -> Self {
+        match work {
+            Work::Github(found) => Self::Listed(found),
+            Work::Cron(cron) => Self::Run(look.and_then(|look| look.item(cron))),
+        }
+    }
+
+    fn ids(&self) -> Vec<&str> {
+        match self {
+            Self::Listed(found) => found.ids.iter().map(String::as_str).collect(),
+            Self::Run(run) => run.iter().map(|run| run.id.as_str()).collect(),
+        }
+    }
+
+    fn has(&self, id: &str) -> bool {
+        self.ids().contains(&id)
+    }
+
+    /// Returns an item.
+    pub fn get(&self, id: &str) -> Option<Item> {
+        match self {
+            Self::Listed(found) => found.item(id),
+            Self::Run(run) => run.clone().filter(|run| run.id == id),
+        }
+    }
+
+    fn title(&self, id: &str) -> Option<String> {
+        match self {
+            Self::Listed(found) => found.title(id).map(str::to_owned),
+            Self::Run(run) => run
+                .as_ref()
+                .filter(|run| run.id == id)
+                .map(|run| run.title.clone()),
+        }
     }
 }
 
@@ -422,7 +466,7 @@ fn items_of<'a>(work: &'a Work, look: Option<&Look>) -> Cow<'a, [Item]> {
 fn wanted(
     live: &TaskSpawner,
     work: &Work,
-    items: &[Item],
+    items: &Items<'_>,
     tasks: &[Known],
     ledger: &Ledger,
     refused: &[Blocked],
@@ -432,20 +476,10 @@ fn wanted(
         Work::Github(found) => Some(&found.filter),
         Work::Cron(_) => None,
     };
-    let ids: Vec<&str> = items.iter().map(|item| item.id.as_str()).collect();
-    let mut wanted = plan::wanted(&live.name_any(), &ids, tasks, ledger, filter);
+    let mut wanted = plan::wanted(&live.name_any(), &items.ids(), tasks, ledger, filter);
     wanted.retain(|claim| !refused.iter().any(|b| b.item == claim.item));
     wanted.sort_by_key(|claim| memory.blocked.contains(&claim.item));
     wanted
-}
-
-fn waiting(claim: &Claim, items: &[Item]) -> WaitingItem {
-    let item = items.iter().find(|item| item.id == claim.item);
-    WaitingItem {
-        item: claim.item.clone(),
-        task: claim.name.clone(),
-        title: item.map(|item| item.title.clone()),
-    }
 }
 
 /// Returns when to try again before the next poll, if that is of use. What only a person or another Task's end can mend waits

@@ -29,4 +29,3 @@ pub mod source;
 pub mod status;
 pub mod stores;
 pub mod ticks;
-pub mod turns;

@@ -5,7 +5,7 @@ use axon_api::{Task, TaskSpawner};
 
 use super::context::Context;
 use super::item::{Item, tick_of};
-use super::look::Work;
+use super::look::{Items, Work};
 use super::mark::Mark;
 use super::render::{self, RenderError, Templates};
 use super::shell::{Created, ShellError};
@@ -24,7 +24,7 @@ impl Context {
         live: &TaskSpawner,
         templates: &Templates,
         work: &Work,
-        items: &[Item],
+        items: &Items<'_>,
         claim: &Claim,
     ) -> Result<Result<Task, Blocked>, ShellError> {
         let blocked = |reason, message, transient| {
@@ -37,8 +37,7 @@ impl Context {
                 pause: None,
             }))
         };
-        let item = items.iter().find(|item| item.id == claim.item).cloned();
-        let Some(mut item) = item.or_else(|| tick(work, &claim.item)) else {
+        let Some(mut item) = items.get(&claim.item).or_else(|| tick(work, &claim.item)) else {
             let message = "the item is no longer in the match".to_owned();
             return blocked("ItemGone", message, !is_known_for_sure(work));
         };

@@ -54,16 +54,24 @@ pub fn is_asked(spawner: &TaskSpawner) -> bool {
 }
 
 impl Context {
-    /// Answers the request on a spawner, or takes away the answer to one that is gone. Returns whether it has written.
+    /// Answers the request on a spawner, or takes away the answer to one that is gone. Returns whether it has written. GitHub
+    /// is waited for no longer than `limit`.
     ///
     /// # Errors
     /// [`ShellError`]; a request that can't be fulfilled is an answer.
-    pub async fn attend(&self, spawner: &TaskSpawner) -> Result<bool, ShellError> {
+    pub async fn attend(&self, spawner: &TaskSpawner, limit: Option<Duration>) -> Result<bool, ShellError> {
         let answer = match duty(spawner) {
             Duty::None => return Ok(false),
             Duty::Clear => None,
             Duty::Answer(text) => {
-                let answer = self.answer(spawner, text).await.unwrap_or_else(|fault| Answer {
+                let answer = self.answer(spawner, text);
+                let answer = match limit {
+                    None => answer.await,
+                    Some(limit) => tokio::time::timeout(limit, answer)
+                        .await
+                        .unwrap_or_else(|_| Err(slow(limit))),
+                };
+                let answer = answer.unwrap_or_else(|fault| Answer {
                     reason: Some(fault.reason.to_owned()),
                     message: Some(fault.message),
                     ..Answer::default()
@@ -141,12 +149,12 @@ impl Context {
         };
         if let Some(spec) = &spawner.spec.when.github_issues {
             let surveyed = self.source.survey(spawner, spec, &self.stores, FRESHNESS).await;
-            let (found, excluded) = surveyed.map_err(|unreadable| unreadable.fault)?;
+            let survey = surveyed.map_err(|unreadable| unreadable.fault)?;
             let scene = Scene {
-                filter: Some(&found.filter),
+                filter: Some(&survey.filter),
                 ..scene
             };
-            return Ok(preview(scene, &found.items, &excluded));
+            return Ok(preview(scene, &survey.items, &survey.excluded));
         }
         let Some(spec) = &spawner.spec.when.cron else {
             return Ok((Vec::new(), 0));
@@ -213,6 +221,13 @@ fn size_in_json(text: &str) -> usize {
         c => c.len_utf8(),
     };
     text.chars().map(size).sum()
+}
+
+fn slow(limit: Duration) -> Fault {
+    let message = format!(
+        "GitHub gave no whole answer within {limit:?}, the time that a TaskSpawner of more than 16 KiB has: try again, or shorten promptTemplate and podOverrides"
+    );
+    refused("Unreachable", message)
 }
 
 fn refused(reason: &'static str, message: String) -> Fault {

@@ -18,6 +18,7 @@ use super::stores::Stores;
 use crate::clock::Clock;
 use crate::github::{self, Credential, Exclusion, Github, ItemKind, ListQuery, Repository, State};
 use crate::identity::{Identity, IdentityError};
+use crate::watch::LENT;
 
 /// How long a Secret that was read is good. A changed one counts after that time.
 const SECRET_PERIOD: Duration = Duration::from_secs(30);
@@ -47,11 +48,11 @@ pub struct Freshness {
 
 /// What was found.
 pub struct Found {
-    /// Items in the match, the oldest first.
-    pub items: Vec<Item>,
-    /// What GitHub said of them, in the same order.
-    pub listed: Vec<Arc<github::Item>>,
-    /// Memory for `items`.
+    /// Identifiers of the items in the match, the oldest first.
+    pub ids: Vec<String>,
+    /// What GitHub said of them, in the same order. It is the listing's: of a large one not each spawner has a copy.
+    listed: Vec<Arc<github::Item>>,
+    /// Memory for both lists.
     _held: Option<Arc<github::Kept>>,
     /// Whose comments count.
     pub comments_from: People,
@@ -67,25 +68,86 @@ pub struct Found {
     pub name: String,
     repository: Repository,
     credential: Credential,
+    /// Until when GitHub may be asked for more; without end if absent.
+    until: Option<Instant>,
 }
 
 impl Found {
+    /// Returns an item of the match.
+    #[must_use]
+    pub fn item(&self, id: &str) -> Option<Item> {
+        self.of(id).map(item_of)
+    }
+
+    /// Returns the title of an item of the match.
+    #[must_use]
+    pub fn title(&self, id: &str) -> Option<&str> {
+        self.of(id).map(|listed| listed.title.as_str())
+    }
+
+    /// Sets the moment from which on nothing more is read of the items: a large spawner is in memory until then.
+    pub fn asks_until(&mut self, moment: Instant) {
+        self.until = Some(moment);
+    }
+
+    /// Returns whether less than half of `period` is left before the moment of [`Found::asks_until`].
+    #[must_use]
+    pub fn is_late(&self, period: Duration) -> bool {
+        self.until
+            .is_some_and(|until| until.saturating_duration_since(Instant::now()) < period / 2)
+    }
+
+    /// Waits for an answer about an item, as long as there is time.
+    async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, github::GithubError>>,
+    ) -> Result<T, github::GithubError> {
+        let Some(until) = self.until else {
+            return answer.await;
+        };
+        tokio::time::timeout_at(until, answer).await.unwrap_or_else(|_| {
+            Err(github::GithubError::Unreachable {
+                asked: github::Asked {
+                    host: self.repository.host.clone(),
+                    what: self.repository.path(),
+                    secret: self.credential.secret.clone(),
+                },
+                said: format!(
+                    "no whole answer within {LENT:?}, the time that a TaskSpawner of more than 16 KiB has"
+                ),
+                pause: LENT,
+            })
+        })
+    }
+
     /// Returns whether GitHub had comments of an item when it was listed.
     #[must_use]
     pub fn has_comments(&self, item: &Item) -> bool {
-        self.of(item).is_some_and(|listed| listed.comments > 0)
+        self.of(&item.id).is_some_and(|listed| listed.comments > 0)
     }
 
     /// Returns whether the listing had no room for an item's text.
     #[must_use]
     pub fn lacks_text(&self, item: &Item) -> bool {
-        self.of(item).is_some_and(|listed| listed.body.is_none())
+        self.of(&item.id).is_some_and(|listed| listed.body.is_none())
     }
 
-    fn of(&self, item: &Item) -> Option<&github::Item> {
-        let of_number = |listed: &&Arc<github::Item>| listed.number.to_string() == item.id;
-        self.listed.iter().find(of_number).map(AsRef::as_ref)
+    fn of(&self, id: &str) -> Option<&github::Item> {
+        let at = self.ids.iter().position(|own| own == id)?;
+        self.listed.get(at).map(AsRef::as_ref)
     }
+}
+
+/// All items that have a spawner's labels, for a preview.
+pub struct Survey {
+    /// Those in the match, the oldest first.
+    pub items: Vec<Item>,
+    /// Those that something keeps out of it.
+    pub excluded: Vec<(Item, Exclusion)>,
+    /// The filter.
+    pub filter: Filter,
+    /// Memory for the items.
+    _copies: Arc<github::Kept>,
 }
 
 /// A repository, and who asks there.
@@ -170,11 +232,7 @@ impl Source {
             self.forget(&place.namespace, secret);
         }
         Unreadable {
-            fault: Fault {
-                reason: error.reason(),
-                message: error.to_string(),
-                transient: error.is_transient(),
-            },
+            fault: fault(error),
             pause: error.pause(self.clock.now()),
             name: Some(place.name.clone()),
         }
@@ -199,7 +257,7 @@ impl Source {
             .await
             .map_err(|error| self.failed(&place, &error))?;
         Ok(Found {
-            items: listing.items.iter().map(|item| item_of(item)).collect(),
+            ids: listing.items.iter().map(|item| item.number.to_string()).collect(),
             complete: listing.complete,
             asked: listing.fetched,
             at: listing.at,
@@ -210,10 +268,11 @@ impl Source {
             listed: listing.items,
             repository: place.repository,
             credential: place.credential,
+            until: None,
         })
     }
 
-    /// Lists the items of a spawner's match, and those that an excluded label or their author keeps out of it.
+    /// Returns the items of a spawner's match, and those that an excluded label or their author keeps out of it.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -223,25 +282,35 @@ impl Source {
         spec: &GithubIssues,
         stores: &Stores,
         freshness: Freshness,
-    ) -> Result<(Found, Vec<(Item, Exclusion)>), Unreadable> {
+    ) -> Result<Survey, Unreadable> {
         let all = GithubIssues {
             exclude_labels: Vec::new(),
             authors: None,
             ..spec.clone()
         };
-        let mut found = self.list(spawner, &all, stores, freshness).await?;
+        let found = self.list(spawner, &all, stores, freshness).await?;
+        let copies = self
+            .github
+            .copies(&found.repository, &found.credential, &found.listed);
+        let copies = copies.map_err(|error| Unreadable {
+            fault: fault(&error),
+            pause: self.pause(&error),
+            name: Some(found.name.clone()),
+        })?;
         let narrow = query(spec, String::new(), freshness);
-        let (out, listed): (Vec<_>, Vec<_>) = std::mem::take(&mut found.listed)
-            .into_iter()
-            .partition(|item| narrow.excluded_by(item).is_some());
-        let excluded = out
-            .iter()
-            .filter_map(|item| Some((item_of(item), narrow.excluded_by(item)?)))
-            .collect();
-        found.items = listed.iter().map(|item| item_of(item)).collect();
-        found.listed = listed;
-        found.filter = Filter::of(&found.name, spec);
-        Ok((found, excluded))
+        let (mut items, mut excluded) = (Vec::new(), Vec::new());
+        for listed in &found.listed {
+            match narrow.excluded_by(listed) {
+                Some(why) => excluded.push((item_of(listed), why)),
+                None => items.push(item_of(listed)),
+            }
+        }
+        Ok(Survey {
+            items,
+            excluded,
+            filter: Filter::of(&found.name, spec),
+            _copies: copies,
+        })
     }
 
     /// Returns one item by its number, in the match or not, with its comments from these people, if any are wanted.
@@ -283,11 +352,11 @@ impl Source {
     /// # Errors
     /// If it can't be read.
     pub async fn add_text(&self, found: &Found, item: &mut Item) -> Result<(), github::GithubError> {
-        if let Some(listed) = found.of(item) {
+        if let Some(listed) = found.of(&item.id) {
             let fresh = self
                 .github
-                .item(&found.repository, &found.credential, listed.number)
-                .await?;
+                .item(&found.repository, &found.credential, listed.number);
+            let fresh = found.in_time(fresh).await?;
             item.body = fresh.body.unwrap_or_default();
         }
         Ok(())
@@ -298,13 +367,13 @@ impl Source {
     /// # Errors
     /// If they can't be read.
     pub async fn add_comments(&self, found: &Found, item: &mut Item) -> Result<(), github::GithubError> {
-        let Some(listed) = found.of(item) else {
+        let Some(listed) = found.of(&item.id) else {
             return Ok(());
         };
-        let comments = self
-            .github
-            .comments(&found.repository, &found.credential, listed, &found.comments_from)
-            .await?;
+        let comments =
+            self.github
+                .comments(&found.repository, &found.credential, listed, &found.comments_from);
+        let comments = found.in_time(comments).await?;
         (item.comments, item.comments_left_out) = (comments.text, comments.left_out);
         Ok(())
     }
@@ -338,6 +407,14 @@ impl Source {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Read> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn fault(error: &github::GithubError) -> Fault {
+    Fault {
+        reason: error.reason(),
+        message: error.to_string(),
+        transient: error.is_transient(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axon_api::TaskSpawner;
 use axon_api::v1alpha1::spawner_condition as kind;
-use axon_api::v1alpha1::{TaskSpawnerPhase, TaskSpawnerStatus, WaitingItem};
+use axon_api::v1alpha1::{Claim, TaskSpawnerPhase, TaskSpawnerStatus, WaitingItem};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -50,6 +50,36 @@ pub struct Blocked {
     pub pause: Option<Duration>,
 }
 
+/// The items that wait for room. A replica remembers this of each spawner, and thousands of items may wait: only those that
+/// the status shows are here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    first: Vec<WaitingItem>,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Waiting {
+    /// Returns those of `claims`; `title` finds the title of an item.
+    pub fn of<'a>(
+        claims: impl IntoIterator<Item = &'a Claim>,
+        title: impl Fn(&str) -> Option<String>,
+    ) -> Self {
+        let mut waiting = Self::default();
+        for claim in claims {
+            if waiting.count < MAX_WAITING {
+                waiting.first.push(WaitingItem {
+                    item: claim.item.clone(),
+                    task: claim.name.clone(),
+                    title: title(&claim.item).map(|title| cut(&axon_api::shown::storable(&title), MAX_TITLE)),
+                });
+            }
+            waiting.count += 1;
+        }
+        waiting
+    }
+}
+
 /// What the last look at a spawner's source gave.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
@@ -62,7 +92,7 @@ pub struct Outcome {
     /// Items in the match; `None` if that is not known.
     pub discovered: Option<usize>,
     /// Items that wait for room.
-    pub waiting: Vec<WaitingItem>,
+    pub waiting: Waiting,
     /// Items that can't become Tasks.
     pub blocked: Vec<Blocked>,
     /// When the source was read.
@@ -116,7 +146,7 @@ pub fn build(
         status.handled_schedule = None;
     }
     status.next_run_time = outcome.next_run.filter(|_| !suspended).map(Time);
-    status.waiting = outcome.waiting.iter().take(MAX_WAITING).map(shortened).collect();
+    status.waiting = outcome.waiting.first.clone();
     if let Some(discovered) = outcome.discovered {
         status.total_discovered = i64::try_from(discovered).ok();
     }
@@ -178,7 +208,7 @@ fn conditions(
         (false, None) => "Running",
     };
     let stalled = !suspended && fault.is_some_and(|fault| !fault.transient);
-    let waiting = outcome.waiting.len() as i64;
+    let waiting = outcome.waiting.count as i64;
     let total = old.total_tasks_created.unwrap_or_default();
     let limited = situation.room.concurrency_full && waiting > 0;
     let source_kind = if spawner.spec.when.cron.is_some() {
@@ -329,16 +359,6 @@ fn renew(old: &TaskSpawnerStatus, is: &Is<'_>, generation: Option<i64>, now: Tim
         message: cut(&is.message, MAX_MESSAGE),
         observed_generation: generation,
         last_transition_time: since.unwrap_or_else(|| Time(whole_second(now))),
-    }
-}
-
-fn shortened(item: &WaitingItem) -> WaitingItem {
-    WaitingItem {
-        title: item
-            .title
-            .as_deref()
-            .map(|title| cut(&axon_api::shown::storable(title), MAX_TITLE)),
-        ..item.clone()
     }
 }
 

@@ -28,13 +28,13 @@ fn polled(discovered: usize, now: Timestamp) -> Outcome {
     }
 }
 
-fn waiting(n: usize) -> Vec<WaitingItem> {
-    let item = |i: usize| WaitingItem {
+fn waiting(n: usize) -> Waiting {
+    let claim = |i: usize| Claim {
         item: i.to_string(),
-        task: format!("fix-{i}"),
-        title: Some("t".repeat(200)),
+        name: format!("fix-{i}"),
     };
-    (0..n).map(item).collect()
+    let claims: Vec<Claim> = (0..n).map(claim).collect();
+    Waiting::of(&claims, |_| Some("t".repeat(200)))
 }
 
 fn condition<'a>(status: &'a TaskSpawnerStatus, kind: &str) -> (&'a str, &'a str, &'a str) {

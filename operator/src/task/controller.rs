@@ -35,7 +35,7 @@ use crate::events::Events;
 use crate::images::Images;
 use crate::metrics::Metrics;
 use crate::run::Shared;
-use crate::watch::is_large;
+use crate::watch::{LENT, is_large};
 
 /// Most Tasks that are worked on at the same time.
 const CONCURRENCY: u16 = 32;
@@ -66,6 +66,9 @@ pub struct Context {
     /// Statuses whose events have not come back yet.
     pub(super) written: Arc<Written>,
     failures: Failures,
+    /// Tokens that GitHub gave after the place of a large Task was given back, by the Task's UID. They count as soon as there
+    /// is a place again.
+    late_tokens: Mutex<HashMap<String, Token>>,
 }
 
 /// What the Task controller is told at its start.
@@ -146,6 +149,7 @@ pub async fn run(
         rush: Rush::default(),
         written,
         failures,
+        late_tokens: Mutex::default(),
     });
     let _shown = context.metrics.backlog.show(stores.tasks.clone());
     let controller = Controller::for_stream(task_stream, stores.tasks.clone())
@@ -187,38 +191,51 @@ pub async fn run(
     Box::pin(controller).await;
 }
 
-async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, ApplyError> {
+async fn reconcile(kept: Arc<Task>, context: Arc<Context>) -> Result<Action, ApplyError> {
     // Half-filled stores would show missing objects that are there.
     context.readiness.wait().await;
     let _measured = context.metrics.reconcile();
-    if context.written.is_outdated(&task) {
+    if context.written.is_outdated(&kept) {
         return Ok(Action::requeue(written::PAUSE));
     }
     let workspace = referenced(
-        &task,
+        &kept,
         &context.stores.workspaces,
-        task.spec.workspace_ref.as_ref(),
+        kept.spec.workspace_ref.as_ref(),
     );
-    let _place = match needs_place(&task, workspace.as_deref(), &context).then(|| context.shared.large.take())
-    {
+    let needs_place = needs_place(&kept, workspace.as_deref(), &context);
+    let place = match needs_place.then(|| context.shared.large.take(&kept.namespace().unwrap_or_default())) {
         Some(None) => return Ok(Action::requeue(crowded(rand::random()))),
-        place => place,
+        place => place.flatten(),
     };
-    let task = if must_be_whole(&task) {
-        match inputs::whole_task(&task, &context).await? {
+    let task = if must_be_whole(&kept) {
+        match inputs::whole_task(&kept, &context).await? {
             Some(whole) => Arc::new(whole.object),
             None => return Ok(Action::requeue(backoff(1))),
         }
     } else {
-        task
+        Arc::clone(&kept)
     };
-    let mut token = Token::Unasked;
+    let mut token = context.late_token(&kept);
     let done = loop {
         match attempt(&task, &context, workspace.clone(), &token).await? {
             Some(done) => break done,
             // Outside the attempt: what GitHub takes its time for must not hold a branch.
             None if token == Token::Unasked => {
-                token = github_secret::fetch(&task, workspace.as_deref(), &context).await?;
+                let asking = without_texts(&kept, &task);
+                let mut fetched = Box::pin(github_secret::fetch(&asking, workspace.as_deref(), &context));
+                token = if place.is_none() {
+                    fetched.await?
+                } else if let Ok(token) = tokio::time::timeout(LENT, &mut fetched).await {
+                    token?
+                } else {
+                    // Nor does it hold up the large Tasks of others.
+                    drop((place, task));
+                    let token = fetched.await?;
+                    warn_of_renewal(&asking, &token, &context).await;
+                    context.keep_token(&asking, token);
+                    return Ok(Action::requeue(Duration::ZERO));
+                };
                 warn_of_renewal(&task, &token, &context).await;
             }
             None => return Ok(Action::requeue(backoff(1))),
@@ -232,6 +249,15 @@ async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, App
         failures.remove(&ObjectRef::from_obj(task.as_ref()));
     }
     Ok(done.action)
+}
+
+/// Returns what is kept of a Task, with the token that the whole of it has.
+fn without_texts(kept: &Task, whole: &Task) -> Task {
+    let mut task = kept.clone();
+    if let (Some(status), Some(whole)) = (&mut task.status, &whole.status) {
+        status.github_token.clone_from(&whole.github_token);
+    }
+    task
 }
 
 /// Returns true if a look at the Task may read large objects as a whole.
@@ -304,6 +330,21 @@ async fn warn_of_renewal(task: &Task, token: &Token, context: &Context) {
 }
 
 impl Context {
+    fn late_token(&self, task: &Task) -> Token {
+        let mut late = self.late_tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let uid = task.metadata.uid.as_deref().unwrap_or_default();
+        late.remove(uid).unwrap_or(Token::Unasked)
+    }
+
+    fn keep_token(&self, task: &Task, token: Token) {
+        let mut late = self.late_tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if late.len() > MAX_CLAIMS {
+            // Those of Tasks that were deleted; the others are asked for again.
+            late.clear();
+        }
+        late.insert(task.uid().unwrap_or_default(), token);
+    }
+
     fn claim(&self, key: &branch_lock::Key) -> Claim {
         let mut claims = self.branch_claims.lock().unwrap_or_else(PoisonError::into_inner);
         if claims.len() > MAX_CLAIMS {

@@ -134,16 +134,41 @@ pub async fn results(
             "get dependency",
             crate::watch::read_as::<Task, Ended>(&context.client, &namespace, name),
         );
-        // Another Task may have its name by now.
-        let read = read
-            .await?
-            .filter(|ended| ended.metadata.uid == kept.metadata.uid);
-        let read = read.map(|ended| {
-            let mut with_outputs = Task::clone(&kept);
-            with_outputs.status.get_or_insert_default().outputs = ended.status.outputs;
-            Arc::new(with_outputs)
-        });
-        all.insert(name.clone(), read);
+        all.insert(name.clone(), with_outputs(&kept, read.await?));
     }
     Ok(all)
+}
+
+/// Returns a Task with the outputs that were read of it; `None` if it is gone. Another Task may have its name by now: its
+/// outputs are not those of the one that was waited for.
+fn with_outputs(kept: &Task, read: Option<Ended>) -> Option<Arc<Task>> {
+    let ended = read.filter(|ended| ended.metadata.uid == kept.metadata.uid)?;
+    let mut task = kept.clone();
+    task.status.get_or_insert_default().outputs = ended.status.outputs;
+    Some(Arc::new(task))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn results_are_of_the_task_that_was_waited_for() {
+        let kept: Task = serde_json::from_value(json!({
+            "metadata": {"name": "dep", "uid": "former"},
+            "spec": {"type": "codex", "prompt": "", "credentials": {"type": "none"}},
+            "status": {"phase": "Succeeded"},
+        }))
+        .unwrap();
+        let read = |uid: &str| -> Option<Ended> {
+            let task = json!({"metadata": {"name": "dep", "uid": uid}, "status": {"outputs": ["branch: b"]}});
+            Some(serde_json::from_value(task).unwrap())
+        };
+        let same = with_outputs(&kept, read("former")).unwrap();
+        assert_eq!(same.status.as_ref().unwrap().outputs, ["branch: b"]);
+        assert!(with_outputs(&kept, read("made anew")).is_none());
+        assert!(with_outputs(&kept, None).is_none());
+    }
 }

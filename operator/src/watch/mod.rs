@@ -12,7 +12,7 @@ mod whole;
 
 pub use events::{Target, events};
 pub use listing::Listing;
-pub use part::{LARGE, Large, is_large, is_part, keep_metadata, mark};
+pub use part::{LARGE, LENT, Large, is_large, is_part, keep_metadata, mark};
 pub use prune::{Keep, prune};
 pub use scope::Scope;
 pub use seen::{Guarded, Names, Seen, Unreadable, hollow};

@@ -1,17 +1,20 @@
 //! Large objects: how much of them is kept, and how many are read as a whole at the same time.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use kube::core::ObjectMeta;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::prune::Keep;
+use crate::turns::{Turn, Turns};
 
 /// Bytes of JSON from which on an object is large: the stores keep only a part of it.
 pub const LARGE: usize = 16 * 1024;
 /// Large objects that are in memory as a whole at the same time. Each may be some ten times its size for a moment: as text,
 /// parsed, and as the Job and ConfigMap that it becomes.
 const AT_ONCE: usize = 2;
+/// Longest time for which a place is held while GitHub is asked: namespace users choose hosts that answer slowly.
+pub const LENT: Duration = Duration::from_secs(5);
 
 /// How an object in memory says that it is a part: in a field that no API server has set since Kubernetes 1.20.
 const PART: &str = "part";
@@ -45,21 +48,22 @@ pub fn keep_metadata(member: &str) -> Keep {
     }
 }
 
-/// The places for large objects of one replica.
+/// The places for large objects of one replica; clones share them.
 #[derive(Clone, Debug)]
-pub struct Large(Arc<Semaphore>);
+pub struct Large(Turns);
 
 impl Default for Large {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
+        Self(Turns::new(AT_ONCE, AT_ONCE))
     }
 }
 
 impl Large {
-    /// Returns a place, if one is free. Whoever gets none comes back later: waiting here would hold up small objects.
+    /// Returns a place, if one is free and it is the namespace's turn. Otherwise the caller requeues the object: waiting here
+    /// would hold up small objects.
     #[must_use]
-    pub fn take(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0).try_acquire_owned().ok()
+    pub fn take(&self, namespace: &str) -> Option<Turn> {
+        self.0.take("", namespace, Instant::now())
     }
 }
 
@@ -70,10 +74,23 @@ mod tests {
     #[test]
     fn places_are_few_and_come_back() {
         let large = Large::default();
-        let taken: Vec<_> = std::iter::from_fn(|| large.take()).collect();
+        let taken: Vec<_> = std::iter::from_fn(|| large.take("a")).collect();
         assert_eq!(taken.len(), AT_ONCE);
         drop(taken);
-        assert!(large.take().is_some());
+        assert!(large.take("a").is_some());
+    }
+
+    #[test]
+    fn the_next_place_is_for_the_namespace_that_has_none() {
+        let large = Large::default();
+        let mut taken: Vec<_> = std::iter::from_fn(|| large.take("a")).collect();
+        assert!(large.take("b").is_none());
+        taken.pop();
+        assert!(large.take("a").is_none(), "however often it asks");
+        let of_b = large.take("b");
+        assert!(of_b.is_some());
+        taken.pop();
+        assert!(large.take("a").is_some());
     }
 
     #[test]

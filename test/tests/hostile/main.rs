@@ -19,7 +19,7 @@ use axon_test::{paths, wait};
 use k8s_openapi::api::batch::v1::Job;
 use kube::core::DynamicObject;
 use serde_json::json;
-use set::{Numbers, Set, lift_limits, open_gate, phases};
+use set::{Numbers, Set, generations, lift_limits, open_gate, phases, stop_late};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Memory of the whole set: the limit of the Deployment.
@@ -106,6 +106,7 @@ async fn no_stored_object_kills_the_operator_or_holds_up_others() {
                 tasks: 270,
                 others: 60,
                 parts: 20,
+                stops: 100,
             },
             LIMIT,
         )
@@ -115,6 +116,7 @@ async fn no_stored_object_kills_the_operator_or_holds_up_others() {
                 tasks: 30,
                 others: 6,
                 parts: 5,
+                stops: 8,
             },
             SMALL_LIMIT,
         )
@@ -176,8 +178,26 @@ async fn no_stored_object_kills_the_operator_or_holds_up_others() {
             .await
             .unwrap();
     }
+    // Each of them is read as a whole once more.
+    let begun = Instant::now();
+    let (stopped, stops) = tokio::join!(stop_late(&hostile, numbers.stops), scene.latency("stops", 5));
+    stopped.unwrap();
+    wait::until("the late stops to be seen", PATIENCE, async || {
+        scene.lives();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let seen = generations(&hostile).await?;
+        Ok((seen.get(&2).copied().unwrap_or_default() >= numbers.stops).then_some(()))
+    })
+    .await
+    .unwrap();
+    println!("late stops in {:?}, {}", begun.elapsed(), scene.memory());
     scene.lives();
-    for (what, latency) in [("beside", beside), ("after", after), ("crowd", crowd)] {
+    for (what, latency) in [
+        ("beside", beside),
+        ("after", after),
+        ("crowd", crowd),
+        ("stops", stops),
+    ] {
         assert!(latency <= bearable, "{what}: {latency:?}, alone {alone:?}");
     }
     // The first of them waits for the election, too.

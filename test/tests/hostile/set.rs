@@ -26,6 +26,8 @@ pub struct Numbers {
     pub others: usize,
     /// Thousands of small parts in one object.
     pub parts: usize,
+    /// Of the large Tasks, those that are stopped after their end.
+    pub stops: usize,
 }
 
 pub struct Set {
@@ -230,16 +232,48 @@ pub async fn open_gate(set: &Set) -> Result<()> {
     Ok(())
 }
 
+/// Ends some of the large Tasks, as the operator would, and then stops each of them, which is too late.
+pub async fn stop_late(set: &Set, tasks: usize) -> Result<()> {
+    let ended = json!({"status": {"phase": "Failed", "reason": "InvalidConfig", "observedGeneration": 1,
+        "completionTime": "2026-01-01T00:00:00Z"}});
+    let stop = json!({"spec": {"stop": true}});
+    let (api, params) = (set.api("Task"), PatchParams::default());
+    let each = async |n: usize| {
+        let name = format!("big-{n}");
+        api.patch_status(&name, &params, &Patch::Merge(&ended)).await?;
+        api.patch(&name, &params, &Patch::Merge(&stop)).await?;
+        Ok(())
+    };
+    stream::iter((0..tasks).map(Ok))
+        .try_for_each_concurrent(PARALLEL, each)
+        .await
+}
+
 /// Returns the phases of the set's Tasks and how many are in each.
 pub async fn phases(set: &Set) -> Result<BTreeMap<String, usize>> {
+    count(set, |task| {
+        task.data["status"]["phase"].as_str().unwrap_or("New").to_owned()
+    })
+    .await
+}
+
+/// Returns how many of the set's Tasks have a status about each generation of them.
+pub async fn generations(set: &Set) -> Result<BTreeMap<i64, usize>> {
+    count(set, |task| {
+        task.data["status"]["observedGeneration"]
+            .as_i64()
+            .unwrap_or_default()
+    })
+    .await
+}
+
+async fn count<K: Ord>(set: &Set, key: impl Fn(&DynamicObject) -> K) -> Result<BTreeMap<K, usize>> {
     let mut all = BTreeMap::new();
     let mut params = kube::api::ListParams::default().limit(20);
     loop {
         let page = set.api("Task").list(&params).await?;
         for task in &page.items {
-            let status = &task.data["status"];
-            let phase = status["phase"].as_str().unwrap_or("New");
-            *all.entry(phase.to_owned()).or_insert(0) += 1;
+            *all.entry(key(task)).or_insert(0) += 1;
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),

@@ -481,3 +481,42 @@ async fn no_token_of_an_app_is_asked_for_at_a_host_that_the_administrator_does_n
     );
     assert_eq!((w.minted(), w.github.world().record.count("")), (0, 0));
 }
+
+/// A large Task leaves memory while GitHub is slow, and what GitHub says counts nonetheless: a token, and a refusal.
+#[tokio::test]
+async fn a_large_task_takes_a_token_that_comes_late_and_asks_once() {
+    let w = World::new(3600).await;
+    let slow = Fault {
+        path: "/access_tokens".into(),
+        delay_ms: 7000,
+        ..Fault::default()
+    };
+    w.github.world().faults.add(slow.clone());
+    let create = async |name: &str| {
+        let task = json!({"apiVersion": "axon.io/v1alpha1", "kind": "Task", "metadata": {"name": name},
+            "spec": {"type": "claude-code", "prompt": "x".repeat(20_000), "credentials": {"type": "none"},
+                "workspaceRef": {"name": "ws"}}});
+        w.bench.namespace.apply(&task.to_string()).await.unwrap();
+    };
+    create("late").await;
+    let jobs = w.bench.namespace.api::<Job>();
+    wait::until_object(&jobs, "late", "to be made", PATIENCE, |_| true)
+        .await
+        .unwrap();
+    assert_eq!(w.minted(), 1);
+    assert_eq!(w.token_secrets("late").await, ["late-github-token"; 2]);
+    w.github.world().faults.add(Fault {
+        status: Some(404),
+        times: Some(1000),
+        ..slow
+    });
+    create("refused").await;
+    let told = |task: &Task| {
+        let message = task.status.as_ref().and_then(|s| s.message.as_deref());
+        message.is_some_and(|message| message.contains("404"))
+    };
+    let tasks = w.bench.namespace.api::<Task>();
+    wait::until_object(&tasks, "refused", "tells the refusal", PATIENCE, told)
+        .await
+        .unwrap();
+}

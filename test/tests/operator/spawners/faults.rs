@@ -1,6 +1,7 @@
 //! Sources that can't be read: told, and mended without a restart.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axon_api::v1alpha1::TaskSpawnerPhase;
 use axon_api::{TaskSpawner, Workspace};
@@ -273,4 +274,47 @@ async fn a_namespace_that_narrows_the_role_is_told_what_is_missing() {
         .unwrap();
     // Rights are looked at again half a minute after a refusal at the earliest.
     w.until_tasks_within(&["fix-1"], PATIENCE * 4).await;
+}
+
+/// Whole TaskSpawners with a long template are in memory two at a time. Those of two namespaces whose hosts hang, at the
+/// listing and at the comments, are far more.
+#[tokio::test]
+async fn slow_hosts_of_others_do_not_hold_up_a_large_spawner() {
+    let (listing, comments, own) = (world().await, world().await, world().await);
+    let template = format!("promptTemplate: '{{{{.Comments}}}} {}'", "x".repeat(20_000));
+    for (slow, path) in [(&listing, "/issues"), (&comments, "/comments")] {
+        slow.put(1, bug());
+        slow.github
+            .world()
+            .store
+            .comment(REPO, 1, ["a comment".to_owned()]);
+        slow.github.world().faults.add(Fault {
+            path: path.into(),
+            times: Some(1_000_000),
+            delay_ms: 3_600_000,
+            ..Fault::default()
+        });
+        for n in 0..4 {
+            slow.spawner(&format!("slow-{n}"), WHEN, &template).await;
+        }
+    }
+    // All of them have asked by then, and wait.
+    tokio::time::sleep(SILENCE).await;
+    own.put(1, bug());
+    own.spawner("fix", WHEN, &template).await;
+    own.until_tasks_within(&["fix-1"], Duration::from_secs(15)).await;
+    assert!(comments.tasks().await.is_empty());
+    let spawners = comments.bench.namespace.api::<TaskSpawner>();
+    wait::until("a slow one to tell why", PATIENCE, async || {
+        let all = spawners.list(&ListParams::default()).await?;
+        let conditions = all
+            .into_iter()
+            .filter_map(|s| s.status)
+            .flat_map(|s| s.conditions);
+        let mut blocked =
+            conditions.filter(|c| c.reason == "CommentsUnreadable" || c.type_ == "ItemsBlocked");
+        Ok(blocked.find(|c| c.message.contains("more than 16 KiB")))
+    })
+    .await
+    .unwrap();
 }
