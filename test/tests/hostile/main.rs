@@ -180,7 +180,7 @@ async fn no_stored_object_kills_the_operator_or_holds_up_others() {
     }
     // Each of them is read as a whole once more.
     let begun = Instant::now();
-    let (stopped, stops) = tokio::join!(stop_late(&hostile, numbers.stops), scene.latency("stops", 5));
+    let (stopped, stops) = tokio::join!(stop_late(&hostile, numbers.stops), scene.latency("stops", 2));
     stopped.unwrap();
     wait::until("the late stops to be seen", PATIENCE, async || {
         scene.lives();
