@@ -5,10 +5,12 @@
 #![cfg(test)]
 #![allow(clippy::large_futures, reason = "the one test is one future")]
 
+mod answers;
 mod set;
 
 use std::time::{Duration, Instant};
 
+use answers::{Answers, FORMS};
 use axon_api::TaskReason;
 use axon_test::cgroup::Cgroup;
 use axon_test::control_plane::ControlPlane;
@@ -141,6 +143,9 @@ async fn no_stored_object_kills_the_operator_or_holds_up_others() {
     let bearable = alone * 5 + Duration::from_secs(15);
 
     let hostile = Set::new(control_plane.namespace().await.unwrap());
+    // From here on it polls a hostile host all the time.
+    let answers = Answers::serve().await.unwrap();
+    hostile.poll(&answers).await.unwrap();
     let begun = Instant::now();
     let (stored, beside) = tokio::join!(hostile.store(numbers), scene.latency("beside", 10));
     stored.unwrap();
@@ -191,6 +196,11 @@ async fn no_stored_object_kills_the_operator_or_holds_up_others() {
     .await
     .unwrap();
     println!("late stops in {:?}, {}", begun.elapsed(), scene.memory());
+    let asked = answers.asked();
+    println!("hostile answers: {asked:?}");
+    for form in FORMS {
+        assert!(asked.contains_key(form), "nobody has asked for {form}: {asked:?}");
+    }
     scene.lives();
     for (what, latency) in [
         ("beside", beside),

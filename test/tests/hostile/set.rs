@@ -12,6 +12,8 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
 use serde_json::{Map, Value, json};
 
+use super::answers::{Answers, FORMS};
+
 /// Nearly what etcd takes, and less than a ConfigMap holds.
 const MEGABYTE: usize = 1_000_000;
 /// Objects that are created at the same time.
@@ -69,8 +71,27 @@ impl Set {
             &json!({}),
         )
         .await?;
-        // The place for spawners that poll a hostile git host.
         self.odd(numbers.parts * 1000).await
+    }
+
+    /// Stores TaskSpawners that poll a host of the attacker's choice, a few for each form of its answers.
+    pub async fn poll(&self, answers: &Answers) -> Result<()> {
+        for form in FORMS {
+            for n in 0..4 {
+                let name = format!("{form}-{n}");
+                let repo = format!("http://{}/{form}/r{n}.git", answers.host);
+                self.create("Workspace", &name, &json!({ "repo": repo }), &json!({}))
+                    .await?;
+                let spawner = json!({
+                    "when": {"githubIssues": {"authors": {"associations": ["ALL"]}}},
+                    "pollInterval": "1s", "maxConcurrency": 2,
+                    "taskTemplate": {"type": "claude-code", "credentials": {"type": "none"},
+                        "workspaceRef": {"name": name}, "dependsOn": ["gate"]},
+                });
+                self.create("TaskSpawner", &name, &spawner, &json!({})).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Stores Tasks of many small parts, which are far larger parsed than as text.
