@@ -35,6 +35,8 @@ enum Kind {
     Anonymous,
     Token(SecretString),
     App(App),
+    /// A token that is about to be revoked.
+    Ending(SecretString),
 }
 
 /// For whom a credential is used, and where.
@@ -221,6 +223,29 @@ impl Credential {
         &self.id
     }
 
+    /// Returns the token that a Secret holds under `key`, to be revoked; `None` if there is none or it is not one.
+    ///
+    /// All of a namespace count as one account, so that a host that does not answer about one of them is not asked about the
+    /// others for a time.
+    #[must_use]
+    pub fn to_revoke(secret: &Secret, key: &str) -> Option<Self> {
+        let token = std::str::from_utf8(&secret.data.as_ref()?.get(key)?.0).ok()?;
+        let is_token = !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic());
+        let namespace = secret.metadata.namespace.clone().unwrap_or_default();
+        let hosts = hosts_of(secret).ok()?;
+        is_token.then(|| Self {
+            secret: secret.metadata.name.clone(),
+            id: id_of(&["ending", &namespace]),
+            scope: Scope { namespace, hosts },
+            kind: Kind::Ending(token.to_owned().into()),
+        })
+    }
+
+    /// Returns false for a credential whose requests say nothing about those to come.
+    pub(super) fn stays(&self) -> bool {
+        !matches!(self.kind, Kind::Ending(_))
+    }
+
     /// Returns the App, if it is one.
     #[must_use]
     pub fn app(&self) -> Option<&App> {
@@ -233,7 +258,7 @@ impl Credential {
     /// Returns the token, if it is one.
     pub(super) fn token(&self) -> Option<&SecretString> {
         match &self.kind {
-            Kind::Token(token) => Some(token),
+            Kind::Token(token) | Kind::Ending(token) => Some(token),
             _ => None,
         }
     }

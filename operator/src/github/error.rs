@@ -73,6 +73,30 @@ pub enum GithubError {
         /// GitHub's words.
         said: String,
     },
+    /// 422 to an App that asks for a token: it is not installed on all of the repositories.
+    #[error(
+        "{asked} does not reach all of {repositories} ({said}): add them on the installation's page, or correct spec.repo \
+         and spec.githubApp.repositories of the Workspace; a repository that was renamed has only its new name"
+    )]
+    NotInstalled {
+        /// What was asked.
+        asked: Asked,
+        /// `OWNER/NAME` of each repository.
+        repositories: String,
+        /// GitHub's words, or what is wrong.
+        said: String,
+    },
+    /// The App's installation does not have a permission that the Workspace names.
+    #[error(
+        "{asked} does not have a permission that was asked for ({said}): accept it on the installation's page, or take it out \
+         of spec.githubApp.permissions of the Workspace"
+    )]
+    NotGranted {
+        /// What was asked.
+        asked: Asked,
+        /// GitHub's words, or what is wrong.
+        said: String,
+    },
     /// The primary or a secondary rate limit. Heals by itself at `until`.
     #[error("GitHub's rate limit is used up for {asked} until {until}: nothing is asked before{hint}", hint = anonymous_hint(.asked))]
     RateLimited {
@@ -202,6 +226,8 @@ impl GithubError {
             Self::Forbidden { .. } => "Forbidden",
             Self::NotFound { .. } => "RepositoryNotFound",
             Self::NoInstallation { .. } => "InstallationNotFound",
+            Self::NotInstalled { .. } => "RepositoryNotInstalled",
+            Self::NotGranted { .. } => "PermissionNotGranted",
             Self::RateLimited { .. } => "RateLimited",
             Self::Unreachable { .. } => "Unreachable",
             Self::Malformed { .. } | Self::AnswerTooLarge { .. } => "MalformedAnswer",
@@ -223,6 +249,8 @@ impl GithubError {
             | Self::Forbidden { asked, .. }
             | Self::NotFound { asked, .. }
             | Self::NoInstallation { asked, .. }
+            | Self::NotInstalled { asked, .. }
+            | Self::NotGranted { asked, .. }
             | Self::RateLimited { asked, .. }
             | Self::Unreachable { asked, .. }
             | Self::Malformed { asked, .. }

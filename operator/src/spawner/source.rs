@@ -96,6 +96,7 @@ struct Place {
     name: String,
     namespace: String,
     secret: Option<String>,
+    workspace: String,
 }
 
 /// Secrets that were read a moment ago, by namespace and name.
@@ -159,6 +160,7 @@ impl Source {
             name: source,
             namespace,
             secret,
+            workspace: name.to_owned(),
         })
     }
 
@@ -172,7 +174,12 @@ impl Source {
         Unreadable {
             fault: Fault {
                 reason: error.reason(),
-                message: error.to_string(),
+                message: match error {
+                    github::GithubError::NotInstalled { .. } | github::GithubError::NotGranted { .. } => {
+                        format!("Workspace {:?}: {error}", place.workspace)
+                    }
+                    error => error.to_string(),
+                },
                 transient: error.is_transient(),
             },
             pause: error.pause(self.clock.now()),

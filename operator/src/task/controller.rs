@@ -11,10 +11,12 @@ use kube::{Client, ResourceExt};
 use kube_runtime::controller::{self, Action, Config, Controller};
 use kube_runtime::reflector::{ObjectRef, store};
 use kube_runtime::watcher::Event;
+use tokio::sync::Semaphore;
 
 use super::apply::{self, ApplyError, Done};
 use super::branch_lock;
 use super::gather::{gather, has_ended, referenced};
+use super::github_end;
 use super::github_secret;
 use super::github_token::{self, Step, Token};
 use super::index::{Interests, Key, Runs, place};
@@ -64,6 +66,8 @@ pub struct Context {
     pub(super) rush: Rush,
     /// Statuses whose events have not come back yet.
     pub(super) written: Arc<Written>,
+    /// Places for Tasks that have ended and whose tokens are revoked.
+    pub(super) ending: Semaphore,
     failures: Failures,
 }
 
@@ -141,6 +145,7 @@ pub async fn run(
         branch_claims: Mutex::default(),
         rush: Rush::default(),
         written,
+        ending: Semaphore::new(github_end::AT_ONCE),
         failures,
     });
     let _shown = context.metrics.backlog.show(stores.tasks.clone());
@@ -209,14 +214,18 @@ async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, App
     };
     let mut token = Token::Unasked;
     let done = loop {
+        // Outside the attempt: what GitHub takes its time for must not hold a branch.
         match attempt(&task, &context, workspace.clone(), &token).await? {
-            Some(done) => break done,
-            // Outside the attempt: what GitHub takes its time for must not hold a branch.
-            None if token == Token::Unasked => {
+            Next::Done(done) => break done,
+            Next::Fetch if token == Token::Unasked => {
                 token = github_secret::fetch(&task, workspace.as_deref(), &context).await?;
                 warn_of_renewal(&task, &token, &context).await;
             }
-            None => return Ok(Action::requeue(backoff(1))),
+            Next::Fetch => return Ok(Action::requeue(backoff(1))),
+            Next::Release => match github_end::release(&task, &context).await? {
+                Some(pause) => return Ok(Action::requeue(pause)),
+                None => token = Token::Released,
+            },
         }
     };
     if let Some(status) = &done.entered {
@@ -256,13 +265,22 @@ fn needs_place(task: &Task, workspace: Option<&Workspace>, context: &Context) ->
             || has_large_dependency())
 }
 
-/// Does what a Task needs; `None` if the Workspace's Secret must be looked at first.
+/// What an attempt came to.
+enum Next {
+    Done(Done),
+    /// The Workspace's Secret must be looked at first.
+    Fetch,
+    /// The Task's token must be revoked first.
+    Release,
+}
+
+/// Does what a Task needs.
 async fn attempt(
     task: &Arc<Task>,
     context: &Context,
     workspace: Option<Arc<Workspace>>,
     token: &Token,
-) -> Result<Option<Done>, ApplyError> {
+) -> Result<Next, ApplyError> {
     // Only a Task that may still get a Job competes for its branch.
     let competes = !has_ended(task) && task.status.as_ref().is_none_or(|s| s.job_name.is_none());
     let key = branch_lock::key(task, workspace.as_deref()).filter(|_| competes);
@@ -276,8 +294,10 @@ async fn attempt(
     let mut gathered = gather(task, context, workspace, key.as_ref()).await?;
     let decision = decide(&gathered.observed(task, context, claimed_by.as_deref()));
     let workspace = gathered.workspace.as_deref();
-    let Step::Do(decision) = github_token::step(task, workspace, decision, token, context.clock.now()) else {
-        return Ok(None);
+    let decision = match github_token::step(task, workspace, decision, token, context.clock.now()) {
+        Step::Do(decision) => decision,
+        Step::Fetch => return Ok(Next::Fetch),
+        Step::Release => return Ok(Next::Release),
     };
     if let Token::Minted(token) = token {
         gathered.github_token = Some(token.clone());
@@ -287,7 +307,7 @@ async fn attempt(
     if let (true, Some(held)) = (done.has_job, held.as_mut()) {
         **held = task.uid();
     }
-    Ok(Some(done))
+    Ok(Next::Done(done))
 }
 
 /// Tells of a token that a running Task does not get; one that has not started says so in its status.

@@ -1,5 +1,5 @@
 //! The token of a Workspace's GitHub App in a Task's life: when one is needed, what becomes of a Task that gets none, when
-//! it is renewed, and how the pod sees it. Pure.
+//! it is renewed and released, and how the pod sees it. Pure.
 
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use axon_api::v1alpha1::{GithubToken, NameRef};
 use axon_api::{Task, TaskPhase, TaskReason, TaskStatus, Workspace};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::SecretVolumeSource;
+use k8s_openapi::api::core::v1::{KeyToPath, SecretVolumeSource};
 
+use super::gather::has_ended;
 use super::lifecycle::Decision;
 use super::secret_file::SecretFile;
 use super::status::enter;
@@ -47,6 +48,8 @@ pub enum Token {
         /// For people.
         message: String,
     },
+    /// The Task has ended, and nothing is left of its token.
+    Released,
 }
 
 /// What to do next.
@@ -54,6 +57,8 @@ pub enum Token {
 pub enum Step {
     /// Look at the Workspace's Secret, get a token if it is an App's, and ask again.
     Fetch,
+    /// Revoke the token, delete its Secret, and ask again.
+    Release,
     /// Do this.
     Do(Decision),
 }
@@ -68,8 +73,8 @@ pub fn needs_look(workspace: Option<&Workspace>) -> bool {
     })
 }
 
-/// Completes what was decided for a Task by what its token needs: none is created without the look at its Secret, and
-/// none that runs is left without a token that is good.
+/// Completes what was decided for a Task by what its token needs: none is created without the look at its Secret, none that
+/// runs is left without a token that is good, and none that has ended leaves one.
 #[must_use]
 pub fn step(
     task: &Task,
@@ -80,6 +85,8 @@ pub fn step(
 ) -> Step {
     match decision {
         Decision::CreateJob(known) if needs_look(workspace) => before_the_job(task, known, token, now),
+        // After what else there is to do: a Job that still runs is deleted, and a change of the spec is told.
+        Decision::Wait(_) | Decision::Expire if has_left_one(task) => after_the_end(task, token),
         Decision::Wait(pause) => with_job(task, pause, token, now),
         other => Step::Do(other),
     }
@@ -90,7 +97,7 @@ fn before_the_job(task: &Task, known: Box<TaskStatus>, token: &Token, now: Times
     let to =
         |phase, reason, message: &str| enter(&old, phase, reason, message, task.metadata.generation, now);
     match token {
-        Token::Unasked => Step::Fetch,
+        Token::Unasked | Token::Released => Step::Fetch,
         Token::Plain | Token::Minted(_) => Step::Do(Decision::CreateJob(known)),
         Token::Refused { reason, message } => {
             let status = to(TaskPhase::Failed, *reason, message);
@@ -127,13 +134,31 @@ fn with_job(task: &Task, pause: Option<Duration>, token: &Token, now: Timestamp)
         Step::Do(Decision::UpdateStatus(Box::new(status)))
     };
     match token {
-        Token::Unasked => Step::Fetch,
+        Token::Unasked | Token::Released => Step::Fetch,
         Token::Minted(fresh) => update(Some(fresh.clone())),
         // The Secret has become another one; there is nothing to renew any more.
         Token::Plain => update(None),
         Token::Wait { pause, .. } => wait(bounded(*pause)),
         Token::Refused { .. } => wait(PAUSES.1),
     }
+}
+
+/// Returns true for a Task that has ended and whose token may still be good. Its retries are over then, and what a stop saves
+/// is pushed.
+#[must_use]
+pub fn has_left_one(task: &Task) -> bool {
+    has_ended(task) && task.status.as_ref().is_some_and(|s| s.github_token.is_some())
+}
+
+fn after_the_end(task: &Task, token: &Token) -> Step {
+    if *token != Token::Released {
+        return Step::Release;
+    }
+    let status = TaskStatus {
+        github_token: None,
+        ..task.status.clone().unwrap_or_default()
+    };
+    Step::Do(Decision::UpdateStatus(Box::new(status)))
 }
 
 /// Returns what a Secret that can't be seen means: the pod gets it itself. But a Task that has an App's token keeps that,
@@ -163,10 +188,13 @@ fn bounded(pause: Duration) -> Duration {
     pause.clamp(PAUSES.0, PAUSES.1)
 }
 
-/// Returns what GitHub's refusal means for a Task.
+/// Returns what GitHub's refusal means for a Task of this Workspace.
 #[must_use]
-pub fn of_error(error: &GithubError, now: Timestamp) -> Token {
+pub fn of_error(error: &GithubError, workspace: &str, now: Timestamp) -> Token {
     let message = match error {
+        GithubError::NotInstalled { .. } | GithubError::NotGranted { .. } => {
+            format!("Workspace {workspace}: {error}")
+        }
         GithubError::Unauthorized { asked, .. }
         | GithubError::NotFound { asked, .. }
         | GithubError::Forbidden { asked, .. } => format!(
@@ -211,6 +239,11 @@ pub fn mount(job: &mut Job, token: &GithubToken) {
             secret_name: Some(token.secret_name.clone()),
             // The pod's group reads it.
             default_mode: Some(0o440),
+            items: Some(vec![KeyToPath {
+                key: env::GITHUB_TOKEN.into(),
+                path: env::GITHUB_TOKEN.into(),
+                mode: None,
+            }]),
             ..SecretVolumeSource::default()
         },
         folder: contract::GITHUB_DIR,

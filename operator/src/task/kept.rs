@@ -6,6 +6,7 @@ use serde::de::Error as _;
 use serde_json::json;
 
 use super::gather::has_ended;
+use super::github_token::has_left_one;
 use super::prompt;
 use crate::watch::{Keep, LARGE, Names, Seen, hollow, is_part, keep_metadata, mark, prune};
 
@@ -63,7 +64,7 @@ fn for_others(json: &str) -> serde_json::Result<String> {
         ["metadata", "labels"] | ["spec", "model"] => Keep::Nothing,
         [
             "status",
-            "phase" | "reason" | "jobName" | "satisfiedDependencies" | "completionTime",
+            "phase" | "reason" | "jobName" | "githubToken" | "satisfiedDependencies" | "completionTime",
         ]
         | ["status", "observedGeneration"] => Keep::All,
         ["status", _] => Keep::Nothing,
@@ -78,6 +79,7 @@ fn finished(status: TaskStatus) -> TaskStatus {
         reason: status.reason,
         job_name: status.job_name,
         completion_time: status.completion_time,
+        github_token: status.github_token,
         satisfied_dependencies: status.satisfied_dependencies,
         observed_generation: status.observed_generation,
         ..TaskStatus::default()
@@ -91,6 +93,7 @@ pub fn must_be_whole(task: &Task) -> bool {
     let seen = task.status.as_ref().and_then(|s| s.observed_generation);
     is_part(&task.metadata)
         || has_ended(task) && seen != task.metadata.generation
+        || has_left_one(task)
         || task.status.is_none() && prompt::is_template(task)
 }
 
@@ -151,6 +154,15 @@ mod tests {
         assert!(!must_be_whole(&task));
         let edited = read(json!({}), json!({"phase": "Failed", "observedGeneration": 0}));
         assert!(must_be_whole(&edited), "its status is about to be written");
+        let token = json!({"secretName": "t-github-token", "expirationTime": "2026-01-01T01:00:00Z",
+            "renewTime": "2026-01-01T00:45:00Z"});
+        let message = "m".repeat(LARGE);
+        for message in ["m", &message] {
+            let status =
+                json!({"phase": "Failed", "observedGeneration": 1, "githubToken": token, "message": message});
+            let left = read(json!({}), status);
+            assert!(must_be_whole(&left), "its token is about to be revoked");
+        }
     }
 
     #[test]

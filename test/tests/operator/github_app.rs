@@ -57,6 +57,7 @@ impl World {
         let app = AppSpec {
             installation: 88,
             token_seconds: Some(token_seconds),
+            ..AppSpec::default()
         };
         github.world().accounts.put_app("77", app);
         let url = format!("{}/acme/widgets", server.url());
