@@ -8,7 +8,8 @@ use k8s_openapi::api::core::v1::Secret;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::hosts::{BadHost, Hosts};
+use super::error::CredentialError;
+use super::hosts::Hosts;
 
 /// Key of a token.
 pub const TOKEN_KEY: &str = "GITHUB_TOKEN";
@@ -69,38 +70,6 @@ pub struct App {
     /// Private key, PEM.
     pub private_key: SecretString,
     pub(super) scope: Scope,
-}
-
-/// A Secret that is no credential for GitHub.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CredentialError {
-    /// Neither a token nor an App.
-    #[error(
-        "Secret {secret} has neither the key {TOKEN_KEY} nor the keys {APP_ID_KEY}, {INSTALLATION_ID_KEY} and {PRIVATE_KEY_KEY}: \
-         add a token or a GitHub App's key"
-    )]
-    Missing {
-        /// Name of the Secret.
-        secret: String,
-    },
-    /// The annotation of its hosts is wrong.
-    #[error("Secret {secret}, annotation {HOSTS}: {bad}")]
-    Hosts {
-        /// Name of the Secret.
-        secret: String,
-        /// What is wrong.
-        bad: BadHost,
-    },
-    /// A key that is there is empty or of a wrong form.
-    #[error("Secret {secret}, key {key}: {said}")]
-    Invalid {
-        /// Name of the Secret.
-        secret: String,
-        /// The key.
-        key: &'static str,
-        /// What is wrong.
-        said: &'static str,
-    },
 }
 
 impl Credential {

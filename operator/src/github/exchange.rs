@@ -170,7 +170,7 @@ fn lacks(target: &Target<'_>, grant: &Grant, lack: Lack) -> GithubError {
     match lack {
         Lack::Owner(account) => GithubError::NotInstalled {
             repositories: grant.repositories(),
-            said: format!("the installation is one of {account}"),
+            said: format!("it is an installation on {account}"),
             asked,
         },
         Lack::Permissions(lacking) => GithubError::NotGranted {

@@ -216,7 +216,7 @@ async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, App
     let done = loop {
         // Outside the attempt: what GitHub takes its time for must not hold a branch.
         match attempt(&task, &context, workspace.clone(), &token).await? {
-            Next::Done(done) => break done,
+            Next::Done(done) => break *done,
             Next::Fetch if token == Token::Unasked => {
                 token = github_secret::fetch(&task, workspace.as_deref(), &context).await?;
                 warn_of_renewal(&task, &token, &context).await;
@@ -267,7 +267,7 @@ fn needs_place(task: &Task, workspace: Option<&Workspace>, context: &Context) ->
 
 /// What an attempt came to.
 enum Next {
-    Done(Done),
+    Done(Box<Done>),
     /// The Workspace's Secret must be looked at first.
     Fetch,
     /// The Task's token must be revoked first.
@@ -307,7 +307,7 @@ async fn attempt(
     if let (true, Some(held)) = (done.has_job, held.as_mut()) {
         **held = task.uid();
     }
-    Ok(Next::Done(done))
+    Ok(Next::Done(Box::new(done)))
 }
 
 /// Tells of a token that a running Task does not get; one that has not started says so in its status.

@@ -178,7 +178,7 @@ mod tests {
             ("github.com", Some("https://api.github.com")),
             ("octo.ghe.com", Some("https://api.octo.ghe.com")),
             ("ghe.example:8443", Some("https://ghe.example:8443/api/v3")),
-            ("http://127.0.0.1:80", Some("http://127.0.0.1:80/api/v3")),
+            ("http://127.0.0.1:8080", Some("http://127.0.0.1:8080/api/v3")),
             ("github.com,ghe.example", None),
             ("*.ghe.com", None),
             ("ghe.example/x", None),

@@ -18,6 +18,9 @@ use serde_json::json;
 
 use crate::harness::{Bench, PATIENCE, SILENCE, bench, status};
 
+#[path = "github_scope.rs"]
+mod scope;
+
 struct World {
     bench: Bench,
     github: GithubHost,
