@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axon_api::TaskStatus;
+use axon_api::v1alpha1::GithubToken;
 use axon_test::fixtures::github::accounts::TokenSpec;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
@@ -39,6 +40,12 @@ impl World {
     async fn token_of(&self, name: &str) -> String {
         self.bench.until_phase(name, TaskPhase::Pending).await;
         token(&self.secret(&format!("{name}-github-token")).await)
+    }
+
+    async fn secret_and_status(&self, name: &str) -> (Secret, GithubToken) {
+        let pending = self.bench.until_phase(name, TaskPhase::Pending).await;
+        let token = pending.github_token.unwrap();
+        (self.secret(&token.secret_name).await, token)
     }
 
     async fn until_nothing_is_left(&self, name: &str) -> TaskStatus {
@@ -315,4 +322,75 @@ async fn a_task_that_fails_before_it_has_a_job_leaves_no_token() {
     w.until_nothing_is_left("first").await;
     assert!(!w.has_secret("t-github-token").await && !w.has_secret("first-github-token").await);
     assert_eq!((w.minted(), w.revoked()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_stop_ends_the_token_after_the_pod() {
+    let w = World::new(3600).await;
+    w.create("t").await;
+    let given = w.token_of("t").await;
+    let kubelet = &w.bench.kubelet;
+    let pod = kubelet.pod_of("t").await.unwrap();
+    kubelet.bind(&pod, "n1").await.unwrap();
+    kubelet.report(&pod, &PodState::AgentRunning).await.unwrap();
+    w.bench.until_phase("t", TaskPhase::Running).await;
+    let stop = Patch::Merge(json!({"spec": {"stop": true}}));
+    let tasks = w.bench.namespace.api::<Task>();
+    tasks.patch("t", &PatchParams::default(), &stop).await.unwrap();
+    let pods = w.bench.namespace.api::<k8s_openapi::api::core::v1::Pod>();
+    wait::until_object(&pods, &pod.name_any(), "is to end", PATIENCE, |pod| {
+        pod.metadata.deletion_timestamp.is_some()
+    })
+    .await
+    .unwrap();
+    tokio::time::sleep(SILENCE).await;
+    assert!(
+        w.of_token(&given).is_some(),
+        "its agent may be pushing what it has"
+    );
+    let ended = PodState::AgentEnded {
+        exit_code: 143,
+        message: REPORT.into(),
+    };
+    kubelet.report(&pod, &ended).await.unwrap();
+    w.bench.until_reason("t", TaskReason::Stopped).await;
+    w.until_nothing_is_left("t").await;
+    assert!(w.of_token(&given).is_none() && !w.has_secret("t-github-token").await);
+}
+
+#[tokio::test]
+async fn what_a_leader_has_left_undone_is_done_by_the_next() {
+    let w = World::new(3600).await;
+    w.create("t").await;
+    let given = w.secret_and_status("t").await;
+    w.bench.succeed("t", REPORT).await;
+    w.until_nothing_is_left("t").await;
+    // As it is after the Task's end is written, and nothing else.
+    let (mut secret, token) = given;
+    secret.metadata.resource_version = None;
+    secret.metadata.uid = None;
+    let secrets = w.bench.namespace.api::<Secret>();
+    secrets
+        .create(&kube::api::PostParams::default(), &secret)
+        .await
+        .unwrap();
+    let tasks = w.bench.namespace.api::<Task>();
+    let mut task = status(&tasks.get("t").await.unwrap());
+    task.github_token = Some(token);
+    let left = json!({"apiVersion": "axon.io/v1alpha1", "kind": "Task", "status": task});
+    tasks
+        .patch_status(
+            "t",
+            &PatchParams::apply(labels::MANAGER).force(),
+            &Patch::Apply(&left),
+        )
+        .await
+        .unwrap();
+    wait::until_gone(&secrets, "t-github-token", PATIENCE)
+        .await
+        .unwrap();
+    let ended = w.until_nothing_is_left("t").await;
+    assert_eq!(ended.phase, Some(TaskPhase::Succeeded));
+    // GitHub says that the token has ended already, and that is as good.
+    assert_eq!(w.github.world().record.count("DELETE /installation/token 401"), 1);
 }
