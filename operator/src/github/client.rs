@@ -33,7 +33,7 @@ pub(super) const CLOCK_TOLERANCE: i64 = 10;
 /// Age up to which a token of an App is taken to know of all that the App may do.
 const YOUNG: Duration = Duration::from_secs(60);
 /// Most accounts whose tokens are remembered, and APIs whose clocks are.
-pub(super) const MAX_ACCOUNTS: usize = 10_000;
+const MAX_ACCOUNTS: usize = 10_000;
 /// Most bytes of an ETag, and of a link to another page; longer ones are not used.
 const MAX_ETAG: usize = 256;
 const MAX_LINK: usize = 4096;

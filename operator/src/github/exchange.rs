@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::app::{self, InstallationToken};
-use super::client::{CLOCK_TOLERANCE, Client, MAX_ACCOUNTS, Question, Target, account, words};
+use super::client::{CLOCK_TOLERANCE, Client, Question, Target, account, words};
 use super::credential::{App, Credential};
 use super::error::GithubError;
 use super::grant::{Grant, Installation, Lack};
@@ -18,6 +18,8 @@ use super::transport::Answer;
 /// Age up to which what an installation has is taken to be known: who gives it less finds out by GitHub's refusal, and who
 /// gives it more waits that long.
 const INSTALLATION_PERIOD: Duration = Duration::from_secs(300);
+/// Most installations that are remembered; some 10 KiB each at most.
+const MAX_INSTALLATIONS: usize = 500;
 
 impl Client {
     /// Exchanges an App's key for a token that can do what `grant` says. `afresh` tells that what is known of the
@@ -84,7 +86,7 @@ impl Client {
         let read = Installation::read(&answer.body).map_err(|error| target.malformed(&error))?;
         let read = Arc::new(read);
         let mut all = self.installations.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MAX_ACCOUNTS {
+        if all.len() >= MAX_INSTALLATIONS {
             all.clear();
         }
         all.insert(account, (Instant::now(), Arc::clone(&read)));

@@ -24,6 +24,8 @@ const POLLS: [(&str, Level); 2] = [("issues", Level::Read), ("pull_requests", Le
 const METADATA: &str = "metadata";
 /// Most bytes of the description of an installation; GitHub's has some 3 KiB.
 const MAX_INSTALLATION: usize = 64 * 1024;
+/// Most permissions that are kept of an installation, and most bytes of a name; GitHub has some 80, of up to 43 bytes.
+const MAX_KEPT: (usize, usize) = (200, 64);
 
 /// What a token is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -126,7 +128,7 @@ impl Grant {
 pub(super) struct Installation {
     /// Login of its account; `None` for an enterprise, which has none.
     account: Option<String>,
-    permissions: BTreeMap<String, String>,
+    permissions: BTreeMap<String, Level>,
 }
 
 impl Installation {
@@ -146,18 +148,23 @@ impl Installation {
         }
         // What is cut off is not JSON any more.
         let answer: Answer = read::object(body.get(..MAX_INSTALLATION).unwrap_or(body))?;
+        let account = answer.account.and_then(|account| account.login);
+        let permissions = answer.permissions.into_iter().filter_map(|(name, level)| {
+            let level = match level.as_str() {
+                "read" => Level::Read,
+                "write" | "admin" => Level::Write,
+                _ => return None,
+            };
+            (name.len() <= MAX_KEPT.1).then_some((name, level))
+        });
         Ok(Self {
-            account: answer.account.and_then(|account| account.login),
-            permissions: answer.permissions,
+            account: account.map(|login| login.chars().take(MAX_KEPT.1).collect()),
+            permissions: permissions.take(MAX_KEPT.0).collect(),
         })
     }
 
     fn level(&self, name: &str) -> Level {
-        match self.permissions.get(name).map(String::as_str) {
-            Some("read") => Level::Read,
-            Some("write" | "admin") => Level::Write,
-            _ => Level::None,
-        }
+        self.permissions.get(name).copied().unwrap_or(Level::None)
     }
 }
 
@@ -264,6 +271,12 @@ mod tests {
         for body in [long.as_str(), "{}", "[]", "", r#"{"permissions": ["contents"]}"#] {
             assert!(Installation::read(body.as_bytes()).is_err());
         }
+        let names = (0..1000).map(|n| (format!("p{n}"), json!("read")));
+        let many = json!({"account": {"login": "o".repeat(1000)},
+            "permissions": names.collect::<serde_json::Map<_, _>>()});
+        let kept = Installation::read(many.to_string().as_bytes()).unwrap();
+        assert_eq!(kept.permissions.len(), MAX_KEPT.0);
+        assert_eq!(kept.account.unwrap().len(), MAX_KEPT.1);
     }
 
     proptest! {
