@@ -16,8 +16,9 @@ use secrecy::ExposeSecret;
 
 use super::apply::ApplyError;
 use super::controller::Context;
+use super::gather::has_ended;
 use super::github_token::{Token, of_error, unseen};
-use super::{ssh, token_host};
+use super::{inputs, ssh, token_host};
 use crate::github::{self, Credential, Grant, InstallationToken, Repository};
 use crate::identity::{Act, IdentityError};
 
@@ -99,6 +100,12 @@ pub async fn fetch(
     match look(task, &namespace, context).await? {
         Kept::Good(token) => Ok(Token::Minted(token)),
         Kept::Foreign(token) => Ok(token),
+        // A leader that was slow must not write again what the next one has deleted at the Task's end.
+        Kept::Old(None) if had_one(task) && !is_live(task, context).await? => Ok(Token::Wait {
+            reason: TaskReason::WaitingForToken,
+            message: "no token is made for a Task that has ended".into(),
+            pause: MISSING_PAUSE,
+        }),
         Kept::Old(old) => {
             let Some(app) = credential.app() else {
                 return Ok(Token::Plain);
@@ -114,6 +121,18 @@ pub async fn fetch(
             }
         }
     }
+}
+
+fn had_one(task: &Task) -> bool {
+    task.status
+        .as_ref()
+        .is_some_and(|status| status.github_token.is_some())
+}
+
+/// Returns whether the API server has the Task, and not as one that has ended.
+async fn is_live(task: &Task, context: &Context) -> Result<bool, ApplyError> {
+    let whole = inputs::whole_task(task, context).await?;
+    Ok(whole.is_some_and(|whole| !has_ended(&whole.object)))
 }
 
 /// The Secret that holds a Task's token.

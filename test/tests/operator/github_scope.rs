@@ -394,3 +394,22 @@ async fn what_a_leader_has_left_undone_is_done_by_the_next() {
     // GitHub says that the token has ended already, and that is as good.
     assert_eq!(w.github.world().record.count("DELETE /installation/token 401"), 1);
 }
+
+#[tokio::test]
+async fn a_secret_that_somebody_deletes_is_made_again_while_the_task_runs() {
+    let w = World::new(8).await;
+    w.create("t").await;
+    let first = w.token_of("t").await;
+    let running = &PodState::AgentRunning;
+    w.bench.kubelet.report_job("t", running).await.unwrap();
+    w.bench.until_phase("t", TaskPhase::Running).await;
+    let secrets = w.bench.namespace.api::<Secret>();
+    secrets
+        .delete("t-github-token", &DeleteParams::default())
+        .await
+        .unwrap();
+    let made = wait::until("another Secret", PATIENCE, async || {
+        secrets.get_opt("t-github-token").await.map_err(Into::into)
+    });
+    assert_ne!(token(&made.await.unwrap()), first);
+}
