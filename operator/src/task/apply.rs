@@ -149,7 +149,8 @@ pub struct Done {
 }
 
 impl Done {
-    fn nothing(action: Action) -> Self {
+    /// Returns that nothing was done, and when to look again.
+    pub(super) fn nothing(action: Action) -> Self {
         Self {
             action,
             has_job: false,

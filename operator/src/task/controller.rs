@@ -214,18 +214,14 @@ async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, App
     };
     let mut token = Token::Unasked;
     let done = loop {
-        // Outside the attempt: what GitHub takes its time for must not hold a branch.
         match attempt(&task, &context, workspace.clone(), &token).await? {
-            Next::Done(done) => break *done,
-            Next::Fetch if token == Token::Unasked => {
+            Some(done) => break done,
+            // Outside the attempt: what GitHub takes its time for must not hold a branch.
+            None if token == Token::Unasked => {
                 token = github_secret::fetch(&task, workspace.as_deref(), &context).await?;
                 warn_of_renewal(&task, &token, &context).await;
             }
-            Next::Fetch => return Ok(Action::requeue(backoff(1))),
-            Next::Release => match github_end::release(&task, &context).await? {
-                Some(pause) => return Ok(Action::requeue(pause)),
-                None => token = Token::Released,
-            },
+            None => return Ok(Action::requeue(backoff(1))),
         }
     };
     if let Some(status) = &done.entered {
@@ -265,22 +261,13 @@ fn needs_place(task: &Task, workspace: Option<&Workspace>, context: &Context) ->
             || has_large_dependency())
 }
 
-/// What an attempt came to.
-enum Next {
-    Done(Box<Done>),
-    /// The Workspace's Secret must be looked at first.
-    Fetch,
-    /// The Task's token must be revoked first.
-    Release,
-}
-
-/// Does what a Task needs.
+/// Does what a Task needs; `None` if the Workspace's Secret must be looked at first.
 async fn attempt(
     task: &Arc<Task>,
     context: &Context,
     workspace: Option<Arc<Workspace>>,
     token: &Token,
-) -> Result<Next, ApplyError> {
+) -> Result<Option<Done>, ApplyError> {
     // Only a Task that may still get a Job competes for its branch.
     let competes = !has_ended(task) && task.status.as_ref().is_none_or(|s| s.job_name.is_none());
     let key = branch_lock::key(task, workspace.as_deref()).filter(|_| competes);
@@ -296,8 +283,9 @@ async fn attempt(
     let workspace = gathered.workspace.as_deref();
     let decision = match github_token::step(task, workspace, decision, token, context.clock.now()) {
         Step::Do(decision) => decision,
-        Step::Fetch => return Ok(Next::Fetch),
-        Step::Release => return Ok(Next::Release),
+        Step::Fetch => return Ok(None),
+        // Nothing is held now: the Task has ended, and what is kept of it is enough.
+        Step::Release => return github_end::release(task, context).await.map(Some),
     };
     if let Token::Minted(token) = token {
         gathered.github_token = Some(token.clone());
@@ -307,7 +295,7 @@ async fn attempt(
     if let (true, Some(held)) = (done.has_job, held.as_mut()) {
         **held = task.uid();
     }
-    Ok(Next::Done(Box::new(done)))
+    Ok(Some(done))
 }
 
 /// Tells of a token that a running Task does not get; one that has not started says so in its status.

@@ -12,12 +12,14 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, ResourceExt};
+use kube_runtime::controller::Action;
 
-use super::apply::ApplyError;
+use super::apply::{ApplyError, Done, timed};
 use super::controller::Context;
 use super::github_secret::{FORMER_TOKEN, is_of};
 use crate::github::{self, Credential, GithubError, Repository};
 use crate::identity::{Act, IdentityError};
+use crate::watch;
 
 /// How long after a Task's end its token is tried to be revoked. Then the Secret is deleted without that.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
@@ -28,11 +30,27 @@ const BUSY_PAUSE: Duration = Duration::from_secs(2);
 /// Most Tasks that wait for GitHub here: a host that never answers must not hold up the Tasks of others.
 pub(super) const AT_ONCE: usize = 8;
 
-/// Revokes the token of a Task that has ended, and deletes its Secret. Returns when to try again, if it has to be.
+/// Revokes the token of a Task that has ended, deletes its Secret, and takes it out of the status. Of the Task no more is
+/// needed than what the store keeps: no place for large ones is held while GitHub is asked.
 ///
 /// # Errors
 /// [`ApplyError`] if the API server does not answer.
-pub(super) async fn release(task: &Task, context: &Context) -> Result<Option<Duration>, ApplyError> {
+pub(super) async fn release(task: &Task, context: &Context) -> Result<Done, ApplyError> {
+    if let Some(pause) = remove(task, context).await? {
+        return Ok(Done::nothing(Action::requeue(pause)));
+    }
+    let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
+    let version = task.resource_version().unwrap_or_default();
+    let written = timed(
+        "write task status",
+        watch::clear_in_status::<Task>(&context.client, &namespace, &name, &version, "githubToken"),
+    );
+    context.written.note(task, written.await?.as_deref());
+    Ok(Done::nothing(Action::await_change()))
+}
+
+/// Returns when to try again, if it has to be.
+async fn remove(task: &Task, context: &Context) -> Result<Option<Duration>, ApplyError> {
     let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
     let secret_name = naming::task_github_token(&name);
     let secret = match context.shared.identity.secret(&namespace, &secret_name).await {

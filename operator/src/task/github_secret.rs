@@ -14,11 +14,10 @@ use kube::core::ObjectMeta;
 use kube::{Api, Resource, ResourceExt};
 use secrecy::ExposeSecret;
 
-use super::apply::ApplyError;
+use super::apply::{ApplyError, timed};
 use super::controller::Context;
-use super::gather::has_ended;
 use super::github_token::{Token, of_error, unseen};
-use super::{inputs, ssh, token_host};
+use super::{ssh, token_host};
 use crate::github::{self, Credential, Grant, InstallationToken, Repository};
 use crate::identity::{Act, IdentityError};
 
@@ -101,9 +100,10 @@ pub async fn fetch(
         Kept::Good(token) => Ok(Token::Minted(token)),
         Kept::Foreign(token) => Ok(token),
         // A leader that was slow must not write again what the next one has deleted at the Task's end.
-        Kept::Old(None) if had_one(task) && !is_live(task, context).await? => Ok(Token::Wait {
+        Kept::Old(None) if had_one(task) && !is_current(task, context).await? => Ok(Token::Wait {
             reason: TaskReason::WaitingForToken,
-            message: "no token is made for a Task that has ended".into(),
+            message: "the Secret of the token is gone, and the Task has changed since: it is looked at again"
+                .into(),
             pause: MISSING_PAUSE,
         }),
         Kept::Old(old) => {
@@ -129,10 +129,11 @@ fn had_one(task: &Task) -> bool {
         .is_some_and(|status| status.github_token.is_some())
 }
 
-/// Returns whether the API server has the Task, and not as one that has ended.
-async fn is_live(task: &Task, context: &Context) -> Result<bool, ApplyError> {
-    let whole = inputs::whole_task(task, context).await?;
-    Ok(whole.is_some_and(|whole| !has_ended(&whole.object)))
+/// Returns whether the Task is as the decision saw it, and so has not ended since.
+async fn is_current(task: &Task, context: &Context) -> Result<bool, ApplyError> {
+    let api = Api::<Task>::namespaced(context.client.clone(), &task.namespace().unwrap_or_default());
+    let now = timed("get task", api.get_metadata_opt(&task.name_any())).await?;
+    Ok(now.is_some_and(|now| now.metadata.resource_version == task.metadata.resource_version))
 }
 
 /// The Secret that holds a Task's token.

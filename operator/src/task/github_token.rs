@@ -48,8 +48,6 @@ pub enum Token {
         /// For people.
         message: String,
     },
-    /// The Task has ended, and nothing is left of its token.
-    Released,
 }
 
 /// What to do next.
@@ -57,7 +55,7 @@ pub enum Token {
 pub enum Step {
     /// Look at the Workspace's Secret, get a token if it is an App's, and ask again.
     Fetch,
-    /// Revoke the token, delete its Secret, and ask again.
+    /// Revoke the token, delete its Secret, and take it out of the status.
     Release,
     /// Do this.
     Do(Decision),
@@ -83,12 +81,34 @@ pub fn step(
     token: &Token,
     now: Timestamp,
 ) -> Step {
-    match decision {
+    match marked(task, decision, token) {
         Decision::CreateJob(known) if needs_look(workspace) => before_the_job(task, known, token, now),
         // After what else there is to do: a Job that still runs is deleted, and a change of the spec is told.
-        Decision::Wait(_) | Decision::Expire if has_left_one(task) => after_the_end(task, token),
+        Decision::Wait(_) | Decision::Expire if has_left_one(task) => Step::Release,
         Decision::Wait(pause) => with_job(task, pause, token, now),
         other => Step::Do(other),
+    }
+}
+
+/// Has a token noted that was made for a Task and does not lead to a Job now: what has no mark is not revoked.
+fn marked(task: &Task, decision: Decision, token: &Token) -> Decision {
+    let Token::Minted(fresh) = token else {
+        return decision;
+    };
+    let fresh = Some(fresh.clone());
+    let old = task.status.clone().unwrap_or_default();
+    match decision {
+        Decision::UpdateStatus(mut status) => {
+            status.github_token = fresh;
+            Decision::UpdateStatus(status)
+        }
+        Decision::Wait(_) if !has_ended(task) && old.github_token != fresh => {
+            Decision::UpdateStatus(Box::new(TaskStatus {
+                github_token: fresh,
+                ..old
+            }))
+        }
+        other => other,
     }
 }
 
@@ -97,7 +117,7 @@ fn before_the_job(task: &Task, known: Box<TaskStatus>, token: &Token, now: Times
     let to =
         |phase, reason, message: &str| enter(&old, phase, reason, message, task.metadata.generation, now);
     match token {
-        Token::Unasked | Token::Released => Step::Fetch,
+        Token::Unasked => Step::Fetch,
         Token::Plain | Token::Minted(_) => Step::Do(Decision::CreateJob(known)),
         Token::Refused { reason, message } => {
             let status = to(TaskPhase::Failed, *reason, message);
@@ -134,7 +154,7 @@ fn with_job(task: &Task, pause: Option<Duration>, token: &Token, now: Timestamp)
         Step::Do(Decision::UpdateStatus(Box::new(status)))
     };
     match token {
-        Token::Unasked | Token::Released => Step::Fetch,
+        Token::Unasked => Step::Fetch,
         Token::Minted(fresh) => update(Some(fresh.clone())),
         // The Secret has become another one; there is nothing to renew any more.
         Token::Plain => update(None),
@@ -148,17 +168,6 @@ fn with_job(task: &Task, pause: Option<Duration>, token: &Token, now: Timestamp)
 #[must_use]
 pub fn has_left_one(task: &Task) -> bool {
     has_ended(task) && task.status.as_ref().is_some_and(|s| s.github_token.is_some())
-}
-
-fn after_the_end(task: &Task, token: &Token) -> Step {
-    if *token != Token::Released {
-        return Step::Release;
-    }
-    let status = TaskStatus {
-        github_token: None,
-        ..task.status.clone().unwrap_or_default()
-    };
-    Step::Do(Decision::UpdateStatus(Box::new(status)))
 }
 
 /// Returns what a Secret that can't be seen means: the pod gets it itself. But a Task that has an App's token keeps that,

@@ -169,11 +169,7 @@ fn what_has_ended_leaves_no_token_and_renews_none() {
         over.status.as_mut().unwrap().phase = Some(phase);
         let step = |decision, token: &Token| step(&over, Some(&w), decision, token, at(500));
         for nothing_else in [Decision::Wait(None), Decision::Expire] {
-            assert_eq!(step(nothing_else.clone(), &Token::Unasked), Step::Release);
-            let Step::Do(Decision::UpdateStatus(status)) = step(nothing_else, &Token::Released) else {
-                panic!()
-            };
-            assert_eq!((status.github_token, status.phase), (None, Some(phase)));
+            assert_eq!(step(nothing_else, &Token::Unasked), Step::Release);
         }
         // Its pod may still run.
         assert_eq!(
@@ -189,6 +185,29 @@ fn what_has_ended_leaves_no_token_and_renews_none() {
         step(&again, Some(&w), Decision::Wait(None), &Token::Unasked, at(40)),
         wait(60)
     );
+}
+
+#[test]
+fn a_token_that_leads_to_no_job_is_noted_too() {
+    let (mut t, w, token) = (task("t"), with_secret(), Token::Minted(minted(100)));
+    let stopped = TaskStatus {
+        phase: Some(TaskPhase::Failed),
+        ..TaskStatus::default()
+    };
+    let stopped = Decision::UpdateStatus(Box::new(stopped));
+    for decision in [stopped, Decision::Wait(None)] {
+        let Step::Do(Decision::UpdateStatus(status)) = step(&t, Some(&w), decision, &token, at(5)) else {
+            panic!()
+        };
+        assert_eq!(status.github_token, Some(minted(100)));
+    }
+    t.status = Some(TaskStatus {
+        phase: Some(TaskPhase::Waiting),
+        github_token: Some(minted(100)),
+        ..TaskStatus::default()
+    });
+    let again = step(&t, Some(&w), Decision::Wait(None), &token, at(5));
+    assert_eq!(again, Step::Do(Decision::Wait(None)), "once");
 }
 
 #[test]

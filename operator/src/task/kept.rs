@@ -6,7 +6,6 @@ use serde::de::Error as _;
 use serde_json::json;
 
 use super::gather::has_ended;
-use super::github_token::has_left_one;
 use super::prompt;
 use crate::watch::{Keep, LARGE, Names, Seen, hollow, is_part, keep_metadata, mark, prune};
 
@@ -93,7 +92,6 @@ pub fn must_be_whole(task: &Task) -> bool {
     let seen = task.status.as_ref().and_then(|s| s.observed_generation);
     is_part(&task.metadata)
         || has_ended(task) && seen != task.metadata.generation
-        || has_left_one(task)
         || task.status.is_none() && prompt::is_template(task)
 }
 
@@ -102,6 +100,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::task::github_token::has_left_one;
     use crate::watch::is_large;
 
     #[expect(clippy::needless_pass_by_value, reason = "the cases write them in place")]
@@ -161,7 +160,7 @@ mod tests {
             let status =
                 json!({"phase": "Failed", "observedGeneration": 1, "githubToken": token, "message": message});
             let left = read(json!({}), status);
-            assert!(must_be_whole(&left), "its token is about to be revoked");
+            assert!(has_left_one(&left) && !must_be_whole(&left));
         }
     }
 
