@@ -92,6 +92,7 @@ mod tests {
             repo: repo.to_owned(),
             reference: None,
             secret_ref: None,
+            github_app: None,
             files: Vec::new(),
         };
         Workspace::new("w", spec)

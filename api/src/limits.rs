@@ -36,6 +36,12 @@ pub const MAX_NAME: usize = 253;
 pub const MAX_ELEMENTS: usize = 100;
 /// Characters of a label on GitHub, which refuses longer ones.
 pub const MAX_GITHUB_LABEL: usize = 50;
+/// Characters of a repository's name on GitHub, which refuses longer ones.
+pub const MAX_GITHUB_REPOSITORY: usize = 100;
+/// Repositories that a Task's token reaches besides its Workspace's; GitHub takes 500.
+pub const MAX_GITHUB_REPOSITORIES: usize = 100;
+/// Permissions of a token; GitHub knows some 40 of them.
+pub const MAX_GITHUB_PERMISSIONS: usize = 50;
 /// Characters of a label's value in Kubernetes.
 pub const MAX_LABEL_VALUE: usize = 63;
 /// Skills, or sub-agents, of a plugin.

@@ -30,4 +30,4 @@ pub use task_spawner::{
 };
 pub use task_spawner_status::{Claim, TaskSpawnerPhase, TaskSpawnerStatus, WaitingItem, spawner_condition};
 pub use task_status::{Attempt, GithubToken, NextRun, TaskPhase, TaskReason, TaskStatus, condition};
-pub use workspace::{Workspace, WorkspaceFile, WorkspaceSpec};
+pub use workspace::{GithubApp, GithubPermission, Workspace, WorkspaceFile, WorkspaceSpec};

@@ -226,7 +226,8 @@ pub struct TaskStatus {
     /// The next run, while one is about to replace a run that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_run: Option<NextRun>,
-    /// The token of the Workspace's GitHub App, if it is one.
+    /// The token that was made for the Workspace's GitHub App. The operator revokes it and deletes its Secret when the Task
+    /// has ended, and then takes this away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub github_token: Option<GithubToken>,
     /// Dependencies that have succeeded. They count as such also when they are deleted later.

@@ -1,11 +1,13 @@
 //! Workspace: a git repository and what is needed to work on it.
 
+use std::collections::BTreeMap;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::NameRef;
-use crate::limits::MAX_CONTENT;
+use crate::limits::{MAX_CONTENT, MAX_GITHUB_PERMISSIONS, MAX_GITHUB_REPOSITORIES, MAX_GITHUB_REPOSITORY};
 
 /// Which repository an agent works on.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -53,6 +55,12 @@ pub struct WorkspaceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<NameRef>,
 
+    /// What the token of a GitHub App can do for a Task. By default it reaches the repository of `repo` alone, with the
+    /// permissions `contents`, `issues` and `pull_requests: write` and `metadata: read`, as far as the installation has
+    /// them. Read only if `secretRef` names the key of an App.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github_app: Option<GithubApp>,
+
     /// Files to write into the clone before the agent starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
@@ -76,6 +84,57 @@ impl WorkspaceSpec {
             .as_deref()
             .filter(|reference| !reference.is_empty())
     }
+}
+
+/// What a Task's token of a GitHub App can do besides the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GithubApp {
+    /// Names of further repositories that the token reaches, such as those of submodules, without their owner. They belong to
+    /// the owner of `repo`, and the App is installed on them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_GITHUB_REPOSITORIES), inner(length(min = 1, max = MAX_GITHUB_REPOSITORY)))]
+    #[x_kube(
+        validation = Rule::new("self.all(name, name.matches('^[A-Za-z0-9._-]+$'))")
+            .message("repositories are names without their owner, such as my-lib")
+    )]
+    pub repositories: Vec<String>,
+
+    /// Permissions that differ from the default, by their names in GitHub's API, such as `workflows: write`. `none` takes one
+    /// of the default away. A Task fails if the installation does not have what is named here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = MAX_GITHUB_PERMISSIONS))]
+    #[x_kube(
+        validation = Rule::new("self.all(name, size(name) <= 64 && name.matches('^[a-z_]+$'))")
+            .message("permissions have the names of GitHub's API, such as pull_requests")
+    )]
+    pub permissions: BTreeMap<String, GithubPermission>,
+}
+
+/// How much of something a token of a GitHub App may do. Ordered: each includes those before it.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    strum::Display,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum GithubPermission {
+    /// Nothing.
+    None,
+    /// Reading.
+    Read,
+    /// Reading and writing.
+    Write,
 }
 
 /// A file to write into the clone.

@@ -8,14 +8,16 @@ use http::{Method, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Options;
-use super::app::{self, InstallationToken};
+use super::app::InstallationToken;
 use super::credential::{App, Credential};
 use super::error::{Asked, GithubError};
 use super::figures::Figures;
 use super::gates::{Account, Gates, Why};
+use super::grant::{Grant, Installation};
 use super::hosts::{self, Hosts};
 use super::limits;
 use super::link;
@@ -27,7 +29,7 @@ use crate::clock::Clock;
 
 const MAX_REDIRECTS: usize = 3;
 /// Difference between two clocks below which it is none: a header has whole seconds, and comes late.
-const CLOCK_TOLERANCE: i64 = 10;
+pub(super) const CLOCK_TOLERANCE: i64 = 10;
 /// Age up to which a token of an App is taken to know of all that the App may do.
 const YOUNG: Duration = Duration::from_secs(60);
 /// Most accounts whose tokens are remembered, and APIs whose clocks are.
@@ -48,7 +50,7 @@ pub(super) struct Target<'a> {
 }
 
 impl Target<'_> {
-    fn asked(&self) -> Asked {
+    pub(super) fn asked(&self) -> Asked {
         Asked {
             host: self.repository.host.clone(),
             what: self.what.clone(),
@@ -126,6 +128,19 @@ impl Got {
     }
 }
 
+/// A request to GitHub, but for its host.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'a> {
+    pub(super) method: &'a Method,
+    pub(super) url: &'a str,
+    pub(super) bearer: Option<&'a SecretString>,
+    pub(super) etag: Option<&'a str>,
+    pub(super) body: Option<&'a Value>,
+}
+
+/// A token for reading, by whose App it is, and what it may do.
+type Purpose = (Account, Grant);
+
 struct Cached {
     token: InstallationToken,
     made: Instant,
@@ -139,7 +154,8 @@ pub(super) struct Client {
     hosts: Hosts,
     places: Places,
     gates: Mutex<Gates>,
-    tokens: Mutex<HashMap<Account, Arc<tokio::sync::Mutex<Option<Cached>>>>>,
+    tokens: Mutex<HashMap<Purpose, Arc<tokio::sync::Mutex<Option<Cached>>>>>,
+    pub(super) installations: Mutex<HashMap<Account, (Instant, Arc<Installation>)>>,
     /// Age up to which a token of an App is taken to know of all that the App may do.
     young: Duration,
     /// Seconds by which each API's clock goes ahead of this machine's.
@@ -156,6 +172,7 @@ impl Client {
             places: Places::default(),
             gates: Mutex::default(),
             tokens: Mutex::default(),
+            installations: Mutex::default(),
             young: options.young.unwrap_or(YOUNG),
             ahead: Mutex::default(),
         }
@@ -205,45 +222,8 @@ impl Client {
         }
     }
 
-    /// Exchanges an App's key for a token.
-    pub(super) async fn mint(
-        &self,
-        repository: &Repository,
-        app: &App,
-    ) -> Result<InstallationToken, GithubError> {
-        let credential = app.credential();
-        let target = Target {
-            repository,
-            credential: &credential,
-            what: format!("installation {} of App {}", app.installation_id, app.app_id),
-        };
-        let before = self.server_time(&repository.api);
-        let mut answer = self.exchange(&target, app, before).await?;
-        let after = self.server_time(&repository.api);
-        let moved = after.as_second().abs_diff(before.as_second()) > CLOCK_TOLERANCE.unsigned_abs();
-        if answer.status == StatusCode::UNAUTHORIZED && moved {
-            // This machine's clock is wrong, as the answer has told.
-            answer = self.exchange(&target, app, after).await?;
-        }
-        if answer.status != StatusCode::CREATED {
-            // It is no repository that is missing.
-            return Err(match self.refusal(&target, &answer) {
-                GithubError::NotFound { asked, said } => GithubError::NoInstallation { asked, said },
-                error => error,
-            });
-        }
-        app::read_token(&answer.body, self.server_time(&repository.api))
-            .ok_or_else(|| target.malformed(&"no token in the answer"))
-    }
-
-    async fn exchange(&self, target: &Target<'_>, app: &App, now: Timestamp) -> Result<Answer, GithubError> {
-        let api = &target.repository.api;
-        let jwt = app::jwt(app, now)?;
-        let url = format!("{api}/app/installations/{}/access_tokens", app.installation_id);
-        self.ask(target, Method::POST, url, Some(&jwt), None).await
-    }
-
-    /// Returns a token for reading, made now or before. `refused` is one that GitHub no longer takes.
+    /// Returns a token for reading, made now or before. `refused` is one that GitHub no longer takes, or that may not do what
+    /// the App may do by now.
     async fn app_token(
         &self,
         repository: &Repository,
@@ -251,13 +231,14 @@ impl Client {
         refused: Option<&SecretString>,
     ) -> Result<SecretString, GithubError> {
         use secrecy::ExposeSecret as _;
-        let account = (repository.api.clone(), app.credential().id().to_owned());
+        let purpose = purpose(repository, app);
+        let grant = purpose.1.clone();
         let slot = {
             let mut all = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
             if all.len() >= MAX_ACCOUNTS {
                 all.clear();
             }
-            Arc::clone(all.entry(account).or_default())
+            Arc::clone(all.entry(purpose).or_default())
         };
         let mut slot = slot.lock().await;
         if let Some(cached) = slot.as_ref() {
@@ -266,7 +247,7 @@ impl Client {
                 return Ok(cached.token.token.clone());
             }
         }
-        let token = self.mint(repository, app).await?;
+        let token = self.mint(repository, app, &grant, refused.is_some()).await?;
         let fresh = token.token.clone();
         *slot = Some(Cached {
             made: Instant::now(),
@@ -292,10 +273,9 @@ impl Client {
     /// Returns how long ago a token for reading was made; it is new if another one has taken its place.
     fn age(&self, repository: &Repository, app: &App, token: &SecretString) -> Duration {
         use secrecy::ExposeSecret as _;
-        let account = (repository.api.clone(), app.credential().id().to_owned());
         let slot = {
             let all = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-            all.get(&account).map(Arc::clone)
+            all.get(&purpose(repository, app)).map(Arc::clone)
         };
         // It is held while a token is made.
         let made = slot.as_ref().and_then(|slot| {
@@ -320,9 +300,15 @@ impl Client {
         let origin = api.strip_suffix(prefix(api)).unwrap_or(api);
         let mut path = path.to_owned();
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self
-                .ask(target, Method::GET, format!("{origin}{path}"), bearer, etag)
-                .await?;
+            let url = format!("{origin}{path}");
+            let question = Question {
+                method: &Method::GET,
+                url: &url,
+                bearer,
+                etag,
+                body: None,
+            };
+            let answer = self.ask(target, question).await?;
             if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
                 return Ok(answer);
             }
@@ -334,21 +320,19 @@ impl Client {
         Err(target.malformed(&"too many redirects"))
     }
 
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         target: &Target<'_>,
-        method: Method,
-        url: String,
-        bearer: Option<&SecretString>,
-        etag: Option<&str>,
+        question: Question<'_>,
     ) -> Result<Answer, GithubError> {
         let host = &target.repository.host;
         let namespace = &target.credential.scope.namespace;
         let ask = Ask {
-            method,
-            url,
-            bearer,
-            etag,
+            method: question.method.clone(),
+            url: question.url.to_owned(),
+            bearer: question.bearer,
+            etag: question.etag,
+            body: question.body,
             namespace,
         };
         self.admit(target)?;
@@ -413,7 +397,7 @@ impl Client {
             }
             all.insert(api.clone(), ahead);
         }
-        if let Some(left) = limits::remaining(&answer.headers) {
+        if let Some(left) = limits::remaining(&answer.headers).filter(|_| target.credential.stays()) {
             let id = target.credential.id();
             self.figures.remaining(&target.repository.host, id, left);
         }
@@ -468,7 +452,7 @@ impl Client {
     }
 
     /// Returns what an answer that is no success means.
-    fn refusal(&self, target: &Target<'_>, answer: &Answer) -> GithubError {
+    pub(super) fn refusal(&self, target: &Target<'_>, answer: &Answer) -> GithubError {
         let (asked, said) = (target.asked(), words(&answer.body));
         let now = self.server_time(&target.repository.api);
         if let Some(limit) = limits::limit(answer.status, &answer.headers, &said, now) {
@@ -487,7 +471,7 @@ impl Client {
     }
 
     /// Returns the time by an API's clock, as far as it is known.
-    fn server_time(&self, api: &str) -> Timestamp {
+    pub(super) fn server_time(&self, api: &str) -> Timestamp {
         let ahead = {
             let all = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
             all.get(api).copied().unwrap_or_default()
@@ -497,8 +481,14 @@ impl Client {
     }
 }
 
-fn account(target: &Target<'_>) -> Account {
+pub(super) fn account(target: &Target<'_>) -> Account {
     (target.repository.api.clone(), target.credential.id().to_owned())
+}
+
+/// Returns which token a poll takes.
+fn purpose(repository: &Repository, app: &App) -> Purpose {
+    let account = (repository.api.clone(), app.credential().id().to_owned());
+    (account, Grant::for_polls(repository))
 }
 
 /// Returns the path of a base URL, such as `/api/v3`, or nothing.
@@ -517,7 +507,7 @@ fn same_host(origin: &str, location: &str) -> Option<String> {
 }
 
 /// Returns GitHub's own words about a refusal: one line of at most [`MAX_WORDS`] characters.
-fn words(body: &[u8]) -> String {
+pub(super) fn words(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Refusal {
         message: Cut<2000>,

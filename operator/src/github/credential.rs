@@ -8,7 +8,8 @@ use k8s_openapi::api::core::v1::Secret;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::hosts::{BadHost, Hosts};
+use super::error::CredentialError;
+use super::hosts::Hosts;
 
 /// Key of a token.
 pub const TOKEN_KEY: &str = "GITHUB_TOKEN";
@@ -35,6 +36,8 @@ enum Kind {
     Anonymous,
     Token(SecretString),
     App(App),
+    /// A token that is about to be revoked.
+    Ending(SecretString),
 }
 
 /// For whom a credential is used, and where.
@@ -67,38 +70,6 @@ pub struct App {
     /// Private key, PEM.
     pub private_key: SecretString,
     pub(super) scope: Scope,
-}
-
-/// A Secret that is no credential for GitHub.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CredentialError {
-    /// Neither a token nor an App.
-    #[error(
-        "Secret {secret} has neither the key {TOKEN_KEY} nor the keys {APP_ID_KEY}, {INSTALLATION_ID_KEY} and {PRIVATE_KEY_KEY}: \
-         add a token or a GitHub App's key"
-    )]
-    Missing {
-        /// Name of the Secret.
-        secret: String,
-    },
-    /// The annotation of its hosts is wrong.
-    #[error("Secret {secret}, annotation {HOSTS}: {bad}")]
-    Hosts {
-        /// Name of the Secret.
-        secret: String,
-        /// What is wrong.
-        bad: BadHost,
-    },
-    /// A key that is there is empty or of a wrong form.
-    #[error("Secret {secret}, key {key}: {said}")]
-    Invalid {
-        /// Name of the Secret.
-        secret: String,
-        /// The key.
-        key: &'static str,
-        /// What is wrong.
-        said: &'static str,
-    },
 }
 
 impl Credential {
@@ -221,6 +192,29 @@ impl Credential {
         &self.id
     }
 
+    /// Returns the token that a Secret holds under `key`, to be revoked; `None` if there is none or it is not one.
+    ///
+    /// All of a namespace count as one account, so that a host that does not answer about one of them is not asked about the
+    /// others for a time.
+    #[must_use]
+    pub fn to_revoke(secret: &Secret, key: &str) -> Option<Self> {
+        let token = std::str::from_utf8(&secret.data.as_ref()?.get(key)?.0).ok()?;
+        let is_token = !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic());
+        let namespace = secret.metadata.namespace.clone().unwrap_or_default();
+        let hosts = hosts_of(secret).ok()?;
+        is_token.then(|| Self {
+            secret: secret.metadata.name.clone(),
+            id: id_of(&["ending", &namespace]),
+            scope: Scope { namespace, hosts },
+            kind: Kind::Ending(token.to_owned().into()),
+        })
+    }
+
+    /// Returns false for a credential whose requests say nothing about those to come.
+    pub(super) fn stays(&self) -> bool {
+        !matches!(self.kind, Kind::Ending(_))
+    }
+
     /// Returns the App, if it is one.
     #[must_use]
     pub fn app(&self) -> Option<&App> {
@@ -233,7 +227,7 @@ impl Credential {
     /// Returns the token, if it is one.
     pub(super) fn token(&self) -> Option<&SecretString> {
         match &self.kind {
-            Kind::Token(token) => Some(token),
+            Kind::Token(token) | Kind::Ending(token) => Some(token),
             _ => None,
         }
     }

@@ -6,6 +6,8 @@ use axon_api::labels::HOSTS;
 use jiff::Timestamp;
 
 use super::budget::MAX_BODY;
+use super::credential::{APP_ID_KEY, INSTALLATION_ID_KEY, PRIVATE_KEY_KEY, TOKEN_KEY};
+use super::hosts::BadHost;
 
 /// Pause before memory is asked for again that others had.
 const MEMORY_PAUSE: Duration = Duration::from_secs(30);
@@ -29,6 +31,38 @@ impl std::fmt::Display for Asked {
             None => f.write_str(" without a credential"),
         }
     }
+}
+
+/// A Secret that is no credential for GitHub.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    /// Neither a token nor an App.
+    #[error(
+        "Secret {secret} has neither the key {TOKEN_KEY} nor the keys {APP_ID_KEY}, {INSTALLATION_ID_KEY} and {PRIVATE_KEY_KEY}: \
+         add a token or a GitHub App's key"
+    )]
+    Missing {
+        /// Name of the Secret.
+        secret: String,
+    },
+    /// The annotation of its hosts is wrong.
+    #[error("Secret {secret}, annotation {HOSTS}: {bad}")]
+    Hosts {
+        /// Name of the Secret.
+        secret: String,
+        /// What is wrong.
+        bad: BadHost,
+    },
+    /// A key that is there is empty or of a wrong form.
+    #[error("Secret {secret}, key {key}: {said}")]
+    Invalid {
+        /// Name of the Secret.
+        secret: String,
+        /// The key.
+        key: &'static str,
+        /// What is wrong.
+        said: &'static str,
+    },
 }
 
 /// Why GitHub gave no answer that can be used. Those for which
@@ -71,6 +105,30 @@ pub enum GithubError {
         /// What was asked.
         asked: Asked,
         /// GitHub's words.
+        said: String,
+    },
+    /// 422 to an App that asks for a token: it is not installed on all of the repositories.
+    #[error(
+        "{asked} does not reach all of {repositories} ({said}): install the App on them, or correct spec.repo and \
+         spec.githubApp.repositories of the Workspace; GitHub knows a renamed repository by its new name only"
+    )]
+    NotInstalled {
+        /// What was asked.
+        asked: Asked,
+        /// `OWNER/NAME` of each repository.
+        repositories: String,
+        /// GitHub's words, or what is wrong.
+        said: String,
+    },
+    /// The App's installation does not have a permission that the Workspace names.
+    #[error(
+        "{asked} does not have a permission that was asked for ({said}): accept it on the installation's page, or take it out \
+         of spec.githubApp.permissions of the Workspace"
+    )]
+    NotGranted {
+        /// What was asked.
+        asked: Asked,
+        /// GitHub's words, or what is wrong.
         said: String,
     },
     /// The primary or a secondary rate limit. Heals by itself at `until`.
@@ -202,6 +260,8 @@ impl GithubError {
             Self::Forbidden { .. } => "Forbidden",
             Self::NotFound { .. } => "RepositoryNotFound",
             Self::NoInstallation { .. } => "InstallationNotFound",
+            Self::NotInstalled { .. } => "RepositoryNotInstalled",
+            Self::NotGranted { .. } => "PermissionNotGranted",
             Self::RateLimited { .. } => "RateLimited",
             Self::Unreachable { .. } => "Unreachable",
             Self::Malformed { .. } | Self::AnswerTooLarge { .. } => "MalformedAnswer",
@@ -223,6 +283,8 @@ impl GithubError {
             | Self::Forbidden { asked, .. }
             | Self::NotFound { asked, .. }
             | Self::NoInstallation { asked, .. }
+            | Self::NotInstalled { asked, .. }
+            | Self::NotGranted { asked, .. }
             | Self::RateLimited { asked, .. }
             | Self::Unreachable { asked, .. }
             | Self::Malformed { asked, .. }

@@ -12,8 +12,10 @@ mod client;
 mod comments;
 mod credential;
 mod error;
+mod exchange;
 mod figures;
 mod gates;
+mod grant;
 mod hosts;
 mod keep;
 mod limits;
@@ -44,9 +46,10 @@ use query::PER_PAGE;
 pub use app::InstallationToken;
 pub use budget::Kept;
 pub use comments::Comments;
-pub use credential::{App, Credential, CredentialError, TOKEN_KEY, hosts_of, is_app};
-pub use error::{Asked, GithubError};
+pub use credential::{App, Credential, TOKEN_KEY, hosts_of, is_app};
+pub use error::{Asked, CredentialError, GithubError};
 pub use figures::Figures;
+pub use grant::Grant;
 pub use hosts::{BadHost, Hosts, entry};
 pub use proxy::{BadProxy, Proxies};
 pub use query::{Exclusion, Item, ItemKind, ListQuery, Listing, State};
@@ -319,8 +322,17 @@ impl Github {
         &self,
         repository: &Repository,
         app: &App,
+        grant: &Grant,
     ) -> Result<InstallationToken, GithubError> {
-        self.0.client.mint(repository, app).await
+        self.0.client.mint(repository, app, grant, false).await
+    }
+
+    /// Ends a token that was made for an installation, on the host of `repository`. One that has ended already is a success.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn revoke(&self, repository: &Repository, token: &Credential) -> Result<(), GithubError> {
+        self.0.client.revoke(repository, token).await
     }
 
     fn path(&self, repository: &Repository, rest: &str) -> String {

@@ -158,6 +158,7 @@ struct Place {
     name: String,
     namespace: String,
     secret: Option<String>,
+    workspace: String,
 }
 
 /// Secrets that were read a moment ago, by namespace and name.
@@ -221,6 +222,7 @@ impl Source {
             name: source,
             namespace,
             secret,
+            workspace: name.to_owned(),
         })
     }
 
@@ -232,7 +234,7 @@ impl Source {
             self.forget(&place.namespace, secret);
         }
         Unreadable {
-            fault: fault(error),
+            fault: fault(&place.workspace, error),
             pause: error.pause(self.clock.now()),
             name: Some(place.name.clone()),
         }
@@ -293,7 +295,7 @@ impl Source {
             .github
             .copies(&found.repository, &found.credential, &found.listed);
         let copies = copies.map_err(|error| Unreadable {
-            fault: fault(&error),
+            fault: fault(&found.name, &error),
             pause: self.pause(&error),
             name: Some(found.name.clone()),
         })?;
@@ -410,10 +412,15 @@ impl Source {
     }
 }
 
-fn fault(error: &github::GithubError) -> Fault {
+fn fault(workspace: &str, error: &github::GithubError) -> Fault {
     Fault {
         reason: error.reason(),
-        message: error.to_string(),
+        message: match error {
+            github::GithubError::NotInstalled { .. } | github::GithubError::NotGranted { .. } => {
+                format!("Workspace {workspace:?}: {error}")
+            }
+            error => error.to_string(),
+        },
         transient: error.is_transient(),
     }
 }

@@ -150,7 +150,8 @@ pub struct Done {
 }
 
 impl Done {
-    fn nothing(action: Action) -> Self {
+    /// Returns that nothing was done, and when to look again.
+    pub(super) fn nothing(action: Action) -> Self {
         Self {
             action,
             has_job: false,
@@ -228,7 +229,11 @@ async fn create_job(
     gathered: &Gathered,
     context: &Context,
 ) -> Result<Done, ApplyError> {
-    let old = task.status.clone().unwrap_or_default();
+    let mut old = task.status.clone().unwrap_or_default();
+    if gathered.github_token.is_some() {
+        // Whatever becomes of the Job: it is revoked when the Task has ended.
+        old.github_token = gathered.github_token.clone();
+    }
     let generation = task.metadata.generation;
     let to =
         |phase, reason, message: &str| enter(&old, phase, reason, message, generation, context.clock.now());

@@ -11,10 +11,12 @@ use kube::{Client, ResourceExt};
 use kube_runtime::controller::{self, Action, Config, Controller};
 use kube_runtime::reflector::{ObjectRef, store};
 use kube_runtime::watcher::Event;
+use tokio::sync::Semaphore;
 
 use super::apply::{self, ApplyError, Done};
 use super::branch_lock;
 use super::gather::{gather, has_ended, referenced};
+use super::github_end;
 use super::github_secret;
 use super::github_token::{self, Step, Token};
 use super::index::{Interests, Key, Runs, place};
@@ -65,6 +67,8 @@ pub struct Context {
     pub(super) rush: Rush,
     /// Statuses whose events have not come back yet.
     pub(super) written: Arc<Written>,
+    /// Places for Tasks that have ended and whose tokens are revoked.
+    pub(super) ending: Semaphore,
     failures: Failures,
     /// Tokens that GitHub gave after the place of a large Task was given back, by the Task's UID. They count as soon as there
     /// is a place again.
@@ -148,6 +152,7 @@ pub async fn run(
         branch_claims: Mutex::default(),
         rush: Rush::default(),
         written,
+        ending: Semaphore::new(github_end::AT_ONCE),
         failures,
         late_tokens: Mutex::default(),
     });
@@ -307,8 +312,11 @@ async fn attempt(
     let mut gathered = gather(task, context, workspace, key.as_ref()).await?;
     let decision = decide(&gathered.observed(task, context, claimed_by.as_deref()));
     let workspace = gathered.workspace.as_deref();
-    let Step::Do(decision) = github_token::step(task, workspace, decision, token, context.clock.now()) else {
-        return Ok(None);
+    let decision = match github_token::step(task, workspace, decision, token, context.clock.now()) {
+        Step::Do(decision) => decision,
+        Step::Fetch => return Ok(None),
+        // Nothing is held now: the Task has ended, and what is kept of it is enough.
+        Step::Release => return github_end::release(task, context).await.map(Some),
     };
     if let Token::Minted(token) = token {
         gathered.github_token = Some(token.clone());

@@ -26,6 +26,7 @@ pub(crate) fn workspace(repo: &str) -> Workspace {
             repo: repo.to_owned(),
             reference: None,
             secret_ref: None,
+            github_app: None,
             files: Vec::new(),
         },
     }

@@ -1,5 +1,5 @@
 //! Looks at a Workspace's Secret and gets a token for a GitHub App, all as the namespace's ServiceAccount. The rules are
-//! in [`super::github_token`].
+//! in [`super::github_token`]; what becomes of the token at the Task's end is in [`super::github_end`].
 
 use std::time::Duration;
 
@@ -14,15 +14,18 @@ use kube::core::ObjectMeta;
 use kube::{Api, Resource, ResourceExt};
 use secrecy::ExposeSecret;
 
-use super::apply::ApplyError;
+use super::apply::{ApplyError, timed};
 use super::controller::Context;
 use super::github_token::{Token, of_error, unseen};
 use super::{ssh, token_host};
-use crate::github::{self, Credential, InstallationToken, Repository};
+use crate::github::{self, Credential, Grant, InstallationToken, Repository};
 use crate::identity::{Act, IdentityError};
 
 /// Pause before another look at a Secret that is not there, or at what a former Task has left.
 const MISSING_PAUSE: Duration = Duration::from_secs(5);
+/// Key of the token that the one in use has replaced.
+pub(super) const FORMER_TOKEN: &str = "formerToken";
+
 /// Pause before rights that are missing are tried again.
 const DENIED_PAUSE: Duration = Duration::from_secs(60);
 
@@ -96,27 +99,49 @@ pub async fn fetch(
     match look(task, &namespace, context).await? {
         Kept::Good(token) => Ok(Token::Minted(token)),
         Kept::Foreign(token) => Ok(token),
+        // A leader that was slow must not write again what the next one has deleted at the Task's end.
+        Kept::Old(None) if had_one(task) && !is_current(task, context).await? => Ok(Token::Wait {
+            reason: TaskReason::WaitingForToken,
+            message: "the Secret of the token is gone, and the Task has changed since: it is looked at again"
+                .into(),
+            pause: MISSING_PAUSE,
+        }),
         Kept::Old(old) => {
             let Some(app) = credential.app() else {
                 return Ok(Token::Plain);
             };
-            match context.shared.github.installation_token(&repository, app).await {
+            let grant = Grant::for_task(&repository, workspace.spec.github_app.as_ref());
+            let github = &context.shared.github;
+            match github.installation_token(&repository, app, &grant).await {
                 Ok(token) => keep(task, &repository, old, &token, context).await,
                 Err(error) => {
                     tracing::warn!(task = %task.name_any(), %namespace, %error, "no token for the GitHub App");
-                    Ok(of_error(&error, context.clock.now()))
+                    Ok(of_error(&error, &workspace.name_any(), context.clock.now()))
                 }
             }
         }
     }
 }
 
+fn had_one(task: &Task) -> bool {
+    task.status
+        .as_ref()
+        .is_some_and(|status| status.github_token.is_some())
+}
+
+/// Returns whether the Task is as the decision saw it, and so has not ended since.
+async fn is_current(task: &Task, context: &Context) -> Result<bool, ApplyError> {
+    let api = Api::<Task>::namespaced(context.client.clone(), &task.namespace().unwrap_or_default());
+    let now = timed("get task", api.get_metadata_opt(&task.name_any())).await?;
+    Ok(now.is_some_and(|now| now.metadata.resource_version == task.metadata.resource_version))
+}
+
 /// The Secret that holds a Task's token.
 enum Kept {
     /// It is there and good.
     Good(GithubToken),
-    /// It has to be written; its resourceVersion, if it is there.
-    Old(Option<String>),
+    /// It has to be written; what is there.
+    Old(Option<Box<Secret>>),
     /// Its name is taken.
     Foreign(Token),
 }
@@ -129,11 +154,7 @@ async fn look(task: &Task, namespace: &str, context: &Context) -> Result<Kept, A
         Err(error) if error.is_denied() => return Ok(Kept::Foreign(denied(&error))),
         Err(error) => return Err(error.into()),
     };
-    let ours = secret
-        .owner_references()
-        .iter()
-        .any(|owner| Some(&owner.uid) == task.metadata.uid.as_ref());
-    if !ours {
+    if !is_of(&secret, task) {
         let left = secret.labels().get(labels::TASK) == task.metadata.name.as_ref()
             && secret.labels().get(labels::MANAGED_BY).map(String::as_str) == Some(labels::MANAGER);
         return Ok(Kept::Foreign(taken(&name, left)));
@@ -151,8 +172,17 @@ async fn look(task: &Task, namespace: &str, context: &Context) -> Result<Kept, A
                 renew_time,
             })
         }
-        _ => Kept::Old(secret.metadata.resource_version),
+        _ => Kept::Old(Some(Box::new(secret))),
     })
+}
+
+/// Returns whether a Secret is this very Task's, and not that of a former one of its name.
+pub(super) fn is_of(secret: &Secret, task: &Task) -> bool {
+    let owners = secret.owner_references();
+    task.metadata.uid.is_some()
+        && owners
+            .iter()
+            .any(|owner| Some(&owner.uid) == task.metadata.uid.as_ref())
 }
 
 fn taken(name: &str, left: bool) -> Token {
@@ -179,11 +209,11 @@ fn denied(error: &IdentityError) -> Token {
     }
 }
 
-/// Writes a token into the Task's Secret, which is new or of the version `old`.
+/// Writes a token into the Task's Secret, which is new or was `old`.
 async fn keep(
     task: &Task,
     repository: &Repository,
-    old: Option<String>,
+    old: Option<Box<Secret>>,
     token: &InstallationToken,
     context: &Context,
 ) -> Result<Token, ApplyError> {
@@ -196,7 +226,7 @@ async fn keep(
     };
     let name = minted.secret_name.as_str();
     let is_new = old.is_none();
-    let body = manifest(task, repository, &minted, token, old);
+    let body = manifest(task, repository, &minted, token, old.as_deref());
     let act = Act {
         namespace,
         verb: if is_new { "create" } else { "patch" },
@@ -229,7 +259,7 @@ fn manifest(
     repository: &Repository,
     minted: &GithubToken,
     token: &InstallationToken,
-    resource_version: Option<String>,
+    old: Option<&Secret>,
 ) -> Secret {
     let marks = [
         (labels::NAME, labels::APP_NAME),
@@ -247,6 +277,7 @@ fn manifest(
         .into_iter()
         .map(|(key, time)| (key.to_owned(), time.0.to_string()))
         .chain([(labels::HOSTS.to_owned(), github::entry(plain, host))]);
+    let replaced = old.and_then(|old| old.data.as_ref()?.get(env::GITHUB_TOKEN).cloned());
     // It must not hold up the Task's deletion: that would take a right on the Task's finalizers.
     let owner = task.controller_owner_ref(&()).map(|owner| OwnerReference {
         block_owner_deletion: None,
@@ -255,7 +286,7 @@ fn manifest(
     Secret {
         metadata: ObjectMeta {
             name: Some(minted.secret_name.clone()),
-            resource_version,
+            resource_version: old.and_then(|old| old.metadata.resource_version.clone()),
             labels: Some(
                 marks
                     .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -272,6 +303,8 @@ fn manifest(
             )]
             .into(),
         ),
+        // The pod's variables keep it, and it is good for some minutes more: both are revoked at the end.
+        data: replaced.map(|token| [(FORMER_TOKEN.to_owned(), token)].into()),
         ..Secret::default()
     }
 }

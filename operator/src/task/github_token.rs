@@ -1,5 +1,5 @@
 //! The token of a Workspace's GitHub App in a Task's life: when one is needed, what becomes of a Task that gets none, when
-//! it is renewed, and how the pod sees it. Pure.
+//! it is renewed and released, and how the pod sees it. Pure.
 
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use axon_api::v1alpha1::{GithubToken, NameRef};
 use axon_api::{Task, TaskPhase, TaskReason, TaskStatus, Workspace};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::SecretVolumeSource;
+use k8s_openapi::api::core::v1::{KeyToPath, SecretVolumeSource};
 
+use super::gather::has_ended;
 use super::lifecycle::Decision;
 use super::secret_file::SecretFile;
 use super::status::enter;
@@ -54,6 +55,8 @@ pub enum Token {
 pub enum Step {
     /// Look at the Workspace's Secret, get a token if it is an App's, and ask again.
     Fetch,
+    /// Revoke the token, delete its Secret, and take it out of the status.
+    Release,
     /// Do this.
     Do(Decision),
 }
@@ -68,8 +71,8 @@ pub fn needs_look(workspace: Option<&Workspace>) -> bool {
     })
 }
 
-/// Completes what was decided for a Task by what its token needs: none is created without the look at its Secret, and
-/// none that runs is left without a token that is good.
+/// Completes what was decided for a Task by what its token needs: none is created without the look at its Secret, none that
+/// runs is left without a token that is good, and none that has ended leaves one.
 #[must_use]
 pub fn step(
     task: &Task,
@@ -78,10 +81,34 @@ pub fn step(
     token: &Token,
     now: Timestamp,
 ) -> Step {
-    match decision {
+    match marked(task, decision, token) {
         Decision::CreateJob(known) if needs_look(workspace) => before_the_job(task, known, token, now),
+        // After what else there is to do: a Job that still runs is deleted, and a change of the spec is told.
+        Decision::Wait(_) | Decision::Expire if has_left_one(task) => Step::Release,
         Decision::Wait(pause) => with_job(task, pause, token, now),
         other => Step::Do(other),
+    }
+}
+
+/// Has a token noted that was made for a Task and does not lead to a Job now: what has no mark is not revoked.
+fn marked(task: &Task, decision: Decision, token: &Token) -> Decision {
+    let Token::Minted(fresh) = token else {
+        return decision;
+    };
+    let fresh = Some(fresh.clone());
+    let old = task.status.clone().unwrap_or_default();
+    match decision {
+        Decision::UpdateStatus(mut status) => {
+            status.github_token = fresh;
+            Decision::UpdateStatus(status)
+        }
+        Decision::Wait(_) if !has_ended(task) && old.github_token != fresh => {
+            Decision::UpdateStatus(Box::new(TaskStatus {
+                github_token: fresh,
+                ..old
+            }))
+        }
+        other => other,
     }
 }
 
@@ -136,6 +163,13 @@ fn with_job(task: &Task, pause: Option<Duration>, token: &Token, now: Timestamp)
     }
 }
 
+/// Returns true for a Task that has ended and whose token may still be good. Its retries are over then, and what a stop saves
+/// is pushed.
+#[must_use]
+pub fn has_left_one(task: &Task) -> bool {
+    has_ended(task) && task.status.as_ref().is_some_and(|s| s.github_token.is_some())
+}
+
 /// Returns what a Secret that can't be seen means: the pod gets it itself. But a Task that has an App's token keeps that,
 /// and asks again: what hides the Secret may pass, and its agent would be left without access for good.
 #[must_use]
@@ -163,10 +197,13 @@ fn bounded(pause: Duration) -> Duration {
     pause.clamp(PAUSES.0, PAUSES.1)
 }
 
-/// Returns what GitHub's refusal means for a Task.
+/// Returns what GitHub's refusal means for a Task of this Workspace.
 #[must_use]
-pub fn of_error(error: &GithubError, now: Timestamp) -> Token {
+pub fn of_error(error: &GithubError, workspace: &str, now: Timestamp) -> Token {
     let message = match error {
+        GithubError::NotInstalled { .. } | GithubError::NotGranted { .. } => {
+            format!("Workspace {workspace}: {error}")
+        }
         GithubError::Unauthorized { asked, .. }
         | GithubError::NotFound { asked, .. }
         | GithubError::Forbidden { asked, .. } => format!(
@@ -211,6 +248,11 @@ pub fn mount(job: &mut Job, token: &GithubToken) {
             secret_name: Some(token.secret_name.clone()),
             // The pod's group reads it.
             default_mode: Some(0o440),
+            items: Some(vec![KeyToPath {
+                key: env::GITHUB_TOKEN.into(),
+                path: env::GITHUB_TOKEN.into(),
+                mode: None,
+            }]),
             ..SecretVolumeSource::default()
         },
         folder: contract::GITHUB_DIR,

@@ -153,12 +153,97 @@ fn what_has_no_token_or_has_ended_is_left_alone() {
             Step::Do(long.clone())
         );
     }
-    let mut over = running(Some(minted(100)));
+    let mut over = running(None);
     over.status.as_mut().unwrap().phase = Some(TaskPhase::Succeeded);
     assert_eq!(
         step(&over, Some(&w), long.clone(), &Token::Unasked, at(500)),
         Step::Do(long)
     );
+}
+
+#[test]
+fn what_has_ended_leaves_no_token_and_renews_none() {
+    let w = with_secret();
+    for phase in [TaskPhase::Succeeded, TaskPhase::Failed] {
+        let mut over = running(Some(minted(100)));
+        over.status.as_mut().unwrap().phase = Some(phase);
+        let step = |decision, token: &Token| step(&over, Some(&w), decision, token, at(500));
+        for nothing_else in [Decision::Wait(None), Decision::Expire] {
+            assert_eq!(step(nothing_else, &Token::Unasked), Step::Release);
+        }
+        // Its pod may still run.
+        assert_eq!(
+            step(Decision::DeleteJob, &Token::Unasked),
+            Step::Do(Decision::DeleteJob)
+        );
+    }
+    // Between two runs it is kept.
+    let mut again = running(Some(minted(100)));
+    let status = again.status.as_mut().unwrap();
+    (status.phase, status.reason) = (Some(TaskPhase::Pending), Some(TaskReason::Retrying));
+    assert_eq!(
+        step(&again, Some(&w), Decision::Wait(None), &Token::Unasked, at(40)),
+        wait(60)
+    );
+}
+
+#[test]
+fn a_token_that_leads_to_no_job_is_noted_too() {
+    let (mut t, w, token) = (task("t"), with_secret(), Token::Minted(minted(100)));
+    let stopped = TaskStatus {
+        phase: Some(TaskPhase::Failed),
+        ..TaskStatus::default()
+    };
+    let stopped = Decision::UpdateStatus(Box::new(stopped));
+    for decision in [stopped, Decision::Wait(None)] {
+        let Step::Do(Decision::UpdateStatus(status)) = step(&t, Some(&w), decision, &token, at(5)) else {
+            panic!()
+        };
+        assert_eq!(status.github_token, Some(minted(100)));
+    }
+    t.status = Some(TaskStatus {
+        phase: Some(TaskPhase::Waiting),
+        github_token: Some(minted(100)),
+        ..TaskStatus::default()
+    });
+    let again = step(&t, Some(&w), Decision::Wait(None), &token, at(5));
+    assert_eq!(again, Step::Do(Decision::Wait(None)), "once");
+}
+
+#[test]
+fn a_token_that_asks_for_too_much_names_the_workspace_and_the_field() {
+    let asked = Asked {
+        host: "ghe".into(),
+        what: "installation 34 of App 12".into(),
+        secret: Some("app".into()),
+    };
+    let installed = GithubError::NotInstalled {
+        asked: asked.clone(),
+        repositories: "o/r, o/lib".into(),
+        said: "no".into(),
+    };
+    let granted = GithubError::NotGranted {
+        asked,
+        said: "it lacks workflows: write".into(),
+    };
+    for (error, words) in [
+        (
+            installed,
+            ["Workspace w: ", "o/r, o/lib", "spec.githubApp.repositories"],
+        ),
+        (
+            granted,
+            ["Workspace w: ", "workflows: write", "spec.githubApp.permissions"],
+        ),
+    ] {
+        let Token::Refused { reason, message } = of_error(&error, "w", at(0)) else {
+            panic!()
+        };
+        assert_eq!(reason, TaskReason::AuthFailed);
+        for words in words {
+            assert!(message.contains(words), "{message}");
+        }
+    }
 }
 
 #[test]
@@ -173,7 +258,7 @@ fn errors_name_the_secret_and_its_keys() {
         asked: asked.clone(),
         said: said.clone(),
     };
-    let Token::Refused { reason, message } = of_error(&not_found, at(0)) else {
+    let Token::Refused { reason, message } = of_error(&not_found, "w", at(0)) else {
         panic!()
     };
     assert_eq!(reason, TaskReason::AuthFailed);
@@ -185,7 +270,7 @@ fn errors_name_the_secret_and_its_keys() {
         key: "privateKey",
         said,
     };
-    let Token::Refused { reason, message } = of_error(&key, at(0)) else {
+    let Token::Refused { reason, message } = of_error(&key, "w", at(0)) else {
         panic!()
     };
     assert_eq!(reason, TaskReason::InvalidConfig);
@@ -196,7 +281,7 @@ fn errors_name_the_secret_and_its_keys() {
         until,
         secondary: false,
     };
-    assert!(matches!(of_error(&limited, at(0)), Token::Wait { pause, .. } if pause.as_secs() == 50));
+    assert!(matches!(of_error(&limited, "w", at(0)), Token::Wait { pause, .. } if pause.as_secs() == 50));
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn for_others(json: &str) -> serde_json::Result<String> {
         ["metadata", "labels"] | ["spec", "model"] => Keep::Nothing,
         [
             "status",
-            "phase" | "reason" | "jobName" | "satisfiedDependencies" | "completionTime",
+            "phase" | "reason" | "jobName" | "githubToken" | "satisfiedDependencies" | "completionTime",
         ]
         | ["status", "observedGeneration"] => Keep::All,
         ["status", _] => Keep::Nothing,
@@ -78,6 +78,7 @@ fn finished(status: TaskStatus) -> TaskStatus {
         reason: status.reason,
         job_name: status.job_name,
         completion_time: status.completion_time,
+        github_token: status.github_token,
         satisfied_dependencies: status.satisfied_dependencies,
         observed_generation: status.observed_generation,
         ..TaskStatus::default()
@@ -99,6 +100,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::task::github_token::has_left_one;
     use crate::watch::is_large;
 
     #[expect(clippy::needless_pass_by_value, reason = "the cases write them in place")]
@@ -151,6 +153,15 @@ mod tests {
         assert!(!must_be_whole(&task));
         let edited = read(json!({}), json!({"phase": "Failed", "observedGeneration": 0}));
         assert!(must_be_whole(&edited), "its status is about to be written");
+        let token = json!({"secretName": "t-github-token", "expirationTime": "2026-01-01T01:00:00Z",
+            "renewTime": "2026-01-01T00:45:00Z"});
+        let message = "m".repeat(LARGE);
+        for message in ["m", &message] {
+            let status =
+                json!({"phase": "Failed", "observedGeneration": 1, "githubToken": token, "message": message});
+            let left = read(json!({}), status);
+            assert!(has_left_one(&left) && !must_be_whole(&left));
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod env;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod gather;
+mod github_end;
 pub mod github_secret;
 pub mod github_token;
 pub mod index;

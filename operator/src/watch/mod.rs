@@ -16,7 +16,7 @@ pub use part::{LARGE, LENT, Large, is_large, is_part, keep_metadata, mark};
 pub use prune::{Keep, prune};
 pub use scope::Scope;
 pub use seen::{Guarded, Names, Seen, Unreadable, hollow};
-pub use whole::{Whole, read_as, whole, write_status, write_status_only};
+pub use whole::{Whole, clear_in_status, read_as, whole, write_status, write_status_only};
 
 /// The annotation in which kubectl keeps a copy of the whole object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";

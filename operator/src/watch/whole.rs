@@ -10,7 +10,7 @@ use kube::api::{GetParams, Patch, PatchParams};
 use kube::core::Request;
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::prune::{Keep, prune};
 use super::seen::Named;
@@ -98,7 +98,31 @@ pub async fn write_status_only<K>(
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
-    let mut request = status_patch::<K>(namespace, name, status)?;
+    version_after(client, status_patch::<K>(namespace, name, status)?).await
+}
+
+/// Removes a member of the status of an object that has this version, and returns the version that it has then. Nothing else of
+/// the object has to be known for that.
+///
+/// # Errors
+/// As [`write_status`].
+pub async fn clear_in_status<K>(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    version: &str,
+    member: &str,
+) -> kube::Result<Option<String>>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    let body = json!({"metadata": {"resourceVersion": version}, "status": {member: null}});
+    let path = Request::new(K::url_path(&(), Some(namespace)));
+    let request = path.patch_subresource("status", name, &PatchParams::default(), &Patch::Merge(&body));
+    version_after(client, request.map_err(kube::Error::BuildRequest)?).await
+}
+
+async fn version_after(client: &Client, mut request: http::Request<Vec<u8>>) -> kube::Result<Option<String>> {
     let accept = HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
     request.headers_mut().insert(ACCEPT, accept);
     let answer: Named = client.request(request).await?;
@@ -140,7 +164,6 @@ fn read<K: DeserializeOwned>(json: &str) -> serde_json::Result<Whole<K>> {
 #[cfg(test)]
 mod tests {
     use axon_api::Task;
-    use serde_json::json;
 
     use super::*;
 

@@ -145,6 +145,13 @@ async fn workspaces_of_all_shapes() {
                 .with("/spec/secretRef/name", "s"),
         ),
         ("commit", plain("https://h/r").with("/spec/ref", "a".repeat(40))),
+        (
+            "access of a GitHub App",
+            plain("https://h/o/r").with(
+                "/spec/githubApp",
+                json!({"repositories": ["my.lib", "A_b-c"], "permissions": {"workflows": "write", "issues": "none", "checks": "read"}}),
+            ),
+        ),
     ])
     .await;
 }

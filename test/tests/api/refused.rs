@@ -209,6 +209,24 @@ async fn workspaces_that_git_could_not_clone() {
             plain().with("/spec/secretRef/name", ""),
             &["spec.secretRef.name"],
         ),
+        (
+            "a repository with its owner",
+            plain().with("/spec/githubApp", json!({"repositories": ["o/lib"]})),
+            &["spec.githubApp.repositories", "without their owner"],
+        ),
+        (
+            "a permission with spaces",
+            plain().with(
+                "/spec/githubApp",
+                json!({"permissions": {"Pull requests": "read"}}),
+            ),
+            &["spec.githubApp.permissions", "such as pull_requests"],
+        ),
+        (
+            "an access that GitHub has not",
+            plain().with("/spec/githubApp", json!({"permissions": {"contents": "admin"}})),
+            &["spec.githubApp.permissions.contents", "\"write\""],
+        ),
     ])
     .await;
 }

@@ -18,6 +18,9 @@ use serde_json::json;
 
 use crate::harness::{Bench, PATIENCE, SILENCE, bench, status};
 
+#[path = "github_scope.rs"]
+mod scope;
+
 struct World {
     bench: Bench,
     github: GithubHost,
@@ -57,6 +60,7 @@ impl World {
         let app = AppSpec {
             installation: 88,
             token_seconds: Some(token_seconds),
+            ..AppSpec::default()
         };
         github.world().accounts.put_app("77", app);
         let url = format!("{}/acme/widgets", server.url());

@@ -135,6 +135,7 @@ async fn the_account_may_do_exactly_what_its_work_needs() {
     let (_, acting) = clients(&bench).await;
     let meant = [
         "/secrets create",
+        "/secrets delete",
         "/secrets get",
         "/secrets patch",
         "axon.io/tasks create",
@@ -162,9 +163,14 @@ async fn the_account_may_do_exactly_what_its_work_needs() {
     may_not_write::<AgentConfig>(&acting, namespace, json!({})).await;
     let pod = json!({"spec": {"containers": [], "restartPolicy": "Never"}});
     may_not_write::<Job>(&acting, namespace, json!({"template": pod})).await;
+    let own: Secret = serde_json::from_value(json!({"metadata": {"name": "any"}})).unwrap();
+    let admins = bench.namespace.api::<Secret>();
+    admins.create(&PostParams::default(), &own).await.unwrap();
     let secrets = Api::<Secret>::namespaced(acting, namespace);
     refused("list Secrets", secrets.list(&list).await);
-    refused("delete a Secret", secrets.delete("any", &delete).await);
+    // The role has the verb, and a policy says for which Secrets.
+    let answer = secrets.delete("any", &delete).await.unwrap_err().to_string();
+    assert!(answer.contains("spawner-secrets.axon.io"), "{answer}");
     refused(
         "delete all Secrets",
         secrets.delete_collection(&delete, &list).await,

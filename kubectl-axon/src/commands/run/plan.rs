@@ -214,6 +214,7 @@ pub(crate) fn workspace(flag: Option<&str>, config: &Config) -> Result<Workspace
             repo: repo.clone(),
             reference: wanted.reference.clone(),
             secret_ref: secret.as_ref().map(|s| NameRef::new(&s.name)),
+            github_app: None,
             files: Vec::new(),
         },
     );

@@ -4,7 +4,7 @@ use axon_api::Task;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use super::{World, refused, tried, with};
@@ -70,7 +70,21 @@ async fn a_spawners_account_writes_only_its_own_secrets_and_tasks() {
             "spawner-secrets",
             "ServiceAccount axon-spawner writes only Secrets",
         );
+        let answer = api.delete(taken, &DeleteParams::default()).await;
+        let answer = answer.map(drop).map_err(|error| error.to_string());
+        refused(
+            taken,
+            answer,
+            "spawner-secrets",
+            "ServiceAccount axon-spawner writes only Secrets",
+        );
     }
+    let api = Api::<Secret>::namespaced(w.acting.clone(), name);
+    let made: Secret = serde_json::from_value(secret.clone()).unwrap();
+    api.create(&PostParams::default(), &made).await.unwrap();
+    api.delete("t-github-token", &DeleteParams::default())
+        .await
+        .unwrap();
     let task = json!({"metadata": {"name": "x", "labels": {"axon.io/taskspawner": "s"}},
         "spec": {"type": "codex", "prompt": "x", "credentials": {"type": "none"}}});
     tried::<Task>(&w.acting, name, &task).await.unwrap();

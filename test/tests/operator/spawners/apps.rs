@@ -22,6 +22,7 @@ const REACHABLE: &str = "SourceReachable";
 fn install(w: &World) {
     let app = AppSpec {
         installation: 88,
+        account: Some("org".into()),
         ..AppSpec::default()
     };
     w.github.world().accounts.put_app("77", app);
@@ -81,6 +82,46 @@ async fn one_token_of_the_app_is_enough_for_many_looks() {
     let world = w.github.world();
     let anonymous = world.record.latest.iter().filter(|asked| asked.token.is_none());
     assert_eq!(anonymous.count(), 0, "each request names the App");
+}
+
+#[tokio::test]
+async fn the_operators_own_token_reads_issues_of_the_spawners_repository_alone() {
+    let w = world_of_app().await;
+    w.put(1, bug());
+    w.spawner("fix", WHEN, WAITS).await;
+    w.until_tasks(&["fix-1"]).await;
+    let world = w.github.world();
+    let token = format!("ghs_fixture{:029}", 1);
+    let spec = world.accounts.of_app(&token, world.now()).unwrap().clone();
+    assert!(spec.reaches("org/repo") && !spec.reaches("org/other"));
+    assert!(spec.may("issues", "read") && spec.may("pull_requests", "read"));
+    for permission in ["issues", "pull_requests", "contents", "metadata"] {
+        assert!(!spec.may(permission, "write"), "{permission}");
+    }
+    assert!(!spec.may("contents", "read"));
+}
+
+#[tokio::test]
+async fn an_app_that_is_not_installed_on_the_repository_is_told_and_heals() {
+    let w = world_of_app().await;
+    let on = |repository: &str| {
+        let app = AppSpec {
+            installation: 88,
+            account: Some("org".into()),
+            repositories: Some(vec![repository.into()]),
+            ..AppSpec::default()
+        };
+        w.github.world().accounts.put_app("77", app);
+    };
+    on("other");
+    w.put(1, bug());
+    w.spawner("fix", WHEN, WAITS).await;
+    let said = until_failed(&w, "RepositoryNotInstalled").await;
+    for words in ["Workspace \"w\"", "org/repo", "spec.repo", "not accessible"] {
+        assert!(said.contains(words), "{said}");
+    }
+    on("repo");
+    until_healed(&w, &["fix-1"]).await;
 }
 
 #[tokio::test]
