@@ -8,10 +8,12 @@ use http::{Method, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Options;
 use super::app::{self, InstallationToken};
+use super::approvals;
 use super::credential::{App, Credential};
 use super::error::{Asked, GithubError};
 use super::figures::Figures;
@@ -200,6 +202,38 @@ impl Client {
         }
     }
 
+    /// Asks GitHub's GraphQL API. An App's token that was revoked is made anew once.
+    pub(super) async fn graphql(&self, target: &Target<'_>, question: &Value) -> Result<Body, GithubError> {
+        let ask = |bearer| Ask {
+            method: Method::POST,
+            url: graphql_of(&target.repository.api),
+            bearer,
+            etag: None,
+            body: Some(question),
+        };
+        let answer = match target.credential.app() {
+            None => self.send(target, ask(target.credential.token())).await?,
+            Some(app) => {
+                let token = self.app_token(target.repository, app, None).await?;
+                let answer = self.send(target, ask(Some(&token))).await?;
+                if answer.status == StatusCode::UNAUTHORIZED {
+                    let token = self.app_token(target.repository, app, Some(&token)).await?;
+                    self.send(target, ask(Some(&token))).await?
+                } else {
+                    answer
+                }
+            }
+        };
+        if answer.status != StatusCode::OK {
+            return Err(self.refusal(target, &answer));
+        }
+        // A limit of this API comes with status 200.
+        match self.pass_gate(target) {
+            Err(limit) if approvals::is_limited(&answer.body) => Err(limit),
+            _ => Ok(answer.body),
+        }
+    }
+
     /// Exchanges an App's key for a token.
     pub(super) async fn mint(
         &self,
@@ -337,13 +371,19 @@ impl Client {
         bearer: Option<&SecretString>,
         etag: Option<&str>,
     ) -> Result<Answer, GithubError> {
-        let host = &target.repository.host;
         let ask = Ask {
             method,
             url,
             bearer,
             etag,
+            body: None,
         };
+        self.send(target, ask).await
+    }
+
+    /// Sends a request, unless the host is not allowed or a limit lasts.
+    async fn send(&self, target: &Target<'_>, ask: Ask<'_>) -> Result<Answer, GithubError> {
+        let host = &target.repository.host;
         self.admit(target)?;
         self.pass_gate(target)?;
         let namespace = &target.credential.scope.namespace;
@@ -407,7 +447,9 @@ impl Client {
             }
             all.insert(api.clone(), ahead);
         }
-        if let Some(left) = limits::remaining(&answer.headers) {
+        // GraphQL's points are counted apart.
+        let is_rest = limits::is_rest(&answer.headers);
+        if let Some(left) = limits::remaining(&answer.headers).filter(|_| is_rest) {
             let id = target.credential.id();
             self.figures.remaining(&target.repository.host, id, left);
         }
@@ -495,6 +537,11 @@ fn account(target: &Target<'_>) -> Account {
     (target.repository.api.clone(), target.credential.id().to_owned())
 }
 
+/// Returns the address of the GraphQL API beside a REST API.
+fn graphql_of(api: &str) -> String {
+    format!("{}/graphql", api.strip_suffix("/v3").unwrap_or(api))
+}
+
 /// Returns the path of a base URL, such as `/api/v3`, or nothing.
 pub(super) fn prefix(api: &str) -> &str {
     let after = api.split_once("://").map_or(api, |(_, rest)| rest);
@@ -566,6 +613,17 @@ mod tests {
     fn the_base_url_s_path_is_found() {
         assert_eq!(prefix("https://api.github.com"), "");
         assert_eq!(prefix("http://ghe:8080/api/v3"), "/api/v3");
+    }
+
+    #[test]
+    fn graphql_is_beside_the_rest_api() {
+        for (api, url) in [
+            ("https://api.github.com", "https://api.github.com/graphql"),
+            ("https://api.octo.ghe.com", "https://api.octo.ghe.com/graphql"),
+            ("http://ghe:8080/api/v3", "http://ghe:8080/api/graphql"),
+        ] {
+            assert_eq!(graphql_of(api), url);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod addresses;
 mod app;
+mod approvals;
 mod budget;
 mod client;
 mod comments;
@@ -42,6 +43,7 @@ use listing::{Page, Scope, Shared, Sum};
 use query::PER_PAGE;
 
 pub use app::InstallationToken;
+pub use approvals::{Account, Event, History, MayWrite, What};
 pub use budget::Kept;
 pub use comments::Comments;
 pub use credential::{App, Credential, CredentialError, TOKEN_KEY, hosts_of, is_app};
@@ -49,7 +51,7 @@ pub use error::{Asked, GithubError};
 pub use figures::Figures;
 pub use hosts::{BadHost, Hosts, entry};
 pub use proxy::{BadProxy, Proxies};
-pub use query::{Exclusion, Item, ItemKind, ListQuery, Listing, State};
+pub use query::{Exclusion, Item, ItemKind, ListQuery, Listing, State, fold};
 pub use repository::{NotOnGithub, Repository};
 
 /// Pages up to which GitHub takes a page's number; behind them its links name a place in the list.
@@ -77,7 +79,11 @@ struct Inner {
     listings: Mutex<Listings>,
     /// Memory for the items of all listings.
     shelf: Shelf,
+    permissions: Mutex<approvals::Permissions<PermissionKey>>,
 }
+
+/// Whose permission for what repository, asked by whom. Without a login: that the credential may ask for none.
+type PermissionKey = (String, String, String, Option<String>);
 
 type Listings = HashMap<ListingKey, Arc<tokio::sync::Mutex<Shared>>>;
 
@@ -115,6 +121,7 @@ impl Github {
             clock,
             listings: Mutex::default(),
             shelf: Shelf::default(),
+            permissions: Mutex::default(),
         }))
     }
 
@@ -284,6 +291,85 @@ impl Github {
             newest.add_older(oldest);
         }
         Ok(newest.into_comments())
+    }
+
+    /// Returns whether `login` may write to a repository, if that is known without asking.
+    #[must_use]
+    pub fn known_permission(
+        &self,
+        repository: &Repository,
+        credential: &Credential,
+        login: &str,
+    ) -> Option<MayWrite> {
+        if credential.is_anonymous() {
+            return Some(MayWrite::Unknown);
+        }
+        if !approvals::is_login(login) {
+            return Some(MayWrite::No);
+        }
+        let key = |login| permission_key(repository, credential, login);
+        let (of_all, own, now) = (key(None), key(Some(login)), Instant::now());
+        let kept = self.permissions();
+        kept.get(&own, now).or_else(|| kept.get(&of_all, now))
+    }
+
+    /// Returns whether `login`, a person's, may write to a repository. The answer may be five minutes old.
+    ///
+    /// # Errors
+    /// [`GithubError`]; that the credential may not ask is an answer.
+    pub async fn may_write(
+        &self,
+        repository: &Repository,
+        credential: &Credential,
+        login: &str,
+    ) -> Result<MayWrite, GithubError> {
+        if let Some(known) = self.known_permission(repository, credential, login) {
+            return Ok(known);
+        }
+        let target = Target {
+            repository,
+            credential,
+            what: format!("the permission of {login} in {}", repository.path()),
+        };
+        let path = self.path(repository, &format!("collaborators/{login}/permission"));
+        let (of, permission) = match self.0.client.get(&target, &path, None).await {
+            Ok(got) => {
+                let fresh = got.into_fresh(&target)?;
+                let read = approvals::read_permission(&fresh.body, login);
+                (Some(login), read.map_err(|error| target.malformed(&error))?)
+            }
+            // No such user, or one who is suspended.
+            Err(GithubError::NotFound { .. }) => (Some(login), MayWrite::No),
+            Err(GithubError::Forbidden { .. }) => (None, MayWrite::Unknown),
+            Err(error) => return Err(error),
+        };
+        let key = permission_key(repository, credential, of);
+        self.permissions().put(key, permission, Instant::now());
+        Ok(permission)
+    }
+
+    /// Returns the text of an item and who has set its labels, all of the same moment.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn history(
+        &self,
+        repository: &Repository,
+        credential: &Credential,
+        number: u64,
+    ) -> Result<History, GithubError> {
+        let target = Target {
+            repository,
+            credential,
+            what: format!("{}#{number}", repository.path()),
+        };
+        let question = approvals::question(&repository.owner, &repository.name, number);
+        let body = self.0.client.graphql(&target, &question).await?;
+        approvals::read_history(&body, number).map_err(|error| target.malformed(&error))
+    }
+
+    fn permissions(&self) -> std::sync::MutexGuard<'_, approvals::Permissions<PermissionKey>> {
+        self.0.permissions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gets a fresh token for an installation of an App, on the host of `repository`.
@@ -503,6 +589,15 @@ impl Github {
             keep::NoRoom::AtAll => target.out_of_memory(),
         })
     }
+}
+
+fn permission_key(repository: &Repository, credential: &Credential, login: Option<&str>) -> PermissionKey {
+    (
+        repository.api.clone(),
+        credential.id().to_owned(),
+        repository.path().to_lowercase(),
+        login.map(str::to_lowercase),
+    )
 }
 
 /// What follows a page.

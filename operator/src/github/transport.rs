@@ -42,6 +42,8 @@ pub(super) struct Ask<'a> {
     pub(super) url: String,
     pub(super) bearer: Option<&'a SecretString>,
     pub(super) etag: Option<&'a str>,
+    /// JSON.
+    pub(super) body: Option<&'a Value>,
 }
 
 /// An answer, whatever it says.
@@ -170,7 +172,7 @@ impl Transport {
             .unwrap_or_default();
         let request = self
             .crab
-            .build_request(request, None::<&Value>)
+            .build_request(request, ask.body)
             .map_err(|error| impossible(&error))?;
         let answer = self.crab.send(request).await.map_err(|error| silent(&error))?;
         let (parts, body) = answer.into_parts();

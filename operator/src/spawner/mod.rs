@@ -8,6 +8,7 @@ pub mod crowd;
 pub mod events;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod gate;
 pub mod inert;
 pub mod item;
 pub mod look;
