@@ -173,7 +173,11 @@ mod tests {
             (&[Contributor], true),
             (&[Author], true),
         ] {
-            assert_eq!(people(associations, &["x"]).include_strangers(), strange, "{associations:?}");
+            assert_eq!(
+                people(associations, &["x"]).include_strangers(),
+                strange,
+                "{associations:?}"
+            );
         }
     }
 

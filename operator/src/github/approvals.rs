@@ -115,7 +115,10 @@ pub(super) fn read_permission(body: &[u8], login: &str) -> Result<MayWrite, Odd>
         login: Whole<MAX_LOGIN>,
     }
     let raw = read::object::<Raw>(body)?;
-    if raw.user.is_some_and(|user| !user.login.0.eq_ignore_ascii_case(login)) {
+    if raw
+        .user
+        .is_some_and(|user| !user.login.0.eq_ignore_ascii_case(login))
+    {
         return Err(Odd::Other);
     }
     // A role of the organisation's own has the permission that it is built on.
@@ -229,7 +232,9 @@ pub(super) fn read_history(body: &[u8], number: u64) -> Result<History, Odd> {
         return Err(Odd::Refused(said.chars().filter(|c| !c.is_control()).collect()));
     }
     let raw = answer.data.and_then(|data| data.repository);
-    let raw = raw.and_then(|found| found.issue_or_pull_request).ok_or(Odd::Gone)?;
+    let raw = raw
+        .and_then(|found| found.issue_or_pull_request)
+        .ok_or(Odd::Gone)?;
     if raw.number != number {
         return Err(Odd::Other);
     }
@@ -237,7 +242,9 @@ pub(super) fn read_history(body: &[u8], number: u64) -> Result<History, Odd> {
     if nodes.entries.len() != nodes.count {
         return Err(Odd::Event);
     }
-    let edited = raw.last_edited_at.map(|time| time.0.parse().map_err(|_| Odd::Event));
+    let edited = raw
+        .last_edited_at
+        .map(|time| time.0.parse().map_err(|_| Odd::Event));
     Ok(History {
         title: raw.title.text,
         body: raw.body.unwrap_or_default().text,
@@ -248,7 +255,12 @@ pub(super) fn read_history(body: &[u8], number: u64) -> Result<History, Odd> {
 }
 
 fn event(raw: RawEvent) -> Result<Event, Odd> {
-    let label = || raw.label.as_ref().map(|label| label.name.0.clone()).ok_or(Odd::Event);
+    let label = || {
+        raw.label
+            .as_ref()
+            .map(|label| label.name.0.clone())
+            .ok_or(Odd::Event)
+    };
     let what = match raw.kind.0.as_str() {
         "LabeledEvent" => What::Labeled(label()?),
         "UnlabeledEvent" => What::Unlabeled(label()?),

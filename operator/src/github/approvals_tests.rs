@@ -20,7 +20,8 @@ fn item(more: Value) -> Value {
 
 #[test]
 fn a_history_is_read_with_its_text() {
-    let read = history(&item(json!({ "lastEditedAt": "1970-01-01T00:00:05Z", "timelineItems": { "nodes": [
+    let read = history(&item(
+        json!({ "lastEditedAt": "1970-01-01T00:00:05Z", "timelineItems": { "nodes": [
         { "__typename": "LabeledEvent", "createdAt": "1970-01-01T00:00:01Z",
           "actor": { "__typename": "User", "login": "ann" }, "label": { "name": "axon" } },
         { "__typename": "LabeledEvent", "createdAt": "1970-01-01T00:00:02Z",
@@ -28,7 +29,8 @@ fn a_history_is_read_with_its_text() {
         { "__typename": "UnlabeledEvent", "createdAt": "1970-01-01T00:00:03Z", "actor": null, "label": { "name": "bug" } },
         { "__typename": "RenamedTitleEvent", "createdAt": "1970-01-01T00:00:04Z",
           "actor": { "__typename": "Mannequin", "login": "bob" } },
-    ] } })));
+    ] } }),
+    ));
     let by = |login: &str, is_user| Account {
         login: login.into(),
         is_user,
@@ -58,13 +60,26 @@ fn a_history_is_read_with_its_text() {
 #[test]
 fn a_pull_request_is_from_a_fork_unless_github_says_that_it_is_not() {
     for (more, is_from_fork) in [
-        (json!({ "__typename": "PullRequest", "isCrossRepository": false }), false),
-        (json!({ "__typename": "PullRequest", "isCrossRepository": true }), true),
-        (json!({ "__typename": "PullRequest", "isCrossRepository": null }), true),
+        (
+            json!({ "__typename": "PullRequest", "isCrossRepository": false }),
+            false,
+        ),
+        (
+            json!({ "__typename": "PullRequest", "isCrossRepository": true }),
+            true,
+        ),
+        (
+            json!({ "__typename": "PullRequest", "isCrossRepository": null }),
+            true,
+        ),
         (json!({ "__typename": "PullRequest" }), true),
         (json!({}), false),
     ] {
-        assert_eq!(history(&item(more.clone())).unwrap().is_from_fork, is_from_fork, "{more}");
+        assert_eq!(
+            history(&item(more.clone())).unwrap().is_from_fork,
+            is_from_fork,
+            "{more}"
+        );
     }
 }
 
@@ -89,7 +104,10 @@ fn what_is_not_understood_is_no_history() {
     let body = json!({ "data": { "repository": { "issueOrPullRequest": whole } },
         "errors": [{ "type": "RATE_LIMITED", "message": "API rate\n limit exceeded" }] });
     let body = body.to_string();
-    assert_eq!(read_history(body.as_bytes(), 7).unwrap_err().to_string(), "API rate limit exceeded");
+    assert_eq!(
+        read_history(body.as_bytes(), 7).unwrap_err().to_string(),
+        "API rate limit exceeded"
+    );
     assert!(is_limited(body.as_bytes()) && !is_limited(b"{\"errors\":[{\"type\":\"NOT_FOUND\"}]}"));
     assert!(!is_limited(b"x"));
 }

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ahead::Ahead;
+use super::approve::Gate;
 use super::crowd::Crowd;
 use super::plan::Known;
 use super::source::Source;
@@ -48,6 +49,8 @@ pub struct Memory {
     pub stuck: HashMap<String, Instant>,
     /// Tasks that had not ended at the last look.
     pub active: usize,
+    /// Which items were left out.
+    pub gate: Gate,
     /// The next run of the schedule, if it is ready.
     pub ahead: Option<Ahead>,
 }

@@ -91,10 +91,18 @@ pub fn next(
         return Step::History;
     };
     if history.is_from_fork {
-        return Step::Done(Verdict::LeftOut(if is_unknown { Why::Unknown } else { Why::Fork }));
+        return Step::Done(Verdict::LeftOut(if is_unknown {
+            Why::Unknown
+        } else {
+            Why::Fork
+        }));
     }
     let mut approved: Option<Timestamp> = None;
-    for (actor, at) in question.labels.iter().filter_map(|label| set(label, &history.events)) {
+    for (actor, at) in question
+        .labels
+        .iter()
+        .filter_map(|label| set(label, &history.events))
+    {
         let counts = trusted.name(&actor.login)
             || actor.is_user
                 && match may_write(&actor.login) {
@@ -153,13 +161,17 @@ impl Why {
         let opened = format!("opened by {author}, who has no write permission");
         match (self, labels.first()) {
             (Self::Untrusted, None) => {
-                format!("{opened}: name them in githubIssues.authors, or require a label, which a writer sets")
+                format!(
+                    "{opened}: name them in githubIssues.authors, or require a label, which a writer sets"
+                )
             }
             (Self::Untrusted, Some(label)) => {
                 format!("{opened}: somebody who has it can set the label {label:?} (take it off first)")
             }
             (Self::Fork, _) => {
-                format!("{opened}: a label approves no pull request from a fork; push its branch to the repository")
+                format!(
+                    "{opened}: a label approves no pull request from a fork; push its branch to the repository"
+                )
             }
             (Self::Edited, label) => format!(
                 "its title or text was changed after it was approved: read it, take the label {:?} off and set it again",

@@ -84,20 +84,132 @@ fn who_counts() {
     let (untrusted, edited, unknown) = (left(Why::Untrusted), left(Why::Edited), left(Why::Unknown));
     let by_maya = || labeled(5, "maya");
     for (name, author, labels, trusted, events, edit, verdict) in [
-        ("a writer", "maya", &["axon"][..], &nobody, vec![], Some(9), counts),
-        ("a writer, no label asked for", "maya", &[], &nobody, vec![], None, counts),
-        ("a stranger", "mallory", &[], &nobody, vec![by_maya()], None, untrusted),
-        ("no label set by anybody", "mallory", &["axon"], &nobody, vec![], None, untrusted),
-        ("a template's label", "mallory", &["axon"], &nobody, vec![labeled(1, "mallory")], None, untrusted),
-        ("approved", "mallory", &["axon"], &nobody, vec![by_maya()], None, approved),
-        ("whatever the case", "mallory", &["AXON"], &nobody, vec![by_maya()], None, approved),
-        ("another label", "mallory", &["bug"], &nobody, vec![by_maya()], None, untrusted),
-        ("one of two labels", "mallory", &["bug", "axon"], &nobody, vec![by_maya()], None, approved),
-        ("edited before", "mallory", &["axon"], &nobody, vec![by_maya()], Some(4), approved),
-        ("edited after", "mallory", &["axon"], &nobody, vec![by_maya()], Some(6), edited),
-        ("edited in that second", "mallory", &["axon"], &nobody, vec![by_maya()], Some(5), edited),
-        ("renamed after", "mallory", &["axon"], &nobody, vec![by_maya(), renamed(6)], None, edited),
-        ("renamed before", "mallory", &["axon"], &nobody, vec![renamed(4), by_maya()], Some(2), approved),
+        (
+            "a writer",
+            "maya",
+            &["axon"][..],
+            &nobody,
+            vec![],
+            Some(9),
+            counts,
+        ),
+        (
+            "a writer, no label asked for",
+            "maya",
+            &[],
+            &nobody,
+            vec![],
+            None,
+            counts,
+        ),
+        (
+            "a stranger",
+            "mallory",
+            &[],
+            &nobody,
+            vec![by_maya()],
+            None,
+            untrusted,
+        ),
+        (
+            "no label set by anybody",
+            "mallory",
+            &["axon"],
+            &nobody,
+            vec![],
+            None,
+            untrusted,
+        ),
+        (
+            "a template's label",
+            "mallory",
+            &["axon"],
+            &nobody,
+            vec![labeled(1, "mallory")],
+            None,
+            untrusted,
+        ),
+        (
+            "approved",
+            "mallory",
+            &["axon"],
+            &nobody,
+            vec![by_maya()],
+            None,
+            approved,
+        ),
+        (
+            "whatever the case",
+            "mallory",
+            &["AXON"],
+            &nobody,
+            vec![by_maya()],
+            None,
+            approved,
+        ),
+        (
+            "another label",
+            "mallory",
+            &["bug"],
+            &nobody,
+            vec![by_maya()],
+            None,
+            untrusted,
+        ),
+        (
+            "one of two labels",
+            "mallory",
+            &["bug", "axon"],
+            &nobody,
+            vec![by_maya()],
+            None,
+            approved,
+        ),
+        (
+            "edited before",
+            "mallory",
+            &["axon"],
+            &nobody,
+            vec![by_maya()],
+            Some(4),
+            approved,
+        ),
+        (
+            "edited after",
+            "mallory",
+            &["axon"],
+            &nobody,
+            vec![by_maya()],
+            Some(6),
+            edited,
+        ),
+        (
+            "edited in that second",
+            "mallory",
+            &["axon"],
+            &nobody,
+            vec![by_maya()],
+            Some(5),
+            edited,
+        ),
+        (
+            "renamed after",
+            "mallory",
+            &["axon"],
+            &nobody,
+            vec![by_maya(), renamed(6)],
+            None,
+            edited,
+        ),
+        (
+            "renamed before",
+            "mallory",
+            &["axon"],
+            &nobody,
+            vec![renamed(4), by_maya()],
+            Some(2),
+            approved,
+        ),
         (
             "approved again",
             "mallory",
@@ -116,7 +228,15 @@ fn who_counts() {
             None,
             untrusted,
         ),
-        ("taken off", "mallory", &["axon"], &nobody, vec![by_maya(), off(5, "maya")], None, untrusted),
+        (
+            "taken off",
+            "mallory",
+            &["axon"],
+            &nobody,
+            vec![by_maya(), off(5, "maya")],
+            None,
+            untrusted,
+        ),
         (
             "a bot with write permission",
             "mallory",
@@ -135,13 +255,69 @@ fn who_counts() {
             None,
             approved,
         ),
-        ("a bot's item", "robot[bot]", &[], &nobody, vec![], None, untrusted),
-        ("a named bot's item", "robot[bot]", &[], &named, vec![], Some(1), counts),
-        ("a named person's item", "friend", &[], &named, vec![], None, counts),
-        ("an account that is gone", "", &["axon"], &nobody, vec![], None, untrusted),
-        ("of whom nothing is known", "hidden", &[], &nobody, vec![], None, unknown),
-        ("labelled by such", "mallory", &["axon"], &nobody, vec![labeled(5, "hidden")], None, unknown),
-        ("and by a writer", "hidden", &["axon"], &nobody, vec![by_maya()], None, approved),
+        (
+            "a bot's item",
+            "robot[bot]",
+            &[],
+            &nobody,
+            vec![],
+            None,
+            untrusted,
+        ),
+        (
+            "a named bot's item",
+            "robot[bot]",
+            &[],
+            &named,
+            vec![],
+            Some(1),
+            counts,
+        ),
+        (
+            "a named person's item",
+            "friend",
+            &[],
+            &named,
+            vec![],
+            None,
+            counts,
+        ),
+        (
+            "an account that is gone",
+            "",
+            &["axon"],
+            &nobody,
+            vec![],
+            None,
+            untrusted,
+        ),
+        (
+            "of whom nothing is known",
+            "hidden",
+            &[],
+            &nobody,
+            vec![],
+            None,
+            unknown,
+        ),
+        (
+            "labelled by such",
+            "mallory",
+            &["axon"],
+            &nobody,
+            vec![labeled(5, "hidden")],
+            None,
+            unknown,
+        ),
+        (
+            "and by a writer",
+            "hidden",
+            &["axon"],
+            &nobody,
+            vec![by_maya()],
+            None,
+            approved,
+        ),
         (
             "a later label of another kind",
             "mallory",
@@ -161,9 +337,15 @@ fn who_counts() {
 fn no_label_approves_a_fork_and_without_a_token_nothing_is_read() {
     let nobody = People::default();
     let mut of = history(vec![labeled(5, "maya")], None);
-    assert_eq!(judge("mallory", &["axon"], &nobody, false, &of), Verdict::LeftOut(Why::Untrusted));
+    assert_eq!(
+        judge("mallory", &["axon"], &nobody, false, &of),
+        Verdict::LeftOut(Why::Untrusted)
+    );
     of.is_from_fork = true;
-    assert_eq!(judge("mallory", &["axon"], &nobody, true, &of), Verdict::LeftOut(Why::Fork));
+    assert_eq!(
+        judge("mallory", &["axon"], &nobody, true, &of),
+        Verdict::LeftOut(Why::Fork)
+    );
     assert_eq!(judge("maya", &["axon"], &nobody, true, &of), Verdict::Counts);
 }
 
@@ -181,7 +363,11 @@ fn what_is_told_names_the_next_step() {
         assert!(message.contains(words), "{message}");
         assert!(message.len() < 300, "{message}");
     }
-    assert!(Why::Unknown.message("x", &[], None).starts_with("no token may not ask"));
+    assert!(
+        Why::Unknown
+            .message("x", &[], None)
+            .starts_with("no token may not ask")
+    );
 }
 
 /// What a stranger can do. A template of the repository, or an App that everybody can command, sets labels for them.
@@ -211,7 +397,9 @@ fn play(acts: &[(Act, bool)], from: i64, of: &mut History) {
         second += i64::from(*later);
         match act {
             Act::Label(who, label) => of.events.push(event(second, who, What::Labeled((*label).into()))),
-            Act::Unlabel(who, label) => of.events.push(event(second, who, What::Unlabeled((*label).into()))),
+            Act::Unlabel(who, label) => of
+                .events
+                .push(event(second, who, What::Unlabeled((*label).into()))),
             Act::Rename => of.events.push(event(second, "mallory", What::Renamed)),
             Act::Edit => of.edited = Some(at(second)),
         }

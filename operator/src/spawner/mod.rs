@@ -1,6 +1,7 @@
 //! TaskSpawners: pure rules, and the thin shell that applies them.
 
 pub mod ahead;
+pub mod approve;
 pub mod context;
 pub mod controller;
 pub mod cron;

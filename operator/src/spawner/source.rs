@@ -51,6 +51,8 @@ pub struct Found {
     pub items: Vec<Item>,
     /// What GitHub said of them, in the same order.
     pub listed: Vec<Arc<github::Item>>,
+    /// Where in `listed` each number is.
+    places: HashMap<u64, usize>,
     /// Memory for `items`.
     _held: Option<Arc<github::Kept>>,
     /// Whose comments count.
@@ -65,8 +67,12 @@ pub struct Found {
     pub filter: Filter,
     /// `HOST/OWNER/NAME`.
     pub name: String,
-    repository: Repository,
-    credential: Credential,
+    /// The labels that the spawner asks for.
+    pub(super) labels: Vec<String>,
+    /// Who counts without write permission, if all others have to have it or be approved.
+    pub(super) trusted: Option<People>,
+    pub(super) repository: Repository,
+    pub(super) credential: Credential,
 }
 
 impl Found {
@@ -82,9 +88,13 @@ impl Found {
         self.of(item).is_some_and(|listed| listed.body.is_none())
     }
 
-    fn of(&self, item: &Item) -> Option<&github::Item> {
-        let of_number = |listed: &&Arc<github::Item>| listed.number.to_string() == item.id;
-        self.listed.iter().find(of_number).map(AsRef::as_ref)
+    pub(super) fn of(&self, item: &Item) -> Option<&github::Item> {
+        self.of_id(&item.id)
+    }
+
+    pub(super) fn of_id(&self, id: &str) -> Option<&github::Item> {
+        let place = self.places.get(&id.parse().ok()?)?;
+        self.listed.get(*place).map(AsRef::as_ref)
     }
 }
 
@@ -103,7 +113,7 @@ type Read = HashMap<(String, String), (Instant, Credential)>;
 
 /// Reads GitHub for all spawners of a replica.
 pub struct Source {
-    github: Github,
+    pub(super) github: Github,
     identity: Identity,
     clock: Clock,
     read: Mutex<Read>,
@@ -205,8 +215,11 @@ impl Source {
             at: listing.at,
             filter: Filter::of(&place.name, spec),
             comments_from: spec.trusted_with_comments(),
+            labels: spec.labels.clone(),
+            trusted: spec.trusted_besides_writers(),
             name: place.name,
             _held: listing.held(),
+            places: places(&listing.items),
             listed: listing.items,
             repository: place.repository,
             credential: place.credential,
@@ -239,8 +252,10 @@ impl Source {
             .filter_map(|item| Some((item_of(item), narrow.excluded_by(item)?)))
             .collect();
         found.items = listed.iter().map(|item| item_of(item)).collect();
+        found.places = places(&listed);
         found.listed = listed;
         found.filter = Filter::of(&found.name, spec);
+        found.trusted = spec.trusted_besides_writers();
         Ok((found, excluded))
     }
 
@@ -368,6 +383,11 @@ fn denied(error: &IdentityError) -> Unreadable {
     }
 }
 
+fn places(listed: &[Arc<github::Item>]) -> HashMap<u64, usize> {
+    let places = listed.iter().enumerate();
+    places.map(|(place, item)| (item.number, place)).collect()
+}
+
 fn query(spec: &GithubIssues, caller: String, freshness: Freshness) -> ListQuery {
     ListQuery {
         state: match spec.state {
@@ -377,7 +397,8 @@ fn query(spec: &GithubIssues, caller: String, freshness: Freshness) -> ListQuery
         },
         labels: spec.labels.clone(),
         exclude_labels: spec.exclude_labels.clone(),
-        authors: spec.authors.clone(),
+        // Who may write is asked when everything else is settled.
+        authors: spec.authors.clone().filter(|people| !people.include_writers()),
         // Like the original: no kinds at all means issues.
         issues: spec.types.is_empty() || spec.types.contains(&ItemType::Issues),
         pulls: spec.types.contains(&ItemType::Pulls),
