@@ -9,7 +9,7 @@ fn history(item: &Value) -> Result<History, Odd> {
     read_history(body.to_string().as_bytes(), 7)
 }
 
-fn item(more: Value) -> Value {
+fn item(more: &Value) -> Value {
     let mut item = json!({ "__typename": "Issue", "number": 7, "title": "t", "body": "b", "lastEditedAt": null,
         "timelineItems": { "nodes": [] } });
     for (key, value) in more.as_object().unwrap() {
@@ -76,7 +76,7 @@ fn a_pull_request_is_from_a_fork_unless_github_says_that_it_is_not() {
         (json!({}), false),
     ] {
         assert_eq!(
-            history(&item(more.clone())).unwrap().is_from_fork,
+            history(&item(&more)).unwrap().is_from_fork,
             is_from_fork,
             "{more}"
         );
@@ -86,12 +86,12 @@ fn a_pull_request_is_from_a_fork_unless_github_says_that_it_is_not() {
 #[test]
 fn what_is_not_understood_is_no_history() {
     let label = json!({ "__typename": "LabeledEvent", "createdAt": "1970-01-01T00:00:01Z", "actor": null });
-    let events = |nodes: Value| item(json!({ "timelineItems": { "nodes": nodes } }));
+    let events = |nodes: Value| item(&json!({ "timelineItems": { "nodes": nodes } }));
     for odd in [
         Value::Null,
-        item(json!({ "number": 8 })),
-        item(json!({ "lastEditedAt": "yesterday" })),
-        item(json!({ "timelineItems": null })),
+        item(&json!({ "number": 8 })),
+        item(&json!({ "lastEditedAt": "yesterday" })),
+        item(&json!({ "timelineItems": null })),
         events(json!([label])),
         events(json!([{ "__typename": "RenamedTitleEvent", "createdAt": "?" }])),
         events(json!([{ "__typename": "ClosedEvent", "createdAt": "1970-01-01T00:00:01Z" }])),
@@ -100,7 +100,7 @@ fn what_is_not_understood_is_no_history() {
         assert!(history(&odd).is_err(), "{odd}");
     }
     // Data beside an error may be a part of it.
-    let whole = item(json!({}));
+    let whole = item(&json!({}));
     let body = json!({ "data": { "repository": { "issueOrPullRequest": whole } },
         "errors": [{ "type": "RATE_LIMITED", "message": "API rate\n limit exceeded" }] });
     let body = body.to_string();
