@@ -21,7 +21,7 @@ fn item(more: &Value) -> Value {
 #[test]
 fn a_history_is_read_with_its_text() {
     let read = history(&item(
-        json!({ "lastEditedAt": "1970-01-01T00:00:05Z", "timelineItems": { "nodes": [
+        &json!({ "lastEditedAt": "1970-01-01T00:00:05Z", "timelineItems": { "nodes": [
         { "__typename": "LabeledEvent", "createdAt": "1970-01-01T00:00:01Z",
           "actor": { "__typename": "User", "login": "ann" }, "label": { "name": "axon" } },
         { "__typename": "LabeledEvent", "createdAt": "1970-01-01T00:00:02Z",

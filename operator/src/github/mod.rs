@@ -32,7 +32,6 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axon_api::v1alpha1::People;
 use ipnet::IpNet;
 use tokio::time::Instant;
 
@@ -45,7 +44,7 @@ use query::PER_PAGE;
 pub use app::InstallationToken;
 pub use approvals::{Account, Event, History, MayWrite, What};
 pub use budget::Kept;
-pub use comments::Comments;
+pub use comments::{Comments, Heard};
 pub use credential::{App, Credential, CredentialError, TOKEN_KEY, hosts_of, is_app};
 pub use error::{Asked, GithubError};
 pub use figures::Figures;
@@ -230,7 +229,7 @@ impl Github {
         Ok(!found.eq_ignore_ascii_case(&now))
     }
 
-    /// Returns the comments of an item that are `from` the right people, as one text of at most 64 KiB: the newest ones if
+    /// Returns the comments of an item that count, as one text of at most 64 KiB: the newest ones if
     /// they are more, the oldest of them first, with a line `---` between them. Empty, without a request, if it had none
     /// when it was listed.
     ///
@@ -241,7 +240,7 @@ impl Github {
         repository: &Repository,
         credential: &Credential,
         item: &Item,
-        from: &People,
+        heard: Heard<'_>,
     ) -> Result<Comments, GithubError> {
         if item.comments == 0 {
             return Ok(Comments::default());
@@ -253,7 +252,7 @@ impl Github {
         };
         let mut size = PER_PAGE;
         loop {
-            match self.newest_comments(&target, item, from, size).await {
+            match self.newest_comments(&target, item, heard, size).await {
                 Err(GithubError::AnswerTooLarge { .. }) if size > 1 => size /= 4,
                 result => return result,
             }
@@ -265,14 +264,14 @@ impl Github {
         &self,
         target: &Target<'_>,
         item: &Item,
-        from: &People,
+        heard: Heard<'_>,
         size: usize,
     ) -> Result<Comments, GithubError> {
         let read = async |page: u64| {
             let rest = format!("issues/{}/comments?per_page={size}&page={page}", item.number);
             let path = self.path(target.repository, &rest);
             let fresh = self.0.client.get(target, &path, None).await?.into_fresh(target)?;
-            let texts = comments::read_page(&fresh.body, from, &item.author)
+            let texts = comments::read_page(&fresh.body, heard, &item.author)
                 .map_err(|error| target.malformed(&error))?;
             // The body is dropped here: nobody waits for a second one with a first one in hand.
             Ok::<_, GithubError>((texts, fresh.last))

@@ -323,6 +323,8 @@ pub(super) struct RawComment {
     #[serde(default)]
     pub(super) body: Option<Cut<MAX_TEXT>>,
     #[serde(default)]
+    pub(super) updated_at: Option<Whole<MAX_TIME>>,
+    #[serde(default)]
     user: Option<RawUser>,
     #[serde(default)]
     author_association: Option<Whole<MAX_LOGIN>>,

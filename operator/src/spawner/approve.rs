@@ -126,7 +126,7 @@ impl Source {
             return Standing::Counts;
         };
         match step {
-            Step::Done(Verdict::Counts | Verdict::Approved) => Standing::Counts,
+            Step::Done(Verdict::Counts | Verdict::Approved(_)) => Standing::Counts,
             Step::Done(Verdict::LeftOut(why)) => Standing::LeftOut(why),
             Step::MayWrite(_) | Step::History => match gate.left_out(id, listed.updated, Instant::now()) {
                 Some(why) => Standing::LeftOut(why),
@@ -143,6 +143,7 @@ impl Source {
             author: &listed.author,
             author_is_user: listed.author_is_user,
             labels: &found.labels,
+            exclude_labels: &found.exclude_labels,
             trusted,
             can_read: !found.credential.is_anonymous(),
         };
@@ -184,7 +185,7 @@ impl Source {
                     if let Verdict::LeftOut(why) = verdict {
                         gate.note(&item.id, listed.updated, why, found.asked, Instant::now());
                     }
-                    if let (Verdict::Approved, Some(history)) = (verdict, history) {
+                    if let (Verdict::Approved(_), Some(history)) = (verdict, history) {
                         item.title = history.title;
                         item.body = Arc::from(history.body);
                     }
@@ -209,7 +210,7 @@ impl Source {
             let standing = match self.standing(found, &item.id, gate) {
                 Standing::Ask => match self.approve(found, &mut item.clone(), gate).await? {
                     Verdict::LeftOut(why) => Standing::LeftOut(why),
-                    Verdict::Counts | Verdict::Approved => Standing::Counts,
+                    Verdict::Counts | Verdict::Approved(_) => Standing::Counts,
                 },
                 standing => standing,
             };

@@ -18,6 +18,8 @@ pub struct Question<'a> {
     pub author_is_user: bool,
     /// The labels that the spawner asks for; the item has them.
     pub labels: &'a [String],
+    /// The labels that keep an item from its spawner.
+    pub exclude_labels: &'a [String],
     /// Who counts without write permission.
     pub trusted: &'a People,
     /// True if the item's history can be read at all.
@@ -40,8 +42,8 @@ pub enum Step {
 pub enum Verdict {
     /// Its author counts.
     Counts,
-    /// Somebody who counts has approved of the text that its history has.
-    Approved,
+    /// Somebody who counts has approved of the text that its history has, and of what its author has said until then.
+    Approved(Timestamp),
     /// It may not.
     LeftOut(Why),
 }
@@ -119,13 +121,37 @@ pub fn next(
     let Some(approved) = approved else {
         return left_out(is_unknown);
     };
+    let mut until = approved;
+    for (actor, at) in let_in(question, &history.events) {
+        if at > until {
+            let counts = trusted.name(&actor.login)
+                || actor.is_user
+                    && match may_write(&actor.login) {
+                        None => return Step::MayWrite(actor.login.clone()),
+                        Some(may) => may == MayWrite::Yes,
+                    };
+            until = if counts { at } else { until };
+        }
+    }
     let renamed = history.events.iter().filter(|event| event.what == What::Renamed);
     let changed = renamed.map(|event| event.at).max().max(history.edited);
     // Times have whole seconds: what happened in the same one may have happened later.
     Step::Done(match changed {
         Some(changed) if changed >= approved => Verdict::LeftOut(Why::Edited),
-        _ => Verdict::Approved,
+        _ => Verdict::Approved(until),
     })
+}
+
+/// Returns who has let an item go on, and when: by a label that the spawner asks for, or by taking one off that kept the item from
+/// it. People do the latter when a conversation with the agent goes on; that they have read what was said before is their part.
+fn let_in<'a>(question: Question<'a>, events: &'a [Event]) -> impl Iterator<Item = (&'a Account, Timestamp)> {
+    let is_of = |label: &str, all: &[String]| all.iter().any(|one| fold(one) == fold(label));
+    let acts = events.iter().filter(move |event| match &event.what {
+        What::Labeled(label) => is_of(label, question.labels),
+        What::Unlabeled(label) => is_of(label, question.exclude_labels),
+        What::Renamed => false,
+    });
+    acts.map(|event| (&event.actor, event.at))
 }
 
 /// Returns who has set a label that is on the item, and when. It is the latest event that tells: who takes an approved label

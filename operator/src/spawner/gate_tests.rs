@@ -52,6 +52,7 @@ fn judge(author: &str, labels: &[&str], trusted: &People, can_read: bool, of: &H
         author: &author,
         author_is_user: !author.login.ends_with("[bot]") && !author.login.is_empty(),
         labels: &labels,
+        exclude_labels: &["hold".to_owned()],
         trusted,
         can_read,
     };
@@ -79,7 +80,7 @@ fn who_counts() {
     };
     let off = |second, login| event(second, login, Unlabeled("axon".into()));
     let renamed = |second| event(second, "mallory", Renamed);
-    let (counts, approved) = (Verdict::Counts, Verdict::Approved);
+    let (counts, approved) = (Verdict::Counts, Verdict::Approved(at(5)));
     let left = Verdict::LeftOut;
     let (untrusted, edited, unknown) = (left(Why::Untrusted), left(Why::Edited), left(Why::Unknown));
     let by_maya = || labeled(5, "maya");
@@ -217,7 +218,7 @@ fn who_counts() {
             &nobody,
             vec![by_maya(), renamed(6), off(7, "maya"), labeled(8, "maya")],
             Some(6),
-            approved,
+            Verdict::Approved(at(8)),
         ),
         (
             "taken off and set by a bot",
@@ -325,7 +326,7 @@ fn who_counts() {
             &nobody,
             vec![by_maya(), renamed(6), event(7, "maya", Labeled("p1".into()))],
             None,
-            approved,
+            Verdict::Approved(at(7)),
         ),
     ] {
         let of = history(events, edit);
@@ -347,6 +348,42 @@ fn no_label_approves_a_fork_and_without_a_token_nothing_is_read() {
         Verdict::LeftOut(Why::Fork)
     );
     assert_eq!(judge("maya", &["axon"], &nobody, true, &of), Verdict::Counts);
+}
+
+#[test]
+fn a_conversation_goes_on_when_somebody_who_counts_lets_it() {
+    let hold = |second, who, on: bool| {
+        let label = "Hold".to_owned();
+        event(
+            second,
+            who,
+            if on {
+                What::Labeled(label)
+            } else {
+                What::Unlabeled(label)
+            },
+        )
+    };
+    for (who, on, until) in [
+        ("maya", false, 9),
+        ("friend", false, 9),
+        // An agent that works as a user sets the label when it has a question.
+        ("maya", true, 5),
+        ("mallory", false, 5),
+        ("hidden", false, 5),
+        ("robot[bot]", false, 5),
+    ] {
+        let of = history(
+            vec![labeled(5, "maya"), hold(7, "maya", true), hold(9, who, on)],
+            None,
+        );
+        let trusted = People {
+            associations: vec![Association::Writer],
+            users: vec!["friend".into()],
+        };
+        let verdict = judge("mallory", &["axon"], &trusted, true, &of);
+        assert_eq!(verdict, Verdict::Approved(at(until)), "{who}");
+    }
 }
 
 #[test]
@@ -431,6 +468,8 @@ proptest! {
         play(&after, 30, &mut of);
         let is_changed = after.iter().any(|(act, _)| matches!(act, Act::Rename | Act::Edit));
         let verdict = judge("mallory", &["axon"], &People::default(), true, &of);
-        prop_assert!(!(is_changed && verdict == Verdict::Approved), "{of:?}");
+        if let Verdict::Approved(until) = verdict {
+            prop_assert!(!is_changed && until == at(30), "{of:?}");
+        }
     }
 }

@@ -83,9 +83,10 @@ impl Context {
                     Err(error) => return blocked(render_reason(&error), error.to_string(), false),
                 }
             }
+            let mut approved = None;
             if must_ask {
                 match self.source.approve(found, &mut item, gate).await {
-                    Ok(Verdict::Approved) => lacks_text = false,
+                    Ok(Verdict::Approved(until)) => (lacks_text, approved) = (false, Some(until)),
                     Ok(Verdict::Counts) => {}
                     Ok(Verdict::LeftOut(why)) => return Ok(Err(found.left_out(claim, why))),
                     Err(error) => return Ok(Err(unread("ApprovalUnreadable", &error))),
@@ -94,8 +95,11 @@ impl Context {
             if lacks_text && let Err(error) = self.source.add_text(found, &mut item).await {
                 return Ok(Err(unread("ItemUnreadable", &error)));
             }
-            if shows_comments && let Err(error) = self.source.add_comments(found, &mut item).await {
-                return Ok(Err(unread("CommentsUnreadable", &error)));
+            if shows_comments {
+                let added = self.source.add_comments(found, &mut item, approved).await;
+                if let Err(error) = added {
+                    return Ok(Err(unread("CommentsUnreadable", &error)));
+                }
             }
         }
         let task = match render::task(live, templates, &item, &claim.name, &mark) {

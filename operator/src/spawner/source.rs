@@ -16,7 +16,7 @@ use super::mark::Filter;
 use super::status::Fault;
 use super::stores::Stores;
 use crate::clock::Clock;
-use crate::github::{self, Credential, Exclusion, Github, ItemKind, ListQuery, Repository, State};
+use crate::github::{self, Credential, Exclusion, Github, Heard, ItemKind, ListQuery, Repository, State};
 use crate::identity::{Identity, IdentityError};
 
 /// How long a Secret that was read is good. A changed one counts after that time.
@@ -69,6 +69,8 @@ pub struct Found {
     pub name: String,
     /// The labels that the spawner asks for.
     pub(super) labels: Vec<String>,
+    /// The labels that keep an item out.
+    pub(super) exclude_labels: Vec<String>,
     /// Who counts without write permission, if all others have to have it or be approved.
     pub(super) trusted: Option<People>,
     pub(super) repository: Repository,
@@ -216,6 +218,7 @@ impl Source {
             filter: Filter::of(&place.name, spec),
             comments_from: spec.trusted_with_comments(),
             labels: spec.labels.clone(),
+            exclude_labels: spec.exclude_labels.clone(),
             trusted: spec.trusted_besides_writers(),
             name: place.name,
             _held: listing.held(),
@@ -255,6 +258,7 @@ impl Source {
         found.places = places(&listed);
         found.listed = listed;
         found.filter = Filter::of(&found.name, spec);
+        found.exclude_labels.clone_from(&spec.exclude_labels);
         found.trusted = spec.trusted_besides_writers();
         Ok((found, excluded))
     }
@@ -276,9 +280,11 @@ impl Source {
             let listed = self.github.item(repository, credential, number).await?;
             let mut item = item_of(&listed);
             if let Some(from) = comments {
+                // Who names an item has read it.
+                let heard = Heard::from(from);
                 let comments = self
                     .github
-                    .comments(repository, credential, &listed, from)
+                    .comments(repository, credential, &listed, heard)
                     .await?;
                 (item.comments, item.comments_left_out) = (comments.text, comments.left_out);
             }
@@ -308,17 +314,26 @@ impl Source {
         Ok(())
     }
 
-    /// Adds its comments to an item.
+    /// Adds its comments to an item; its author's, if that is somebody who was approved, up to the approval.
     ///
     /// # Errors
     /// If they can't be read.
-    pub async fn add_comments(&self, found: &Found, item: &mut Item) -> Result<(), github::GithubError> {
+    pub async fn add_comments(
+        &self,
+        found: &Found,
+        item: &mut Item,
+        author_until: Option<Timestamp>,
+    ) -> Result<(), github::GithubError> {
         let Some(listed) = found.of(item) else {
             return Ok(());
         };
+        let heard = Heard {
+            from: &found.comments_from,
+            author_until,
+        };
         let comments = self
             .github
-            .comments(&found.repository, &found.credential, listed, &found.comments_from)
+            .comments(&found.repository, &found.credential, listed, heard)
             .await?;
         (item.comments, item.comments_left_out) = (comments.text, comments.left_out);
         Ok(())
