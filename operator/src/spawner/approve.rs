@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axon_api::v1alpha1::Claim;
+use axon_api::v1alpha1::{Claim, People};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
@@ -119,12 +119,13 @@ impl Source {
     /// Returns whether an item may become a Task, as far as that is known.
     #[must_use]
     pub fn standing(&self, found: &Found, id: &str, gate: &Gate) -> Standing {
+        let Some(trusted) = &found.trusted else {
+            return Standing::Counts;
+        };
         let Some(listed) = found.of_id(id) else {
-            return Standing::Counts;
+            return Standing::LeftOut(Why::Untrusted);
         };
-        let Some(step) = self.step(found, listed, None) else {
-            return Standing::Counts;
-        };
+        let step = self.step(found, trusted, listed, None);
         match step {
             Step::Done(Verdict::Counts | Verdict::Approved(_)) => Standing::Counts,
             Step::Done(Verdict::LeftOut(why)) => Standing::LeftOut(why),
@@ -136,9 +137,13 @@ impl Source {
         }
     }
 
-    /// Returns nothing if GitHub need not be asked about anybody.
-    fn step(&self, found: &Found, listed: &github::Item, history: Option<&History>) -> Option<Step> {
-        let trusted = found.trusted.as_ref()?;
+    fn step(
+        &self,
+        found: &Found,
+        trusted: &People,
+        listed: &github::Item,
+        history: Option<&History>,
+    ) -> Step {
         let question = Question {
             author: &listed.author,
             author_is_user: listed.author_is_user,
@@ -151,7 +156,7 @@ impl Source {
             self.github
                 .known_permission(&found.repository, &found.credential, login)
         };
-        Some(next(question, known, history))
+        next(question, known, history)
     }
 
     /// Asks GitHub whether an item may become a Task. One that was approved gets the text that was approved.
@@ -164,17 +169,17 @@ impl Source {
         item: &mut Item,
         gate: &mut Gate,
     ) -> Result<Verdict, GithubError> {
-        let Some(listed) = found.of(item) else {
+        let Some(trusted) = &found.trusted else {
             return Ok(Verdict::Counts);
+        };
+        let Some(listed) = found.of(item) else {
+            return Ok(Verdict::LeftOut(Why::Untrusted));
         };
         let (repository, credential) = (&found.repository, &found.credential);
         gate.asked += 1;
         let mut history = None;
         loop {
-            let Some(step) = self.step(found, listed, history.as_ref()) else {
-                return Ok(Verdict::Counts);
-            };
-            match step {
+            match self.step(found, trusted, listed, history.as_ref()) {
                 Step::MayWrite(login) => {
                     self.github.may_write(repository, credential, &login).await?;
                 }
