@@ -32,6 +32,8 @@ pub const COMPONENT_TASK: &str = "task";
 /// Value of [`MANAGED_BY`], and the field manager of the operator's writes.
 pub const MANAGER: &str = "axon-operator";
 
+/// Annotation of a Workspace: `true` pauses all TaskSpawners that use it.
+pub const PAUSED: &str = "axon.io/paused";
 /// Annotation of a Secret: the hosts that its credential is sent to, separated by commas; github.com if absent.
 pub const HOSTS: &str = "axon.io/hosts";
 /// When the token in a Secret ends, and when it is replaced; RFC 3339.

@@ -135,6 +135,8 @@ pub struct Facts {
     pub has_limit_range: Fact<bool>,
     /// Pods of Tasks whose image can't be pulled, with what is said about it.
     pub image_faults: Fact<Vec<String>>,
+    /// TaskSpawners of the namespace that everybody on GitHub can command.
+    pub open_spawners: Fact<Vec<String>>,
     /// Secrets that are named.
     pub secrets: Vec<SecretFacts>,
     /// GitHub, if the configuration file has a token.
@@ -203,6 +205,7 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
         guards::limits(facts),
         images(facts),
     ]);
+    findings.extend(open_spawners(facts));
     findings.extend(
         facts
             .secrets
@@ -211,6 +214,23 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     );
     findings.extend(facts.github.as_ref().map(github));
     findings
+}
+
+/// Says nothing where there is nothing to say: most namespaces have no TaskSpawner.
+fn open_spawners(facts: &Facts) -> Option<Finding> {
+    let check = "taskspawners";
+    let open = match &facts.open_spawners {
+        Ok(open) => open,
+        Err(why) => return Some(unknown(check, why)),
+    };
+    (!open.is_empty()).then(|| {
+        bad(
+            check,
+            Verdict::Warn,
+            format!("everybody on GitHub can start agents by {}", open.join(", ")),
+            "leave githubIssues.authors out, so that only people with write permission can",
+        )
+    })
 }
 
 fn cluster(facts: &Facts) -> Finding {
@@ -590,6 +610,7 @@ mod tests {
             }]),
             has_limit_range: Ok(true),
             image_faults: Ok(vec![]),
+            open_spawners: Ok(vec![]),
             secrets: vec![SecretFacts {
                 name: "s".into(),
                 user: "workspace app".into(),
@@ -765,6 +786,10 @@ mod tests {
         assert_eq!(
             worst(|f| f.roles = roles(&[], Drifted(vec!["User jane".into()]))),
             (Warn, "roles")
+        );
+        assert_eq!(
+            worst(|f| f.open_spawners = Ok(vec!["fix".into()])),
+            (Verdict::Warn, "taskspawners")
         );
         assert_eq!(
             worst(|f| f.image_faults = Ok(vec!["pod x".into()])),

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 #[x_kube(validation = Rule::new("size(self.associations) + size(self.users) > 0")
     .message("name associations, users or both; associations: [ALL] means everybody"))]
 pub struct People {
-    /// Relations to the repository: GitHub's `author_association` values, `AUTHOR` for the user who opened the item, and `ALL`.
+    /// Relations to the repository: GitHub's `author_association` values, `AUTHOR` for the user who opened the item, `WRITER` for
+    /// users with write permission (in `authors` only), and `ALL`. `MEMBER` and `COLLABORATOR` say nothing about write permission.
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub associations: Vec<Association>,
@@ -47,6 +48,8 @@ pub enum Association {
     None,
     /// Whoever opened the item.
     Author,
+    /// May write to the repository, which GitHub is asked for.
+    Writer,
     /// Everybody.
     All,
 }
@@ -72,7 +75,27 @@ impl People {
         }
     }
 
-    /// Returns whether the words of `writer` count. `author` opened the item that they are about.
+    /// Returns whether write permission makes somebody one of them.
+    #[must_use]
+    pub fn include_writers(&self) -> bool {
+        self.associations.contains(&Association::Writer)
+    }
+
+    /// Returns whether people whom nobody has given anything are among them.
+    #[must_use]
+    pub fn include_strangers(&self) -> bool {
+        use Association::{All, Author, Contributor, FirstTimeContributor, FirstTimer, None};
+        let strange = [All, Author, Contributor, FirstTimeContributor, FirstTimer, None];
+        self.associations.iter().any(|one| strange.contains(one))
+    }
+
+    /// Returns whether somebody is named.
+    #[must_use]
+    pub fn name(&self, login: &str) -> bool {
+        !login.is_empty() && self.users.iter().any(|user| user.eq_ignore_ascii_case(login))
+    }
+
+    /// Returns whether the words of `writer` count. Write permission has to be asked for, and makes no difference here. `author` opened the item that they are about.
     #[must_use]
     pub fn include(&self, writer: &Writer, author: &Writer) -> bool {
         let same = |a: &str, b: &str| !a.is_empty() && a.eq_ignore_ascii_case(b);
@@ -80,9 +103,11 @@ impl People {
         let by_relation = self.associations.iter().any(|association| match association {
             Association::All => true,
             Association::Author => same(&writer.login, &author.login),
+            // No word of GitHub's makes anybody a writer.
+            Association::Writer => false,
             other => *other == relation,
         });
-        by_relation || self.users.iter().any(|user| same(user, &writer.login))
+        by_relation || self.name(&writer.login)
     }
 }
 
@@ -106,7 +131,7 @@ mod tests {
 
     #[test]
     fn whose_words_count() {
-        use Association::{All, Author, Contributor, None, Owner};
+        use Association::{All, Author, Contributor, None, Owner, Writer};
         let (author, nobody) = (writer("reporter", "NONE"), writer("", "NONE"));
         for (of, who, counts) in [
             (people(&[Owner], &[]), writer("boss", "OWNER"), true),
@@ -126,6 +151,7 @@ mod tests {
             (people(&[All], &[]), writer("", ""), true),
             // These words are ours, and nobody's relation.
             (people(&[Author], &[]), writer("x", "AUTHOR"), false),
+            (people(&[Writer], &[]), writer("x", "WRITER"), false),
             (people(&[], &["bot[bot]"]), writer("bot[bot]", "NONE"), true),
         ] {
             assert_eq!(of.include(&who, &author), counts, "{of:?} {who:?}");
@@ -134,6 +160,25 @@ mod tests {
             !people(&[Author], &[]).include(&nobody, &nobody),
             "accounts that are gone"
         );
+    }
+
+    #[test]
+    fn strangers_are_those_whom_nobody_let_in() {
+        use Association::{All, Author, Collaborator, Contributor, Member, None, Owner, Writer};
+        for (associations, strange) in [
+            (&[Owner, Member, Collaborator, Writer][..], false),
+            (&[], false),
+            (&[Member, All], true),
+            (&[None], true),
+            (&[Contributor], true),
+            (&[Author], true),
+        ] {
+            assert_eq!(
+                people(associations, &["x"]).include_strangers(),
+                strange,
+                "{associations:?}"
+            );
+        }
     }
 
     #[test]

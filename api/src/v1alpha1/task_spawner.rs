@@ -102,8 +102,10 @@ pub struct When {
 }
 
 /// Which issues and pull requests to pick.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.commentsFrom) || !self.commentsFrom.associations.exists(a, a == 'WRITER')")
+    .message("commentsFrom can't name WRITER: use OWNER, MEMBER, COLLABORATOR, AUTHOR or users"))]
 pub struct GithubIssues {
     /// Kinds of items: `issues`, `pulls`.
     #[serde(default = "default_types")]
@@ -120,7 +122,9 @@ pub struct GithubIssues {
     /// State of the items: `open`, `closed` or `all`.
     #[serde(default)]
     pub state: ItemState,
-    /// Whose items are picked; everybody's if absent. An item that somebody else opened is left out.
+    /// Whose items become Tasks. If absent, those of users with write permission to the repository, and items that such a user
+    /// has approved by setting one of `labels`; `associations: [ALL]` takes everybody's. With `WRITER` among the associations
+    /// the rule of absence holds, and the others named here count as well; without it items of all others are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authors: Option<People>,
     /// Whose comments templates see: if absent, those of OWNER, MEMBER, COLLABORATOR and AUTHOR.
@@ -129,6 +133,22 @@ pub struct GithubIssues {
 }
 
 impl GithubIssues {
+    /// Returns whom the spawner trusts without asking GitHub, if all others have to be able to write or be approved by somebody
+    /// who is; nothing if `authors` decides alone.
+    #[must_use]
+    pub fn trusted_besides_writers(&self) -> Option<People> {
+        match &self.authors {
+            None => Some(People::default()),
+            Some(people) => people.include_writers().then(|| people.clone()),
+        }
+    }
+
+    /// Returns whether items of people whom nobody has given anything become Tasks without anybody's approval.
+    #[must_use]
+    pub fn is_open_to_strangers(&self) -> bool {
+        self.authors.as_ref().is_some_and(People::include_strangers)
+    }
+
     /// Returns whose comments templates see.
     #[must_use]
     pub fn trusted_with_comments(&self) -> People {

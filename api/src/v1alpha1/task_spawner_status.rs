@@ -27,6 +27,10 @@ pub mod spawner_condition {
     pub const TEMPLATE_VALID: &str = "TemplateValid";
     /// True while some items can't become Tasks; the message names them.
     pub const ITEMS_BLOCKED: &str = "ItemsBlocked";
+    /// True if items of everybody become Tasks.
+    pub const OPEN_TO_STRANGERS: &str = "OpenToStrangers";
+    /// True while the credential may not ask who has write permission.
+    pub const PERMISSION_UNKNOWN: &str = "PermissionUnknown";
     /// True if runs were left out before the latest one.
     pub const RUNS_SKIPPED: &str = "RunsSkipped";
 }

@@ -1,6 +1,6 @@
 //! `preview`: what a TaskSpawner would create at its next look, without creating it.
 
-use axon_api::v1alpha1::{Answer, PreviewItem, PreviewOutcome, Wanted};
+use axon_api::v1alpha1::{Answer, GithubIssues, PreviewItem, PreviewOutcome, Wanted};
 use clap::Parser;
 use serde_json::json;
 
@@ -16,13 +16,18 @@ use crate::table::Table;
 const DETAILS: &str = "\
 The operator reads the source and tells what it would do with each item: Create; Wait for a limit,
 or until the spawner is resumed; Blocked by a template or branch that can't be; Done, as the item
-has its task; Excluded by a label or by who opened it. Nothing is created. Comments are not read
-for this. -o name prints the tasks that would be created, -o wide the reasons in full.
+has its task; Excluded by a label, or as nobody with write permission has opened or approved it.
+Nothing is created. Comments are not read for this. -o name prints the tasks that would be created,
+-o wide the reasons in full.
 
 Examples:
   kubectl axon preview fix-bugs
   kubectl axon preview taskspawner/fix-bugs -o wide
   kubectl axon run --from taskspawner/fix-bugs --item 42 --dry-run";
+
+/// What to tell of a spawner that everybody can command.
+const OPEN: &str = "everybody who can open an issue or pull request in the repository can start an agent: \
+    githubIssues.authors names associations that nobody has to be let in for";
 
 /// Shows what a taskspawner would create next, without creating it
 #[derive(Parser, Debug)]
@@ -43,7 +48,11 @@ pub struct Args {
 pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let (_, name) = parse_named(&args.spawner, &[Kind::TaskSpawner]).map_err(CliError::usage)?;
     let cluster = globals.cluster(ui).await?;
-    let (_, answer) = ask(&cluster, &name, Wanted::Preview).await?;
+    let (spawner, answer) = ask(&cluster, &name, Wanted::Preview).await?;
+    let source = spawner.spec.when.github_issues.as_ref();
+    if source.is_some_and(GithubIssues::is_open_to_strangers) {
+        ui.warn(OPEN);
+    }
     match args.output {
         Some(Format::Json) => ui.structured(&list(&answer), Notation::Json),
         Some(Format::Yaml) => ui.structured(&list(&answer), Notation::Yaml),

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Options;
 use super::app::InstallationToken;
+use super::approvals;
 use super::credential::{App, Credential};
 use super::error::{Asked, GithubError};
 use super::figures::Figures;
@@ -222,6 +223,39 @@ impl Client {
         }
     }
 
+    /// Asks GitHub's GraphQL API. An App's token that was revoked is made anew once.
+    pub(super) async fn graphql(&self, target: &Target<'_>, query: &Value) -> Result<Body, GithubError> {
+        let url = graphql_of(&target.repository.api);
+        let ask = |bearer| Question {
+            method: &Method::POST,
+            url: &url,
+            bearer,
+            etag: None,
+            body: Some(query),
+        };
+        let answer = match target.credential.app() {
+            None => self.ask(target, ask(target.credential.token())).await?,
+            Some(app) => {
+                let token = self.app_token(target.repository, app, None).await?;
+                let answer = self.ask(target, ask(Some(&token))).await?;
+                if answer.status == StatusCode::UNAUTHORIZED {
+                    let token = self.app_token(target.repository, app, Some(&token)).await?;
+                    self.ask(target, ask(Some(&token))).await?
+                } else {
+                    answer
+                }
+            }
+        };
+        if answer.status != StatusCode::OK {
+            return Err(self.refusal(target, &answer));
+        }
+        // A limit of this API comes with status 200.
+        match self.pass_gate(target) {
+            Err(limit) if approvals::is_limited(&answer.body) => Err(limit),
+            _ => Ok(answer.body),
+        }
+    }
+
     /// Returns a token for reading, made now or before. `refused` is one that GitHub no longer takes, or that may not do what
     /// the App may do by now.
     async fn app_token(
@@ -320,6 +354,7 @@ impl Client {
         Err(target.malformed(&"too many redirects"))
     }
 
+    /// Sends a request, unless the host is not allowed or a limit lasts.
     pub(super) async fn ask(
         &self,
         target: &Target<'_>,
@@ -397,7 +432,9 @@ impl Client {
             }
             all.insert(api.clone(), ahead);
         }
-        if let Some(left) = limits::remaining(&answer.headers).filter(|_| target.credential.stays()) {
+        // GraphQL's points are counted apart.
+        let is_counted = limits::is_rest(&answer.headers) && target.credential.stays();
+        if let Some(left) = limits::remaining(&answer.headers).filter(|_| is_counted) {
             let id = target.credential.id();
             self.figures.remaining(&target.repository.host, id, left);
         }
@@ -491,6 +528,11 @@ fn purpose(repository: &Repository, app: &App) -> Purpose {
     (account, Grant::for_polls(repository))
 }
 
+/// Returns the address of the GraphQL API beside a REST API.
+fn graphql_of(api: &str) -> String {
+    format!("{}/graphql", api.strip_suffix("/v3").unwrap_or(api))
+}
+
 /// Returns the path of a base URL, such as `/api/v3`, or nothing.
 pub(super) fn prefix(api: &str) -> &str {
     let after = api.split_once("://").map_or(api, |(_, rest)| rest);
@@ -562,6 +604,17 @@ mod tests {
     fn the_base_url_s_path_is_found() {
         assert_eq!(prefix("https://api.github.com"), "");
         assert_eq!(prefix("http://ghe:8080/api/v3"), "/api/v3");
+    }
+
+    #[test]
+    fn graphql_is_beside_the_rest_api() {
+        for (api, url) in [
+            ("https://api.github.com", "https://api.github.com/graphql"),
+            ("https://api.octo.ghe.com", "https://api.octo.ghe.com/graphql"),
+            ("http://ghe:8080/api/v3", "http://ghe:8080/api/graphql"),
+        ] {
+            assert_eq!(graphql_of(api), url);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The comments of an item as one text. Pure.
 
 use axon_api::v1alpha1::{People, Writer};
+use jiff::Timestamp;
 
 use super::query::{PER_PAGE, RawComment};
 use super::read::{self, Unread};
@@ -19,12 +20,46 @@ pub struct Comments {
     pub left_out: usize,
 }
 
+/// Whose comments count.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard<'a> {
+    /// These people's.
+    pub from: &'a People,
+    /// Of somebody who counts only as the item's author those that were neither written nor changed since then.
+    pub author_until: Option<Timestamp>,
+}
+
+impl<'a> From<&'a People> for Heard<'a> {
+    fn from(from: &'a People) -> Self {
+        Self {
+            from,
+            author_until: None,
+        }
+    }
+}
+
+impl Heard<'_> {
+    fn include(self, writer: &Writer, author: &Writer, changed: Option<Timestamp>) -> bool {
+        let Some(until) = self.author_until else {
+            return self.from.include(writer, author);
+        };
+        let is_timely = changed.is_some_and(|changed| changed < until);
+        // To an author who is nobody no comment is the author's own.
+        let as_others = || self.from.include(writer, &Writer::default());
+        self.from.include(writer, author) && (is_timely || as_others())
+    }
+}
+
 /// Reads one page of comments on an item that `author` opened, the oldest first. Comments without a text are left out, and
-/// those that `from` does not include; the number is of the latter.
+/// those that do not count; the number is of the latter.
 ///
 /// # Errors
 /// If it is no list.
-pub(super) fn read_page(body: &[u8], from: &People, author: &Writer) -> Result<(Vec<String>, usize), Unread> {
+pub(super) fn read_page(
+    body: &[u8],
+    heard: Heard<'_>,
+    author: &Writer,
+) -> Result<(Vec<String>, usize), Unread> {
     let comments = read::list::<RawComment, PER_PAGE>(body)?.entries;
     let (mut texts, mut left_out) = (Vec::new(), 0);
     for mut comment in comments {
@@ -32,7 +67,8 @@ pub(super) fn read_page(body: &[u8], from: &People, author: &Writer) -> Result<(
         let Some(body) = comment.body.filter(|body| !body.text.trim().is_empty()) else {
             continue;
         };
-        if from.include(&writer, author) {
+        let changed = comment.updated_at.and_then(|time| time.0.parse().ok());
+        if heard.include(&writer, author, changed) {
             texts.push(body.text);
         } else {
             left_out += 1;
@@ -154,13 +190,51 @@ mod tests {
                 associations,
                 users: Vec::new(),
             };
-            read_page(body, &from, &author).unwrap()
+            read_page(body, (&from).into(), &author).unwrap()
         };
         let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(read(vec![Association::All]), (texts(&["a", "b", "c", "d"]), 0));
         let trusted = People::trusted_with_comments();
         assert_eq!(read(trusted.associations.clone()), (texts(&["b", "c"]), 2));
         assert_eq!(read(vec![Association::Contributor]), (texts(&["d"]), 3));
-        assert!(read_page(b"{\"message\":\"x\"}", &trusted, &author).is_err());
+        assert!(read_page(b"{\"message\":\"x\"}", (&trusted).into(), &author).is_err());
+    }
+
+    #[test]
+    fn what_an_author_says_after_an_approval_was_not_approved() {
+        let said = |login: &str, association: &str, second: u32| {
+            let updated = format!("2026-01-01T00:00:{second:02}Z");
+            serde_json::json!({"body": format!("{login}{second}"), "user": {"login": login},
+                "author_association": association, "updated_at": updated})
+        };
+        let mut comments = vec![
+            said("ann", "NONE", 4),
+            said("ann", "NONE", 5),
+            said("bob", "NONE", 1),
+            said("maya", "MEMBER", 9),
+        ];
+        comments.push(serde_json::json!({"body": "when?", "user": {"login": "ann"}}));
+        let author = Writer {
+            login: "ann".into(),
+            association: "NONE".into(),
+        };
+        let body = serde_json::json!(comments).to_string();
+        let read = |from: &People| {
+            let heard = Heard {
+                from,
+                author_until: "2026-01-01T00:00:05Z".parse().ok(),
+            };
+            read_page(body.as_bytes(), heard, &author).unwrap()
+        };
+        let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            read(&People::trusted_with_comments()),
+            (texts(&["ann4", "maya9"]), 3)
+        );
+        let named = People {
+            associations: vec![Association::Author],
+            users: vec!["Ann".into()],
+        };
+        assert_eq!(read(&named), (texts(&["ann4", "ann5", "when?"]), 2));
     }
 }

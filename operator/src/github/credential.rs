@@ -224,6 +224,12 @@ impl Credential {
         }
     }
 
+    /// Returns whether it makes the asker nobody in particular.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self.kind, Kind::Anonymous)
+    }
+
     /// Returns the token, if it is one.
     pub(super) fn token(&self) -> Option<&SecretString> {
         match &self.kind {

@@ -108,6 +108,8 @@ mod tests {
             labels: Vec::new(),
             comments: 0,
             author: Writer::default(),
+            author_is_user: true,
+            updated: None,
             kept: None,
         };
         (1u64..).take(n).map(item).collect()

@@ -62,6 +62,14 @@ pub fn remaining(headers: &HeaderMap) -> Option<u64> {
     number(headers, "x-ratelimit-remaining")
 }
 
+/// Returns whether the headers are about the limit of the REST API, as all are that do not say otherwise.
+#[must_use]
+pub fn is_rest(headers: &HeaderMap) -> bool {
+    headers
+        .get("x-ratelimit-resource")
+        .is_none_or(|resource| resource.as_bytes() != b"graphql")
+}
+
 /// Returns the time that the server says it is.
 #[must_use]
 pub fn server_time(headers: &HeaderMap) -> Option<Timestamp> {

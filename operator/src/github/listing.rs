@@ -316,6 +316,8 @@ mod tests {
                 labels: labels.iter().map(ToString::to_string).collect(),
                 comments: 0,
                 author: axon_api::v1alpha1::Writer::default(),
+                author_is_user: true,
+                updated: None,
                 kept: None,
             })
         };

@@ -7,6 +7,7 @@
 
 mod addresses;
 mod app;
+mod approvals;
 mod budget;
 mod client;
 mod comments;
@@ -33,7 +34,6 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axon_api::v1alpha1::People;
 use ipnet::IpNet;
 use tokio::time::Instant;
 
@@ -44,15 +44,16 @@ use listing::{Page, Scope, Shared, Sum};
 use query::PER_PAGE;
 
 pub use app::InstallationToken;
+pub use approvals::{Account, Event, History, MayWrite, What};
 pub use budget::Kept;
-pub use comments::Comments;
+pub use comments::{Comments, Heard};
 pub use credential::{App, Credential, TOKEN_KEY, hosts_of, is_app};
 pub use error::{Asked, CredentialError, GithubError};
 pub use figures::Figures;
 pub use grant::Grant;
 pub use hosts::{BadHost, Hosts, entry};
 pub use proxy::{BadProxy, Proxies};
-pub use query::{Exclusion, Item, ItemKind, ListQuery, Listing, State};
+pub use query::{Exclusion, Item, ItemKind, ListQuery, Listing, State, fold};
 pub use repository::{NotOnGithub, Repository};
 
 /// Pages up to which GitHub takes a page's number; behind them its links name a place in the list.
@@ -84,7 +85,11 @@ struct Inner {
     listings: Mutex<Listings>,
     /// Memory for the items of all listings.
     shelf: Shelf,
+    permissions: Mutex<approvals::Permissions<PermissionKey>>,
 }
+
+/// Whose permission for what repository, asked by whom. Without a login: that the credential may ask for none.
+type PermissionKey = (String, String, String, Option<String>);
 
 type Listings = HashMap<ListingKey, Arc<tokio::sync::Mutex<Shared>>>;
 
@@ -122,6 +127,7 @@ impl Github {
             clock,
             listings: Mutex::default(),
             shelf: Shelf::default(),
+            permissions: Mutex::default(),
         }))
     }
 
@@ -251,7 +257,7 @@ impl Github {
         Ok(!found.eq_ignore_ascii_case(&now))
     }
 
-    /// Returns the comments of an item that are `from` the right people, as one text of at most 64 KiB: the newest ones if
+    /// Returns the comments of an item that count, as one text of at most 64 KiB: the newest ones if
     /// they are more, the oldest of them first, with a line `---` between them. Empty, without a request, if it had none
     /// when it was listed.
     ///
@@ -262,7 +268,7 @@ impl Github {
         repository: &Repository,
         credential: &Credential,
         item: &Item,
-        from: &People,
+        heard: Heard<'_>,
     ) -> Result<Comments, GithubError> {
         if item.comments == 0 {
             return Ok(Comments::default());
@@ -274,7 +280,7 @@ impl Github {
         };
         let mut size = PER_PAGE;
         loop {
-            match self.newest_comments(&target, item, from, size).await {
+            match self.newest_comments(&target, item, heard, size).await {
                 Err(GithubError::AnswerTooLarge { .. }) if size > 1 => size /= 4,
                 result => return result,
             }
@@ -286,14 +292,14 @@ impl Github {
         &self,
         target: &Target<'_>,
         item: &Item,
-        from: &People,
+        heard: Heard<'_>,
         size: usize,
     ) -> Result<Comments, GithubError> {
         let read = async |page: u64| {
             let rest = format!("issues/{}/comments?per_page={size}&page={page}", item.number);
             let path = self.path(target.repository, &rest);
             let fresh = self.0.client.get(target, &path, None).await?.into_fresh(target)?;
-            let texts = comments::read_page(&fresh.body, from, &item.author)
+            let texts = comments::read_page(&fresh.body, heard, &item.author)
                 .map_err(|error| target.malformed(&error))?;
             // The body is dropped here: nobody waits for a second one with a first one in hand.
             Ok::<_, GithubError>((texts, fresh.last))
@@ -312,6 +318,85 @@ impl Github {
             newest.add_older(oldest);
         }
         Ok(newest.into_comments())
+    }
+
+    /// Returns whether `login` may write to a repository, if that is known without asking.
+    #[must_use]
+    pub fn known_permission(
+        &self,
+        repository: &Repository,
+        credential: &Credential,
+        login: &str,
+    ) -> Option<MayWrite> {
+        if credential.is_anonymous() {
+            return Some(MayWrite::Unknown);
+        }
+        if !approvals::is_login(login) {
+            return Some(MayWrite::No);
+        }
+        let key = |login| permission_key(repository, credential, login);
+        let (of_all, own, now) = (key(None), key(Some(login)), Instant::now());
+        let kept = self.permissions();
+        kept.get(&own, now).or_else(|| kept.get(&of_all, now))
+    }
+
+    /// Returns whether `login`, a person's, may write to a repository. The answer may be five minutes old.
+    ///
+    /// # Errors
+    /// [`GithubError`]; that the credential may not ask is an answer.
+    pub async fn may_write(
+        &self,
+        repository: &Repository,
+        credential: &Credential,
+        login: &str,
+    ) -> Result<MayWrite, GithubError> {
+        if let Some(known) = self.known_permission(repository, credential, login) {
+            return Ok(known);
+        }
+        let target = Target {
+            repository,
+            credential,
+            what: format!("the permission of {login} in {}", repository.path()),
+        };
+        let path = self.path(repository, &format!("collaborators/{login}/permission"));
+        let (of, permission) = match self.0.client.get(&target, &path, None).await {
+            Ok(got) => {
+                let fresh = got.into_fresh(&target)?;
+                let read = approvals::read_permission(&fresh.body, login);
+                (Some(login), read.map_err(|error| target.malformed(&error))?)
+            }
+            // No such user, or one who is suspended.
+            Err(GithubError::NotFound { .. }) => (Some(login), MayWrite::No),
+            Err(GithubError::Forbidden { .. }) => (None, MayWrite::Unknown),
+            Err(error) => return Err(error),
+        };
+        let key = permission_key(repository, credential, of);
+        self.permissions().put(key, permission, Instant::now());
+        Ok(permission)
+    }
+
+    /// Returns the text of an item and who has set its labels, all of the same moment.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn history(
+        &self,
+        repository: &Repository,
+        credential: &Credential,
+        number: u64,
+    ) -> Result<History, GithubError> {
+        let target = Target {
+            repository,
+            credential,
+            what: format!("{}#{number}", repository.path()),
+        };
+        let question = approvals::question(&repository.owner, &repository.name, number);
+        let body = self.0.client.graphql(&target, &question).await?;
+        approvals::read_history(&body, number).map_err(|error| target.malformed(&error))
+    }
+
+    fn permissions(&self) -> std::sync::MutexGuard<'_, approvals::Permissions<PermissionKey>> {
+        self.0.permissions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gets a fresh token for an installation of an App, on the host of `repository`.
@@ -559,6 +644,15 @@ impl Github {
             keep::NoRoom::AtAll => target.out_of_memory(),
         })
     }
+}
+
+fn permission_key(repository: &Repository, credential: &Credential, login: Option<&str>) -> PermissionKey {
+    (
+        repository.api.clone(),
+        credential.id().to_owned(),
+        repository.path().to_lowercase(),
+        login.map(str::to_lowercase),
+    )
 }
 
 /// What follows a page.

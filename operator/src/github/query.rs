@@ -14,15 +14,17 @@ use super::read::{self, Cut, LabelNames, Unread, Whole};
 /// Most entries on a page, as GitHub documents it for `per_page`.
 pub const PER_PAGE: usize = 100;
 /// Most characters of a text; GitHub takes no longer ones ("body is too long (maximum is 65536 characters)").
-const MAX_TEXT: usize = 64 * 1024;
+pub(super) const MAX_TEXT: usize = 64 * 1024;
 /// Most characters of a title; GitHub's own limit is 256.
-const MAX_TITLE: usize = 1024;
+pub(super) const MAX_TITLE: usize = 1024;
 /// Most labels of an item; GitHub's own limit is 100.
 const MAX_LABELS: usize = 100;
 /// Most bytes of a label: GitHub's own limit is 50 characters.
-const MAX_LABEL: usize = 200;
+pub(super) const MAX_LABEL: usize = 200;
 /// Most bytes of a login: GitHub's own limit is 39 characters, and `[bot]` behind them.
-const MAX_LOGIN: usize = 100;
+pub(super) const MAX_LOGIN: usize = 100;
+/// Most bytes of a time.
+pub(super) const MAX_TIME: usize = 40;
 /// Most bytes of the page's address.
 const MAX_URL: usize = 2048;
 
@@ -78,6 +80,10 @@ pub struct Item {
     pub comments: u64,
     /// Who opened it.
     pub author: Writer,
+    /// True if that is a person, as far as GitHub knows, and no App.
+    pub author_is_user: bool,
+    /// When anything about it was changed last, comments and labels included; absent if that could not be read.
+    pub updated: Option<Timestamp>,
     /// What it takes of the budget for what is kept.
     pub(super) kept: Option<Arc<Kept>>,
 }
@@ -198,7 +204,9 @@ pub enum Exclusion {
 /// A set of labels, in lower case.
 pub type Labels = std::collections::BTreeSet<String>;
 
-fn fold(label: &str) -> String {
+/// Returns a label in the form that it is compared in.
+#[must_use]
+pub fn fold(label: &str) -> String {
     label.trim().to_lowercase()
 }
 
@@ -289,6 +297,8 @@ struct RawItem {
     user: Option<RawUser>,
     #[serde(default)]
     author_association: Option<Whole<MAX_LOGIN>>,
+    #[serde(default)]
+    updated_at: Option<Whole<MAX_TIME>>,
 }
 
 impl RawItem {
@@ -303,6 +313,8 @@ impl RawItem {
 pub(super) struct RawUser {
     #[serde(default)]
     login: Option<Whole<MAX_LOGIN>>,
+    #[serde(default, rename = "type")]
+    kind: Option<Whole<MAX_LOGIN>>,
 }
 
 /// A comment, as GitHub tells it.
@@ -310,6 +322,8 @@ pub(super) struct RawUser {
 pub(super) struct RawComment {
     #[serde(default)]
     pub(super) body: Option<Cut<MAX_TEXT>>,
+    #[serde(default)]
+    pub(super) updated_at: Option<Whole<MAX_TIME>>,
     #[serde(default)]
     user: Option<RawUser>,
     #[serde(default)]
@@ -333,7 +347,10 @@ fn writer(user: Option<RawUser>, association: Option<Whole<MAX_LOGIN>>) -> Write
 
 impl From<RawItem> for Item {
     fn from(raw: RawItem) -> Self {
+        let is_user = |user: &RawUser| user.kind.as_ref().is_some_and(|kind| kind.0 == "User");
         Self {
+            author_is_user: raw.user.as_ref().is_some_and(is_user),
+            updated: raw.updated_at.and_then(|time| time.0.parse().ok()),
             kind: if raw.pull_request.is_some() {
                 ItemKind::PullRequest
             } else {
@@ -367,6 +384,8 @@ mod tests {
             labels: labels.iter().map(ToString::to_string).collect(),
             comments: 0,
             author: Writer::default(),
+            author_is_user: false,
+            updated: None,
             kept: None,
         }
     }
@@ -456,7 +475,7 @@ mod tests {
     fn an_entry_that_cannot_be_read_does_not_hide_the_others() {
         let body =
             br#"[{"number":1,"title":"t","body":null,"html_url":"u","labels":[{"name":"a"},"b"],"comments":2,
-             "user":{"login":"ann","id":1},"author_association":"MEMBER"},
+             "user":{"login":"ann","id":1,"type":"User"},"updated_at":"2026-01-01T00:00:05Z","author_association":"MEMBER"},
             {"number":"x"}, {"number":3,"title":"p","pull_request":{"url":"y"}}]"#;
         let Found {
             items,
@@ -471,6 +490,9 @@ mod tests {
             (author.login.as_str(), author.association.as_str()),
             ("ann", "MEMBER")
         );
+        assert!(items[0].author_is_user && !items[1].author_is_user);
+        let updated = items[0].updated.map(|time| time.to_string());
+        assert_eq!(updated.as_deref(), Some("2026-01-01T00:00:05Z"));
         assert_eq!(items[1].author, Writer::default());
         assert_eq!(
             (items[0].kind, items[1].kind),

@@ -67,7 +67,9 @@ fn check_depth(body: &[u8]) -> Result<(), Unread> {
     Ok(())
 }
 
-struct List<T, const MOST: usize>(Entries<T>);
+/// A list of at most `MOST` entries inside an object.
+#[derive(Debug)]
+pub(super) struct List<T, const MOST: usize>(pub(super) Entries<T>);
 
 impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for List<T, MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

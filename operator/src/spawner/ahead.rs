@@ -12,10 +12,11 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use tokio::time::Instant;
 
+use super::approve::Gate;
 use super::context::Context;
 use super::item::Item;
 use super::look::{Items, Work};
-use super::plan::{self, Known, Ledger, Limits};
+use super::plan::{self, Known, Ledger};
 use super::render::Templates;
 use super::shell::ShellError;
 
@@ -81,7 +82,7 @@ impl Context {
         let since = Instant::now();
         let (live, tasks) = self.fresh(spawner).await?;
         let ledger = Ledger::of(&live.status.clone().unwrap_or_default());
-        if !ledger.claims.is_empty() || plan::room(&tasks, &ledger, Limits::of(&live.spec)).free == 0 {
+        if !ledger.claims.is_empty() || plan::room(&tasks, &ledger, self.limits(&live)).free == 0 {
             return Ok(None);
         }
         let item = Item::of_tick(run, &cron.schedule);
@@ -92,7 +93,9 @@ impl Context {
         };
         let work = Work::Cron(cron.clone());
         let items = Items::Run(Some(item));
-        let made = self.prepare(&live, templates, &work, &items, &claim).await?;
+        let mut no_gate = Gate::default();
+        let made = self.prepare(&live, templates, &work, &items, &claim, &mut no_gate);
+        let made = made.await?;
         Ok(made.ok().map(|task| Ahead {
             run,
             since,

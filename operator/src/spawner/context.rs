@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ahead::Ahead;
+use super::approve::Gate;
 use super::crowd::Crowd;
 use super::plan::Known;
 use super::source::{Found, Source};
@@ -49,6 +50,8 @@ pub struct Memory {
     pub stuck: HashMap<String, Instant>,
     /// Tasks that had not ended at the last look.
     pub active: usize,
+    /// Which items were left out.
+    pub gate: Gate,
     /// The next run of the schedule, if it is ready.
     pub ahead: Option<Ahead>,
     /// What GitHub answered after the place of a large spawner was given back. It counts as soon as there is a place again.

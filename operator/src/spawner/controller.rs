@@ -19,7 +19,7 @@ use super::ahead;
 use super::context::{Context, Memory};
 use super::cron;
 use super::look::{Work, template_fault};
-use super::plan::{Ledger, Limits, room, wanted};
+use super::plan::{Ledger, room, wanted};
 use super::render::Templates;
 use super::request::is_asked;
 use super::shell::ShellError;
@@ -216,7 +216,8 @@ async fn look(
         return Ok(turns::pause(rand::random()));
     };
     remember_tasks(spawner, context, memory);
-    if context.attend(spawner, held.place.as_ref().map(|_| LENT)).await? {
+    let limit = held.place.as_ref().map(|_| LENT);
+    if context.attend(spawner, &mut memory.gate, limit).await? {
         // The event of that write comes first; what is due is done then.
         return Ok(AGAIN);
     }
@@ -253,7 +254,8 @@ fn turn(spawner: &TaskSpawner, context: &Context, memory: &Memory) -> Result<Opt
     let workspace = workspace(spawner, context);
     let version = workspace.as_ref().and_then(|w| w.resource_version());
     let is_elsewhere = memory.last_poll.is_some() && version != memory.workspace;
-    if !is_elsewhere && !is_due(spawner, memory, Instant::now()) && !is_asked(spawner) {
+    let suspended = context.limits(spawner).suspended;
+    if !is_elsewhere && !is_due(suspended, memory, Instant::now()) && !is_asked(spawner) {
         return Ok(None);
     }
     let host = workspace.and_then(|workspace| Repository::of(&workspace.spec.repo).ok());
@@ -265,10 +267,10 @@ fn turn(spawner: &TaskSpawner, context: &Context, memory: &Memory) -> Result<Opt
 
 /// Returns whether it is time for a spawner to look at GitHub. One that is paused looks once after each edit, so that it
 /// shows what it would do; until that works.
-fn is_due(spawner: &TaskSpawner, memory: &Memory, now: Instant) -> bool {
+fn is_due(suspended: bool, memory: &Memory, now: Instant) -> bool {
     match memory.next_poll {
         None => true,
-        Some(at) if spawner.spec.suspend => !memory.has_read() && now >= at,
+        Some(at) if suspended => !memory.has_read() && now >= at,
         Some(at) => now >= at,
     }
 }
@@ -311,14 +313,14 @@ async fn look_at_github(
     };
     let interval = interval(spawner);
     let now = Instant::now();
-    let suspended = spawner.spec.suspend;
+    let suspended = context.limits(spawner).suspended;
     let workspace = workspace(spawner, context).and_then(|workspace| workspace.resource_version());
     let is_elsewhere = memory.last_poll.is_some() && workspace != memory.workspace;
     if is_elsewhere {
         memory.wants_news_since(now);
         memory.late = None;
     }
-    if !is_elsewhere && !is_due(spawner, memory, now) {
+    if !is_elsewhere && !is_due(suspended, memory, now) {
         refill(spawner, context, memory);
         if let Some(outcome) = memory.outcome.clone() {
             publish(spawner, context, memory, outcome).await?;
@@ -425,7 +427,7 @@ fn refill(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) {
     let tasks = context.stores.tasks_of(spawner);
     let active = tasks.iter().filter(|t| !t.ended).count();
     let ledger = Ledger::of(&spawner.status.clone().unwrap_or_default());
-    let free = room(&tasks, &ledger, Limits::of(&spawner.spec)).free;
+    let free = room(&tasks, &ledger, context.limits(spawner)).free;
     if waits && active < memory.active && free > 0 {
         let at = memory
             .last_poll
@@ -470,17 +472,17 @@ async fn look_at_clock(
     };
     let ledger = Ledger::of(&status);
     let tasks = context.stores.tasks_of(spawner);
-    let limits = Limits::of(&spawner.spec);
+    let limits = context.limits(spawner);
     let has_room = room(&tasks, &ledger, limits).free > 0;
     let retry_at = memory.next_poll.take().filter(|at| *at > Instant::now());
     let may_try = retry_at.is_none() || memory.outcome.as_ref().is_none_or(|o| o.blocked.is_empty());
     let work_to_do = look.due.run.is_some() && has_room || !ledger.claims.is_empty();
-    if work_to_do && !spawner.spec.suspend && may_try {
+    if work_to_do && !limits.suspended && may_try {
         let work = Work::Cron(spec.clone());
         spawn(spawner, context, memory, templates, &work, &mut outcome).await?;
     } else {
         memory.next_poll = retry_at;
-        if let (Some(run), false) = (look.item(spec), spawner.spec.suspend) {
+        if let (Some(run), false) = (look.item(spec), limits.suspended) {
             let ids = [run.id.as_str()];
             let claims = wanted(&spawner.name_any(), &ids, &tasks, &ledger, None);
             outcome.waiting = Waiting::of(&claims, |_| Some(run.title.clone()));
@@ -497,7 +499,7 @@ async fn look_at_clock(
         published?;
     }
     if let Some(run) = look.due.next
-        && !spawner.spec.suspend
+        && !limits.suspended
         && has_room
         && ledger.claims.is_empty()
         // What is ready stays in memory until the run is due, which a place is too scarce for.

@@ -10,13 +10,15 @@ use kube_runtime::events::{Event, EventType};
 use crate::events::{self, Events};
 
 /// Conditions that are news when they come to have this status.
-const BAD: [(&str, &str); 6] = [
+const BAD: [(&str, &str); 8] = [
     (kind::SOURCE_REACHABLE, "False"),
     (kind::SCHEDULE_VALID, "False"),
     (kind::TEMPLATE_VALID, "False"),
     (kind::ITEMS_BLOCKED, "True"),
     (kind::TASK_BUDGET_EXHAUSTED, "True"),
     (kind::RUNS_SKIPPED, "True"),
+    (kind::OPEN_TO_STRANGERS, "True"),
+    (kind::PERMISSION_UNKNOWN, "True"),
 ];
 
 impl Events {

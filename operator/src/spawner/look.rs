@@ -8,8 +8,10 @@ use axon_api::v1alpha1::{Claim, Cron, GithubIssues, TaskSpawnerStatus};
 use kube::ResourceExt;
 use tokio::time::Instant;
 
+use super::approve::held_back;
 use super::context::{Context, Memory};
 use super::cron::{self, Look};
+use super::gate::Why;
 use super::item::{Item, tick_of};
 use super::plan::{self, Known, Ledger, Limits};
 use super::render::{self, Templates};
@@ -104,6 +106,9 @@ impl Context {
     ) -> Result<Done, ShellError> {
         let mut refused: Vec<Blocked> = Vec::new();
         let mut ready: Vec<(Claim, axon_api::Task)> = Vec::new();
+        if let Work::Github(found) = work {
+            memory.gate.begin(&found.filter, &found.ids);
+        }
         let mut ahead = memory
             .ahead
             .take()
@@ -127,25 +132,38 @@ impl Context {
                 Work::Cron(of) => cron::look(&live, of, &status, self.clock.now()).ok(),
             };
             let items = &Items::of(work, look.as_ref());
-            let (ledger, limits) = (Ledger::of(&status), Limits::of(&live.spec));
+            let (ledger, limits) = (Ledger::of(&status), self.limits(&live));
             let wanted = wanted(&live, work, items, &tasks, &ledger, &refused, memory);
             let room = plan::room(&tasks, &ledger, limits);
             let want = room.free.min(BATCH.saturating_sub(ledger.claims.len()));
+            // Of a public repository nearly all items may be left out: no step here takes longer the more were.
+            let mut number = ready.iter().filter(|(c, _)| wanted.contains(c)).count();
+            let mut stopped = refused.iter().any(|b| b.all);
             for claim in &wanted {
-                let is_enough = ready.iter().filter(|(c, _)| wanted.contains(c)).count() >= want;
-                if is_enough || refused.iter().any(|b| b.all) {
+                if number >= want || stopped {
                     break;
                 }
                 if ready.iter().any(|(c, _)| c == claim) {
+                    continue;
+                }
+                if let Some(blocked) = held_back(&self.source, work, claim, &memory.gate) {
+                    refused.push(blocked);
                     continue;
                 }
                 // What GitHub has answered is made use of before there is no time left.
                 if is_late() && !ready.is_empty() {
                     break;
                 }
-                match self.prepare(&live, templates, work, items, claim).await? {
-                    Ok(task) => ready.push((claim.clone(), task)),
-                    Err(blocked) => refused.push(blocked),
+                let gate = &mut memory.gate;
+                match self.prepare(&live, templates, work, items, claim, gate).await? {
+                    Ok(task) => {
+                        number += 1;
+                        ready.push((claim.clone(), task));
+                    }
+                    Err(blocked) => {
+                        stopped |= blocked.all;
+                        refused.push(blocked);
+                    }
                 }
             }
             let claims: Vec<Claim> = wanted
@@ -207,10 +225,11 @@ impl Context {
                 continue;
             }
             let held: BTreeSet<&str> = claims.iter().map(|c| c.item.as_str()).collect();
+            let blocked: BTreeSet<&str> = refused.iter().map(|b| b.item.as_str()).collect();
             let left = wanted
                 .iter()
                 .filter(|claim| !held.contains(claim.item.as_str()))
-                .filter(|claim| !refused.iter().any(|b| b.item == claim.item));
+                .filter(|claim| !blocked.contains(claim.item.as_str()));
             outcome.waiting = Waiting::of(left, |item| items.title(item));
             outcome.next_run = look.and_then(|look| look.due.next).or(outcome.next_run);
             // What concerns all is tried with the same item again.
@@ -218,7 +237,12 @@ impl Context {
             memory.blocked = own.map(|b| b.item.clone()).collect();
             let again = again(matches!(work, Work::Cron(_)), unfinished, &refused)
                 .or(is_over.then_some(Duration::ZERO));
+            let of_permission = refused.iter().find(|b| b.reason == Why::Unknown.reason());
+            outcome.permission_unknown = of_permission.map(|b| b.message.clone());
             outcome.blocked.extend(refused);
+            // The status shows the first few; there may be thousands.
+            let unseen = outcome.blocked.iter_mut().skip(status::MAX_NAMED);
+            unseen.for_each(|blocked| blocked.message = String::new());
             return Ok(Done { live, tasks, again });
         }
     }
@@ -247,7 +271,7 @@ impl Context {
                 continue;
             }
             // Nothing starts while the spawner is paused, also what was decided on before.
-            if live.spec.suspend || self.stores_say_changed(live) {
+            if self.limits(live).suspended || self.stores_say_changed(live) {
                 continue;
             }
             let at = ready.iter().position(|(c, _)| c == claim);
@@ -257,7 +281,11 @@ impl Context {
                     item: claim.item.clone(),
                     ..why.clone()
                 }),
-                (None, None) => self.prepare(live, templates, work, items, claim).await?,
+                (None, None) => {
+                    memory.gate.allow();
+                    let gate = &mut memory.gate;
+                    self.prepare(live, templates, work, items, claim, gate).await?
+                }
             };
             let created = match made {
                 Ok(task) => self.create(live, claim, &task, false).await?,
@@ -308,6 +336,16 @@ impl Context {
         Ok((Some(status), unfinished))
     }
 
+    /// Returns the limits of a spawner. A paused Workspace suspends it.
+    #[must_use]
+    pub fn limits(&self, spawner: &TaskSpawner) -> Limits {
+        let limits = Limits::of(&spawner.spec);
+        Limits {
+            suspended: limits.suspended || self.stores.paused_workspace(spawner).is_some(),
+            ..limits
+        }
+    }
+
     /// Returns true if the watch already knows of a change that stops this look.
     fn stores_say_changed(&self, live: &TaskSpawner) -> bool {
         let reference = kube_runtime::reflector::ObjectRef::from_obj(live);
@@ -329,12 +367,14 @@ impl Context {
         outcome: &Outcome,
     ) -> Result<(), ShellError> {
         let old = live.status.clone().unwrap_or_default();
+        let paused = self.stores.paused_workspace(live);
         let ledger = Ledger::of(&old);
         let situation = Situation {
             active: plan::active(tasks, &ledger),
-            room: plan::room(tasks, &ledger, Limits::of(&live.spec)),
+            room: plan::room(tasks, &ledger, self.limits(live)),
             runner: &self.me,
             deployment: DEPLOYMENT,
+            paused: paused.as_deref(),
             now: self.clock.now(),
         };
         let new = status::build(&old, live, outcome, &situation);
@@ -390,6 +430,7 @@ impl Context {
                 let outcome = Outcome {
                     source: unreadable.name.or(old.source),
                     waiting: old.waiting,
+                    permission_unknown: old.permission_unknown,
                     blocked: old.blocked,
                     source_fault: Some(unreadable.fault),
                     ..Outcome::default()
@@ -439,7 +480,10 @@ impl<'a> Items<'a> {
     }
 
     fn has(&self, id: &str) -> bool {
-        self.ids().contains(&id)
+        match self {
+            Self::Listed(found) => found.of(id).is_some(),
+            Self::Run(run) => run.as_ref().is_some_and(|run| run.id == id),
+        }
     }
 
     /// Returns an item.
@@ -477,8 +521,13 @@ fn wanted(
         Work::Cron(_) => None,
     };
     let mut wanted = plan::wanted(&live.name_any(), &items.ids(), tasks, ledger, filter);
-    wanted.retain(|claim| !refused.iter().any(|b| b.item == claim.item));
-    wanted.sort_by_key(|claim| memory.blocked.contains(&claim.item));
+    let blocked: BTreeSet<&str> = refused.iter().map(|b| b.item.as_str()).collect();
+    wanted.retain(|claim| !blocked.contains(claim.item.as_str()));
+    // Those that were asked about wait until all others were.
+    wanted.sort_by_key(|claim| {
+        let asked = memory.gate.last_asked(&claim.item);
+        (asked, memory.blocked.contains(&claim.item))
+    });
     wanted
 }
 

@@ -1,6 +1,7 @@
 //! TaskSpawners: pure rules, and the thin shell that applies them.
 
 pub mod ahead;
+pub mod approve;
 pub mod context;
 pub mod controller;
 pub mod cron;
@@ -8,6 +9,7 @@ pub mod crowd;
 pub mod events;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod gate;
 pub mod inert;
 pub mod item;
 pub mod look;

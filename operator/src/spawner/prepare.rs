@@ -3,7 +3,9 @@
 use axon_api::v1alpha1::Claim;
 use axon_api::{Task, TaskSpawner};
 
+use super::approve::{Gate, Standing, held_back};
 use super::context::Context;
+use super::gate::Verdict;
 use super::item::{Item, tick_of};
 use super::look::{Items, Work};
 use super::mark::Mark;
@@ -14,8 +16,8 @@ use crate::github::GithubError;
 
 impl Context {
     /// Makes the Task of a claim, and makes sure that the API server would take it. An item that can't become a Task
-    /// takes no room from others, and none of the requests that GitHub allows: its comments are asked for last, when
-    /// nothing else stands in the way.
+    /// takes no room from others, and none of the requests that GitHub allows: whether somebody has approved it is asked
+    /// when nothing else stands in the way, and its comments after that.
     ///
     /// # Errors
     /// [`ShellError`] if there is no answer; a refusal is a [`Blocked`].
@@ -26,6 +28,7 @@ impl Context {
         work: &Work,
         items: &Items<'_>,
         claim: &Claim,
+        gate: &mut Gate,
     ) -> Result<Result<Task, Blocked>, ShellError> {
         let blocked = |reason, message, transient| {
             Ok(Err(Blocked {
@@ -55,27 +58,47 @@ impl Context {
             all: error.is_transient(),
             pause: self.source.pause(error),
         };
-        if let Work::Github(found) = work
-            && found.lacks_text(&item)
-            && let Err(error) = self.source.add_text(found, &mut item).await
-        {
-            return Ok(Err(unread("ItemUnreadable", &error)));
-        }
-        if let Work::Github(found) = work
-            && render::shows_comments(template)
-            && found.has_comments(&item)
-        {
-            match render::task(live, templates, &item, &claim.name, &mark) {
-                Ok(task) => {
-                    if let Created::Blocked(why) = self.create(live, claim, &task, true).await? {
-                        return Ok(Err(why));
-                    }
-                }
-                Err(error) if error.depends_on_comments(template) => {}
-                Err(error) => return blocked(render_reason(&error), error.to_string(), false),
+        if let Work::Github(found) = work {
+            if let Some(why) = held_back(&self.source, work, claim, gate) {
+                return Ok(Err(why));
             }
-            if let Err(error) = self.source.add_comments(found, &mut item).await {
-                return Ok(Err(unread("CommentsUnreadable", &error)));
+            let must_ask = self.source.standing(found, &item.id, gate) == Standing::Ask;
+            let shows_comments = render::shows_comments(template) && found.has_comments(&item);
+            let mut lacks_text = found.lacks_text(&item);
+            if lacks_text && !must_ask {
+                if let Err(error) = self.source.add_text(found, &mut item).await {
+                    return Ok(Err(unread("ItemUnreadable", &error)));
+                }
+                lacks_text = false;
+            }
+            if (must_ask || shows_comments) && !lacks_text {
+                match render::task(live, templates, &item, &claim.name, &mark) {
+                    Ok(task) => {
+                        if let Created::Blocked(why) = self.create(live, claim, &task, true).await? {
+                            return Ok(Err(why));
+                        }
+                    }
+                    Err(error) if error.depends_on_comments(template) => {}
+                    Err(error) => return blocked(render_reason(&error), error.to_string(), false),
+                }
+            }
+            let mut approved = None;
+            if must_ask {
+                match self.source.approve(found, &mut item, gate).await {
+                    Ok(Verdict::Approved(until)) => (lacks_text, approved) = (false, Some(until)),
+                    Ok(Verdict::Counts) => {}
+                    Ok(Verdict::LeftOut(why)) => return Ok(Err(found.left_out(claim, why))),
+                    Err(error) => return Ok(Err(unread("ApprovalUnreadable", &error))),
+                }
+            }
+            if lacks_text && let Err(error) = self.source.add_text(found, &mut item).await {
+                return Ok(Err(unread("ItemUnreadable", &error)));
+            }
+            if shows_comments {
+                let added = self.source.add_comments(found, &mut item, approved).await;
+                if let Err(error) = added {
+                    return Ok(Err(unread("CommentsUnreadable", &error)));
+                }
             }
         }
         let task = match render::task(live, templates, &item, &claim.name, &mark) {

@@ -1,5 +1,7 @@
 //! What the next look at a source would do, item by item. Pure.
 
+use std::collections::BTreeMap;
+
 use axon_api::TaskSpawner;
 use axon_api::v1alpha1::{PreviewItem, PreviewOutcome};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -14,7 +16,7 @@ use super::status::{MAX_TITLE, cut};
 use crate::github::Exclusion;
 
 /// Most items that a preview lists.
-const MAX_ITEMS: usize = 100;
+pub(super) const MAX_ITEMS: usize = 100;
 /// Most characters of a message.
 const MAX_MESSAGE: usize = 200;
 
@@ -33,6 +35,9 @@ pub struct Scene<'a> {
     pub filter: Option<&'a Filter>,
 }
 
+/// Items that may not become Tasks for now, with outcome, reason and message.
+pub type LeftOut = BTreeMap<String, (PreviewOutcome, &'static str, String)>;
+
 /// Returns what becomes of `items`, which are in order, and of those that are kept out; those that call for a Task
 /// first. The number is of the items that there is no room to list.
 #[must_use]
@@ -40,9 +45,17 @@ pub fn preview(
     scene: Scene<'_>,
     items: &[Item],
     excluded: &[(Item, Exclusion)],
+    left_out: &LeftOut,
 ) -> (Vec<PreviewItem>, usize) {
     let mut room = Room::of(&scene);
-    let all = items.iter().map(|item| look(scene, item, &mut room));
+    let all = items.iter().map(|item| match left_out.get(&item.id) {
+        Some((outcome, reason, message)) => PreviewItem {
+            reason: Some((*reason).into()),
+            message: Some(cut(message, MAX_MESSAGE)),
+            ..shown(item, *outcome)
+        },
+        None => look(scene, item, &mut room),
+    });
     let out = excluded.iter().map(|(item, why)| {
         let (reason, message) = told(why);
         PreviewItem {

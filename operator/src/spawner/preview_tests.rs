@@ -35,7 +35,7 @@ fn seen(
         ledger,
         filter: filter.as_ref(),
     };
-    preview(scene, items, excluded).0
+    preview(scene, items, excluded, &LeftOut::new()).0
 }
 
 fn lines(items: &[PreviewItem]) -> Vec<String> {
@@ -164,7 +164,7 @@ fn the_many_that_are_done_hide_nothing() {
         ledger: &Ledger::default(),
         filter: None,
     };
-    let (all, more) = preview(scene, &items, &[]);
+    let (all, more) = preview(scene, &items, &[], &LeftOut::new());
     assert_eq!((all.len(), more, all[0].item.as_str()), (100, 51, "151"));
 }
 

@@ -3,19 +3,22 @@
 use std::time::Duration;
 
 use axon_api::labels;
-use axon_api::v1alpha1::{Answer, GithubIssues, PreviewItem, Rendering, Request, TaskSpawner, Wanted};
+use axon_api::v1alpha1::{
+    Answer, GithubIssues, PreviewItem, PreviewOutcome, Rendering, Request, TaskSpawner, Wanted,
+};
 use kube::ResourceExt;
 
+use super::approve::{Gate, NOT_NOW, Standing};
 use super::context::Context;
 use super::cron;
 use super::item::Item;
 use super::look::template_fault;
-use super::plan::Ledger;
+use super::plan::{Ledger, wanted};
 use super::prepare::render_reason;
-use super::preview::{Scene, preview};
+use super::preview::{LeftOut, MAX_ITEMS, Scene, preview};
 use super::render::{Templates, shows_comments};
 use super::shell::ShellError;
-use super::source::Freshness;
+use super::source::{Freshness, Survey};
 use super::status::Fault;
 
 /// How old a listing may be that a preview is made of: people ask after they have changed something.
@@ -59,12 +62,17 @@ impl Context {
     ///
     /// # Errors
     /// [`ShellError`]; a request that can't be fulfilled is an answer.
-    pub async fn attend(&self, spawner: &TaskSpawner, limit: Option<Duration>) -> Result<bool, ShellError> {
+    pub async fn attend(
+        &self,
+        spawner: &TaskSpawner,
+        gate: &mut Gate,
+        limit: Option<Duration>,
+    ) -> Result<bool, ShellError> {
         let answer = match duty(spawner) {
             Duty::None => return Ok(false),
             Duty::Clear => None,
             Duty::Answer(text) => {
-                let answer = self.answer(spawner, text);
+                let answer = self.answer(spawner, text, gate);
                 let answer = match limit {
                     None => answer.await,
                     Some(limit) => tokio::time::timeout(limit, answer)
@@ -104,7 +112,7 @@ impl Context {
         Ok(true)
     }
 
-    async fn answer(&self, spawner: &TaskSpawner, text: &str) -> Result<Answer, Fault> {
+    async fn answer(&self, spawner: &TaskSpawner, text: &str, gate: &mut Gate) -> Result<Answer, Fault> {
         let request: Request = text.parse().map_err(|error| {
             refused(
                 "InvalidRequest",
@@ -115,7 +123,7 @@ impl Context {
             Templates::parse(&spawner.spec.task_template).map_err(|error| template_fault(&error))?;
         match request.wanted {
             Wanted::Preview => {
-                let (items, more) = self.preview(spawner, &templates).await?;
+                let (items, more) = self.preview(spawner, &templates, gate).await?;
                 Ok(Answer {
                     items,
                     more_items: i64::try_from(more).ok().filter(|more| *more > 0),
@@ -136,7 +144,16 @@ impl Context {
         &self,
         spawner: &TaskSpawner,
         templates: &Templates,
+        gate: &mut Gate,
     ) -> Result<(Vec<PreviewItem>, usize), Fault> {
+        let mut suspended = spawner.clone();
+        let spawner = match self.limits(spawner).suspended {
+            true => {
+                suspended.spec.suspend = true;
+                &suspended
+            }
+            false => spawner,
+        };
         let status = spawner.status.clone().unwrap_or_default();
         let tasks = self.stores.tasks_of(spawner);
         let ledger = Ledger::of(&status);
@@ -151,10 +168,11 @@ impl Context {
             let surveyed = self.source.survey(spawner, spec, &self.stores, FRESHNESS).await;
             let survey = surveyed.map_err(|unreadable| unreadable.fault)?;
             let scene = Scene {
-                filter: Some(&survey.filter),
+                filter: Some(&survey.found.filter),
                 ..scene
             };
-            return Ok(preview(scene, &survey.items, &survey.excluded));
+            let left_out = self.left_out(scene, &survey, gate).await?;
+            return Ok(preview(scene, &survey.items, &survey.excluded, &left_out));
         }
         let Some(spec) = &spawner.spec.when.cron else {
             return Ok((Vec::new(), 0));
@@ -162,7 +180,40 @@ impl Context {
         let look = cron::look(spawner, spec, &status, self.clock.now())?;
         let runs = look.due.run.into_iter().chain(look.due.next);
         let items: Vec<Item> = runs.map(|run| Item::of_tick(run, &spec.schedule)).collect();
-        Ok(preview(scene, &items, &[]))
+        Ok(preview(scene, &items, &[], &LeftOut::new()))
+    }
+
+    /// Returns which of the items that call for a Task may not become one. Who asks has perhaps just changed something about
+    /// them, so that nothing counts that was asked before.
+    async fn left_out(&self, scene: Scene<'_>, survey: &Survey, gate: &mut Gate) -> Result<LeftOut, Fault> {
+        gate.forget();
+        let calls_for_one = |item: &&Item| {
+            let ids = [item.id.as_str()];
+            let wanted = wanted(
+                &scene.spawner.name_any(),
+                &ids,
+                scene.tasks,
+                scene.ledger,
+                scene.filter,
+            );
+            !wanted.is_empty()
+        };
+        let (found, items) = (&survey.found, &survey.items);
+        let asked = items.iter().filter(calls_for_one).take(MAX_ITEMS);
+        let standings = self.source.sift(found, asked, gate).await;
+        let standings = standings.map_err(|error| refused("ApprovalUnreadable", error.to_string()))?;
+        let of = |item: &Item| match standings.get(&item.id)? {
+            Standing::LeftOut(why) => {
+                let message = found.told(&item.id, *why);
+                Some((PreviewOutcome::Excluded, why.reason(), message))
+            }
+            Standing::NotNow => Some((PreviewOutcome::Wait, "AuthorNotChecked", NOT_NOW.to_owned())),
+            Standing::Counts | Standing::Ask => None,
+        };
+        Ok(items
+            .iter()
+            .filter_map(|item| Some((item.id.clone(), of(item)?)))
+            .collect())
     }
 
     async fn item(&self, spawner: &TaskSpawner, item: Option<&str>) -> Result<Item, Fault> {

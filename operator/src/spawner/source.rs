@@ -16,7 +16,7 @@ use super::mark::Filter;
 use super::status::Fault;
 use super::stores::Stores;
 use crate::clock::Clock;
-use crate::github::{self, Credential, Exclusion, Github, ItemKind, ListQuery, Repository, State};
+use crate::github::{self, Credential, Exclusion, Github, Heard, ItemKind, ListQuery, Repository, State};
 use crate::identity::{Identity, IdentityError};
 use crate::watch::LENT;
 
@@ -52,7 +52,9 @@ pub struct Found {
     pub ids: Vec<String>,
     /// What GitHub said of them, in the same order. It is the listing's: of a large one not each spawner has a copy.
     listed: Vec<Arc<github::Item>>,
-    /// Memory for both lists.
+    /// Where in `listed` each number is.
+    places: HashMap<u64, usize>,
+    /// Memory for these lists.
     _held: Option<Arc<github::Kept>>,
     /// Whose comments count.
     pub comments_from: People,
@@ -66,8 +68,14 @@ pub struct Found {
     pub filter: Filter,
     /// `HOST/OWNER/NAME`.
     pub name: String,
-    repository: Repository,
-    credential: Credential,
+    /// The labels that the spawner asks for.
+    pub(super) labels: Vec<String>,
+    /// The labels that keep an item out.
+    pub(super) exclude_labels: Vec<String>,
+    /// Who counts without write permission, if all others have to have it or be approved.
+    pub(super) trusted: Option<People>,
+    pub(super) repository: Repository,
+    pub(super) credential: Credential,
     /// Until when GitHub may be asked for more; without end if absent.
     until: Option<Instant>,
 }
@@ -98,7 +106,7 @@ impl Found {
     }
 
     /// Waits for an answer about an item, as long as there is time.
-    async fn in_time<T>(
+    pub(super) async fn in_time<T>(
         &self,
         answer: impl Future<Output = Result<T, github::GithubError>>,
     ) -> Result<T, github::GithubError> {
@@ -132,9 +140,9 @@ impl Found {
         self.of(&item.id).is_some_and(|listed| listed.body.is_none())
     }
 
-    fn of(&self, id: &str) -> Option<&github::Item> {
-        let at = self.ids.iter().position(|own| own == id)?;
-        self.listed.get(at).map(AsRef::as_ref)
+    pub(super) fn of(&self, id: &str) -> Option<&github::Item> {
+        let place = self.places.get(&id.parse().ok()?)?;
+        self.listed.get(*place).map(AsRef::as_ref)
     }
 }
 
@@ -144,8 +152,8 @@ pub struct Survey {
     pub items: Vec<Item>,
     /// Those that something keeps out of it.
     pub excluded: Vec<(Item, Exclusion)>,
-    /// The filter.
-    pub filter: Filter,
+    /// What was found, by which those in the match are judged.
+    pub(super) found: Found,
     /// Memory for the items.
     _copies: Arc<github::Kept>,
 }
@@ -166,7 +174,7 @@ type Read = HashMap<(String, String), (Instant, Credential)>;
 
 /// Reads GitHub for all spawners of a replica.
 pub struct Source {
-    github: Github,
+    pub(super) github: Github,
     identity: Identity,
     clock: Clock,
     read: Mutex<Read>,
@@ -265,8 +273,12 @@ impl Source {
             at: listing.at,
             filter: Filter::of(&place.name, spec),
             comments_from: spec.trusted_with_comments(),
+            labels: spec.labels.clone(),
+            exclude_labels: spec.exclude_labels.clone(),
+            trusted: spec.trusted_besides_writers(),
             name: place.name,
             _held: listing.held(),
+            places: places(&listing.items),
             listed: listing.items,
             repository: place.repository,
             credential: place.credential,
@@ -290,7 +302,7 @@ impl Source {
             authors: None,
             ..spec.clone()
         };
-        let found = self.list(spawner, &all, stores, freshness).await?;
+        let mut found = self.list(spawner, &all, stores, freshness).await?;
         let copies = self
             .github
             .copies(&found.repository, &found.credential, &found.listed);
@@ -307,10 +319,13 @@ impl Source {
                 None => items.push(item_of(listed)),
             }
         }
+        found.filter = Filter::of(&found.name, spec);
+        found.exclude_labels.clone_from(&spec.exclude_labels);
+        found.trusted = spec.trusted_besides_writers();
         Ok(Survey {
             items,
             excluded,
-            filter: Filter::of(&found.name, spec),
+            found,
             _copies: copies,
         })
     }
@@ -332,9 +347,11 @@ impl Source {
             let listed = self.github.item(repository, credential, number).await?;
             let mut item = item_of(&listed);
             if let Some(from) = comments {
+                // Who names an item has read it.
+                let heard = Heard::from(from);
                 let comments = self
                     .github
-                    .comments(repository, credential, &listed, from)
+                    .comments(repository, credential, &listed, heard)
                     .await?;
                 (item.comments, item.comments_left_out) = (comments.text, comments.left_out);
             }
@@ -364,17 +381,26 @@ impl Source {
         Ok(())
     }
 
-    /// Adds its comments to an item.
+    /// Adds its comments to an item; its author's, if that is somebody who was approved, up to the approval.
     ///
     /// # Errors
     /// If they can't be read.
-    pub async fn add_comments(&self, found: &Found, item: &mut Item) -> Result<(), github::GithubError> {
+    pub async fn add_comments(
+        &self,
+        found: &Found,
+        item: &mut Item,
+        author_until: Option<Timestamp>,
+    ) -> Result<(), github::GithubError> {
         let Some(listed) = found.of(&item.id) else {
             return Ok(());
         };
-        let comments =
-            self.github
-                .comments(&found.repository, &found.credential, listed, &found.comments_from);
+        let heard = Heard {
+            from: &found.comments_from,
+            author_until,
+        };
+        let comments = self
+            .github
+            .comments(&found.repository, &found.credential, listed, heard);
         let comments = found.in_time(comments).await?;
         (item.comments, item.comments_left_out) = (comments.text, comments.left_out);
         Ok(())
@@ -452,6 +478,11 @@ fn denied(error: &IdentityError) -> Unreadable {
     }
 }
 
+fn places(listed: &[Arc<github::Item>]) -> HashMap<u64, usize> {
+    let places = listed.iter().enumerate();
+    places.map(|(place, item)| (item.number, place)).collect()
+}
+
 fn query(spec: &GithubIssues, caller: String, freshness: Freshness) -> ListQuery {
     ListQuery {
         state: match spec.state {
@@ -461,7 +492,8 @@ fn query(spec: &GithubIssues, caller: String, freshness: Freshness) -> ListQuery
         },
         labels: spec.labels.clone(),
         exclude_labels: spec.exclude_labels.clone(),
-        authors: spec.authors.clone(),
+        // Who may write is asked when everything else is settled.
+        authors: spec.authors.clone().filter(|people| !people.include_writers()),
         // Like the original: no kinds at all means issues.
         issues: spec.types.is_empty() || spec.types.contains(&ItemType::Issues),
         pulls: spec.types.contains(&ItemType::Pulls),

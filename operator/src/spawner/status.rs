@@ -13,7 +13,7 @@ use super::plan::Room;
 /// Most items that `status.waiting` shows.
 const MAX_WAITING: usize = 20;
 /// Most items that the message about blocked ones names.
-const MAX_NAMED: usize = 5;
+pub(super) const MAX_NAMED: usize = 5;
 /// Most characters of a message.
 const MAX_MESSAGE: usize = 1000;
 /// Most characters of a waiting item's title.
@@ -95,6 +95,8 @@ pub struct Outcome {
     pub waiting: Waiting,
     /// Items that can't become Tasks.
     pub blocked: Vec<Blocked>,
+    /// Why GitHub can't be asked who may write, if it can't.
+    pub permission_unknown: Option<String>,
     /// When the source was read.
     pub polled: Option<Timestamp>,
     /// Cron: the next run.
@@ -110,6 +112,8 @@ pub struct Situation<'a> {
     pub room: Room,
     /// This replica.
     pub runner: &'a str,
+    /// The Workspace that pauses the spawner, if it does.
+    pub paused: Option<&'a str>,
     /// The operator's Deployment.
     pub deployment: &'a str,
     /// The time.
@@ -124,7 +128,7 @@ pub fn build(
     outcome: &Outcome,
     situation: &Situation<'_>,
 ) -> TaskSpawnerStatus {
-    let suspended = spawner.spec.suspend;
+    let suspended = spawner.spec.suspend || situation.paused.is_some();
     let fault = outcome.source_fault.as_ref().or(outcome.template_fault.as_ref());
     let phase = match (suspended, fault) {
         (true, _) => TaskSpawnerPhase::Suspended,
@@ -154,9 +158,10 @@ pub fn build(
         status.last_discovery_time = Some(Time(whole_second(polled)));
     }
     let message = match (phase, fault) {
-        (TaskSpawnerPhase::Suspended, _) => {
-            "paused on request: resume it with spec.suspend: false".to_owned()
-        }
+        (TaskSpawnerPhase::Suspended, _) => match situation.paused {
+            Some(workspace) if !spawner.spec.suspend => told_of_pause(workspace),
+            _ => "paused on request: resume it with spec.suspend: false".to_owned(),
+        },
         (_, Some(fault)) => format!("{}: {}", fault.reason, fault.message),
         (_, None) => format!(
             "found {}, created {total} in all, {} active",
@@ -185,6 +190,17 @@ pub fn is_news(old: Option<&TaskSpawnerStatus>, new: &TaskSpawnerStatus) -> bool
     !same_but_time || age >= DISCOVERY_PERIOD
 }
 
+/// What to tell of a spawner that everybody can command.
+const OPEN: &str = "everybody who can open an issue or pull request in the repository can start an agent and tell it what to do: \
+    leave authors out, or name associations of people whom somebody let in";
+
+fn told_of_pause(workspace: &str) -> String {
+    format!(
+        "Workspace {workspace:?} pauses its spawners: kubectl annotate workspace {workspace} {}- lets them go on",
+        axon_api::labels::PAUSED
+    )
+}
+
 /// One condition to be.
 struct Is<'a> {
     kind: &'static str,
@@ -200,9 +216,11 @@ fn conditions(
     situation: &Situation<'_>,
     message: &str,
 ) -> Vec<Condition> {
-    let suspended = spawner.spec.suspend;
+    let suspended = spawner.spec.suspend || situation.paused.is_some();
+    let by_workspace = situation.paused.filter(|_| !spawner.spec.suspend);
     let fault = outcome.source_fault.as_ref().or(outcome.template_fault.as_ref());
     let reason = match (suspended, fault) {
+        (true, _) if by_workspace.is_some() => "WorkspacePaused",
         (true, _) => "UserSuspended",
         (false, Some(fault)) => fault.reason,
         (false, None) => "Running",
@@ -230,14 +248,10 @@ fn conditions(
             if stalled { reason } else { "Working" },
             String::new(),
         ),
-        match suspended {
-            true => is(
-                kind::SUSPENDED,
-                true,
-                "UserSuspended",
-                "spec.suspend is true".into(),
-            ),
-            false => is(kind::SUSPENDED, false, "Running", String::new()),
+        match (suspended, by_workspace) {
+            (true, Some(workspace)) => is(kind::SUSPENDED, true, reason, told_of_pause(workspace)),
+            (true, None) => is(kind::SUSPENDED, true, reason, "spec.suspend is true".into()),
+            (false, _) => is(kind::SUSPENDED, false, "Running", String::new()),
         },
         match situation.room.budget_spent {
             true => is(
@@ -276,6 +290,16 @@ fn conditions(
         },
         blocked(&outcome.blocked),
     ];
+    if let Some(spec) = &spawner.spec.when.github_issues {
+        all.push(match spec.is_open_to_strangers() {
+            true => is(kind::OPEN_TO_STRANGERS, true, "AuthorsOpen", OPEN.into()),
+            false => is(kind::OPEN_TO_STRANGERS, false, "AuthorsChecked", String::new()),
+        });
+        all.push(match &outcome.permission_unknown {
+            Some(why) => is(kind::PERMISSION_UNKNOWN, true, "PushAccessNeeded", why.clone()),
+            None => is(kind::PERMISSION_UNKNOWN, false, "NothingUnknown", String::new()),
+        });
+    }
     // Of a source that was not asked, because of its template, nothing is known.
     match &outcome.source_fault {
         Some(fault) => all.push(is(source_kind, false, fault.reason, fault.message.clone())),

@@ -15,6 +15,7 @@ fn situation(now: Timestamp) -> Situation<'static> {
         },
         runner: "pod-1",
         deployment: "axon-operator",
+        paused: None,
         now,
     }
 }
@@ -115,6 +116,55 @@ fn a_pause_counts_more_than_a_fault() {
     assert_eq!(condition(&status, "Suspended").1, "UserSuspended");
     assert_eq!(status.next_run_time, None);
     assert_eq!(condition(&status, "ScheduleValid").0, "True");
+}
+
+#[test]
+fn a_paused_workspace_suspends_and_says_how_to_go_on() {
+    let (mut spawner, old) = (github("fix"), TaskSpawnerStatus::default());
+    let paused = Situation {
+        paused: Some("w"),
+        ..situation(at(0))
+    };
+    let status = build(&old, &spawner, &polled(3, at(0)), &paused);
+    assert_eq!(status.phase, Some(TaskSpawnerPhase::Suspended));
+    let (is, reason, message) = condition(&status, "Suspended");
+    assert_eq!((is, reason), ("True", "WorkspacePaused"));
+    assert!(
+        message.contains("kubectl annotate workspace w axon.io/paused-"),
+        "{message}"
+    );
+    assert_eq!(status.message.as_deref(), Some(message));
+    // What its own spec says comes first.
+    spawner.spec.suspend = true;
+    let status = build(&old, &spawner, &polled(3, at(0)), &paused);
+    assert_eq!(condition(&status, "Suspended").1, "UserSuspended");
+}
+
+#[test]
+fn who_may_start_an_agent_is_told() {
+    let (mut spawner, old) = (github("fix"), TaskSpawnerStatus::default());
+    let status = build(&old, &spawner, &polled(3, at(0)), &situation(at(0)));
+    assert_eq!(condition(&status, "OpenToStrangers").0, "False");
+    assert_eq!(condition(&status, "PermissionUnknown").0, "False");
+    let spec = spawner.spec.when.github_issues.as_mut().unwrap();
+    spec.authors = Some(axon_api::v1alpha1::People {
+        associations: vec![axon_api::v1alpha1::Association::All],
+        users: Vec::new(),
+    });
+    let outcome = Outcome {
+        permission_unknown: Some("use another token".into()),
+        ..polled(3, at(0))
+    };
+    let status = build(&old, &spawner, &outcome, &situation(at(0)));
+    let (is, reason, message) = condition(&status, "OpenToStrangers");
+    assert_eq!((is, reason), ("True", "AuthorsOpen"));
+    assert!(message.contains("leave authors out"), "{message}");
+    assert_eq!(
+        condition(&status, "PermissionUnknown"),
+        ("True", "PushAccessNeeded", "use another token")
+    );
+    let status = build(&old, &cron("nightly", "0 9 * * *"), &outcome, &situation(at(0)));
+    assert!(status.conditions.iter().all(|c| c.type_ != "OpenToStrangers"));
 }
 
 #[test]

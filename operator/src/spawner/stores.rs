@@ -95,6 +95,19 @@ impl Stores {
         self.spawners.find(cut).map(|s| ObjectRef::from_obj(s.as_ref()))
     }
 
+    /// Returns the name of a spawner's Workspace if somebody has paused all spawners that use it.
+    #[must_use]
+    pub fn paused_workspace(&self, spawner: &TaskSpawner) -> Option<String> {
+        let name = &spawner.spec.task_template.workspace_ref.as_ref()?.name;
+        let reference = ObjectRef::new(name).within(&spawner.namespace()?);
+        let workspace = self.workspaces.get(&reference)?;
+        let is_paused = workspace
+            .annotations()
+            .get(labels::PAUSED)
+            .is_some_and(|v| v == "true");
+        is_paused.then(|| name.clone())
+    }
+
     /// Returns the spawners that use a Workspace.
     #[must_use]
     pub fn spawners_naming(&self, workspace: &Workspace) -> Vec<ObjectRef<TaskSpawner>> {

@@ -1,6 +1,6 @@
 //! What is kept of the objects that Tasks and spawners refer to.
 
-use axon_api::{AgentConfig, TaskSpawner, Workspace};
+use axon_api::{AgentConfig, TaskSpawner, Workspace, labels};
 use kube::ResourceExt as _;
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::json;
@@ -59,6 +59,8 @@ fn read<K: DeserializeOwned>(json: &str, keep: impl Fn(&str) -> bool) -> serde_j
             "githubIssues",
             "authors" | "commentsFrom" | "labels" | "excludeLabels",
         ] if is_part => Keep::Nothing,
+        // Who stops spawners must not have to know how large their Workspace is.
+        ["metadata", "annotations", labels::PAUSED] => Keep::All,
         ["metadata", "annotations", key] if !is_part && *key != super::LAST_APPLIED => Keep::All,
         ["metadata", "annotations", _] => Keep::Nothing,
         ["metadata", "labels"] | ["status"] if is_part => Keep::Nothing,
@@ -83,7 +85,7 @@ mod tests {
     fn workspace(content: usize) -> Workspace {
         let object = json!({
             "metadata": {"name": "w", "labels": {"a": "b"}, "finalizers": ["f"],
-                "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "axon.io/x": "y"}},
+                "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "axon.io/x": "y", "axon.io/paused": "true"}},
             "spec": {"repo": "https://h/o/r", "secretRef": {"name": "s"}, "files": [{"path": "a", "content": "x".repeat(content)}]},
         });
         Workspace::read(&object.to_string()).unwrap()
@@ -93,7 +95,7 @@ mod tests {
     fn a_small_object_is_kept_whole_and_of_a_large_one_what_decisions_need() {
         let small = workspace(10);
         assert!(!is_part(&small.metadata) && small.spec.files.len() == 1);
-        assert_eq!(small.metadata.annotations.unwrap().len(), 1);
+        assert_eq!(small.metadata.annotations.unwrap().len(), 2);
         let large = workspace(100_000);
         assert!(is_part(&large.metadata) && large.spec.files.is_empty());
         assert_eq!(
@@ -101,6 +103,8 @@ mod tests {
             ("https://h/o/r", None)
         );
         assert!(large.spec.secret_ref.is_some());
+        let kept = large.metadata.annotations.unwrap();
+        assert_eq!(kept.into_keys().collect::<Vec<_>>(), ["axon.io/paused"]);
     }
 
     #[test]

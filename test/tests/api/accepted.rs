@@ -189,7 +189,7 @@ async fn agent_configs_of_all_shapes() {
 async fn spawners_of_all_shapes() {
     let (github, cron) = (Manifest::github, Manifest::cron);
     let both = json!({"types": ["issues", "pulls"], "labels": ["a"], "excludeLabels": ["b c/d"], "state": "all",
-            "authors": {"associations": ["OWNER", "FIRST_TIME_CONTRIBUTOR"]}, "commentsFrom": {"users": ["a[bot]"]}});
+            "authors": {"associations": ["OWNER", "WRITER", "FIRST_TIME_CONTRIBUTOR"]}, "commentsFrom": {"users": ["a[bot]"]}});
     let mut cases = vec![
         ("A11 GitHub", github()),
         ("A12 cron without a workspace", cron()),

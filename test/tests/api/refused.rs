@@ -502,6 +502,11 @@ async fn spawners_that_can_never_spawn() {
             ],
         ),
         (
+            "comments by permission",
+            filter("commentsFrom", json!({"associations": ["WRITER"]})),
+            &["spec.when.githubIssues", "commentsFrom can't name WRITER"],
+        ),
+        (
             "nobody",
             filter("authors", json!({})),
             &[

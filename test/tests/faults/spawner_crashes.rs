@@ -28,7 +28,7 @@ apiVersion: axon.io/v1alpha1
 kind: TaskSpawner
 metadata: {name: fix}
 spec:
-  when: {githubIssues: {excludeLabels: [hold]}}
+  when: {githubIssues: {excludeLabels: [hold], authors: {associations: [ALL]}}}
   pollInterval: 1s
   maxConcurrency: 2
   maxTotalTasks: 4

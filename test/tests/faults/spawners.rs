@@ -16,6 +16,8 @@ use serde_json::json;
 use crate::harness::{Bench, PATIENCE, Stage, bench};
 
 pub const REPO: &str = "org/repo";
+/// A source of everybody's issues: these Workspaces have no token that could ask who may write.
+const OPEN: &str = "{githubIssues: {authors: {associations: [ALL]}}}";
 
 /// A stage with a Workspace of a GitHub of its own, where `issues` are open.
 pub async fn github(stage: &Stage, issues: std::ops::RangeInclusive<u64>) -> (GithubHost, Background) {
@@ -84,7 +86,7 @@ async fn many_large_tasks_are_listed_in_pages_of_one_moment() {
         }
         Fault::None
     });
-    spawner(&stage, "fix", "{githubIssues: {}}", "10m").await;
+    spawner(&stage, "fix", OPEN, "10m").await;
     stage
         .namespace
         .wait_for("fix-251", "to be there", PATIENCE * 2, |_| true)
@@ -132,7 +134,7 @@ async fn what_stops_one_item_for_all_is_not_tried_with_each() {
         headers: BTreeMap::from([("retry-after".to_owned(), "300".to_owned())]),
         ..GithubFault::default()
     });
-    spawner(&stage, "fix", "{githubIssues: {}}", "10m").await;
+    spawner(&stage, "fix", OPEN, "10m").await;
     let told = until(&stage, "fix", "says why nothing goes on", |s| {
         is_condition(s, "ItemsBlocked", "CommentsUnreadable")
     })
@@ -156,7 +158,7 @@ async fn a_github_that_hangs_does_not_hold_up_schedules() {
         ..GithubFault::default()
     });
     for n in 0..SPAWNERS {
-        let when = "{githubIssues: {labels: [nothing]}}";
+        let when = "{githubIssues: {labels: [nothing], authors: {associations: [ALL]}}}";
         spawner(&stage, &format!("s-{n}"), when, "20s").await;
     }
     // Whoever looks now has to wait for the answer.

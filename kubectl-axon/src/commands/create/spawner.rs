@@ -19,11 +19,12 @@ use crate::kinds::Kind;
 const EXAMPLES: &str = "\
 Tasks come either by the clock (--cron) or from issues and pull requests of the workspace's
 repository. Prompt and branch are Go templates: {{.Title}}, {{.Body}}, {{.Number}}, {{.URL}} of an
-item, {{.Time}} of a schedule. Credential, agent and workspace come from the configuration file
-unless flags name others.
+item, {{.Time}} of a schedule. An item counts if somebody with write permission has opened it, or
+has set one of its labels since its last edit. Credential, agent and workspace come from the
+configuration file unless flags name others.
 
 Examples:
-  kubectl axon create taskspawner fix-bugs --workspace app --label bug --max-concurrency 2
+  kubectl axon create taskspawner fix-bugs --workspace app --label axon --max-concurrency 2
   kubectl axon create taskspawner nightly --cron '0 3 * * *' -p 'Fix flaky tests'";
 
 /// Creates a taskspawner: tasks by the clock, or from issues and pull requests

@@ -2,7 +2,8 @@
 
 mod guards;
 
-use axon_api::{LEADER_LEASE, Workspace, contract, labels};
+use axon_api::v1alpha1::GithubIssues;
+use axon_api::{LEADER_LEASE, TaskSpawner, Workspace, contract, labels};
 use jiff::Timestamp;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
@@ -81,11 +82,12 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
         operator_rights(cluster, place)
     );
     let (admission, roles) = futures::join!(guards::admission(cluster, place), guards::roles(cluster));
-    let (pod_security, quotas, has_limit_range, image_faults, secrets, github) = futures::join!(
+    let (pod_security, quotas, has_limit_range, image_faults, open_spawners, secrets, github) = futures::join!(
         pod_security(cluster),
         quotas(cluster),
         limit_range(cluster),
         image_faults(cluster),
+        open_spawners(cluster),
         secrets(cluster, file),
         github(file)
     );
@@ -106,6 +108,7 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
         quotas,
         has_limit_range,
         image_faults,
+        open_spawners,
         secrets,
         github,
     }
@@ -271,6 +274,23 @@ async fn image_faults(cluster: &Cluster) -> Fact<Vec<String>> {
         }
     }
     Ok(faults)
+}
+
+async fn open_spawners(cluster: &Cluster) -> Fact<Vec<String>> {
+    let action = Action::new("list", "taskspawners").within(&cluster.namespace);
+    let api = cluster.api::<TaskSpawner>();
+    let found = cluster.call(&action, api.list(&ListParams::default())).await;
+    let found = match found {
+        // That the definitions are missing is told already.
+        Err(error) if error.kind == Failure::NotFound => return Ok(Vec::new()),
+        found => found.map_err(|e| e.to_string())?,
+    };
+    let is_open = |spawner: &TaskSpawner| {
+        let source = spawner.spec.when.github_issues.as_ref();
+        source.is_some_and(GithubIssues::is_open_to_strangers)
+    };
+    let open = found.items.into_iter().filter(is_open);
+    Ok(open.filter_map(|spawner| spawner.metadata.name).collect())
 }
 
 /// Looks at the Secrets that the configuration file and the namespace's Workspaces name.

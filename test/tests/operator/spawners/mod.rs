@@ -7,6 +7,7 @@ mod github;
 mod hosts;
 mod limits;
 mod preview;
+mod strangers;
 
 use std::time::Duration;
 

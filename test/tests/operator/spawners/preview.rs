@@ -125,7 +125,11 @@ async fn what_strangers_write_stays_out() {
         w.github.world().store.comment_by(REPO, number, comments());
     }
     let prompt = "promptTemplate: \"{{.Comments}}\"";
-    // Strangers' issues become Tasks, as the label says so; comments of strangers on them are none of its business.
+    // Issues of people without write permission become Tasks as a maintainer has labelled them; comments of strangers on them
+    // are none of its business.
+    for (number, on) in [(1, false), (1, true), (2, false), (2, true)] {
+        w.label(number, "bug", on);
+    }
     w.spawner("fix", "when: {githubIssues: {labels: [bug]}}", prompt)
         .await;
     w.until_tasks(&["fix-1", "fix-2"]).await;
