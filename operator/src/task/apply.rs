@@ -33,6 +33,7 @@ use super::github_token;
 use super::inputs::{self, Inputs};
 use super::job;
 use super::lifecycle::{Decision, STARTING};
+use super::network::Ready;
 use super::pod_defaults;
 use super::prompt;
 use super::record;
@@ -237,10 +238,18 @@ async fn create_job(
     let plan = plan(&inputs, gathered, context);
     let created = match &plan {
         Err(message) => Created::Invalid(message.clone()),
-        Ok(plan) => {
-            let _creating = context.rush.enter();
-            create_plan(task, plan, context).await?
-        }
+        Ok(plan) => match context
+            .network
+            .ensure(&task.namespace().unwrap_or_default())
+            .await?
+        {
+            Ready::Yes => {
+                let _creating = context.rush.enter();
+                create_plan(task, plan, context).await?
+            }
+            Ready::Refused(message) => Created::Refused(message),
+            Ready::Later => return Ok(Done::nothing(Action::requeue(CHANGED_PAUSE))),
+        },
     };
     let invalid = |message: &str| to(TaskPhase::Failed, TaskReason::InvalidConfig, message);
     let refused = |message: &str| to(TaskPhase::Waiting, TaskReason::PodRefused, message);

@@ -21,6 +21,7 @@ use super::index::{Interests, Key, Runs, place};
 use super::inputs;
 use super::kept::must_be_whole;
 use super::lifecycle::decide;
+use super::network::{self, Network};
 use super::pod_defaults::PodDefaults;
 use super::prices::PriceTable;
 use super::prompt;
@@ -62,6 +63,8 @@ pub struct Context {
     branch_claims: Mutex<HashMap<branch_lock::Key, Claim>>,
     /// Jobs that are being created.
     pub(super) rush: Rush,
+    /// The NetworkPolicies that are there before Jobs.
+    pub(super) network: Network,
     /// Statuses whose events have not come back yet.
     pub(super) written: Arc<Written>,
     failures: Failures,
@@ -74,6 +77,8 @@ pub struct Options {
     pub images: Images,
     /// What every Task's pod gets.
     pub pod_defaults: PodDefaults,
+    /// What Tasks' pods may reach.
+    pub agent_network: network::Options,
     /// How long an image may fail to be pulled.
     pub image_pull_limit: Duration,
     /// How long records of finished Tasks are kept.
@@ -116,11 +121,14 @@ pub async fn run(
 
     let failures: Failures = Arc::default();
     let written: Arc<Written> = Arc::default();
+    let network = Network::new(client.clone(), options.agent_network.clone());
     let (waking, forgetting, gone) = (stores.clone(), Arc::clone(&failures), Arc::clone(&written));
+    let doubting = network.clone();
     let task_stream = watch_custom(client.clone(), &scope, task_writer, move |event| {
         waking.interests.apply(event);
         if let Event::Delete(task) = event {
             gone.forget(task);
+            doubting.doubt(&task.namespace().unwrap_or_default());
             if let Ok(mut failures) = forgetting.lock() {
                 failures.remove(&ObjectRef::from_obj(task));
             }
@@ -141,6 +149,7 @@ pub async fn run(
         events,
         branch_claims: Mutex::default(),
         rush: Rush::default(),
+        network,
         written,
         failures,
     });

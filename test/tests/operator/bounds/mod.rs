@@ -17,6 +17,7 @@ use crate::harness::{Bench, PATIENCE, bench, operators_config};
 
 const HOME: &str = "axon-system";
 
+mod network;
 mod objects;
 mod pods;
 mod spawners;
