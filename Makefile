@@ -336,7 +336,7 @@ hostile: cluster-binaries ## The operator in 256 MiB beside objects that are sto
 
 .PHONY: network
 network: cluster-binaries $(BIN)/kube-router ## Packets of a Task's pod on a network that enforces NetworkPolicies (root, iptables, ipset).
-	@command -v ipset iptables ip >/dev/null || { \
+	@{ command -v ipset && command -v iptables && command -v ip; } >/dev/null || { \
 		apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ipset iptables iproute2 >/dev/null; }
 	$(CARGO) build --locked -p axon-operator
 	$(CARGO) test --locked -p axon-test --test network -- --nocapture

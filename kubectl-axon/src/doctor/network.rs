@@ -57,7 +57,7 @@ impl NetworkFacts {
             .filter(|policy| policy.name_any() != NAME && selects_tasks(policy));
         Self {
             policy: state(namespace, variables, annotations, found),
-            others: others.map(|policy| policy.name_any()).collect(),
+            others: others.map(kube::ResourceExt::name_any).collect(),
         }
     }
 }

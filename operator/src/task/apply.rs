@@ -33,7 +33,7 @@ use super::github_token;
 use super::inputs::{self, Inputs};
 use super::job;
 use super::lifecycle::{Decision, STARTING};
-use super::network::Ready;
+use super::network::{self, Ready};
 use super::pod_defaults;
 use super::prompt;
 use super::record;
@@ -232,24 +232,23 @@ async fn create_job(
     let generation = task.metadata.generation;
     let to =
         |phase, reason, message: &str| enter(&old, phase, reason, message, generation, context.clock.now());
-    let Some(inputs) = inputs::read(task, gathered, context).await? else {
-        return Ok(Done::nothing(Action::requeue(CHANGED_PAUSE)));
-    };
-    let plan = plan(&inputs, gathered, context);
-    let created = match &plan {
-        Err(message) => Created::Invalid(message.clone()),
-        Ok(plan) => match context
-            .network
-            .ensure(&task.namespace().unwrap_or_default())
-            .await?
-        {
-            Ready::Yes => {
-                let _creating = context.rush.enter();
-                create_plan(task, plan, context).await?
+    let namespace = task.namespace().unwrap_or_default();
+    // First, so that a crowd in a namespace without the policy costs no reads.
+    let created = match context.network.ensure(&namespace).await? {
+        Ready::Later => return Ok(Done::nothing(Action::requeue(network::pause(rand::random())))),
+        Ready::Refused(message) => Created::Refused(message),
+        Ready::Yes => {
+            let Some(inputs) = inputs::read(task, gathered, context).await? else {
+                return Ok(Done::nothing(Action::requeue(CHANGED_PAUSE)));
+            };
+            match plan(&inputs, gathered, context) {
+                Err(message) => Created::Invalid(message),
+                Ok(plan) => {
+                    let _creating = context.rush.enter();
+                    create_plan(task, &plan, context).await?
+                }
             }
-            Ready::Refused(message) => Created::Refused(message),
-            Ready::Later => return Ok(Done::nothing(Action::requeue(CHANGED_PAUSE))),
-        },
+        }
     };
     let invalid = |message: &str| to(TaskPhase::Failed, TaskReason::InvalidConfig, message);
     let refused = |message: &str| to(TaskPhase::Waiting, TaskReason::PodRefused, message);

@@ -26,8 +26,8 @@ const GOOD: Duration = Duration::from_secs(60);
 const REFUSED: Duration = Duration::from_secs(5);
 /// Shortest time between two looks at a namespace, whatever happens in it.
 const APART: Duration = Duration::from_secs(2);
-/// How long the others wait after a call that failed in a way that may pass.
-const FAILED: Duration = Duration::from_millis(500);
+/// How long the others do not ask after a call that failed in a way that may pass.
+const FAILED: Duration = Duration::from_secs(1);
 /// Most namespaces that are remembered.
 const MOST: usize = 10_000;
 
@@ -175,6 +175,11 @@ impl Network {
         }
         Ok(Ready::Yes)
     }
+}
+
+/// Returns how long a Task waits after another one's look has failed; `chance` is from 0 to 1 and keeps a crowd apart.
+pub(super) fn pause(chance: f64) -> Duration {
+    FAILED.mul_f64(2.0 + 2.0 * chance)
 }
 
 fn words(namespace: &str, error: &ApplyError) -> String {
