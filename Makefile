@@ -115,6 +115,11 @@ GO_FLAGS := -trimpath -ldflags "-s -w \
 
 # Files, not phony: linking the Kubernetes components takes seconds even if nothing has changed.
 CLUSTER_MODULE := hack/cluster/go.mod hack/cluster/go.sum
+# A network that enforces NetworkPolicies, for tests.
+$(BIN)/kube-router: hack/kube-router/go.mod hack/kube-router/go.sum
+	@mkdir -p $(BIN)
+	cd hack/kube-router && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ github.com/cloudnativelabs/kube-router/v2/cmd/kube-router
+
 .PHONY: cluster-binaries
 cluster-binaries: $(BIN)/kube $(BIN)/axon-cluster ## Builds the Kubernetes components (minutes when cold, then cached).
 
@@ -296,7 +301,7 @@ demo: ## The main job: a real agent in a real pod commits to a real repository.
 test: verify unit control-plane e2e ## Everything that must pass.
 
 .PHONY: full
-full: test upgrade hostile ## Also what takes too long for each change; nightly.
+full: test upgrade hostile network ## Also what takes too long for each change; nightly.
 
 .PHONY: unit
 unit: ## Unit and property tests (seconds, no cluster).
@@ -343,6 +348,13 @@ hostile: cluster-binaries ## The operator in 256 MiB beside objects that are sto
 	$(CARGO) build --release --locked -p axon-operator
 	AXON_TEST_OPERATOR=$(CURDIR)/target/release/axon-operator AXON_HOSTILE_WHOLE=1 \
 		$(CARGO) test --locked -p axon-test --test hostile -- --nocapture
+
+.PHONY: network
+network: cluster-binaries $(BIN)/kube-router ## Packets of a Task's pod on a network that enforces NetworkPolicies (root, iptables, ipset).
+	@{ command -v ipset && command -v iptables && command -v ip; } >/dev/null || { \
+		apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ipset iptables iproute2 >/dev/null; }
+	$(CARGO) build --locked -p axon-operator
+	$(CARGO) test --locked -p axon-test --test network -- --nocapture
 
 .PHONY: e2e
 e2e: $(BIN)/krew ## Tests with real pods and the real agent CLIs.

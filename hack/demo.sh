@@ -28,6 +28,8 @@ put "tokens/$token"
 say "A namespace that enforces Pod Security 'restricted', with credentials and a Workspace"
 kubectl create namespace $namespace --dry-run=client -o yaml | kubectl apply -f - >/dev/null
 kubectl label --overwrite namespace $namespace pod-security.kubernetes.io/enforce=restricted >/dev/null
+# The git host and the model are in the cluster, which agents do not reach otherwise where the network enforces policies.
+kubectl -n $namespace apply -f "$(dirname "$0")/../test/manifests/agents_network.yaml" >/dev/null
 secret() { kubectl -n $namespace create secret generic "$1" --from-literal="$2" --dry-run=client -o yaml | kubectl apply -f - >/dev/null; }
 secret git-token "GITHUB_TOKEN=$token"
 # Its host has no TLS, and is not github.com.

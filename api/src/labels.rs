@@ -40,3 +40,11 @@ pub const HOSTS: &str = "axon.io/hosts";
 pub const TOKEN_EXPIRES: &str = "axon.io/token-expires";
 /// See [`TOKEN_EXPIRES`].
 pub const TOKEN_RENEW: &str = "axon.io/token-renew";
+
+/// Annotation of a RoleBinding or NetworkPolicy that the operator makes; with the value `false` it is an administrator's,
+/// and the operator leaves it as it is.
+pub const MANAGED: &str = "axon.io/managed";
+/// Annotation of a Namespace: further networks that its Tasks' pods may reach, see [`crate::network::Allow`].
+pub const ALLOW_EGRESS: &str = "axon.io/allow-egress";
+/// Annotation of a Namespace: `off` keeps the operator from writing the NetworkPolicy of Tasks' pods there.
+pub const NETWORK_POLICY: &str = "axon.io/network-policy";

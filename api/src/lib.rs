@@ -14,6 +14,7 @@ pub mod labels;
 pub mod limits;
 pub mod money;
 pub mod naming;
+pub mod network;
 pub mod outputs;
 pub mod packed;
 pub mod reference;

@@ -1,10 +1,12 @@
 //! What goes wrong in the first hours, checked. Pure: from facts to findings.
 
 pub mod guards;
+pub mod network;
 
 use serde::Serialize;
 
 use self::guards::{AdmissionFacts, RoleFacts};
+use self::network::NetworkFacts;
 
 use crate::manifests::NAMESPACE;
 
@@ -127,6 +129,8 @@ pub struct Facts {
     pub admission: Fact<AdmissionFacts>,
     /// Who has rights beyond the release's.
     pub roles: Fact<RoleFacts>,
+    /// What Tasks' pods may reach.
+    pub network: Fact<NetworkFacts>,
     /// Level of Pod Security that the namespace enforces; `None` for none.
     pub pod_security: Fact<Option<String>>,
     /// Quotas of the namespace.
@@ -197,7 +201,11 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     findings
         .extend(installed.then(|| rights("operator's rights", &facts.operator_rights, |_| install(facts))));
     if installed {
-        findings.extend([guards::roles(facts), guards::policy(facts)]);
+        findings.extend([
+            guards::roles(facts),
+            guards::policy(facts),
+            network::network(facts),
+        ]);
     }
     findings.extend([
         pod_security(facts),
@@ -601,6 +609,10 @@ mod tests {
                 tasks: guards::TaskPolicy::Absent,
             }),
             roles: Ok(RoleFacts::default()),
+            network: Ok(NetworkFacts {
+                policy: network::PolicyState::Standard,
+                others: vec![],
+            }),
             pod_security: Ok(Some("restricted".into())),
             quotas: Ok(vec![QuotaFacts {
                 name: "team".into(),
@@ -669,7 +681,7 @@ mod tests {
                 .all(|f| f.verdict == Verdict::Ok && f.fix.is_none()),
             "{findings:?}"
         );
-        assert_eq!(findings.len(), 14);
+        assert_eq!(findings.len(), 15);
     }
 
     #[test]
@@ -787,6 +799,41 @@ mod tests {
             worst(|f| f.roles = roles(&[], Drifted(vec!["User jane".into()]))),
             (Warn, "roles")
         );
+        use network::PolicyState::{Absent as NoPolicy, Differs, Off, TakenOver, Unusable};
+        let off = |is_left| Off {
+            by: "--agent-network-policy=off".into(),
+            is_left,
+        };
+        let policy = |policy, others: &[&str]| {
+            let others = others.iter().map(|name| (*name).to_owned()).collect();
+            Ok(NetworkFacts { policy, others })
+        };
+        for (state, others, verdict) in [
+            (off(false), &[][..], Warn),
+            (off(true), &["own"], Warn),
+            (Differs, &[], Warn),
+            (Unusable("annotation".into()), &[], Fail),
+        ] {
+            assert_eq!(
+                worst(|f| f.network = policy(state.clone(), others)),
+                (verdict, "network")
+            );
+        }
+        for (state, others) in [
+            (off(false), &["own"][..]),
+            (NoPolicy, &[]),
+            (TakenOver, &["more"]),
+        ] {
+            let mut facts = healthy();
+            facts.network = policy(state, others);
+            let found = network::network(&facts);
+            assert_eq!((found.verdict, found.fix), (Verdict::Ok, None));
+            assert!(
+                others.iter().all(|name| found.detail.contains(name)),
+                "{}",
+                found.detail
+            );
+        }
         assert_eq!(
             worst(|f| f.open_spawners = Ok(vec!["fix".into()])),
             (Verdict::Warn, "taskspawners")

@@ -2,6 +2,7 @@
 
 mod scope;
 
+use axon_api::network::{ALLOW_VARIABLE, MODE_VARIABLE};
 use kube::api::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
@@ -31,6 +32,7 @@ files![
     "crd/taskspawners.yaml",
     "crd/workspaces.yaml",
     "admission/operator_jobs.yaml",
+    "admission/operator_network.yaml",
     "admission/operator_objects.yaml",
     "admission/spawner.yaml",
     "rbac/service_account.yaml",
@@ -69,6 +71,10 @@ pub struct Choices {
     pub resources: Option<Value>,
     /// Namespaces that the operator works in; an empty list are all of the cluster.
     pub watch: Option<Vec<String>>,
+    /// `managed`, or `off` for an operator that writes no NetworkPolicies of Tasks' pods.
+    pub agent_network_policy: Option<String>,
+    /// What Tasks' pods may reach, as [`axon_api::network::Allow`] reads it.
+    pub agent_network_allow: Option<String>,
 }
 
 /// Returns the manifests in the order in which they can be applied: definitions, namespace, the rest.
@@ -165,12 +171,21 @@ fn choose(deployment: &mut Value, choices: &Choices) {
     };
     if let Some(variables) = container.get_mut("env").and_then(Value::as_array_mut) {
         let watch = choices.watch.as_deref().unwrap_or_default();
-        for (name, list) in [
-            (PULL_SECRETS, choices.pull_secrets.as_slice()),
-            (WATCH_NAMESPACES, watch),
+        let policy = choices
+            .agent_network_policy
+            .as_deref()
+            .filter(|mode| *mode != "managed");
+        for (name, value) in [
+            (PULL_SECRETS, choices.pull_secrets.join(",")),
+            (WATCH_NAMESPACES, watch.join(",")),
+            (MODE_VARIABLE, policy.unwrap_or_default().to_owned()),
+            (
+                ALLOW_VARIABLE,
+                choices.agent_network_allow.clone().unwrap_or_default(),
+            ),
         ] {
-            if !list.is_empty() {
-                variables.push(json!({"name": name, "value": list.join(",")}));
+            if !value.is_empty() {
+                variables.push(json!({"name": name, "value": value}));
             }
         }
     }
@@ -354,6 +369,8 @@ mod tests {
             pull_secrets: vec!["mirror".into(), "other".into()],
             resources: None,
             watch: Some(vec!["a".into(), "b".into()]),
+            agent_network_policy: Some("off".into()),
+            agent_network_allow: Some("10.1.0.0/16:443,public:80".into()),
         };
         let deployment = manifests(&choices).unwrap().pop().unwrap().object;
         let container = &deployment["spec"]["template"]["spec"]["containers"][0];
@@ -366,6 +383,8 @@ mod tests {
         assert_eq!(value("AXON_IMAGE_TAG"), "v9");
         assert_eq!(value("AXON_IMAGE_PULL_SECRETS"), "mirror,other");
         assert_eq!(value("AXON_WATCH_NAMESPACES"), "a,b");
+        assert_eq!(value("AXON_AGENT_NETWORK_POLICY"), "off");
+        assert_eq!(value("AXON_AGENT_NETWORK_ALLOW"), "10.1.0.0/16:443,public:80");
         assert_eq!(
             deployment["spec"]["template"]["spec"]["imagePullSecrets"],
             json!([{"name": "mirror"}, {"name": "other"}])

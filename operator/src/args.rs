@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use axon_api::network::Allow;
+use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
 
 use crate::github::Hosts;
 use crate::images::Exact;
+use crate::task::network;
 use crate::task::pod_defaults::{PodDefaults, PullSecrets};
 use crate::task::pod_limits::{Amount, AmountError, PodLimits, ResourceList};
 use crate::watch::Scope;
@@ -76,6 +78,18 @@ pub struct Args {
     /// Longest silence of the agent of a Task without stallTimeout, such as 1h; 0 for no limit.
     #[arg(long, env = "AXON_POD_STALL_TIMEOUT", value_name = "DURATION", default_value = "1h", value_parser = axon_api::godur::parse)]
     pub pod_stall_timeout: Duration,
+    /// Whether the operator keeps NetworkPolicy axon-agents in each namespace before it creates a Job there.
+    #[arg(
+        long,
+        env = "AXON_AGENT_NETWORK_POLICY",
+        value_name = "MODE",
+        default_value = "managed"
+    )]
+    pub agent_network_policy: AgentNetworkPolicy,
+    /// What Tasks' pods of all namespaces may reach besides DNS and ports 443 and 22 of public addresses, separated by commas:
+    /// CIDR, CIDR:PORT, CIDR:PORT-PORT, or public:PORT.
+    #[arg(long, env = "AXON_AGENT_NETWORK_ALLOW", value_name = "LIST", default_value = "", hide_default_value = true, value_parser = Allow::parse)]
+    pub agent_network_allow: Allow,
     /// How long an image may fail to be pulled before its Task fails, such as 5m.
     #[arg(long, env = "AXON_IMAGE_PULL_LIMIT", default_value = "5m", value_parser = axon_api::godur::parse)]
     pub image_pull_limit: Duration,
@@ -125,6 +139,15 @@ impl Scratch {
     }
 }
 
+/// Who cares for the NetworkPolicy of Tasks' pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AgentNetworkPolicy {
+    /// The operator.
+    Managed,
+    /// Nobody, or the administrator: the operator needs no rights on NetworkPolicies and Namespaces.
+    Off,
+}
+
 impl Args {
     /// Returns what every Task's pod may use if the Task does not say.
     #[must_use]
@@ -135,6 +158,28 @@ impl Args {
             scratch: self.pod_scratch_limit.0.clone(),
             deadline: self.pod_deadline,
             stall_timeout: self.pod_stall_timeout,
+        }
+    }
+
+    /// Returns what Tasks' pods may reach. A proxy that they get by its address is part of it; `resolv_conf` is the
+    /// operator's own file of this name, which has the same name servers as that of pods.
+    #[must_use]
+    pub fn agent_network(&self, resolv_conf: &str) -> network::Options {
+        let mut allow = self.agent_network_allow.clone();
+        let is_managed = self.agent_network_policy == AgentNetworkPolicy::Managed;
+        let proxies = [&self.pod_https_proxy, &self.pod_http_proxy, &self.pod_all_proxy];
+        for url in proxies.into_iter().flatten().filter(|url| !url.is_empty()) {
+            if !allow.add_proxy(url) && is_managed {
+                // Without the URL, which may have a password.
+                tracing::warn!(
+                    "a proxy of Tasks' pods is named by its host: if its address is private, add it to --agent-network-allow"
+                );
+            }
+        }
+        network::Options {
+            is_managed,
+            allow,
+            name_servers: network::name_servers(resolv_conf),
         }
     }
 
@@ -188,6 +233,11 @@ mod tests {
                 "'--pod-scratch-limit <AMOUNT>': \"much\" is no amount",
             ),
             (
+                "--agent-network-allow=10.0.0.0/8,x",
+                "'--agent-network-allow <LIST>': \"x\" is no CIDR",
+            ),
+            ("--agent-network-policy=on", "'--agent-network-policy <MODE>'"),
+            (
                 "--github-hosts=github.com,a/b",
                 "'--github-hosts <LIST>': \"a/b\" is no host",
             ),
@@ -231,6 +281,22 @@ mod tests {
             (ResourceList::default(), ResourceList::default())
         );
         assert!(free.scratch.is_none() && free.deadline.is_zero() && free.stall_timeout.is_zero());
+    }
+
+    #[test]
+    fn agents_reach_the_networks_and_proxies_that_are_given() {
+        let network = parse(&[]).unwrap().agent_network("nameserver 10.96.0.10\n");
+        assert!(network.is_managed && network.allow.is_empty() && network.name_servers.len() == 1);
+        let network = parse(&[
+            "--agent-network-allow=10.1.0.0/16:443",
+            "--pod-https-proxy=http://u:p@10.2.0.1:3128",
+            "--pod-http-proxy=",
+            "--pod-all-proxy=http://proxy:1",
+        ]);
+        let wanted = Allow::parse("10.1.0.0/16:443,10.2.0.1/32:3128").unwrap();
+        assert_eq!(network.unwrap().agent_network("").allow, wanted);
+        let off = parse(&["--agent-network-policy=off"]).unwrap().agent_network("");
+        assert!(!off.is_managed);
     }
 
     #[test]

@@ -29,7 +29,7 @@ use tokio::time::Instant;
 /// Name of the ServiceAccount, of the RoleBinding and of the ClusterRole that it grants.
 pub const NAME: &str = axon_api::SPAWNER_ACCOUNT;
 /// Annotation of the RoleBinding; with the value `false` the operator leaves it as it is.
-pub const MANAGED: &str = "axon.io/managed";
+pub const MANAGED: &str = labels::MANAGED;
 
 /// Longest that one API call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(15);
@@ -197,7 +197,7 @@ impl IdentityError {
 
 /// Returns whether these are the words with which the API server tells of a missing right. All authorizers have them in
 /// common, and so has the rule that nobody grants what they have not.
-fn is_about_rights(said: &str) -> bool {
+pub(crate) fn is_about_rights(said: &str) -> bool {
     let cannot = said.split_once(" cannot ").map(|(_, what)| what);
     let verb_and_kind = cannot.map(|what| what.split_whitespace().skip(1).collect::<Vec<_>>());
     verb_and_kind.is_some_and(|words| matches!(words.first(), Some(&("resource" | "path"))))

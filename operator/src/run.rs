@@ -28,6 +28,9 @@ use crate::task::prices::PriceTable;
 use crate::watch::{Large, Scope};
 use crate::{admin, listen, reread, serve, task};
 
+/// The name servers that the kubelet gives every pod of the cluster, unless it asks for others.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
 /// Runs until `stop`, then ends the work, steps down and returns.
 ///
 /// # Errors
@@ -41,6 +44,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         },
         pod_defaults: args.pod_defaults(),
         pod_limits: args.pod_limits(),
+        agent_network: args.agent_network(&std::fs::read_to_string(RESOLV_CONF).unwrap_or_default()),
         image_pull_limit: args.image_pull_limit,
         record_retention: args.record_retention,
         prices: Arc::new(prices(args.price_table.as_deref())?),

@@ -11,6 +11,8 @@ use crate::namespace::Namespace;
 use crate::plugin::{self, Invocation};
 use crate::{control_plane, manifests, paths};
 
+const AGENTS_NETWORK: &str = include_str!("../manifests/agents_network.yaml");
+
 /// A full cluster.
 #[derive(Clone)]
 pub struct Cluster {
@@ -41,12 +43,14 @@ impl Cluster {
         &self.kubeconfig
     }
 
-    /// Returns a fresh namespace.
+    /// Returns a fresh namespace, whose agents may reach the fixture servers also where the network enforces policies.
     ///
     /// # Errors
     /// If the API refuses it.
     pub async fn namespace(&self) -> Result<Namespace> {
-        Namespace::create(self.client.clone()).await
+        let namespace = Namespace::create(self.client.clone()).await?;
+        namespace.apply(AGENTS_NETWORK).await?;
+        Ok(namespace)
     }
 
     /// Returns the fixture servers.

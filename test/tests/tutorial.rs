@@ -64,7 +64,11 @@ async fn a_stranger_gets_from_krew_to_a_pipeline_and_back() {
     for (n, block) in blocks().into_iter().enumerate() {
         writeln!(script, "echo '=== {n}'\n{block}").unwrap();
         if let (0, Ok(registry), Ok(tag)) = (n, std::env::var("REGISTRY"), std::env::var("TAG")) {
-            writeln!(script, "INSTALL='--registry {registry} --tag {tag}'").unwrap();
+            writeln!(
+                script,
+                "INSTALL='--registry {registry} --tag {tag} --agent-network-allow 10.244.0.0/16'"
+            )
+            .unwrap();
         }
     }
     let mut bash = machine.command(Path::new("bash")).unwrap();

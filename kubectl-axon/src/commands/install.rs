@@ -7,6 +7,7 @@ mod scope;
 
 use std::time::Duration;
 
+use axon_api::network::Allow;
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Parser};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -29,6 +30,7 @@ Examples:
   kubectl axon install
   kubectl axon install --registry example.com/mirror --tag v0.1.0
   kubectl axon install --watch-namespace team-a,team-b
+  kubectl axon install --agent-network-allow 10.1.0.0/16:443,public:80
   kubectl axon install --dry-run > axon.yaml
   kubectl axon install --list-images";
 
@@ -62,6 +64,13 @@ pub struct Args {
     /// Namespaces that the operator works in, with rights there alone, instead of all of the cluster; '*' for all again
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub watch_namespace: Vec<String>,
+    /// Who keeps the NetworkPolicy of tasks' pods: managed by the operator, or off [default: managed]
+    #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(["managed", "off"]))]
+    pub agent_network_policy: Option<String>,
+    /// What tasks' pods may reach besides DNS and public addresses on ports 443 and 22: CIDR, CIDR:PORT, CIDR:PORT-PORT or
+    /// public:PORT, separated by commas; '' for nothing more again
+    #[arg(long, value_name = "LIST")]
+    pub agent_network_allow: Option<String>,
     /// Wait until the operator runs [default: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
           default_value = "true", default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
@@ -243,6 +252,9 @@ fn choices(args: &Args) -> Result<Choices> {
             "--image-pull-secret {name:?} is no name of a Secret"
         )));
     }
+    if let Some(list) = &args.agent_network_allow {
+        Allow::parse(list).map_err(|error| CliError::usage(format!("--agent-network-allow: {error}")))?;
+    }
     Ok(Choices {
         registry,
         tag: args.tag.clone(),
@@ -251,6 +263,8 @@ fn choices(args: &Args) -> Result<Choices> {
         pull_secrets: args.image_pull_secret.clone(),
         resources: None,
         watch: scope::chosen(&args.watch_namespace)?,
+        agent_network_policy: args.agent_network_policy.clone(),
+        agent_network_allow: args.agent_network_allow.clone(),
     })
 }
 
@@ -269,6 +283,7 @@ mod tests {
             ["--tag", "a b"],
             ["--tag", ".x"],
             ["--image-pull-secret", "A"],
+            ["--agent-network-allow", "10.0.0.0/8,all"],
             ["--watch-namespace", "a,B"],
             ["--watch-namespace", "a,*"],
             ["--watch-namespace", ""],

@@ -209,7 +209,7 @@ fn losses(stock: &Stock, operator: bool, keep: bool, identities: bool) -> String
     }
     if identities {
         lines.push(
-            "  the serviceaccounts and rolebindings axon-spawner that it made, in all namespaces".to_owned(),
+            "  the serviceaccounts and rolebindings axon-spawner and the networkpolicies axon-agents that it made, in all namespaces".to_owned(),
         );
     }
     lines.join("\n")
@@ -351,7 +351,7 @@ mod tests {
           2 tasks (1 running), in all namespaces
           the definitions of task, taskspawner, workspace, agentconfig and taskrecord
           the operator, its roles and admission policies, and namespace axon-system with all that is in it
-          the serviceaccounts and rolebindings axon-spawner that it made, in all namespaces
+          the serviceaccounts and rolebindings axon-spawner and the networkpolicies axon-agents that it made, in all namespaces
         ");
         assert!(losses(&stock, false, true, false).contains("2 tasks"));
     }

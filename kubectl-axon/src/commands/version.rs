@@ -1,5 +1,7 @@
 //! `version`: of this program, and of what is installed in the cluster.
 
+use std::collections::BTreeMap;
+
 use axon_api::labels;
 use clap::Parser;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -45,6 +47,9 @@ pub(crate) struct Operator {
     /// Namespaces that it works in; none are all of the cluster.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) watches: Vec<String>,
+    /// Its variables, as far as their values are literal.
+    #[serde(skip)]
+    pub(crate) variables: BTreeMap<String, String>,
 }
 
 /// Returns the version of this program as tags write it.
@@ -183,10 +188,13 @@ impl Operator {
             .and_then(|pod| pod.containers.into_iter().next());
         let container = container.unwrap_or_default();
         let image = container.image.unwrap_or_default();
-        let mut variables = container.env.unwrap_or_default().into_iter();
-        let watches = variables.find(|variable| variable.name == manifests::WATCH_NAMESPACES);
-        let watches = watches.and_then(|variable| variable.value).unwrap_or_default();
-        let watches = watches.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let variables = container.env.unwrap_or_default().into_iter();
+        let variables: BTreeMap<String, String> = variables
+            .filter_map(|variable| Some((variable.name, variable.value?)))
+            .collect();
+        let watches = variables.get(manifests::WATCH_NAMESPACES);
+        let watches = watches.map(String::as_str).unwrap_or_default().split(',');
+        let watches = watches.map(str::trim).filter(|name| !name.is_empty());
         Self {
             version: tag(&image).to_owned(),
             image,
@@ -197,6 +205,7 @@ impl Operator {
             replicas: spec.replicas.unwrap_or(1),
             ready: found.status.and_then(|s| s.ready_replicas).unwrap_or(0),
             watches: watches.map(str::to_owned).collect(),
+            variables,
         }
     }
 

@@ -8,7 +8,7 @@ use super::{Facts, Finding, Verdict, bad, install, ok, unknown};
 use crate::manifests::POLICY;
 
 /// Annotation by which an administrator has taken a RoleBinding over.
-const MANAGED: &str = "axon.io/managed";
+const MANAGED: &str = axon_api::labels::MANAGED;
 /// Name of the account, of its RoleBinding and of its ClusterRole.
 const SPAWNER: &str = "axon-spawner";
 
@@ -128,7 +128,7 @@ pub fn widened(live: &ClusterRole, built_in: &ClusterRole) -> Vec<String> {
 /// Longest list in a line.
 const SHOWN: usize = 3;
 
-fn some_of(all: &[String]) -> String {
+pub(super) fn some_of(all: &[String]) -> String {
     match all.split_at_checked(SHOWN) {
         Some((first, rest)) if !rest.is_empty() => format!("{} and {} more", first.join(", "), rest.len()),
         _ => all.join(", "),

@@ -1,6 +1,6 @@
 //! Each reason in words, and what to do about it.
 
-use axon_api::{Task, TaskPhase, TaskReason, Workspace};
+use axon_api::{Task, TaskPhase, TaskReason, Workspace, labels};
 use jiff::Timestamp;
 
 use super::secrets;
@@ -86,6 +86,16 @@ pub(super) fn words(
                     "an image can't be pulled",
                     vec![retry(), format!("kubectl axon doctor{flag}")],
                 ),
+                Some(R::CloneFailed) if is_unreachable(&message) => (
+                    "the repository's host can't be reached, maybe because of NetworkPolicy axon-agents, which lets tasks \
+                     reach public addresses on ports 443 and 22 and what an administrator adds",
+                    vec![
+                        format!("kubectl axon logs {name} -c workspace{flag}"),
+                        format!("kubectl describe networkpolicy axon-agents{flag}"),
+                        "kubectl axon install --agent-network-allow CIDR:PORT".to_owned(),
+                        retry(),
+                    ],
+                ),
                 Some(R::CloneFailed) => (
                     "the repository could not be cloned, or the branch not be set up",
                     vec![
@@ -146,7 +156,16 @@ pub(super) fn words(
             if !quota.is_empty() {
                 next.push(format!("kubectl describe resourcequota {quota}{flag}"));
             }
-            next.push(format!("kubectl describe job {name}{flag}"));
+            // Without the policy there is no Job that could be described.
+            let about_network = [
+                axon_api::network::NAME,
+                labels::ALLOW_EGRESS,
+                labels::NETWORK_POLICY,
+            ];
+            next.push(match about_network.iter().any(|name| said.contains(name)) {
+                true => format!("kubectl axon doctor{flag}"),
+                false => format!("kubectl describe job {name}{flag}"),
+            });
             (format!("can't have its pod for now: {said}"), next)
         }
         (_, Some(R::Unschedulable)) => (format!("has no node to run on: {message}"), vec![pod()]),
@@ -166,4 +185,22 @@ pub(super) fn words(
             vec![pod()],
         ),
     }
+}
+
+/// Returns true for what git and ssh say when a connection can't be made, or the name of the host has no address. A network that
+/// enforces policies drops packets or refuses connections.
+fn is_unreachable(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    [
+        "failed to connect to",
+        "couldn't connect to",
+        "connection timed out",
+        "connection refused",
+        "operation timed out",
+        "network is unreachable",
+        "no route to host",
+        "could not resolve host",
+    ]
+    .iter()
+    .any(|said| message.contains(said))
 }

@@ -139,6 +139,39 @@ fn failures_lead_to_the_first_one() {
 }
 
 #[test]
+fn a_host_that_cannot_be_reached_leads_to_the_network_policy() {
+    for (message, is_named) in [
+        (
+            "fatal: unable to access 'https://git.lab/x/': Failed to connect to git.lab port 443 after 130201 ms",
+            true,
+        ),
+        (
+            "ssh: connect to host git.lab port 2222: Connection timed out",
+            true,
+        ),
+        ("fatal: unable to access: Could not resolve host: git.lab", true),
+        ("fatal: repository not found", false),
+    ] {
+        let failed = json!({"phase": "Failed", "reason": "CloneFailed", "message": message});
+        let tasks = [task("a", &json!({"workspaceRef": {"name": "w"}}), &failed)];
+        let answer = answer(&tasks, "a");
+        assert_eq!(
+            answer.summary.contains("NetworkPolicy axon-agents"),
+            is_named,
+            "{}",
+            answer.summary
+        );
+        let opens = |next: &String| next.contains("--agent-network-allow");
+        assert_eq!(answer.next.iter().any(opens), is_named, "{:?}", answer.next);
+    }
+    let said = "annotation axon.io/allow-egress of namespace team can't be used: \"x\" is no CIDR";
+    let refused = json!({"phase": "Waiting", "reason": "PodRefused", "message": said});
+    let answer = answer(&[task("a", &json!({}), &refused)], "a");
+    assert!(answer.summary.contains(said), "{}", answer.summary);
+    assert_eq!(answer.next, ["kubectl axon doctor"]);
+}
+
+#[test]
 fn what_does_not_move_by_itself_is_named_first() {
     let tasks = [
         task("m", &json!({"dependsOn": ["runs", "ghost", "fresh"]}), &waits()),

@@ -6,7 +6,12 @@ use super::*;
 /// The admission policies of the installation, or their bindings.
 fn admission(kind: &str) -> Vec<Value> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/admission");
-    let files = ["operator_jobs.yaml", "operator_objects.yaml", "spawner.yaml"];
+    let files = [
+        "operator_jobs.yaml",
+        "operator_network.yaml",
+        "operator_objects.yaml",
+        "spawner.yaml",
+    ];
     let documents = files.map(|file| {
         let text = std::fs::read_to_string(format!("{folder}/{file}")).unwrap();
         axon_api::yaml::documents(&text).unwrap()

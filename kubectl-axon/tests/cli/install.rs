@@ -63,14 +63,14 @@ fn cluster_serving(store: &Store, admission: &'static [&str]) -> Fake {
                 });
                 list(&of_kind.map(|(_, object)| object.clone()).collect::<Vec<_>>())
             }
-            _ if ["/rolebindings", "/roles", "/serviceaccounts"]
+            _ if ["/rolebindings", "/roles", "/serviceaccounts", "/networkpolicies"]
                 .iter()
                 .any(|kind| request.path.ends_with(kind)) =>
             {
                 assert!(request.query.contains("labelSelector="), "{}", request.query);
                 let kind = request.path.rsplit('/').next().unwrap();
                 let named = |name: &str| request.query.contains(&format!("metadata.name%3D{name}"));
-                let name = ["axon-spawner", "axon-operator"]
+                let name = ["axon-spawner", "axon-operator", "axon-agents"]
                     .into_iter()
                     .find(|name| named(name))
                     .unwrap();
@@ -130,6 +130,10 @@ fn install_can_be_repeated_and_uninstall_undoes_it() {
             "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings/axon-spawner",
             binding,
         ),
+        (
+            "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies/axon-agents",
+            json!({"metadata": {"name": "axon-agents", "namespace": "default"}}),
+        ),
     ] {
         store.lock().unwrap().insert(path.to_owned(), object);
     }
@@ -142,7 +146,8 @@ fn install_can_be_repeated_and_uninstall_undoes_it() {
     assert!(
         kept.out.ends_with(
             "rolebinding/axon-spawner of namespace default deleted\n\
-             serviceaccount/axon-spawner of namespace default deleted\n"
+             serviceaccount/axon-spawner of namespace default deleted\n\
+             networkpolicy/axon-agents of namespace default deleted\n"
         ),
         "{}",
         kept.out

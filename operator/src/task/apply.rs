@@ -33,6 +33,7 @@ use super::github_token;
 use super::inputs::{self, Inputs};
 use super::job;
 use super::lifecycle::{Decision, STARTING};
+use super::network::{self, Ready};
 use super::pod_defaults;
 use super::pod_limits;
 use super::prompt;
@@ -237,15 +238,22 @@ async fn create_job(
     let generation = task.metadata.generation;
     let to =
         |phase, reason, message: &str| enter(&old, phase, reason, message, generation, context.clock.now());
-    let Some(inputs) = inputs::read(task, gathered, context).await? else {
-        return Ok(Done::nothing(Action::requeue(CHANGED_PAUSE)));
-    };
-    let plan = plan(&inputs, gathered, context);
-    let created = match &plan {
-        Err(message) => Created::Invalid(message.clone()),
-        Ok(plan) => {
-            let _creating = context.rush.enter();
-            create_plan(task, plan, context).await?
+    let namespace = task.namespace().unwrap_or_default();
+    // First, so that a crowd in a namespace without the policy costs no reads.
+    let created = match context.network.ensure(&namespace).await? {
+        Ready::Later => return Ok(Done::nothing(Action::requeue(network::pause(rand::random())))),
+        Ready::Refused(message) => Created::Refused(message),
+        Ready::Yes => {
+            let Some(inputs) = inputs::read(task, gathered, context).await? else {
+                return Ok(Done::nothing(Action::requeue(CHANGED_PAUSE)));
+            };
+            match plan(&inputs, gathered, context) {
+                Err(message) => Created::Invalid(message),
+                Ok(plan) => {
+                    let _creating = context.rush.enter();
+                    create_plan(task, &plan, context).await?
+                }
+            }
         }
     };
     let invalid = |message: &str| to(TaskPhase::Failed, TaskReason::InvalidConfig, message);

@@ -23,6 +23,7 @@ use super::index::{Interests, Key, Runs, place};
 use super::inputs;
 use super::kept::must_be_whole;
 use super::lifecycle::decide;
+use super::network::{self, Network};
 use super::pod_defaults::PodDefaults;
 use super::pod_limits::PodLimits;
 use super::prices::PriceTable;
@@ -65,6 +66,8 @@ pub struct Context {
     branch_claims: Mutex<HashMap<branch_lock::Key, Claim>>,
     /// Jobs that are being created.
     pub(super) rush: Rush,
+    /// The NetworkPolicies that are there before Jobs.
+    pub(super) network: Network,
     /// Statuses whose events have not come back yet.
     pub(super) written: Arc<Written>,
     /// Places for Tasks that have ended and whose tokens are revoked.
@@ -84,6 +87,8 @@ pub struct Options {
     pub pod_defaults: PodDefaults,
     /// What every Task's pod may use if the Task does not say.
     pub pod_limits: PodLimits,
+    /// What Tasks' pods may reach.
+    pub agent_network: network::Options,
     /// How long an image may fail to be pulled.
     pub image_pull_limit: Duration,
     /// How long records of finished Tasks are kept.
@@ -126,11 +131,14 @@ pub async fn run(
 
     let failures: Failures = Arc::default();
     let written: Arc<Written> = Arc::default();
+    let network = Network::new(client.clone(), options.agent_network.clone());
     let (waking, forgetting, gone) = (stores.clone(), Arc::clone(&failures), Arc::clone(&written));
+    let doubting = network.clone();
     let task_stream = watch_custom(client.clone(), &scope, task_writer, move |event| {
         waking.interests.apply(event);
         if let Event::Delete(task) = event {
             gone.forget(task);
+            doubting.doubt(&task.namespace().unwrap_or_default());
             if let Ok(mut failures) = forgetting.lock() {
                 failures.remove(&ObjectRef::from_obj(task));
             }
@@ -151,6 +159,7 @@ pub async fn run(
         events,
         branch_claims: Mutex::default(),
         rush: Rush::default(),
+        network,
         written,
         ending: Semaphore::new(github_end::AT_ONCE),
         failures,

@@ -20,6 +20,7 @@ pub mod job;
 pub mod kept;
 pub mod lifecycle;
 pub mod mcp_secrets;
+pub mod network;
 pub mod outcome;
 mod overrides;
 pub mod pod_defaults;

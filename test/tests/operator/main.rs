@@ -11,6 +11,7 @@ mod harness;
 mod identity;
 mod leadership;
 mod lifecycle;
+mod network;
 mod pipelines;
 mod records;
 mod rights;

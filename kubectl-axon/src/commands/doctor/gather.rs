@@ -1,6 +1,7 @@
 //! Learns the facts. What may not be seen is a fact, too.
 
 mod guards;
+mod network;
 
 use axon_api::v1alpha1::GithubIssues;
 use axon_api::{LEADER_LEASE, TaskSpawner, Workspace, contract, labels};
@@ -57,18 +58,21 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
         let info = cluster.call(&action, cluster.client.apiserver_version()).await;
         info.map(|info| info.git_version).map_err(|e| e.to_string())
     };
-    let operator = async {
-        let found = version::operator(cluster).await.map_err(|e| e.to_string())?;
-        Ok(found.map(|o| OperatorFacts {
+    let found = version::operator(cluster).await.map_err(|e| e.to_string());
+    let variables = found
+        .as_ref()
+        .map(|found| found.as_ref().map(|o| o.variables.clone()).unwrap_or_default());
+    let variables = variables.map_err(Clone::clone);
+    let operator: Fact<Option<OperatorFacts>> = found.map(|found| {
+        found.map(|o| OperatorFacts {
             version: o.version,
             namespace: o.namespace,
             replicas: o.replicas,
             ready: o.ready,
             watches: o.watches,
-        }))
-    };
+        })
+    });
     let resources = async { version::crds(cluster).await.map_err(|e| e.to_string()) };
-    let operator: Fact<Option<OperatorFacts>> = operator.await;
     let place = operator
         .as_ref()
         .ok()
@@ -81,7 +85,11 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
         user_rights(cluster),
         operator_rights(cluster, place)
     );
-    let (admission, roles) = futures::join!(guards::admission(cluster, place), guards::roles(cluster));
+    let (admission, roles, network) = futures::join!(
+        guards::admission(cluster, place),
+        guards::roles(cluster),
+        network::network(cluster, &variables)
+    );
     let (pod_security, quotas, has_limit_range, image_faults, open_spawners, secrets, github) = futures::join!(
         pod_security(cluster),
         quotas(cluster),
@@ -104,6 +112,7 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
         operator_rights,
         admission,
         roles,
+        network,
         pod_security,
         quotas,
         has_limit_range,

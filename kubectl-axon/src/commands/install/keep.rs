@@ -1,5 +1,6 @@
 //! What an installation keeps when it is run again: choices of an earlier one, and what was tuned since. Pure.
 
+use axon_api::network::{ALLOW_VARIABLE, MODE_VARIABLE};
 use serde_json::Value;
 
 use crate::manifests::{Choices, OPERATOR, PULL_SECRETS, WATCH_NAMESPACES};
@@ -64,6 +65,22 @@ pub(super) fn keep(choices: &mut Choices, live: &Value, built_in: &Value) -> Vec
         ));
         choices.watch = Some(value.split(',').map(str::to_owned).collect());
     }
+    if let Some(value) = variable(theirs, MODE_VARIABLE).filter(|value| *value == "off")
+        && choices.agent_network_policy.is_none()
+    {
+        kept.push(
+            "keeps the network of tasks unmanaged; --agent-network-policy=managed changes it".to_owned(),
+        );
+        choices.agent_network_policy = Some(value.to_owned());
+    }
+    if let Some(value) = variable(theirs, ALLOW_VARIABLE).filter(|value| !value.is_empty())
+        && choices.agent_network_allow.is_none()
+    {
+        kept.push(format!(
+            "keeps {value} open to tasks; --agent-network-allow changes it, and --agent-network-allow='' closes it"
+        ));
+        choices.agent_network_allow = Some(value.to_owned());
+    }
     // None at all is no number to keep: an installation is to run.
     if let Some(value) = live.pointer("/spec/replicas").and_then(Value::as_i64)
         && let Ok(value) = i32::try_from(value)
@@ -117,6 +134,8 @@ mod tests {
             resources: Some(json!({"limits": {"memory": "1Gi"}})),
             pull_secrets: vec!["mirror".into(), "other".into()],
             watch: Some(vec!["a".into(), "b".into()]),
+            agent_network_policy: Some("off".into()),
+            agent_network_allow: Some("10.1.0.0/16:443".into()),
         }
     }
 
@@ -125,7 +144,7 @@ mod tests {
         let (live, built_in) = (deployment(&tuned()), deployment(&Choices::default()));
         let mut choices = Choices::default();
         let kept = keep(&mut choices, &live, &built_in);
-        assert_eq!(kept.len(), 7, "{kept:?}");
+        assert_eq!(kept.len(), 9, "{kept:?}");
         assert!(
             kept[0].starts_with("changes the image tag from v0 to v"),
             "{kept:?}"
@@ -145,6 +164,8 @@ mod tests {
             replicas: Some(1),
             pull_secrets: vec!["mine".into()],
             watch: Some(Vec::new()),
+            agent_network_policy: Some("managed".into()),
+            agent_network_allow: Some(String::new()),
             ..Choices::default()
         };
         assert_eq!(keep(&mut choices, &live, &built_in).len(), 1);
@@ -165,7 +186,7 @@ mod tests {
             .as_array_mut()
             .unwrap();
         all.insert(0, json!({"name": "proxy", "resources": {}}));
-        for (live, count) in [(json!({}), 0), (stopped, 0), (beside, 7)] {
+        for (live, count) in [(json!({}), 0), (stopped, 0), (beside, 9)] {
             assert_eq!(
                 keep(&mut Choices::default(), &live, &built_in).len(),
                 count,

@@ -1,7 +1,9 @@
-//! The ServiceAccounts and RoleBindings `axon-spawner` that the operator made in namespaces.
+//! The ServiceAccounts and RoleBindings `axon-spawner`, and the NetworkPolicies `axon-agents`, that the operator made in
+//! namespaces.
 
-use axon_api::labels;
+use axon_api::{labels, network};
 use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt as _};
@@ -10,23 +12,31 @@ use crate::cluster::Cluster;
 use crate::error::{Action, Kind as Failure, Result};
 use crate::output::Ui;
 
-/// Name of both, and of the ClusterRole.
+/// Name of the first two, and of the ClusterRole.
 const NAME: &str = "axon-spawner";
-/// Annotation by which an administrator has taken a RoleBinding over.
-const MANAGED: &str = "axon.io/managed";
+/// Annotation by which an administrator has taken a RoleBinding or NetworkPolicy over.
+const MANAGED: &str = labels::MANAGED;
 
 /// Those of all namespaces.
 #[derive(Debug, Default)]
 pub(super) struct Identities {
     bindings: Vec<RoleBinding>,
     accounts: Vec<ServiceAccount>,
+    policies: Vec<NetworkPolicy>,
 }
 
 impl Identities {
     pub(super) async fn find(cluster: &Cluster) -> Result<Self> {
-        let made = ListParams::default()
-            .labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGER))
-            .fields(&format!("metadata.name={NAME}"));
+        let made = |name: &str| {
+            ListParams::default()
+                .labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGER))
+                .fields(&format!("metadata.name={name}"))
+        };
+        let policies = Api::<NetworkPolicy>::all(cluster.client.clone());
+        let action = Action::new("list", "networkpolicies");
+        let of_name = made(network::NAME);
+        let policies = cluster.call(&action, policies.list(&of_name)).await?.items;
+        let made = made(NAME);
         let bindings = Api::<RoleBinding>::all(cluster.client.clone());
         let action = Action::new("list", "rolebindings");
         let bindings = cluster.call(&action, bindings.list(&made)).await?.items;
@@ -36,11 +46,15 @@ impl Identities {
         Ok(Self {
             bindings: bindings.into_iter().filter(is_the_operators).collect(),
             accounts,
+            policies: policies
+                .into_iter()
+                .filter(|policy| !is_taken_over(policy))
+                .collect(),
         })
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.bindings.is_empty() && self.accounts.is_empty()
+        self.bindings.is_empty() && self.accounts.is_empty() && self.policies.is_empty()
     }
 
     pub(super) async fn remove(&self, ui: &Ui, cluster: &Cluster) -> Result<()> {
@@ -53,7 +67,7 @@ impl Identities {
             let answer = cluster
                 .call(&action, api.delete(NAME, &DeleteParams::default()))
                 .await;
-            told(ui, "rolebinding", &namespace, answer.map(drop))?;
+            told(ui, "rolebinding", NAME, &namespace, answer.map(drop))?;
         }
         for account in &self.accounts {
             let namespace = account.namespace().unwrap_or_default();
@@ -64,15 +78,26 @@ impl Identities {
             let answer = cluster
                 .call(&action, api.delete(NAME, &DeleteParams::default()))
                 .await;
-            told(ui, "serviceaccount", &namespace, answer.map(drop))?;
+            told(ui, "serviceaccount", NAME, &namespace, answer.map(drop))?;
+        }
+        for policy in &self.policies {
+            let namespace = policy.namespace().unwrap_or_default();
+            let api = cluster.api_in::<NetworkPolicy>(&namespace);
+            let action = Action::new("delete", "networkpolicies")
+                .named(network::NAME)
+                .within(&namespace);
+            let answer = cluster
+                .call(&action, api.delete(network::NAME, &DeleteParams::default()))
+                .await;
+            told(ui, "networkpolicy", network::NAME, &namespace, answer.map(drop))?;
         }
         Ok(())
     }
 }
 
-fn told(ui: &Ui, word: &str, namespace: &str, answer: Result<()>) -> Result<()> {
+fn told(ui: &Ui, word: &str, name: &str, namespace: &str, answer: Result<()>) -> Result<()> {
     match answer {
-        Ok(()) => ui.line(&format!("{word}/{NAME} of namespace {namespace} deleted")),
+        Ok(()) => ui.line(&format!("{word}/{name} of namespace {namespace} deleted")),
         Err(error) if error.kind == Failure::NotFound => Ok(()),
         Err(error) => Err(error),
     }
@@ -80,11 +105,14 @@ fn told(ui: &Ui, word: &str, namespace: &str, answer: Result<()>) -> Result<()> 
 
 /// What an administrator has put in the place of the operator's stays.
 fn is_the_operators(binding: &RoleBinding) -> bool {
-    let taken_over = binding
+    binding.role_ref.kind == "ClusterRole" && binding.role_ref.name == NAME && !is_taken_over(binding)
+}
+
+fn is_taken_over<K: kube::Resource>(object: &K) -> bool {
+    object
         .annotations()
         .get(MANAGED)
-        .is_some_and(|value| value == "false");
-    binding.role_ref.kind == "ClusterRole" && binding.role_ref.name == NAME && !taken_over
+        .is_some_and(|value| value == "false")
 }
 
 #[cfg(test)]

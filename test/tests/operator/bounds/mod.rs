@@ -18,6 +18,7 @@ use crate::harness::{Bench, PATIENCE, bench, operators_config};
 const HOME: &str = "axon-system";
 
 mod add_on;
+mod network;
 mod objects;
 mod pods;
 mod spawners;

@@ -1,9 +1,11 @@
 //! Where the operator's token can write, and which objects beside Jobs.
 
+use axon_api::network::{self, Allow};
 use axon_api::{Task, TaskReason};
 use axon_test::wait;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
@@ -51,6 +53,15 @@ async fn the_operators_token_does_nothing_in_system_namespaces() {
             answer,
             "operator-rolebindings",
             "is not created in namespace",
+        );
+        let policy = network::policy(namespace, &Allow::default(), &[]);
+        let policy = serde_json::to_value(policy).unwrap();
+        let answer = applied::<NetworkPolicy>(&w.own, namespace, &policy).await;
+        refused(
+            namespace,
+            answer,
+            "operator-networkpolicies",
+            "no Task can run in namespace",
         );
     }
     namespaces
