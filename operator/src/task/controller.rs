@@ -12,6 +12,7 @@ use kube_runtime::controller::{self, Action, Config, Controller};
 use kube_runtime::reflector::{ObjectRef, store};
 use kube_runtime::watcher::Event;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::apply::{self, ApplyError, Done};
 use super::branch_lock;
@@ -38,6 +39,7 @@ use crate::events::Events;
 use crate::images::Images;
 use crate::metrics::Metrics;
 use crate::run::Shared;
+use crate::turns::{self, Turns};
 use crate::watch::{LENT, is_large};
 
 /// Most Tasks that are worked on at the same time.
@@ -72,6 +74,8 @@ pub struct Context {
     pub(super) written: Arc<Written>,
     /// Places for Tasks that have ended and whose tokens are revoked.
     pub(super) ending: Semaphore,
+    /// Places for Tasks that get tokens.
+    minting: Turns,
     failures: Failures,
     /// Tokens that GitHub gave after the place of a large Task was given back, by the Task's UID. They count as soon as there
     /// is a place again.
@@ -162,6 +166,7 @@ pub async fn run(
         network,
         written,
         ending: Semaphore::new(github_end::AT_ONCE),
+        minting: github_secret::places(),
         failures,
         late_tokens: Mutex::default(),
     });
@@ -236,6 +241,12 @@ async fn reconcile(kept: Arc<Task>, context: Arc<Context>) -> Result<Action, App
             Some(done) => break done,
             // Outside the attempt: what GitHub takes its time for must not hold a branch.
             None if token == Token::Unasked => {
+                let namespace = kept.namespace().unwrap_or_default();
+                let turn =
+                    github_secret::place(&context.minting, &namespace, workspace.as_deref(), Instant::now());
+                let Some(_turn) = turn else {
+                    return Ok(Action::requeue(turns::pause(rand::random())));
+                };
                 let asking = without_texts(&kept, &task);
                 let mut fetched = Box::pin(github_secret::fetch(&asking, workspace.as_deref(), &context));
                 token = if place.is_none() {

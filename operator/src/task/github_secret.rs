@@ -13,6 +13,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::ObjectMeta;
 use kube::{Api, Resource, ResourceExt};
 use secrecy::ExposeSecret;
+use tokio::time::Instant;
 
 use super::apply::{ApplyError, timed};
 use super::controller::Context;
@@ -20,7 +21,13 @@ use super::github_token::{Token, of_error, unseen};
 use super::{ssh, token_host};
 use crate::github::{self, Credential, Grant, InstallationToken, Repository};
 use crate::identity::{Act, IdentityError};
+use crate::turns::{Turn, Turns};
 
+/// Most Tasks that get tokens at the same time. Each holds a worker of the controller for as long as its host takes to
+/// answer, and the other workers are for Tasks that wait for no host.
+const AT_ONCE: usize = 12;
+/// Most of them at one host: a host that never answers must not hold up the Tasks of the others.
+const AT_ONCE_PER_HOST: usize = 4;
 /// Pause before another look at a Secret that is not there, or at what a former Task has left.
 const MISSING_PAUSE: Duration = Duration::from_secs(5);
 /// Key of the token that the one in use has replaced.
@@ -28,6 +35,35 @@ pub(super) const FORMER_TOKEN: &str = "formerToken";
 
 /// Pause before rights that are missing are tried again.
 const DENIED_PAUSE: Duration = Duration::from_secs(60);
+
+/// A place for [`fetch`], free again when it is dropped.
+pub(super) struct Place {
+    _turn: Option<Turn>,
+}
+
+/// Returns the places for [`fetch`], which namespaces take in turn.
+pub(super) fn places() -> Turns {
+    Turns::new(AT_ONCE, AT_ONCE_PER_HOST)
+}
+
+/// Returns a place to get a token for a Task of this Workspace; `None` if the Task has to ask again after
+/// [`crate::turns::pause`].
+///
+/// It is taken before the Secret is read, so that a crowd costs no reads. A Secret that is no App's gives it back at once.
+pub(super) fn place(
+    places: &Turns,
+    namespace: &str,
+    workspace: Option<&Workspace>,
+    now: Instant,
+) -> Option<Place> {
+    // No host is asked for any other repository.
+    let repository = workspace.and_then(|workspace| Repository::of(&workspace.spec.repo).ok());
+    let Some(repository) = repository else {
+        return Some(Place { _turn: None });
+    };
+    let turn = places.take(&repository.api, namespace, now)?;
+    Some(Place { _turn: Some(turn) })
+}
 
 /// Returns what the Workspace's Secret gives for a Task: itself, or a token that is good beyond its renewal.
 ///
@@ -316,4 +352,56 @@ fn after(now: Timestamp, lifetime: Duration) -> Timestamp {
         .and_then(|lifetime| now.checked_add(lifetime).ok())
         .unwrap_or(now);
     Timestamp::from_second(end.as_second()).unwrap_or(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::fixtures::workspace;
+    use crate::turns;
+
+    fn at(host: &str) -> Workspace {
+        workspace(&format!("https://{host}/o/r"))
+    }
+
+    #[test]
+    fn hosts_that_hang_leave_places_for_others_and_workers_for_the_rest() {
+        let (places, mut now) = (places(), Instant::now());
+        let ask = |namespace: &str, host: &str, now| place(&places, namespace, Some(&at(host)), now);
+        let mut hanging: Vec<_> = (0..32).filter_map(|_| ask("a", "one.example", now)).collect();
+        assert_eq!(hanging.len(), AT_ONCE_PER_HOST);
+        assert!(
+            ask("b", "one.example", now).is_none(),
+            "another namespace neither"
+        );
+        assert!(ask("a", "github.com", now).is_some() && ask("b", "github.com", now).is_some());
+        // The next free place is not the crowd's own.
+        now += turns::pause(1.0);
+        hanging.pop();
+        assert!(ask("a", "one.example", now).is_none());
+        hanging.extend(ask("b", "one.example", now));
+        assert_eq!(hanging.len(), AT_ONCE_PER_HOST);
+        for host in ["two.example", "three.example", "four.example", "five.example"] {
+            hanging.extend((0..32).filter_map(|_| ask("a", host, now)));
+        }
+        assert_eq!(
+            hanging.len(),
+            AT_ONCE,
+            "few enough for a controller of 32 workers"
+        );
+    }
+
+    #[test]
+    fn what_asks_no_host_needs_no_place() {
+        let (places, now) = (places(), Instant::now());
+        let hanging: Vec<_> = (0..32)
+            .filter_map(|_| place(&places, "a", Some(&at("one.example")), now))
+            .collect();
+        assert!(place(&places, "a", Some(&at("one.example")), now).is_none());
+        assert!(place(&places, "a", None, now).is_some());
+        let elsewhere = workspace("https://one.example/group/sub/r");
+        assert!(place(&places, "a", Some(&elsewhere), now).is_some(), "no GitHub");
+        drop(hanging);
+        assert!(place(&places, "a", Some(&at("one.example")), now).is_some());
+    }
 }
