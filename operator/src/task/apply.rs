@@ -42,7 +42,7 @@ use super::refusal::{self, Refusal};
 use super::status::enter;
 use super::view::PodView;
 use crate::identity::IdentityError;
-use crate::watch;
+use crate::{turns, watch};
 
 /// Longest that one API call may take; the client itself would wait for ever on a dead connection.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -242,6 +242,7 @@ async fn create_job(
     // First, so that a crowd in a namespace without the policy costs no reads.
     let created = match context.network.ensure(&namespace).await? {
         Ready::Later => return Ok(Done::nothing(Action::requeue(network::pause(rand::random())))),
+        Ready::Busy => return Ok(Done::nothing(Action::requeue(turns::pause(rand::random())))),
         Ready::Refused(message) => Created::Refused(message),
         Ready::Yes => {
             let Some(inputs) = inputs::read(task, gathered, context).await? else {

@@ -51,6 +51,8 @@ pub enum Ready {
     Refused(String),
     /// Another Task's look has just failed.
     Later,
+    /// Another Task looks at this moment.
+    Busy,
 }
 
 impl Ready {
@@ -58,7 +60,7 @@ impl Ready {
         match self {
             Self::Yes => GOOD,
             Self::Refused(_) => REFUSED,
-            Self::Later => FAILED,
+            Self::Later | Self::Busy => FAILED,
         }
     }
 }
@@ -74,9 +76,26 @@ pub struct Network {
 /// What is known of a namespace.
 #[derive(Default)]
 struct Known {
-    /// Held during a look, so that there is one at a time.
-    found: tokio::sync::Mutex<Option<(Instant, Ready)>>,
+    /// Held during a look, so that there is one at a time. Nobody waits for it: that would hold a worker.
+    looking: tokio::sync::Mutex<()>,
+    found: Mutex<Option<(Instant, Ready)>>,
     is_stale: AtomicBool,
+}
+
+impl Known {
+    /// Returns what was found, while it is good.
+    fn found(&self) -> Option<Ready> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, ready) = found.as_ref()?;
+        let is_stale = self.is_stale.load(Ordering::Relaxed);
+        let period = ready.period().min(if is_stale { APART } else { GOOD });
+        (at.elapsed() < period).then(|| ready.clone())
+    }
+
+    fn keep(&self, ready: Ready) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        *found = Some((Instant::now(), ready));
+    }
 }
 
 impl Network {
@@ -90,7 +109,7 @@ impl Network {
         }
     }
 
-    /// Makes sure of a namespace's policy, unless that was done a moment ago.
+    /// Makes sure of a namespace's policy, unless that was done a moment ago. Does not wait for another Task's look.
     ///
     /// # Errors
     /// [`ApplyError`] for a call that may go well when it is repeated.
@@ -99,13 +118,15 @@ impl Network {
             return Ok(Ready::Yes);
         }
         let known = self.namespace(namespace);
-        let mut found = known.found.lock().await;
-        if let Some((at, ready)) = found.as_ref() {
-            let is_stale = known.is_stale.load(Ordering::Relaxed);
-            let period = ready.period().min(if is_stale { APART } else { GOOD });
-            if at.elapsed() < period {
-                return Ok(ready.clone());
-            }
+        if let Some(ready) = known.found() {
+            return Ok(ready);
+        }
+        let Ok(_looking) = known.looking.try_lock() else {
+            return Ok(Ready::Busy);
+        };
+        // A look may have ended in between.
+        if let Some(ready) = known.found() {
+            return Ok(ready);
         }
         // Before the look: what goes during it counts again.
         known.is_stale.store(false, Ordering::Relaxed);
@@ -118,7 +139,7 @@ impl Network {
         if let Ready::Refused(why) = &ready {
             tracing::warn!(%namespace, why, "no Jobs are created");
         }
-        *found = Some((Instant::now(), ready.clone()));
+        known.keep(ready.clone());
         match looked {
             Err(error) if ready == Ready::Later => Err(error),
             _ => Ok(ready),

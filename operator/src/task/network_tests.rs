@@ -96,8 +96,16 @@ const LOOK: [&str; 3] = ["GET team", "GET axon-agents", "PATCH axon-agents"];
 async fn a_crowd_of_tasks_costs_the_calls_of_one() {
     let server = Server::default();
     let network = server.network(true);
-    let crowd = futures::future::join_all((0..200).map(|_| network.ensure("team"))).await;
-    assert!(crowd.iter().all(|ready| *ready.as_ref().unwrap() == Ready::Yes));
+    let crowd = || futures::future::join_all((0..200).map(|_| network.ensure("team")));
+    let count = |all: &[Result<Ready, ApplyError>], of: &Ready| {
+        all.iter().filter(|ready| ready.as_ref().unwrap() == of).count()
+    };
+    let first = crowd().await;
+    assert_eq!(
+        (count(&first, &Ready::Yes), count(&first, &Ready::Busy)),
+        (1, 199)
+    );
+    assert_eq!(count(&crowd().await, &Ready::Yes), 200);
     assert_eq!(server.asked(), LOOK);
     tokio::time::advance(GOOD / 2).await;
     network.ensure("team").await.unwrap();
@@ -185,11 +193,32 @@ async fn a_fault_that_passes_holds_up_nobody_and_lets_nobody_through() {
     let network = server.network(true);
     let crowd = futures::future::join_all((0..50).map(|_| network.ensure("team"))).await;
     let failed = crowd.iter().filter(|ready| ready.is_err()).count();
-    let later = crowd.iter().filter(|r| matches!(r, Ok(Ready::Later))).count();
-    assert_eq!((failed, later, server.asked().len()), (1, 49, 1));
+    let busy = crowd.iter().filter(|r| matches!(r, Ok(Ready::Busy))).count();
+    assert_eq!((failed, busy, server.asked().len()), (1, 49, 1));
+    assert_eq!(network.ensure("team").await.unwrap(), Ready::Later);
+    assert_eq!(server.asked(), [""; 0]);
     server.change(|world| world.fault = None);
     tokio::time::advance(FAILED).await;
     assert_eq!(network.ensure("team").await.unwrap(), Ready::Yes);
+}
+
+/// A webhook that never answers about one namespace holds one worker, and not one for each of its Tasks.
+#[tokio::test(start_paused = true)]
+async fn a_look_that_hangs_holds_one_worker() {
+    let service = tower::service_fn(|_: Request<Body>| {
+        futures::future::pending::<Result<Response<Body>, tower::BoxError>>()
+    });
+    let options = Server::default().network(true).options.as_ref().clone();
+    let network = Network::new(Client::new(service, "team"), options);
+    let mut looking = Box::pin(network.ensure("team"));
+    assert!(futures::poll!(&mut looking).is_pending());
+    let started = Instant::now();
+    for _ in 0..32 {
+        assert_eq!(network.ensure("team").await.unwrap(), Ready::Busy);
+    }
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    looking.await.unwrap_err();
+    assert_eq!(network.ensure("team").await.unwrap(), Ready::Later);
 }
 
 #[tokio::test(start_paused = true)]
