@@ -230,11 +230,7 @@ async fn create_job(
     gathered: &Gathered,
     context: &Context,
 ) -> Result<Done, ApplyError> {
-    let mut old = task.status.clone().unwrap_or_default();
-    if gathered.github_token.is_some() {
-        // Whatever becomes of the Job: it is revoked when the Task has ended.
-        old.github_token = gathered.github_token.clone();
-    }
+    let old = task.status.clone().unwrap_or_default();
     let generation = task.metadata.generation;
     let to =
         |phase, reason, message: &str| enter(&old, phase, reason, message, generation, context.clock.now());

@@ -23,7 +23,7 @@ use super::github_token::{self, Step, Token};
 use super::index::{Interests, Key, Runs, place};
 use super::inputs;
 use super::kept::must_be_whole;
-use super::lifecycle::decide;
+use super::lifecycle::{Decision, decide};
 use super::network::{self, Network};
 use super::pod_defaults::PodDefaults;
 use super::pod_limits::PodLimits;
@@ -77,8 +77,8 @@ pub struct Context {
     /// Places for Tasks that get tokens.
     minting: Turns,
     failures: Failures,
-    /// Tokens that GitHub gave after the place of a large Task was given back, by the Task's UID. They count as soon as there
-    /// is a place again.
+    /// Tokens for the next look at a Task, by its UID: one that was just noted in the status, or one that GitHub gave after the
+    /// place of a large Task was given back.
     late_tokens: Mutex<HashMap<String, Token>>,
 }
 
@@ -335,6 +335,13 @@ async fn attempt(
     let decision = match github_token::step(task, workspace, decision, token, context.clock.now()) {
         Step::Do(decision) => decision,
         Step::Fetch => return Ok(None),
+        Step::Mark(status) => {
+            let status = Decision::UpdateStatus(status);
+            let done = apply::carry_out(task, status, &gathered, context).await?;
+            // For the look that the event of this write brings.
+            context.keep_token(task, token.clone());
+            return Ok(Some(done));
+        }
         // Nothing is held now: the Task has ended, and what is kept of it is enough.
         Step::Release => return github_end::release(task, context).await.map(Some),
     };

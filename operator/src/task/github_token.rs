@@ -55,6 +55,8 @@ pub enum Token {
 pub enum Step {
     /// Look at the Workspace's Secret, get a token if it is an App's, and ask again.
     Fetch,
+    /// Write this status, which notes the token, and ask again with the same token.
+    Mark(Box<TaskStatus>),
     /// Revoke the token, delete its Secret, and take it out of the status.
     Release,
     /// Do this.
@@ -81,7 +83,13 @@ pub fn step(
     token: &Token,
     now: Timestamp,
 ) -> Step {
-    match marked(task, decision, token) {
+    let marked = marked(task, decision, token);
+    if let (Decision::CreateJob(_), Some(status)) = (&marked, unmarked(task, token)) {
+        // Before the Job: a conflict or a new leader after its creation would lose the mark, and a token without one is
+        // neither renewed nor revoked.
+        return Step::Mark(status);
+    }
+    match marked {
         Decision::CreateJob(known) if needs_look(workspace) => before_the_job(task, known, token, now),
         // After what else there is to do: a Job that still runs is deleted, and a change of the spec is told.
         Decision::Wait(_) | Decision::Expire if has_left_one(task) => Step::Release,
@@ -90,23 +98,33 @@ pub fn step(
     }
 }
 
+/// Returns the status that notes a token, if the Task's does not.
+fn unmarked(task: &Task, token: &Token) -> Option<Box<TaskStatus>> {
+    let Token::Minted(fresh) = token else {
+        return None;
+    };
+    let fresh = Some(fresh.clone());
+    let old = task.status.clone().unwrap_or_default();
+    (old.github_token != fresh).then(|| {
+        Box::new(TaskStatus {
+            github_token: fresh,
+            ..old
+        })
+    })
+}
+
 /// Has a token noted that was made for a Task and does not lead to a Job now: what has no mark is not revoked.
 fn marked(task: &Task, decision: Decision, token: &Token) -> Decision {
     let Token::Minted(fresh) = token else {
         return decision;
     };
-    let fresh = Some(fresh.clone());
-    let old = task.status.clone().unwrap_or_default();
     match decision {
         Decision::UpdateStatus(mut status) => {
-            status.github_token = fresh;
+            status.github_token = Some(fresh.clone());
             Decision::UpdateStatus(status)
         }
-        Decision::Wait(_) if !has_ended(task) && old.github_token != fresh => {
-            Decision::UpdateStatus(Box::new(TaskStatus {
-                github_token: fresh,
-                ..old
-            }))
+        Decision::Wait(_) if !has_ended(task) => {
+            unmarked(task, token).map_or(decision, Decision::UpdateStatus)
         }
         other => other,
     }

@@ -60,11 +60,36 @@ fn no_job_before_the_look_and_one_after_it() {
     let (t, w) = (task("t"), with_secret());
     let step = |token: &Token| step(&t, Some(&w), create(), token, at(5));
     assert_eq!(step(&Token::Unasked), Step::Fetch);
-    for token in [Token::Plain, Token::Minted(minted(100))] {
-        assert_eq!(step(&token), Step::Do(create()));
-    }
+    assert_eq!(step(&Token::Plain), Step::Do(create()));
     let other = super::step(&t, None, create(), &Token::Unasked, at(5));
     assert_eq!(other, Step::Do(create()));
+}
+
+#[test]
+fn a_token_is_noted_before_there_is_a_job() {
+    let (mut t, w) = (task("t"), with_secret());
+    // The first run, one that waited, and one after a run with a token that is too old.
+    let waited = TaskStatus {
+        phase: Some(TaskPhase::Waiting),
+        ..TaskStatus::default()
+    };
+    let again = TaskStatus {
+        phase: Some(TaskPhase::Pending),
+        job_name: Some("t".into()),
+        github_token: Some(minted(1)),
+        ..TaskStatus::default()
+    };
+    for old in [None, Some(waited), Some(again)] {
+        t.status = old.clone();
+        let step = |t: &Task, token| step(t, Some(&w), create(), &Token::Minted(token), at(5));
+        let noted = TaskStatus {
+            github_token: Some(minted(100)),
+            ..old.unwrap_or_default()
+        };
+        assert_eq!(step(&t, minted(100)), Step::Mark(Box::new(noted.clone())));
+        t.status = Some(noted);
+        assert_eq!(step(&t, minted(100)), Step::Do(create()));
+    }
 }
 
 #[test]
