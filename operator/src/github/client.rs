@@ -440,18 +440,24 @@ impl Client {
         }
         let now = self.server_time(api);
         let limit = limits::limit(answer.status, &answer.headers, &words(&answer.body), now);
-        let (account, now) = (account(target), Instant::now());
+        let (account, silence, now) = (account(target), silence_account(target), Instant::now());
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        match limit {
-            Some(limit) => gates.limited(account, limit.wait, limit.secondary, now),
-            None if !answer.status.is_server_error() => gates.answered(&account, now),
-            None => {}
+        if !answer.status.is_server_error() {
+            gates.answered(&silence, now);
+        }
+        if let Some(limit) = limit {
+            gates.limited(account, limit.wait, limit.secondary, now);
         }
     }
 
     fn silence(&self, target: &Target<'_>, said: String) -> GithubError {
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        let pause = gates.silent(account(target), said.clone(), rand::random(), Instant::now());
+        let pause = gates.silent(
+            silence_account(target),
+            said.clone(),
+            rand::random(),
+            Instant::now(),
+        );
         GithubError::Unreachable {
             asked: target.asked(),
             said,
@@ -462,7 +468,11 @@ impl Client {
     /// Refuses what would be asked while a limit or a pause after failures lasts.
     fn pass_gate(&self, target: &Target<'_>) -> Result<(), GithubError> {
         let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((left, why)) = gates.closed(&account(target), Instant::now()) else {
+        let now = Instant::now();
+        let closed = gates
+            .closed(&account(target), now)
+            .or_else(|| gates.closed(&silence_account(target), now));
+        let Some((left, why)) = closed else {
             return Ok(());
         };
         Err(match why {
@@ -520,6 +530,12 @@ impl Client {
 
 pub(super) fn account(target: &Target<'_>) -> Account {
     (target.repository.api.clone(), target.credential.id().to_owned())
+}
+
+/// Returns what silence is counted by; it is the account, but for tokens that are revoked.
+fn silence_account(target: &Target<'_>) -> Account {
+    let id = target.credential.silence_id();
+    (target.repository.api.clone(), id.to_owned())
 }
 
 /// Returns which token a poll takes.

@@ -29,6 +29,8 @@ pub struct Credential {
     pub(super) scope: Scope,
     kind: Kind,
     id: String,
+    /// What counts requests without an answer, if it is not `id`.
+    silence: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +84,7 @@ impl Credential {
             scope: Scope::default(),
             kind: Kind::Anonymous,
             id: "anonymous".into(),
+            silence: None,
         }
     }
 
@@ -157,6 +160,7 @@ impl Credential {
                 secret: Some(name.to_owned()),
                 scope: Scope::default(),
                 id: id_of(&["app", app_id, installation_id, private_key]),
+                silence: None,
                 kind: Kind::App(App {
                     secret: name.to_owned(),
                     app_id: app_id.to_owned(),
@@ -180,6 +184,7 @@ impl Credential {
             secret: Some(name.to_owned()),
             scope: Scope::default(),
             id: id_of(&["token", token]),
+            silence: None,
             kind: Kind::Token(token.to_owned().into()),
         })
     }
@@ -194,8 +199,9 @@ impl Credential {
 
     /// Returns the token that a Secret holds under `key`, to be revoked; `None` if there is none or it is not one.
     ///
-    /// All of a namespace count as one account, so that a host that does not answer about one of them is not asked about the
-    /// others for a time.
+    /// All of a namespace count as one account as to silence, so that a host that does not answer about one of them is not asked
+    /// about the others for a time. A limit is each token's own: an agent could otherwise use up its limit to keep the tokens of
+    /// others alive.
     #[must_use]
     pub fn to_revoke(secret: &Secret, key: &str) -> Option<Self> {
         let token = std::str::from_utf8(&secret.data.as_ref()?.get(key)?.0).ok()?;
@@ -204,10 +210,16 @@ impl Credential {
         let hosts = hosts_of(secret).ok()?;
         is_token.then(|| Self {
             secret: secret.metadata.name.clone(),
-            id: id_of(&["ending", &namespace]),
+            id: id_of(&["ending", token]),
+            silence: Some(id_of(&["ending", &namespace])),
             scope: Scope { namespace, hosts },
             kind: Kind::Ending(token.to_owned().into()),
         })
+    }
+
+    /// Returns what requests without an answer are counted by.
+    pub(super) fn silence_id(&self) -> &str {
+        self.silence.as_deref().unwrap_or(&self.id)
     }
 
     /// Returns false for a credential whose requests say nothing about those to come.
@@ -276,6 +288,7 @@ impl App {
                 &self.installation_id,
                 self.private_key.expose_secret(),
             ]),
+            silence: None,
             kind: Kind::App(self.clone()),
         }
     }

@@ -21,9 +21,12 @@ use crate::github::{self, Credential, GithubError, Repository};
 use crate::identity::{Act, IdentityError};
 use crate::watch;
 
-/// How long after a Task's end its token is tried to be revoked. Then the Secret is deleted without that.
+/// How long after a Task's end its token is tried to be revoked at a host that does not answer. Then the Secret is deleted
+/// without that. A limit is waited for until the token ends: its agent can have used it up for this very purpose.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
-/// Shortest and longest pause between two tries.
+/// Longest that a token of an installation is good.
+const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(1);
+/// Shortest pause between two tries, and the longest at a host that does not answer.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(60));
 /// Pause while as many Tasks as may wait for GitHub at the same time.
 const BUSY_PAUSE: Duration = Duration::from_secs(2);
@@ -68,7 +71,7 @@ async fn remove(task: &Task, context: &Context) -> Result<Option<Duration>, Appl
             return Ok(Some(BUSY_PAUSE));
         };
         if let Err(error) = revoke(&secret, context).await {
-            if let Some(pause) = another_try(task, error.pause(now), now) {
+            if let Some(pause) = another_try(task, &secret, &error, now) {
                 tracing::info!(task = %name, %namespace, %error, "will try again to revoke the token");
                 return Ok(Some(pause));
             }
@@ -93,17 +96,18 @@ async fn tell(task: &Task, note: &str, context: &Context) {
     context.events.warn(task, "TokenNotRemoved", note).await;
 }
 
-/// Revokes the token in use, and the one before it.
+/// Revokes the token in use, and the one before it. The first failure keeps neither from being tried.
 async fn revoke(secret: &Secret, context: &Context) -> Result<(), GithubError> {
     let Some(repository) = made_at(secret) else {
         return Ok(());
     };
+    let mut outcome = Ok(());
     for key in [env::GITHUB_TOKEN, FORMER_TOKEN] {
         if let Some(token) = Credential::to_revoke(secret, key) {
-            context.shared.github.revoke(&repository, &token).await?;
+            outcome = outcome.and(context.shared.github.revoke(&repository, &token).await);
         }
     }
-    Ok(())
+    outcome
 }
 
 async fn delete(namespace: &str, secret: &Secret, context: &Context) -> Result<(), IdentityError> {
@@ -145,16 +149,25 @@ fn made_at(secret: &Secret) -> Option<Repository> {
 }
 
 fn has_expired(secret: &Secret, now: Timestamp) -> bool {
-    let end = secret.annotations().get(labels::TOKEN_EXPIRES);
-    end.and_then(|end| end.parse::<Timestamp>().ok())
-        .is_some_and(|end| end <= now)
+    expiry(secret).is_some_and(|end| end <= now)
+}
+
+fn expiry(secret: &Secret) -> Option<Timestamp> {
+    let end = secret.annotations().get(labels::TOKEN_EXPIRES)?;
+    end.parse::<Timestamp>().ok()
 }
 
 /// Returns the pause before another try: after a refusal that may pass, and not for ever.
-fn another_try(task: &Task, pause: Option<Duration>, now: Timestamp) -> Option<Duration> {
-    let pause = pause?.clamp(PAUSES.0, PAUSES.1);
+fn another_try(task: &Task, secret: &Secret, error: &GithubError, now: Timestamp) -> Option<Duration> {
+    let pause = error.pause(now)?;
     let ended = task.status.as_ref()?.completion_time.as_ref()?.0;
-    (now.duration_since(ended) < PATIENCE).then_some(pause)
+    if let (GithubError::RateLimited { .. }, Some(end)) = (error, expiry(secret)) {
+        // The namespace can write the annotation; no token is good for longer than that.
+        let end = end.min(ended.checked_add(LONGEST_LIFE).ok()?);
+        let left = Duration::try_from(now.duration_until(end)).ok()?;
+        return (!left.is_zero()).then(|| pause.max(PAUSES.0).min(left));
+    }
+    (now.duration_since(ended) < PATIENCE).then(|| pause.clamp(PAUSES.0, PAUSES.1))
 }
 
 #[cfg(test)]
@@ -163,10 +176,19 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
+    use crate::github::Asked;
     use crate::task::fixtures::task;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
+    }
+
+    fn asked() -> Asked {
+        Asked {
+            host: "ghe.example".into(),
+            what: "the end of a token".into(),
+            secret: Some("t-github-token".into()),
+        }
     }
 
     fn secret(annotation: &str, value: &str) -> Secret {
@@ -178,16 +200,52 @@ mod tests {
     #[test]
     fn a_failed_revocation_is_repeated_for_a_while_and_a_refusal_is_not() {
         let mut ended = task("t");
-        assert_eq!(another_try(&ended, Some(Duration::ZERO), at(0)), None);
+        let secret = secret(labels::TOKEN_EXPIRES, &at(4000).to_string());
+        let silent = |seconds| GithubError::Unreachable {
+            asked: asked(),
+            said: "reset".into(),
+            pause: Duration::from_secs(seconds),
+        };
+        assert_eq!(another_try(&ended, &secret, &silent(0), at(0)), None);
         ended.status = Some(TaskStatus {
             completion_time: Some(Time(at(1000))),
             ..TaskStatus::default()
         });
-        let next = |pause: Option<u64>, now| another_try(&ended, pause.map(Duration::from_secs), at(now));
-        assert_eq!(next(Some(1), 1000), Some(PAUSES.0));
-        assert_eq!(next(Some(7200), 1299), Some(PAUSES.1));
-        assert_eq!(next(Some(1), 1300), None);
-        assert_eq!(next(None, 1000), None, "nothing will change");
+        let next = |error: &GithubError, now| another_try(&ended, &secret, error, at(now));
+        assert_eq!(next(&silent(1), 1000), Some(PAUSES.0));
+        assert_eq!(next(&silent(7200), 1299), Some(PAUSES.1));
+        assert_eq!(next(&silent(1), 1300), None);
+        let said = String::new();
+        let forbidden = GithubError::Forbidden { asked: asked(), said };
+        assert_eq!(next(&forbidden, 1000), None, "nothing will change");
+    }
+
+    #[test]
+    fn a_limit_that_the_agent_used_up_is_waited_for_until_the_token_ends() {
+        let mut ended = task("t");
+        ended.status = Some(TaskStatus {
+            completion_time: Some(Time(at(1000))),
+            ..TaskStatus::default()
+        });
+        let next = |expires, until, now| {
+            let secret = secret(labels::TOKEN_EXPIRES, &at(expires).to_string());
+            let limit = GithubError::RateLimited {
+                asked: asked(),
+                until: at(until),
+                secondary: false,
+            };
+            another_try(&ended, &secret, &limit, at(now)).map(|pause| pause.as_secs())
+        };
+        assert_eq!(next(4000, 3000, 1000), Some(2000), "as the limit says");
+        assert_eq!(next(4000, 3000, 2999), Some(10));
+        assert_eq!(
+            next(4000, 9000, 3500),
+            Some(500),
+            "and not beyond the token's end"
+        );
+        assert_eq!(next(4000, 9000, 4000), None);
+        assert_eq!(next(99_000, 99_000, 1000), Some(3600), "whatever the Secret says");
+        assert_eq!(next(99_000, 99_000, 4600), None);
     }
 
     #[test]
