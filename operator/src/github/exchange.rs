@@ -194,3 +194,94 @@ fn refused(target: &Target<'_>, grant: &Grant, said: String) -> GithubError {
         said,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use axon_api::labels::HOSTS;
+    use k8s_openapi::ByteString;
+    use k8s_openapi::api::core::v1::Secret;
+    use kube::core::ObjectMeta;
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::net::TcpListener;
+
+    use super::super::client::Client;
+    use super::super::{Credential, Figures, GithubError, Hosts, Options, Repository};
+    use crate::clock::Clock;
+
+    const KEY: &str = "GITHUB_TOKEN";
+
+    /// Answers by the token that is to end, and notes it. Returns its own address.
+    async fn github(asked: Arc<Mutex<Vec<String>>>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut stream = BufReader::new(stream);
+                let (mut line, mut token) = (String::new(), String::new());
+                while line != "\r\n" {
+                    line.clear();
+                    stream.read_line(&mut line).await.unwrap();
+                    if line.to_lowercase().starts_with("authorization:") {
+                        token = line.split_whitespace().last().unwrap().to_owned();
+                    }
+                }
+                let answer = match token.as_str() {
+                    "limited" => "403 x\r\nx-ratelimit-remaining: 0\r\nretry-after: 1800",
+                    "silent" => "503 x",
+                    _ => "204 x",
+                };
+                asked.lock().unwrap().push(token);
+                let answer = format!("HTTP/1.1 {answer}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        url
+    }
+
+    fn ending(url: &str, namespace: &str, token: &str) -> Credential {
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some("t-github-token".into()),
+                namespace: Some(namespace.into()),
+                annotations: Some([(HOSTS.to_owned(), url.to_owned())].into()),
+                ..ObjectMeta::default()
+            },
+            data: Some([(KEY.to_owned(), ByteString(token.into()))].into()),
+            ..Secret::default()
+        };
+        Credential::to_revoke(&secret, KEY).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_limit_is_one_tokens_and_silence_is_a_hosts() {
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let url = github(Arc::clone(&asked)).await;
+        let options = Options {
+            hosts: Hosts::parse("http://127.0.0.1:*").unwrap(),
+            ..Options::default()
+        };
+        let client = Client::new(Clock::system(), Figures::default(), &options);
+        let repository = Repository::of(&format!("{url}/o/r")).unwrap();
+        let revoke = async |namespace: &str, token: &str| {
+            let ending = ending(&url, namespace, token);
+            client.revoke(&repository, &ending).await
+        };
+        for _ in 0..2 {
+            let limit = revoke("team", "limited").await.unwrap_err();
+            let pause = limit.pause(Clock::system().now()).unwrap();
+            assert!(matches!(limit, GithubError::RateLimited { .. }), "{limit}");
+            assert!(pause > Duration::from_secs(1700), "{pause:?}");
+        }
+        revoke("team", "another").await.unwrap();
+        let silent = revoke("team", "silent").await.unwrap_err();
+        assert!(matches!(silent, GithubError::Unreachable { .. }), "{silent}");
+        let unasked = revoke("team", "third").await.unwrap_err();
+        assert!(matches!(unasked, GithubError::Unreachable { .. }), "{unasked}");
+        revoke("elsewhere", "fourth").await.unwrap();
+        let asked = asked.lock().unwrap();
+        assert_eq!(*asked, ["limited", "another", "silent", "fourth"], "each once");
+    }
+}
