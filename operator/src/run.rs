@@ -49,6 +49,11 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         record_retention: args.record_retention,
         prices: Arc::new(prices(args.price_table.as_deref())?),
     };
+    if let Some(resource) = options.pod_limits.contradiction() {
+        anyhow::bail!(
+            "--pod-requests reserves more {resource} for a Task than --pod-limits allows: no pod can run so"
+        );
+    }
     let timing = Timing {
         period: args.election_round,
         call_limit: args.election_round,

@@ -68,7 +68,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         .into_iter()
         .partition(|m| m.kind() == "CustomResourceDefinition");
     let definitions = if args.keep_crds { Vec::new() } else { definitions };
-    let identities = Identities::find(&cluster).await?;
+    let identities = Identities::find(&cluster, args.keep_crds).await?;
     let policy = installed_policy(ui, &cluster).await?;
     let roles = rights::namespaces(&cluster).await?;
     let has_operator = !rest.is_empty() || !roles.is_empty();
@@ -103,7 +103,10 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     }
     rights::revoke_in_namespaces(ui, &cluster, &[]).await?;
     // Read again: until it was gone, the operator may have made more.
-    Identities::find(&cluster).await?.remove(ui, &cluster).await
+    Identities::find(&cluster, args.keep_crds)
+        .await?
+        .remove(ui, &cluster)
+        .await
 }
 
 /// Returns those parts of the optional policy that are there, the binding first. Its parameters go with the operator's
@@ -209,8 +212,11 @@ fn losses(stock: &Stock, operator: bool, keep: bool, identities: bool) -> String
     }
     if identities {
         lines.push(
-            "  the serviceaccounts and rolebindings axon-spawner and the networkpolicies axon-agents that it made, in all namespaces".to_owned(),
+            "  the serviceaccounts and rolebindings axon-spawner that it made, in all namespaces".to_owned(),
         );
+        if !keep {
+            lines.push("  the networkpolicies axon-agents that it made, in all namespaces".to_owned());
+        }
     }
     lines.join("\n")
 }
@@ -351,7 +357,8 @@ mod tests {
           2 tasks (1 running), in all namespaces
           the definitions of task, taskspawner, workspace, agentconfig and taskrecord
           the operator, its roles and admission policies, and namespace axon-system with all that is in it
-          the serviceaccounts and rolebindings axon-spawner and the networkpolicies axon-agents that it made, in all namespaces
+          the serviceaccounts and rolebindings axon-spawner that it made, in all namespaces
+          the networkpolicies axon-agents that it made, in all namespaces
         ");
         assert!(losses(&stock, false, true, false).contains("2 tasks"));
     }

@@ -146,18 +146,23 @@ fn install_can_be_repeated_and_uninstall_undoes_it() {
     assert!(
         kept.out.ends_with(
             "rolebinding/axon-spawner of namespace default deleted\n\
-             serviceaccount/axon-spawner of namespace default deleted\n\
-             networkpolicy/axon-agents of namespace default deleted\n"
+             serviceaccount/axon-spawner of namespace default deleted\n"
         ),
         "{}",
         kept.out
     );
     assert_eq!(
         store.lock().unwrap().len(),
-        6,
-        "five definitions and a task are left"
+        7,
+        "five definitions, a task, and what keeps its network closed are left"
     );
     let gone = home.against(&fake, &["uninstall", "-y"]);
+    assert!(
+        gone.out
+            .contains("networkpolicy/axon-agents of namespace default deleted"),
+        "{}",
+        gone.out
+    );
     assert_eq!(gone.code, 0, "{}", gone.err);
     assert!(
         store.lock().unwrap().is_empty(),

@@ -18,8 +18,8 @@ use crate::github::{self, GithubError, History};
 
 /// Most items of a poll that GitHub is asked about; the others wait for the next one.
 const MOST_ASKED: usize = 20;
-/// Most items of a spawner that are remembered as left out.
-const MOST_KEPT: usize = 10_000;
+/// Most items of a spawner that are remembered as left out, and most in a replica: some hundred bytes each.
+const MOST_KEPT: (usize, usize) = (10_000, 100_000);
 /// How long an item that has not changed stays left out: that its author may write by now changes nothing about it.
 const LEFT_OUT: Duration = Duration::from_secs(3600);
 /// The same while the credential may not ask, which costs one request for all items.
@@ -39,8 +39,12 @@ pub struct Gate {
     asked: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// Counts what all spawners of a replica remember: each of them holds one.
+pub type Remembered = Arc<()>;
+
+#[derive(Clone, Debug)]
 struct LeftOut {
+    _one: Remembered,
     why: Why,
     updated: Option<Timestamp>,
     asked: Instant,
@@ -95,17 +99,44 @@ impl Gate {
         (known.updated == updated && now < known.until).then_some(known.why)
     }
 
-    fn note(&mut self, id: &str, updated: Option<Timestamp>, why: Why, listed: Timestamp, now: Instant) {
+    fn note(
+        &mut self,
+        all: &Remembered,
+        id: &str,
+        updated: Option<Timestamp>,
+        why: Why,
+        listed: Timestamp,
+        now: Instant,
+    ) {
         let is_settled = updated.is_some_and(|updated| listed.duration_since(updated) > SETTLED);
         let period = match why {
             _ if !is_settled => Duration::ZERO,
             Why::Unknown => UNKNOWN,
             Why::Untrusted | Why::Fork | Why::Edited => LEFT_OUT,
         };
-        if self.known.len() >= MOST_KEPT && !self.known.contains_key(id) {
+        self.keep(all, id, updated, why, now, period);
+    }
+
+    /// Notes that GitHub was asked in vain: others come first the next time.
+    fn note_failure(&mut self, all: &Remembered, id: &str, now: Instant) {
+        self.keep(all, id, None, Why::Unknown, now, Duration::ZERO);
+    }
+
+    fn keep(
+        &mut self,
+        all: &Remembered,
+        id: &str,
+        updated: Option<Timestamp>,
+        why: Why,
+        now: Instant,
+        period: Duration,
+    ) {
+        let is_full = self.known.len() >= MOST_KEPT.0 || Arc::strong_count(all) > MOST_KEPT.1;
+        if is_full && !self.known.contains_key(id) {
             return;
         }
         let left_out = LeftOut {
+            _one: Arc::clone(all),
             why,
             updated,
             asked: now,
@@ -169,6 +200,14 @@ impl Source {
         item: &mut Item,
         gate: &mut Gate,
     ) -> Result<Verdict, GithubError> {
+        let verdict = self.judge(found, item, gate).await;
+        if verdict.is_err() {
+            gate.note_failure(&self.left_out, &item.id, Instant::now());
+        }
+        verdict
+    }
+
+    async fn judge(&self, found: &Found, item: &mut Item, gate: &mut Gate) -> Result<Verdict, GithubError> {
         let Some(trusted) = &found.trusted else {
             return Ok(Verdict::Counts);
         };
@@ -191,7 +230,8 @@ impl Source {
                 }
                 Step::Done(verdict) => {
                     if let Verdict::LeftOut(why) = verdict {
-                        gate.note(&item.id, listed.updated, why, found.asked, Instant::now());
+                        let (updated, now) = (listed.updated, Instant::now());
+                        gate.note(&self.left_out, &item.id, updated, why, found.asked, now);
                     }
                     if let (Verdict::Approved(_), Some(history)) = (verdict, history) {
                         item.title = history.title;
@@ -234,6 +274,16 @@ impl Found {
         blocked(claim, why.reason(), self.told(&claim.item, why))
     }
 
+    /// Returns why an item with this standing can't become a Task for now, in words only if they are told.
+    pub(super) fn refusal(&self, claim: &Claim, standing: Standing, is_told: bool) -> Option<Blocked> {
+        match standing {
+            Standing::LeftOut(why) if is_told => Some(self.left_out(claim, why)),
+            Standing::LeftOut(why) => Some(blocked(claim, why.reason(), String::new())),
+            Standing::NotNow => Some(blocked(claim, "AuthorNotChecked", NOT_NOW.to_owned())),
+            Standing::Counts | Standing::Ask => None,
+        }
+    }
+
     /// Returns what to tell of an item that was left out.
     #[must_use]
     pub fn told(&self, id: &str, why: Why) -> String {
@@ -242,16 +292,19 @@ impl Found {
     }
 }
 
-/// Returns why the item of a claim can't become a Task for now, as far as that is known without asking.
-pub(super) fn held_back(source: &Source, work: &Work, claim: &Claim, gate: &Gate) -> Option<Blocked> {
+/// Returns why the item of a claim can't become a Task for now, as far as that is known without asking; in words only if
+/// they are told.
+pub(super) fn held_back(
+    source: &Source,
+    work: &Work,
+    claim: &Claim,
+    gate: &Gate,
+    is_told: bool,
+) -> Option<Blocked> {
     let Work::Github(found) = work else {
         return None;
     };
-    match source.standing(found, &claim.item, gate) {
-        Standing::LeftOut(why) => Some(found.left_out(claim, why)),
-        Standing::NotNow => Some(blocked(claim, "AuthorNotChecked", NOT_NOW.to_owned())),
-        Standing::Counts | Standing::Ask => None,
-    }
+    found.refusal(claim, source.standing(found, &claim.item, gate), is_told)
 }
 
 fn blocked(claim: &Claim, reason: &'static str, message: String) -> Blocked {
@@ -261,6 +314,7 @@ fn blocked(claim: &Claim, reason: &'static str, message: String) -> Blocked {
         message,
         transient: false,
         all: false,
+        left_out: true,
         pause: None,
     }
 }
@@ -281,31 +335,36 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_has_not_changed_stays_left_out_for_an_hour() {
-        let (mut gate, start, listed) = (Gate::default(), Instant::now(), time(1000).unwrap());
+        let (all, mut gate, start) = (Remembered::default(), Gate::default(), Instant::now());
+        let listed = time(1000).unwrap();
         let of = |gate: &Gate, second, now| gate.left_out("1", time(second), now);
         gate.begin(&filter("a"), &["1".to_owned()]);
-        gate.note("1", time(900), Why::Edited, listed, start);
+        gate.note(&all, "1", time(900), Why::Edited, listed, start);
         assert_eq!(of(&gate, 900, start), Some(Why::Edited));
         assert_eq!(of(&gate, 901, start), None, "it has changed");
         assert_eq!(of(&gate, 900, start + LEFT_OUT), None);
         assert!(gate.last_asked("1") == Some(start) && gate.last_asked("2").is_none());
-        gate.note("1", time(900), Why::Unknown, listed, start);
+        gate.note(&all, "1", time(900), Why::Unknown, listed, start);
         assert_eq!(of(&gate, 900, start + UNKNOWN), None);
         // Another change of the same second may come, and nobody could tell.
         for updated in [time(995), time(2000), None] {
-            gate.note("1", updated, Why::Untrusted, listed, start);
+            gate.note(&all, "1", updated, Why::Untrusted, listed, start);
             assert_eq!(gate.left_out("1", updated, start), None, "{updated:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn little_is_kept_and_only_of_the_same_filter() {
-        let (mut gate, start, listed) = (Gate::default(), Instant::now(), time(1000).unwrap());
+        let (all, mut gate, start) = (Remembered::default(), Gate::default(), Instant::now());
+        let listed = time(1000).unwrap();
         gate.begin(&filter("a"), &[]);
-        for number in 0..MOST_KEPT + 10 {
-            gate.note(&number.to_string(), time(1), Why::Untrusted, listed, start);
+        for number in 0..MOST_KEPT.0 + 10 {
+            gate.note(&all, &number.to_string(), time(1), Why::Untrusted, listed, start);
         }
-        assert_eq!(gate.known.len(), MOST_KEPT);
+        assert_eq!(
+            (gate.known.len(), Arc::strong_count(&all)),
+            (MOST_KEPT.0, MOST_KEPT.0 + 1)
+        );
         gate.begin(&filter("a"), &["5".to_owned(), "7".to_owned()]);
         assert_eq!(gate.known.len(), 2);
         gate.asked = MOST_ASKED + 3;
@@ -313,5 +372,10 @@ mod tests {
         assert!(gate.asked < MOST_ASKED);
         gate.begin(&filter("b"), &["5".to_owned(), "7".to_owned()]);
         assert_eq!((gate.known.len(), gate.asked), (0, 0));
+        assert_eq!(
+            Arc::strong_count(&all),
+            1,
+            "what is forgotten makes room for others"
+        );
     }
 }

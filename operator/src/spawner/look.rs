@@ -84,6 +84,7 @@ impl Context {
                     ),
                     transient: false,
                     all: false,
+                    left_out: false,
                     pause: None,
                 });
             }
@@ -146,7 +147,9 @@ impl Context {
                 if ready.iter().any(|(c, _)| c == claim) {
                     continue;
                 }
-                if let Some(blocked) = held_back(&self.source, work, claim, &memory.gate) {
+                // There may be thousands, and the status shows the first few.
+                let is_told = refused.len() < status::MAX_NAMED;
+                if let Some(blocked) = held_back(&self.source, work, claim, &memory.gate, is_told) {
                     refused.push(blocked);
                     continue;
                 }
@@ -232,17 +235,14 @@ impl Context {
                 .filter(|claim| !blocked.contains(claim.item.as_str()));
             outcome.waiting = Waiting::of(left, |item| items.title(item));
             outcome.next_run = look.and_then(|look| look.due.next).or(outcome.next_run);
-            // What concerns all is tried with the same item again.
-            let own = refused.iter().filter(|b| !b.all);
+            // What concerns all is tried with the same item again; those that were left out have an order of their own.
+            let own = refused.iter().filter(|b| !b.all && !b.left_out);
             memory.blocked = own.map(|b| b.item.clone()).collect();
             let again = again(matches!(work, Work::Cron(_)), unfinished, &refused)
                 .or(is_over.then_some(Duration::ZERO));
             let of_permission = refused.iter().find(|b| b.reason == Why::Unknown.reason());
             outcome.permission_unknown = of_permission.map(|b| b.message.clone());
             outcome.blocked.extend(refused);
-            // The status shows the first few; there may be thousands.
-            let unseen = outcome.blocked.iter_mut().skip(status::MAX_NAMED);
-            unseen.for_each(|blocked| blocked.message = String::new());
             return Ok(Done { live, tasks, again });
         }
     }
@@ -523,12 +523,25 @@ fn wanted(
     let mut wanted = plan::wanted(&live.name_any(), &items.ids(), tasks, ledger, filter);
     let blocked: BTreeSet<&str> = refused.iter().map(|b| b.item.as_str()).collect();
     wanted.retain(|claim| !blocked.contains(claim.item.as_str()));
-    // Those that were asked about wait until all others were.
-    wanted.sort_by_key(|claim| {
-        let asked = memory.gate.last_asked(&claim.item);
-        (asked, memory.blocked.contains(&claim.item))
-    });
-    wanted
+    wanted.sort_by_key(|claim| memory.blocked.contains(&claim.item));
+    by_turns(wanted, |claim| memory.gate.last_asked(&claim.item))
+}
+
+/// Puts one that GitHub was asked about behind each one that it was not, those first that wait longest: neither many new
+/// items nor many that change again and again take all the questions of a poll.
+fn by_turns<T, O: Ord>(all: Vec<T>, asked: impl Fn(&T) -> Option<O>) -> Vec<T> {
+    let (mut asked_before, never): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| asked(one).is_some());
+    asked_before.sort_by_key(&asked);
+    let (mut never, mut asked_before) = (never.into_iter(), asked_before.into_iter());
+    let mut turns = Vec::new();
+    loop {
+        let (first, second) = (never.next(), asked_before.next());
+        if first.is_none() && second.is_none() {
+            return turns;
+        }
+        turns.extend(first);
+        turns.extend(second);
+    }
 }
 
 /// Returns when to try again before the next poll, if that is of use. What only a person or another Task's end can mend waits
@@ -546,6 +559,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn neither_new_items_nor_old_ones_take_all_the_questions() {
+        let asked = |item: &&str| match *item {
+            "asked-late" => Some(2),
+            "asked-early" => Some(1),
+            _ => None,
+        };
+        let all = vec!["asked-late", "new-1", "asked-early", "new-2", "new-3"];
+        assert_eq!(
+            by_turns(all, asked),
+            ["new-1", "asked-early", "new-2", "asked-late", "new-3"]
+        );
+        assert_eq!(by_turns(vec!["asked-late"], asked), ["asked-late"]);
+    }
+
+    #[test]
     fn what_only_a_person_can_mend_waits_for_the_next_poll() {
         let blocked = |transient, pause: Option<u64>| Blocked {
             item: "1".into(),
@@ -553,6 +581,7 @@ mod tests {
             message: String::new(),
             transient,
             all: true,
+            left_out: false,
             pause: pause.map(Duration::from_secs),
         };
         let (lasting, passing) = (blocked(false, None), blocked(true, None));

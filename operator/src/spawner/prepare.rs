@@ -3,7 +3,7 @@
 use axon_api::v1alpha1::Claim;
 use axon_api::{Task, TaskSpawner};
 
-use super::approve::{Gate, Standing, held_back};
+use super::approve::{Gate, Standing};
 use super::context::Context;
 use super::gate::Verdict;
 use super::item::{Item, tick_of};
@@ -37,6 +37,7 @@ impl Context {
                 message,
                 transient,
                 all: false,
+                left_out: false,
                 pause: None,
             }))
         };
@@ -56,13 +57,16 @@ impl Context {
             message: error.to_string(),
             transient: error.is_transient(),
             all: error.is_transient(),
+            left_out: false,
             pause: self.source.pause(error),
         };
         if let Work::Github(found) = work {
-            if let Some(why) = held_back(&self.source, work, claim, gate) {
+            // Once: what another spawner learns meanwhile must not make this one skip the question.
+            let standing = self.source.standing(found, &item.id, gate);
+            if let Some(why) = found.refusal(claim, standing, true) {
                 return Ok(Err(why));
             }
-            let must_ask = self.source.standing(found, &item.id, gate) == Standing::Ask;
+            let must_ask = standing == Standing::Ask;
             let shows_comments = render::shows_comments(template) && found.has_comments(&item);
             let mut lacks_text = found.lacks_text(&item);
             if lacks_text && !must_ask {

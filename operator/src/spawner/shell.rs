@@ -181,6 +181,7 @@ impl Context {
                 message,
                 transient: reason == CREATE_FAILED,
                 all: matches!(reason, "AccessDenied" | "QuotaExceeded"),
+                left_out: false,
                 pause: None,
             }))
         };
@@ -218,6 +219,7 @@ impl Context {
             ),
             transient: false,
             all: false,
+            left_out: false,
             pause: None,
         }))
     }

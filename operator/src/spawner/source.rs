@@ -11,6 +11,7 @@ use kube::ResourceExt;
 use kube_runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
+use super::approve::Remembered;
 use super::item::{Item, Kind};
 use super::mark::Filter;
 use super::status::Fault;
@@ -178,6 +179,8 @@ pub struct Source {
     identity: Identity,
     clock: Clock,
     read: Mutex<Read>,
+    /// Counts the items that were left out and are remembered.
+    pub(super) left_out: Remembered,
 }
 
 impl Source {
@@ -189,6 +192,7 @@ impl Source {
             identity,
             clock,
             read: Mutex::default(),
+            left_out: Remembered::default(),
         }
     }
 

@@ -46,8 +46,45 @@ pub struct Blocked {
     pub transient: bool,
     /// True if no other item can become a Task either.
     pub all: bool,
+    /// True if nobody who counts has opened or approved it, as far as that is known.
+    pub left_out: bool,
     /// How long to wait before another try is of use, if that is known.
     pub pause: Option<Duration>,
+}
+
+/// The items that can't become Tasks. On a public repository nearly all may be left out, and a replica remembers this of each
+/// spawner: only those that the status names are here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockedItems {
+    first: Vec<Blocked>,
+    count: usize,
+}
+
+impl BlockedItems {
+    /// Returns whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl Extend<Blocked> for BlockedItems {
+    fn extend<I: IntoIterator<Item = Blocked>>(&mut self, items: I) {
+        for item in items {
+            if self.first.len() < MAX_NAMED {
+                self.first.push(item);
+            }
+            self.count += 1;
+        }
+    }
+}
+
+impl FromIterator<Blocked> for BlockedItems {
+    fn from_iter<I: IntoIterator<Item = Blocked>>(items: I) -> Self {
+        let mut all = Self::default();
+        all.extend(items);
+        all
+    }
 }
 
 /// The items that wait for room. A replica remembers this of each spawner, and thousands of items may wait: only those that
@@ -94,7 +131,7 @@ pub struct Outcome {
     /// Items that wait for room.
     pub waiting: Waiting,
     /// Items that can't become Tasks.
-    pub blocked: Vec<Blocked>,
+    pub blocked: BlockedItems,
     /// Why GitHub can't be asked who may write, if it can't.
     pub permission_unknown: Option<String>,
     /// When the source was read.
@@ -329,17 +366,14 @@ fn is<'a>(kind: &'static str, status: bool, reason: &'a str, message: String) ->
     }
 }
 
-fn blocked(items: &[Blocked]) -> Is<'_> {
-    let Some(first) = items.first() else {
+fn blocked(items: &BlockedItems) -> Is<'_> {
+    let Some(first) = items.first.first() else {
         return is(kind::ITEMS_BLOCKED, false, "NoneBlocked", String::new());
     };
-    let named = items
-        .iter()
-        .take(MAX_NAMED)
-        .map(|b| format!("{}: {}", b.item, b.message));
+    let named = items.first.iter().map(|b| format!("{}: {}", b.item, b.message));
     let mut message = named.collect::<Vec<_>>().join("; ");
-    if items.len() > MAX_NAMED {
-        message.push_str(&format!("; and {} more", items.len() - MAX_NAMED));
+    if items.count > items.first.len() {
+        message.push_str(&format!("; and {} more", items.count - items.first.len()));
     }
     is(kind::ITEMS_BLOCKED, true, first.reason, message)
 }

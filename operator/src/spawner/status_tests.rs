@@ -229,6 +229,7 @@ fn blocked_items_are_named_but_not_all_of_many() {
         message: "has a space".into(),
         transient: false,
         all: false,
+        left_out: false,
         pause: None,
     };
     let outcome = Outcome {

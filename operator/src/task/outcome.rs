@@ -152,7 +152,7 @@ fn disrupted(pod: &PodView, on_node: &str) -> Option<Failure> {
     if let Some((reason, message)) = &pod.failure
         && reason == "Evicted"
     {
-        if is_over_its_own_limit(pod, message) {
+        if is_over_its_own_limit(message) {
             return Some(Failure::new(
                 TaskReason::StorageExceeded,
                 format!(
@@ -176,10 +176,15 @@ fn disrupted(pod: &PodView, on_node: &str) -> Option<Failure> {
     })
 }
 
-/// Tells a pod that wrote too much from one that its node had no room for: only of the latter the kubelet says that
-/// it was disrupted. Another run would write as much again.
-fn is_over_its_own_limit(pod: &PodView, message: &str) -> bool {
-    pod.disruption.is_none() && !message.starts_with("The node was low on resource")
+/// Returns whether these are the kubelet's words about a pod that wrote more than its own limit: a container, all of
+/// them, or a volume. Another run would write as much again; a pod that a node had no room for runs elsewhere.
+fn is_over_its_own_limit(message: &str) -> bool {
+    let of_volume =
+        message.starts_with("Usage of EmptyDir volume ") && message.contains(" exceeds the limit ");
+    of_volume
+        || message.starts_with("Pod ephemeral local storage usage exceeds the total limit of containers ")
+        || message.starts_with("Container ")
+            && message.contains(" exceeded its local ephemeral storage limit ")
 }
 
 fn evidence(log: &str) -> String {
@@ -318,9 +323,14 @@ mod tests {
         let mut evicted = pod(ended(137, "Error"));
         evicted.failure = Some(("Evicted".into(), "The node was low on resource: memory.".into()));
         assert_eq!(of_pod(&evicted).unwrap().reason, TaskReason::Evicted);
-        evicted.failure = Some(("Evicted".into(), "In words of another release".into()));
-        evicted.disruption = Some(("TerminationByKubelet".into(), "evicted".into()));
-        assert_eq!(of_pod(&evicted).unwrap().reason, TaskReason::Evicted);
+        for said in [
+            "Pod was rejected: The node had condition: [DiskPressure]. ",
+            "The node had condition: [MemoryPressure]. ",
+            "In words of another release",
+        ] {
+            evicted.failure = Some(("Evicted".into(), said.into()));
+            assert_eq!(of_pod(&evicted).unwrap().reason, TaskReason::Evicted, "{said}");
+        }
         let mut drained = PodView {
             name: "p".into(),
             ..PodView::default()

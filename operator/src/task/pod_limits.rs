@@ -71,6 +71,44 @@ impl Amount {
     fn quantity(&self) -> Quantity {
         Quantity(self.0.clone())
     }
+
+    /// Returns the amount as a number, to be compared with another one.
+    fn value(&self) -> f64 {
+        let unit = self
+            .0
+            .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let number: f64 = self
+            .0
+            .strip_suffix(unit)
+            .and_then(|n| n.parse().ok())
+            .unwrap_or_default();
+        let kibi = |power| 1024f64.powi(power);
+        number
+            * match unit {
+                "m" => 1e-3,
+                "k" => 1e3,
+                "M" => 1e6,
+                "G" => 1e9,
+                "T" => 1e12,
+                "Ki" => kibi(1),
+                "Mi" => kibi(2),
+                "Gi" => kibi(3),
+                "Ti" => kibi(4),
+                _ => 1.0,
+            }
+    }
+}
+
+impl PodLimits {
+    /// Returns the resource of which more is reserved than may be used, if there is one: the API server would refuse every Job.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<&str> {
+        let less = |(name, reserved): &(&String, &Amount)| {
+            let most = self.limits.0.get(*name);
+            most.is_some_and(|most| most.value() < reserved.value())
+        };
+        self.requests.0.iter().find(less).map(|(name, _)| name.as_str())
+    }
 }
 
 impl ResourceList {
@@ -262,6 +300,31 @@ mod tests {
         let pod = &job["template"]["spec"];
         assert_eq!(pod["containers"][0]["resources"], json!({}));
         assert!(!job.to_string().contains("sizeLimit") && silence(&job).is_empty());
+    }
+
+    #[test]
+    fn no_more_is_reserved_than_may_be_used() {
+        let with = |requests: &str, limits: &str| PodLimits {
+            requests: ResourceList::parse(requests).unwrap(),
+            limits: ResourceList::parse(limits).unwrap(),
+            ..PodLimits::default()
+        };
+        assert_eq!(defaults().contradiction(), None);
+        for (requests, limits, expected) in [
+            ("memory=256Mi", "memory=200Mi", Some("memory")),
+            ("memory=1Gi", "memory=1000M", Some("memory")),
+            ("memory=1G", "memory=1Gi", None),
+            ("memory=1Gi", "memory=1.0Gi", None),
+            ("cpu=2", "cpu=1500m", Some("cpu")),
+            ("cpu=2", "", None),
+            ("memory=1Ki", "memory=1k", Some("memory")),
+        ] {
+            assert_eq!(
+                with(requests, limits).contradiction(),
+                expected,
+                "{requests} {limits}"
+            );
+        }
     }
 
     #[test]

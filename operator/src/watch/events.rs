@@ -10,10 +10,12 @@ use futures::{Stream, StreamExt as _};
 use kube::Client;
 use kube::api::{WatchEvent, WatchParams};
 use kube::core::Request;
+use kube_runtime::utils::Backoff as _;
 use kube_runtime::watcher::{Error, Event};
 
 use super::listing::Listing;
 use super::seen::{Guarded, Seen, Unreadable};
+use crate::backoff::Pauses;
 
 /// Seconds after which the API server ends a watch, so that a new one begins.
 const WATCH: u32 = 290;
@@ -94,7 +96,7 @@ async fn step<K: Seen>(target: &Target, state: State<K>) -> (Option<Told<K>>, St
             Err(error) => (Some(Err(Error::InitialListFailed(error))), State::Empty),
         },
         State::Watching(mut all) => match all.next().await {
-            Some(Err(error)) if is_too_old(&error) => (Some(Err(error)), State::Empty),
+            Some(Err(error)) if begins_anew(&error) => (Some(Err(error)), State::Empty),
             Some(told) => (Some(told), State::Watching(all)),
             None => (None, State::Empty),
         },
@@ -147,26 +149,39 @@ impl Target {
 enum Follow<K> {
     /// It may not be read.
     LeftOut,
-    /// It may be read again.
-    Listing(Box<Listing>),
+    /// It may be read again. True once an object of the list was told: of one that is deleted before the watch begins,
+    /// nobody would ever hear again.
+    Listing(Box<Listing>, bool),
     /// The list is complete, or a watch has ended.
     At(String),
     Watching(String, BoxStream<'static, kube::Result<WatchEvent<Guarded<K>>>>),
 }
 
 /// Watches one collection from this version on. Without one nobody knows of its objects, so that a list needs only to add.
+///
+/// One of several pauses by itself after an error: the caller would pause for all of them, one error after the other.
 fn follow<K: Seen>(
     target: Target,
     index: usize,
     version: Option<String>,
 ) -> impl Stream<Item = Told<K>> + Send + 'static {
     let state = version.map_or(Follow::LeftOut, Follow::At);
-    stream::unfold((target, state), move |(target, mut state)| async move {
+    let start = (target, state, Pauses::of_watch());
+    stream::unfold(start, move |(target, mut state, mut pauses)| async move {
         loop {
             let (told, next) = follow_on(&target, index, state).await;
             state = next;
-            if let Some(told) = told {
-                return Some((told, (target, state)));
+            match told {
+                None => {}
+                Some(Err(error)) if target.paths.len() > 1 && !begins_anew(&error) => {
+                    let path = target.paths.get(index).map_or("", String::as_str);
+                    tracing::warn!(path, %error, "a watch is broken and is set up again");
+                    tokio::time::sleep(pauses.next().unwrap_or(LEFT_OUT)).await;
+                }
+                Some(told) => {
+                    pauses.reset();
+                    return Some((told, (target, state, pauses)));
+                }
             }
         }
     })
@@ -176,23 +191,25 @@ async fn follow_on<K: Seen>(target: &Target, index: usize, state: Follow<K>) -> 
     match state {
         Follow::LeftOut => {
             tokio::time::sleep(LEFT_OUT).await;
-            let next = target.list(index).map_or(Follow::LeftOut, Follow::Listing);
+            let listing = target.list(index);
+            let next = listing.map_or(Follow::LeftOut, |listing| Follow::Listing(listing, false));
             (None, next)
         }
-        Follow::Listing(mut listing) => match listing.next().await {
+        Follow::Listing(mut listing, has_told) => match listing.next().await {
             Ok(Some(json)) => {
                 let object = readable(&json).map(|object| Ok(Event::Apply(object)));
-                (object, Follow::Listing(listing))
+                let has_told = has_told || object.is_some();
+                (object, Follow::Listing(listing, has_told))
             }
             Ok(None) => match listing.version() {
                 Some(version) => (None, Follow::At(version.to_owned())),
                 None => (Some(Err(Error::NoResourceVersion)), Follow::LeftOut),
             },
-            Err(error) if target.is_left_out(&error) => {
+            Err(error) if has_told => (Some(Err(Error::InitialListFailed(error))), Follow::LeftOut),
+            Err(error) => {
                 target.tell_of(index, &error);
                 (None, Follow::LeftOut)
             }
-            Err(error) => (Some(Err(Error::InitialListFailed(error))), Follow::LeftOut),
         },
         Follow::At(version) => match watch(target, index, &version).await {
             Ok(events) => (None, Follow::Watching(version, events)),
@@ -214,9 +231,10 @@ async fn follow_on<K: Seen>(target: &Target, index: usize, state: Follow<K>) -> 
     }
 }
 
-/// Returns true if the API server no longer has the version to go on from.
-fn is_too_old(error: &Error) -> bool {
+/// Returns true if there is nothing to go on from: the API server no longer has the version, or a list broke off.
+fn begins_anew(error: &Error) -> bool {
     match error {
+        Error::InitialListFailed(_) | Error::NoResourceVersion => true,
         Error::WatchStartFailed(kube::Error::Api(status)) | Error::WatchFailed(kube::Error::Api(status)) => {
             status.code == GONE
         }
@@ -287,4 +305,78 @@ fn readable<K: Seen>(json: &[u8]) -> Option<K> {
 fn tell<K: Seen>(bad: &Unreadable) {
     let (namespace, name) = (&bad.metadata.namespace, &bad.metadata.name);
     tracing::error!(kind = K::KIND, ?namespace, ?name, error = %bad.error, "object can't be read and is ignored");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use axon_api::Workspace;
+    use http::{Request as HttpRequest, Response, StatusCode};
+    use kube::client::Body;
+    use kube_runtime::WatchStreamExt as _;
+    use serde_json::json;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const NAMESPACES: usize = 20;
+    const OUTAGE: Duration = Duration::from_secs(60);
+
+    /// Answers lists with nothing and watches with one object, after the time of `OUTAGE`; watches fail before.
+    fn cluster() -> Client {
+        let start = Instant::now();
+        let answer = move |request: HttpRequest<Body>| async move {
+            let path = request.uri().path().to_owned();
+            let namespace = path.split('/').nth(5).unwrap_or_default().to_owned();
+            let is_watch = request.uri().query().unwrap_or_default().contains("watch");
+            let json = |status: StatusCode, text: String| {
+                Ok::<_, std::convert::Infallible>(
+                    Response::builder()
+                        .status(status)
+                        .body(Body::from(text.into_bytes()))
+                        .unwrap(),
+                )
+            };
+            if !is_watch {
+                let list = json!({"kind": "WorkspaceList", "apiVersion": "axon.io/v1alpha1", "metadata": {"resourceVersion": "1"}, "items": []});
+                return json(StatusCode::OK, list.to_string());
+            }
+            if start.elapsed() < OUTAGE {
+                return json(StatusCode::INTERNAL_SERVER_ERROR, "{}".to_owned());
+            }
+            // A watch is not answered all the time.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let object = json!({"apiVersion": "axon.io/v1alpha1", "kind": "Workspace", "metadata": {"name": "w", "namespace": namespace, "resourceVersion": "2"}, "spec": {"repo": "https://h/o/r"}});
+            json(
+                StatusCode::OK,
+                format!("{{\"type\":\"ADDED\",\"object\":{object}}}\n"),
+            )
+        };
+        Client::new(tower::service_fn(answer), "default")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_namespaces_are_seen_soon_after_an_outage() {
+        let paths = (0..NAMESPACES).map(|n| format!("/apis/axon.io/v1alpha1/namespaces/n{n}/workspaces"));
+        let target = Target {
+            client: cluster(),
+            paths: paths.collect(),
+            labels: None,
+        };
+        let begun = Instant::now();
+        let mut events = events::<Workspace>(target).backoff(Pauses::of_watch()).boxed();
+        let mut seen = BTreeSet::new();
+        while seen.len() < NAMESPACES {
+            let next = tokio::time::timeout(OUTAGE * 2, events.next());
+            match next.await.expect("events go on") {
+                Some(Ok(Event::Apply(workspace))) => seen.extend(workspace.metadata.namespace),
+                Some(Ok(_)) => {}
+                other => panic!("{other:?} after {:?}", begun.elapsed()),
+            }
+            assert!(begun.elapsed() < OUTAGE * 3, "{seen:?}");
+        }
+        let after = begun.elapsed() - OUTAGE;
+        assert!(after < Duration::from_secs(10), "{after:?}");
+    }
 }

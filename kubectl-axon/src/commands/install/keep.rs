@@ -63,7 +63,8 @@ pub(super) fn keep(choices: &mut Choices, live: &Value, built_in: &Value) -> Vec
         kept.push(format!(
             "keeps to namespaces {value}; --watch-namespace changes them, and --watch-namespace='*' makes it all of the cluster"
         ));
-        choices.watch = Some(value.split(',').map(str::to_owned).collect());
+        let names = value.split(',').map(str::trim).filter(|name| !name.is_empty());
+        choices.watch = Some(names.map(str::to_owned).collect());
     }
     if let Some(value) = variable(theirs, MODE_VARIABLE).filter(|value| *value == "off")
         && choices.agent_network_policy.is_none()

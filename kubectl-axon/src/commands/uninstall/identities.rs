@@ -26,7 +26,8 @@ pub(super) struct Identities {
 }
 
 impl Identities {
-    pub(super) async fn find(cluster: &Cluster) -> Result<Self> {
+    /// Finds them; not the NetworkPolicies if Tasks stay: agents that run go on, and their network stays closed.
+    pub(super) async fn find(cluster: &Cluster, tasks_stay: bool) -> Result<Self> {
         let made = |name: &str| {
             ListParams::default()
                 .labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGER))
@@ -48,7 +49,7 @@ impl Identities {
             accounts,
             policies: policies
                 .into_iter()
-                .filter(|policy| !is_taken_over(policy))
+                .filter(|policy| !tasks_stay && !is_taken_over(policy))
                 .collect(),
         })
     }
