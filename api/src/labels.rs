@@ -32,7 +32,7 @@ pub const COMPONENT_TASK: &str = "task";
 /// Value of [`MANAGED_BY`], and the field manager of the operator's writes.
 pub const MANAGER: &str = "axon-operator";
 
-/// Annotation of a Workspace: `true` pauses all TaskSpawners that use it.
+/// Annotation of a Workspace: pauses all TaskSpawners that use it, unless its value is empty, `false`, `no`, `off` or `0`.
 pub const PAUSED: &str = "axon.io/paused";
 /// Annotation of a Secret: the hosts that its credential is sent to, separated by commas; github.com if absent.
 pub const HOSTS: &str = "axon.io/hosts";

@@ -195,7 +195,9 @@ fn uid(pod: &Pod) -> Option<String> {
 
 /// Says that nobody takes up a Task.
 pub(crate) fn no_operator(flags: &str) -> String {
-    format!("no operator has taken up the task yet; is one running? kubectl axon version{flags}")
+    format!(
+        "no operator has taken up the task yet; is one running, and does it work in this namespace? kubectl axon version{flags}"
+    )
 }
 
 fn has_ended(task: &Task) -> bool {

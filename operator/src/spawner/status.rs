@@ -233,7 +233,7 @@ const OPEN: &str = "everybody who can open an issue or pull request in the repos
 
 fn told_of_pause(workspace: &str) -> String {
     format!(
-        "Workspace {workspace:?} pauses its spawners: kubectl annotate workspace {workspace} {}- lets them go on",
+        "Workspace {workspace:?} pauses its spawners: kubectl annotate workspaces.axon.io {workspace} {}- lets them go on",
         axon_api::labels::PAUSED
     )
 }

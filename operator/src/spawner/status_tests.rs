@@ -130,7 +130,7 @@ fn a_paused_workspace_suspends_and_says_how_to_go_on() {
     let (is, reason, message) = condition(&status, "Suspended");
     assert_eq!((is, reason), ("True", "WorkspacePaused"));
     assert!(
-        message.contains("kubectl annotate workspace w axon.io/paused-"),
+        message.contains("kubectl annotate workspaces.axon.io w axon.io/paused-"),
         "{message}"
     );
     assert_eq!(status.message.as_deref(), Some(message));

@@ -101,11 +101,8 @@ impl Stores {
         let name = &spawner.spec.task_template.workspace_ref.as_ref()?.name;
         let reference = ObjectRef::new(name).within(&spawner.namespace()?);
         let workspace = self.workspaces.get(&reference)?;
-        let is_paused = workspace
-            .annotations()
-            .get(labels::PAUSED)
-            .is_some_and(|v| v == "true");
-        is_paused.then(|| name.clone())
+        let value = workspace.annotations().get(labels::PAUSED)?;
+        is_pause(value).then(|| name.clone())
     }
 
     /// Returns the spawners that use a Workspace.
@@ -118,6 +115,15 @@ impl Stores {
         });
         using.iter().map(|s| ObjectRef::from_obj(s.as_ref())).collect()
     }
+}
+
+/// Returns whether the value of the annotation pauses. It is an emergency stop: whatever somebody writes in a hurry stops,
+/// but for what clearly says that it does not.
+fn is_pause(value: &str) -> bool {
+    let value = value.trim();
+    !["", "false", "no", "off", "0"]
+        .iter()
+        .any(|no| value.eq_ignore_ascii_case(no))
 }
 
 impl Seen for SlimTask {
@@ -158,6 +164,16 @@ pub fn watch_tasks(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_does_not_say_no_pauses() {
+        for yes in ["true", "True", "yes", "1", "on", "paused", "until monday"] {
+            assert!(is_pause(yes), "{yes}");
+        }
+        for no in ["", " ", "false", "FALSE", "no", "off", "0"] {
+            assert!(!is_pause(no), "{no:?}");
+        }
+    }
 
     #[test]
     fn a_task_is_read_whatever_its_spec_and_phase_are() {
