@@ -207,6 +207,7 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
             network::network(facts),
         ]);
     }
+    findings.extend(of_the_system(facts));
     findings.extend([
         pod_security(facts),
         quota(facts),
@@ -222,6 +223,21 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     );
     findings.extend(facts.github.as_ref().map(github));
     findings
+}
+
+/// Says that no Task runs where the admission policies let the operator create no Job.
+fn of_the_system(facts: &Facts) -> Option<Finding> {
+    let namespace = &facts.namespace;
+    let is_system = namespace.starts_with("kube-") || namespace == place(facts);
+    is_system.then(|| {
+        let state = format!("no task runs in {namespace}: the operator creates nothing in system namespaces");
+        bad(
+            "namespace",
+            Verdict::Fail,
+            state,
+            format!("use another namespace: -n NAME{}", facts.flags),
+        )
+    })
 }
 
 /// Says nothing where there is nothing to say: most namespaces have no TaskSpawner.
@@ -697,6 +713,13 @@ mod tests {
         );
         assert_eq!(worst(|f| f.operator = Ok(None)), (Fail, "operator"));
         assert_eq!(worst(|f| f.client = "v0.9.0".into()), (Warn, "operator"));
+        for system in ["kube-system", NAMESPACE] {
+            assert_eq!(
+                worst(|f| f.namespace = system.into()),
+                (Fail, "namespace"),
+                "{system}"
+            );
+        }
         let watches = |name: &str, f: &mut Facts| {
             let operator = f.operator.as_mut().unwrap().as_mut().unwrap();
             operator.watches = vec![name.to_owned()];
