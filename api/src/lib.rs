@@ -12,6 +12,7 @@ pub mod godur;
 pub mod images;
 pub mod labels;
 pub mod limits;
+pub mod managed;
 pub mod money;
 pub mod naming;
 pub mod network;

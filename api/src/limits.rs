@@ -38,7 +38,7 @@ pub const MAX_ELEMENTS: usize = 100;
 pub const MAX_GITHUB_LABEL: usize = 50;
 /// Characters of a repository's name on GitHub, which refuses longer ones.
 pub const MAX_GITHUB_REPOSITORY: usize = 100;
-/// Repositories that a Task's token reaches besides its Workspace's; GitHub takes 500.
+/// Most repositories in `githubApp.repositories`. GitHub accepts up to 500 for one token.
 pub const MAX_GITHUB_REPOSITORIES: usize = 100;
 /// Permissions of a token; GitHub knows some 40 of them.
 pub const MAX_GITHUB_PERMISSIONS: usize = 50;

@@ -1,7 +1,7 @@
 //! The NetworkPolicy `axon-agents` of a namespace: what Tasks' pods may reach. Pure.
 //!
 //! The operator writes it before it creates a Job, and `kubectl axon doctor` compares it with what is there. NetworkPolicies
-//! only ever add to each other: a second one that selects the same pods can open more, and none can close what this one opens.
+//! are additive: a second policy that selects the same pods can allow more, and cannot forbid what this one allows.
 
 mod allow;
 mod ranges;
@@ -20,6 +20,8 @@ use kube::core::ObjectMeta;
 use self::allow::Ports;
 pub use self::allow::{Allow, AllowError};
 use crate::labels;
+pub use crate::managed::Plan;
+use crate::managed::is_taken_over;
 
 /// Name of the NetworkPolicy in each namespace.
 pub const NAME: &str = "axon-agents";
@@ -47,26 +49,26 @@ const NODE_DNS: [&str; 2] = ["169.254.20.10/32", "169.254.169.254/32"];
 /// Why the annotations of a Namespace can't be followed. Nothing is opened then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AnnotationError {
-    /// Unknown mode.
+    /// [`labels::NETWORK_POLICY`] has a value other than `managed` and `off`.
     #[error(
         "annotation {} of namespace {namespace} is {value:?}: write managed or off, or remove it",
         labels::NETWORK_POLICY
     )]
     Mode {
-        /// The namespace.
+        /// Namespace with the annotation.
         namespace: String,
-        /// What was written, shortened.
+        /// Value of the annotation, cut to a length that a message can hold.
         value: String,
     },
-    /// A list that can't be read.
+    /// [`labels::ALLOW_EGRESS`] is no list of networks.
     #[error(
         "annotation {} of namespace {namespace} can't be used: {source}",
         labels::ALLOW_EGRESS
     )]
     Allow {
-        /// The namespace.
+        /// Namespace with the annotation.
         namespace: String,
-        /// The first entry that is wrong.
+        /// Error of the first invalid entry.
         #[source]
         source: AllowError,
     },
@@ -100,8 +102,8 @@ pub fn of_namespace(
     }
 }
 
-/// Builds the policy of a namespace. `name_servers` are those that pods ask besides the well-known ones, such as the address of
-/// the cluster's DNS Service.
+/// Builds the NetworkPolicy of a namespace. `name_servers` are further DNS servers of the cluster's pods, for example the ClusterIP
+/// of the DNS Service. The policy always allows the DNS pods and the node-local addresses.
 #[must_use]
 pub fn policy(namespace: &str, allow: &Allow, name_servers: &[IpAddr]) -> NetworkPolicy {
     let mut egress = vec![
@@ -192,7 +194,8 @@ fn dns_pods() -> [NetworkPolicyPeer; 2] {
     })
 }
 
-/// Where the cache on the node answers at the address of the DNS Service, the policy sees that address and no pod.
+/// Returns the DNS servers that the policy allows by address. A node-local cache can answer at the ClusterIP of the DNS Service: the
+/// network then matches that address, not a pod.
 fn node_dns(name_servers: &[IpAddr]) -> Vec<NetworkPolicyPeer> {
     let mut all: Vec<String> = NODE_DNS.map(str::to_owned).to_vec();
     for server in name_servers {
@@ -229,8 +232,8 @@ fn ports(protocols: &[&str], all: &[Ports]) -> Vec<NetworkPolicyPort> {
         .collect()
 }
 
-/// Returns the name servers that a policy of ours opens besides the well-known ones, so that another program can build the same
-/// policy.
+/// Returns the DNS servers that an existing `axon-agents` policy allows by address. `doctor` passes them to [`policy`] and compares the
+/// result with the existing policy.
 #[must_use]
 pub fn name_servers(found: &NetworkPolicy) -> Vec<IpAddr> {
     let rules = found.spec.iter().flat_map(|spec| spec.egress.iter().flatten());
@@ -242,25 +245,13 @@ pub fn name_servers(found: &NetworkPolicy) -> Vec<IpAddr> {
         .collect()
 }
 
-/// What to do about the policy of a namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// It is as it should be.
-    Keep,
-    /// It is missing, or differs from what it should be.
-    Apply,
-    /// It has the annotation `axon.io/managed: "false"`: it is an administrator's own.
-    LeaveAlone,
-}
-
-/// Decides about the policy that is there, if one is.
+/// Compares the existing policy, if there is one, with the wanted one.
 #[must_use]
 pub fn plan(found: Option<&NetworkPolicy>, wanted: &NetworkPolicy) -> Plan {
     let Some(found) = found else {
         return Plan::Apply;
     };
-    let annotations = found.metadata.annotations.as_ref();
-    if annotations.is_some_and(|all| all.get(labels::MANAGED).is_some_and(|value| value == "false")) {
+    if is_taken_over(&found.metadata) {
         return Plan::LeaveAlone;
     }
     let has_labels = wanted.metadata.labels.iter().flatten().all(|(key, value)| {

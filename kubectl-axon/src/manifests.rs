@@ -73,7 +73,7 @@ pub struct Choices {
     pub watch: Option<Vec<String>>,
     /// `managed`, or `off` for an operator that writes no NetworkPolicies of Tasks' pods.
     pub agent_network_policy: Option<String>,
-    /// What Tasks' pods may reach, as [`axon_api::network::Allow`] reads it.
+    /// Further networks for Tasks' pods, in the format of [`axon_api::network::Allow`].
     pub agent_network_allow: Option<String>,
 }
 

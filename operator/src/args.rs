@@ -139,7 +139,7 @@ impl Scratch {
     }
 }
 
-/// Who cares for the NetworkPolicy of Tasks' pods.
+/// Owner of the NetworkPolicy of Tasks' pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum AgentNetworkPolicy {
     /// The operator.

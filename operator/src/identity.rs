@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axon_api::labels;
+use axon_api::managed::{Plan, is_taken_over};
 use http::{HeaderValue, Request};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
@@ -28,8 +29,6 @@ use tokio::time::Instant;
 
 /// Name of the ServiceAccount, of the RoleBinding and of the ClusterRole that it grants.
 pub const NAME: &str = axon_api::SPAWNER_ACCOUNT;
-/// Annotation of the RoleBinding; with the value `false` the operator leaves it as it is.
-pub const MANAGED: &str = labels::MANAGED;
 
 /// Longest that one API call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(15);
@@ -212,31 +211,18 @@ fn is_terminating(status: &kube::core::Status) -> bool {
         .any(|cause| cause.reason == "NamespaceTerminating")
 }
 
-/// What to do about a namespace's RoleBinding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// It is as it should be.
-    Keep,
-    /// It is missing, or has drifted from what the operator made.
-    Apply,
-    /// An administrator has taken it over.
-    LeaveAlone,
-}
-
 /// Decides about the RoleBinding `axon-spawner` that is there, if one is.
 ///
 /// A missing one is made. One that grants another role than the ClusterRole `axon-spawner`, or that has the annotation
-/// [`MANAGED`] with the value `false`, is an administrator's and stays as it is, whatever it grants and to whom. Any
+/// [`labels::MANAGED`] with the value `false`, is an administrator's and stays as it is, whatever it grants and to whom. Any
 /// other one must grant the role to the namespace's ServiceAccount and to nobody else.
 #[must_use]
 pub fn plan(namespace: &str, binding: Option<&RoleBinding>) -> Plan {
     let Some(binding) = binding else {
         return Plan::Apply;
     };
-    let annotations = binding.metadata.annotations.as_ref();
-    let taken_over = annotations.is_some_and(|all| all.get(MANAGED).is_some_and(|value| value == "false"));
     let wanted = wanted_binding(namespace);
-    if taken_over || binding.role_ref != wanted.role_ref {
+    if is_taken_over(&binding.metadata) || binding.role_ref != wanted.role_ref {
         return Plan::LeaveAlone;
     }
     let subject = |s: &Subject| (s.kind.clone(), s.namespace.clone(), s.name.clone());
@@ -555,9 +541,9 @@ mod tests {
         assert_eq!(plan("team", Some(&narrowed)), Plan::LeaveAlone);
         let mut taken = binding();
         taken.subjects = None;
-        taken.metadata.annotations = Some([(MANAGED.to_owned(), "false".to_owned())].into());
+        taken.metadata.annotations = Some([(labels::MANAGED.to_owned(), "false".to_owned())].into());
         assert_eq!(plan("team", Some(&taken)), Plan::LeaveAlone);
-        taken.metadata.annotations = Some([(MANAGED.to_owned(), "true".to_owned())].into());
+        taken.metadata.annotations = Some([(labels::MANAGED.to_owned(), "true".to_owned())].into());
         assert_eq!(plan("team", Some(&taken)), Plan::Apply);
     }
 

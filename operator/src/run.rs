@@ -183,7 +183,7 @@ pub struct Shared {
     pub github: Github,
     /// Places for large objects of Tasks. TaskSpawners have their own.
     pub large: Large,
-    /// Where it works.
+    /// Namespaces that the operator reconciles.
     pub scope: Scope,
 }
 

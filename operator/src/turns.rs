@@ -46,7 +46,7 @@ struct Share {
 #[derive(Clone, Copy, Debug)]
 struct Waits {
     ticket: u64,
-    /// When it last asked.
+    /// Time of the last request for a place.
     asked: Instant,
 }
 

@@ -7,7 +7,8 @@ use ipnet::IpNet;
 /// Most entries of a list: each is a rule of a NetworkPolicy.
 const MOST: usize = 100;
 
-/// What Tasks' pods may reach besides DNS and public addresses: `10.1.0.0/16:443,fd00:1::/64:8000-8080,public:80`.
+/// Networks that Tasks' pods can reach in addition to DNS and public addresses. The text form is
+/// `10.1.0.0/16:443,fd00:1::/64:8000-8080,public:80`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allow(Vec<Entry>);
 
@@ -39,23 +40,23 @@ impl Ports {
 /// Why a list can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AllowError {
-    /// No form of an entry.
+    /// An entry with an unknown form.
     #[error("{0:?} is no CIDR, CIDR:PORT, CIDR:PORT-PORT or public:PORT, such as 10.1.0.0/16:443")]
     Form(String),
-    /// An address inside the network.
+    /// A CIDR with host bits.
     #[error("{entry:?} names an address inside its network: write {network}")]
     HostBits {
-        /// What was written.
+        /// The entry as it was written.
         entry: String,
-        /// The network.
+        /// The CIDR without the host bits.
         network: IpNet,
     },
-    /// All addresses, and so the cloud's metadata service.
+    /// A prefix of length zero, which includes the metadata service of clouds.
     #[error(
         "{0:?} would open every address, and with it the metadata service of clouds: write public:PORT, or smaller networks"
     )]
     Everything(String),
-    /// Too many entries.
+    /// More than 100 entries.
     #[error("{0} entries are too many: {MOST} are the most")]
     TooMany(usize),
 }

@@ -12,7 +12,7 @@ const fn v6(first: u16, second: u16, length: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(first, second, 0, 0, 0, 0, 0, 0), length)
 }
 
-/// What IANA's registry of special addresses has of IPv4, and Azure's platform server, whose address looks public.
+/// IPv4 networks of IANA's special-purpose address registry, and the address of Azure's platform server, which looks public.
 const SPECIAL_V4: [Ipv4Net; 16] = [
     v4(0, 0, 0, 0, 8),
     v4(10, 0, 0, 0, 8),

@@ -25,7 +25,7 @@ Examples:
   kubectl axon preview taskspawner/fix-bugs -o wide
   kubectl axon run --from taskspawner/fix-bugs --item 42 --dry-run";
 
-/// What to tell of a spawner that everybody can command.
+/// Warning about a TaskSpawner that is open to strangers.
 const OPEN: &str = "everybody who can open an issue or pull request in the repository can start an agent: \
     githubIssues.authors names associations that nobody has to be let in for";
 

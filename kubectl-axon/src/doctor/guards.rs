@@ -1,5 +1,6 @@
 //! What keeps the operator, the accounts `axon-spawner` and Tasks within bounds. Pure.
 
+use axon_api::managed::is_taken_over;
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, RoleBinding};
@@ -7,10 +8,8 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, RoleBinding};
 use super::{Facts, Finding, Verdict, bad, install, ok, unknown};
 use crate::manifests::POLICY;
 
-/// Annotation by which an administrator has taken a RoleBinding over.
-const MANAGED: &str = axon_api::labels::MANAGED;
 /// Name of the account, of its RoleBinding and of its ClusterRole.
-const SPAWNER: &str = "axon-spawner";
+const SPAWNER: &str = axon_api::SPAWNER_ACCOUNT;
 
 /// The admission policies of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,9 +70,10 @@ impl BindingState {
         let Some(binding) = binding else {
             return Self::Absent;
         };
-        let annotations = binding.metadata.annotations.as_ref();
-        let is_taken = annotations.is_some_and(|all| all.get(MANAGED).is_some_and(|value| value == "false"));
-        if is_taken || binding.role_ref.kind != "ClusterRole" || binding.role_ref.name != SPAWNER {
+        if is_taken_over(&binding.metadata)
+            || binding.role_ref.kind != "ClusterRole"
+            || binding.role_ref.name != SPAWNER
+        {
             return Self::TakenOver;
         }
         let others = binding.subjects.iter().flatten().filter(|subject| {
@@ -289,7 +289,7 @@ mod tests {
         );
         let taken = |binding: &mut Value| {
             add(binding);
-            binding["metadata"]["annotations"] = json!({ MANAGED: "false" });
+            binding["metadata"]["annotations"] = json!({ axon_api::labels::MANAGED: "false" });
         };
         assert_eq!(binding(taken), BindingState::TakenOver);
         let narrow = |binding: &mut Value| binding["roleRef"]["name"] = json!("narrow");

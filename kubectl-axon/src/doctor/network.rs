@@ -25,7 +25,7 @@ pub struct NetworkFacts {
 pub enum PolicyState {
     /// Nobody wants it: the installation, or an annotation of the namespace.
     Off {
-        /// What says so, such as `--agent-network-policy`.
+        /// Setting that turned the policy off, such as `--agent-network-policy`.
         by: String,
         /// True if an earlier one is there.
         is_left: bool,

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::query::{MAX_LABEL, MAX_LOGIN, MAX_TEXT, MAX_TIME, MAX_TITLE};
 use super::read::{self, Cut, List, Unread, Whole};
 
-/// How long a permission that was asked for is good. One that was taken away counts for that time at most.
+/// Lifetime of a cached permission. A permission that was revoked counts for this time at most.
 const PERIOD: Duration = Duration::from_secs(300);
 /// Most permissions that are kept.
 const MOST: usize = 10_000;
@@ -42,7 +42,7 @@ pub enum MayWrite {
     Unknown,
 }
 
-/// Who did something.
+/// An account that appears in the history of an item.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// Login, in REST's form: that of an App ends with `[bot]`. Empty for an account that is gone.
@@ -54,20 +54,20 @@ pub struct Account {
 /// What happened to an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// When.
+    /// Time of the event, in whole seconds.
     pub at: Timestamp,
-    /// Who did it.
+    /// Account that caused the event.
     pub actor: Account,
-    /// What.
+    /// Kind of the event.
     pub what: What,
 }
 
 /// What happened to an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// This label was set.
+    /// Somebody set this label.
     Labeled(String),
-    /// This label was taken off.
+    /// Somebody removed this label.
     Unlabeled(String),
     /// The title was changed.
     Renamed,
@@ -80,7 +80,7 @@ pub struct History {
     pub title: String,
     /// Text.
     pub body: String,
-    /// When the text was changed last, if it ever was.
+    /// Time of the last edit of the text; absent if nobody has edited it.
     pub edited: Option<Timestamp>,
     /// True for a pull request whose commits are in another repository, or may be.
     pub is_from_fork: bool,

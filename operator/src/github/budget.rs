@@ -29,7 +29,7 @@ pub(super) struct Answers {
     namespaces: Shares,
 }
 
-/// What is left of each share, by name.
+/// Remaining bytes of each share, by its name.
 type Shares = Mutex<HashMap<String, Arc<Semaphore>>>;
 
 /// A part of the budget. It goes back when it is dropped.

@@ -20,10 +20,10 @@ pub struct Comments {
     pub left_out: usize,
 }
 
-/// Whose comments count.
+/// Filter for comments.
 #[derive(Clone, Copy, Debug)]
 pub struct Heard<'a> {
-    /// These people's.
+    /// Authors whose comments count.
     pub from: &'a People,
     /// Of somebody who counts only as the item's author those that were neither written nor changed since then.
     pub author_until: Option<Timestamp>,

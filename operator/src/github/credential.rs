@@ -29,7 +29,7 @@ pub struct Credential {
     pub(super) scope: Scope,
     kind: Kind,
     id: String,
-    /// What counts requests without an answer, if it is not `id`.
+    /// Account that unanswered requests count for, if it differs from `id`.
     silence: Option<String>,
 }
 

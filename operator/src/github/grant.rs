@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use super::read::{self, Unread};
 use super::repository::Repository;
 
-/// What a Task needs: to push a branch, open a pull request, and comment.
+/// Permissions of a Task: it pushes a branch, opens a pull request, and comments.
 const TASK: [(&str, Level); 3] = [
     ("contents", Level::Write),
     ("issues", Level::Write),
     ("pull_requests", Level::Write),
 ];
-/// What listing issues and pull requests needs. The operator never reads a repository's contents.
+/// Permissions of a poll. The operator never reads a repository's contents.
 const POLLS: [(&str, Level); 2] = [("issues", Level::Read), ("pull_requests", Level::Read)];
 /// Always asked for. Every App has it, so that no list of permissions is ever empty: GitHub takes that for all of them.
 const METADATA: &str = "metadata";
@@ -27,7 +27,7 @@ const MAX_INSTALLATION: usize = 64 * 1024;
 /// Most permissions that are kept of an installation, and most bytes of a name; GitHub has some 80, of up to 43 bytes.
 const MAX_KEPT: (usize, usize) = (200, 64);
 
-/// What a token is asked for.
+/// Repositories and permissions of a token request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Grant {
     owner: String,
@@ -43,7 +43,7 @@ pub struct Grant {
 pub(super) enum Lack {
     /// The repositories belong to another account than the one that is named here.
     Owner(String),
-    /// These permissions.
+    /// Permissions that the installation lacks.
     Permissions(String),
 }
 
@@ -123,7 +123,7 @@ impl Grant {
     }
 }
 
-/// What GitHub tells of an installation.
+/// An installation of an App, as GitHub's API describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Installation {
     /// Login of its account; `None` for an enterprise, which has none.

@@ -88,7 +88,8 @@ struct Inner {
     permissions: Mutex<approvals::Permissions<PermissionKey>>,
 }
 
-/// Whose permission for what repository, asked by whom. Without a login: that the credential may ask for none.
+/// Key of a cached permission: API and repository, credential, and login. An entry without a login says that the credential cannot read
+/// permissions at all.
 type PermissionKey = (String, String, String, Option<String>);
 
 type Listings = HashMap<ListingKey, Arc<tokio::sync::Mutex<Shared>>>;

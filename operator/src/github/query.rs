@@ -82,7 +82,7 @@ pub struct Item {
     pub author: Writer,
     /// True if that is a person, as far as GitHub knows, and no App.
     pub author_is_user: bool,
-    /// When anything about it was changed last, comments and labels included; absent if that could not be read.
+    /// GitHub's `updated_at`, which also changes with comments and labels; absent if it is unreadable.
     pub updated: Option<Timestamp>,
     /// What it takes of the budget for what is kept.
     pub(super) kept: Option<Arc<Kept>>,

@@ -20,18 +20,19 @@ use crate::github::{self, GithubError, History};
 const MOST_ASKED: usize = 20;
 /// Most items of a spawner that are remembered as left out, and most in a replica: some hundred bytes each.
 const MOST_KEPT: (usize, usize) = (10_000, 100_000);
-/// How long an item that has not changed stays left out: that its author may write by now changes nothing about it.
+/// Lifetime of a cached verdict about an unchanged item. A permission that its author gets later does not change `updated_at`.
 const LEFT_OUT: Duration = Duration::from_secs(3600);
 /// The same while the credential may not ask, which costs one request for all items.
 const UNKNOWN: Duration = Duration::from_secs(300);
-/// How much older than a listing an item's last change must be to be surely the last: GitHub tells whole seconds.
+/// Minimum age of an item's last change before a verdict is cached. GitHub's times have whole seconds, so that a second change could
+/// have the same time.
 const SETTLED: SignedDuration = SignedDuration::from_secs(10);
 
-/// What to tell of an item that GitHub was not asked about.
+/// Message for an item whose check waits for a later poll.
 pub(super) const NOT_NOW: &str =
     "whether its author may write, or somebody who may has approved it, is asked at a later poll";
 
-/// What is remembered of the items of a spawner that were left out.
+/// Cached verdicts about items of a TaskSpawner that were left out.
 #[derive(Debug, Default)]
 pub struct Gate {
     filter: Option<Filter>,
@@ -51,12 +52,12 @@ struct LeftOut {
     until: Instant,
 }
 
-/// What is known of an item without asking.
+/// Verdict about an item from cached answers alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It may become a Task.
+    /// The item can become a Task.
     Counts,
-    /// It may not.
+    /// The item cannot become a Task.
     LeftOut(Why),
     /// GitHub has to be asked.
     Ask,

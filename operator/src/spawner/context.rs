@@ -50,11 +50,11 @@ pub struct Memory {
     pub stuck: HashMap<String, Instant>,
     /// Tasks that had not ended at the last look.
     pub active: usize,
-    /// Which items were left out.
+    /// Cached verdicts of the author gate.
     pub gate: Gate,
     /// The next run of the schedule, if it is ready.
     pub ahead: Option<Ahead>,
-    /// What GitHub answered after the place of a large spawner was given back. It counts as soon as there is a place again.
+    /// A listing that GitHub returned after a large TaskSpawner had given its place back. The next poll with a place uses it.
     pub late: Option<Polled>,
 }
 
@@ -95,7 +95,7 @@ impl Memory {
     }
 }
 
-/// What a poll gave: the items unless it failed, what to tell, and the pause until the next poll.
+/// Result of a poll: the items unless it failed, the outcome, and the pause until the next poll.
 pub type Polled = (Option<Box<Found>>, Outcome, Duration);
 
 /// What is known of spawners, by UID, with namespace and name.

@@ -12,7 +12,7 @@ use crate::github::{Account, Event, History, MayWrite, What, fold};
 /// An item, and what its spawner asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
-    /// Who opened the item.
+    /// Author of the item.
     pub author: &'a Writer,
     /// True if that is a person and no App.
     pub author_is_user: bool,
@@ -20,18 +20,18 @@ pub struct Question<'a> {
     pub labels: &'a [String],
     /// The labels that keep an item from its spawner.
     pub exclude_labels: &'a [String],
-    /// Who counts without write permission.
+    /// People who count without write permission.
     pub trusted: &'a People,
     /// True if the item's history can be read at all.
     pub can_read: bool,
 }
 
-/// What has to be known next.
+/// The next question to GitHub, or the verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Whether this person may write.
     MayWrite(String),
-    /// What has happened to the item.
+    /// The history of the item.
     History,
     /// Nothing.
     Done(Verdict),
@@ -44,7 +44,7 @@ pub enum Verdict {
     Counts,
     /// Somebody who counts has approved of the text that its history has, and of what its author has said until then.
     Approved(Timestamp),
-    /// It may not.
+    /// The item cannot become a Task.
     LeftOut(Why),
 }
 
@@ -53,9 +53,9 @@ pub enum Verdict {
 pub enum Why {
     /// Nobody who may write has opened or labelled it.
     Untrusted,
-    /// It is a stranger's pull request from a fork, whose commits no label approves of.
+    /// A pull request from a fork by an author without write permission. A label does not approve its commits.
     Fork,
-    /// It was changed after it was labelled, or in the same second.
+    /// Title or text changed after the approval, or in the same second.
     Edited,
     /// The credential may not ask who may write.
     Unknown,

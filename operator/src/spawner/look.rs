@@ -458,7 +458,7 @@ pub fn template_fault(error: &render::RenderError) -> Fault {
 
 /// The items of one look.
 pub enum Items<'a> {
-    /// What GitHub has listed.
+    /// Items of a GitHub listing.
     Listed(&'a Found),
     /// The run of a schedule that is due, if one is.
     Run(Option<Item>),

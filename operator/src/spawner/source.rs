@@ -51,9 +51,9 @@ pub struct Freshness {
 pub struct Found {
     /// Identifiers of the items in the match, the oldest first.
     pub ids: Vec<String>,
-    /// What GitHub said of them, in the same order. It is the listing's: of a large one not each spawner has a copy.
+    /// GitHub's data about them, in the same order. TaskSpawners that use one listing share it.
     listed: Vec<Arc<github::Item>>,
-    /// Where in `listed` each number is.
+    /// Index in `listed` by the item's number.
     places: HashMap<u64, usize>,
     /// Memory for these lists.
     _held: Option<Arc<github::Kept>>,
@@ -73,7 +73,7 @@ pub struct Found {
     pub(super) labels: Vec<String>,
     /// The labels that keep an item out.
     pub(super) exclude_labels: Vec<String>,
-    /// Who counts without write permission, if all others have to have it or be approved.
+    /// People who count without write permission; absent if the author gate is off.
     pub(super) trusted: Option<People>,
     pub(super) repository: Repository,
     pub(super) credential: Credential,
@@ -153,7 +153,7 @@ pub struct Survey {
     pub items: Vec<Item>,
     /// Those that something keeps out of it.
     pub excluded: Vec<(Item, Exclusion)>,
-    /// What was found, by which those in the match are judged.
+    /// The listing that the items come from.
     pub(super) found: Found,
     /// Memory for the items.
     _copies: Arc<github::Kept>,

@@ -92,7 +92,7 @@ impl FromIterator<Blocked> for BlockedItems {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
     first: Vec<WaitingItem>,
-    /// How many there are.
+    /// Number of all waiting items.
     pub count: usize,
 }
 
@@ -227,7 +227,7 @@ pub fn is_news(old: Option<&TaskSpawnerStatus>, new: &TaskSpawnerStatus) -> bool
     !same_but_time || age >= DISCOVERY_PERIOD
 }
 
-/// What to tell of a spawner that everybody can command.
+/// Message of the condition `OpenToStrangers`.
 const OPEN: &str = "everybody who can open an issue or pull request in the repository can start an agent and tell it what to do: \
     leave authors out, or name associations of people whom somebody let in";
 

@@ -89,9 +89,9 @@ pub struct Options {
     pub images: Images,
     /// What every Task's pod gets.
     pub pod_defaults: PodDefaults,
-    /// What every Task's pod may use if the Task does not say.
+    /// Default limits of Tasks' pods.
     pub pod_limits: PodLimits,
-    /// What Tasks' pods may reach.
+    /// Settings of the NetworkPolicy of Tasks' pods.
     pub agent_network: network::Options,
     /// How long an image may fail to be pulled.
     pub image_pull_limit: Duration,

@@ -176,7 +176,7 @@ async fn is_current(task: &Task, context: &Context) -> Result<bool, ApplyError> 
 enum Kept {
     /// It is there and good.
     Good(GithubToken),
-    /// It has to be written; what is there.
+    /// The Secret must be written; the value is the existing one.
     Old(Option<Box<Secret>>),
     /// Its name is taken.
     Foreign(Token),

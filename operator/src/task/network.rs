@@ -20,18 +20,18 @@ use tokio::time::Instant;
 use super::apply::{ApplyError, timed};
 use crate::identity::is_about_rights;
 
-/// How long a policy that was there counts as there.
+/// Lifetime of the cached answer that a namespace has its policy.
 const GOOD: Duration = Duration::from_secs(60);
-/// How long a refusal is not asked for again.
+/// Lifetime of a cached refusal.
 const REFUSED: Duration = Duration::from_secs(5);
 /// Shortest time between two looks at a namespace, whatever happens in it.
 const APART: Duration = Duration::from_secs(2);
-/// How long the others do not ask after a call that failed in a way that may pass.
+/// Lifetime of a cached transient failure.
 const FAILED: Duration = Duration::from_secs(1);
 /// Most namespaces that are remembered.
 const MOST: usize = 10_000;
 
-/// What the operator is told about the network of Tasks' pods.
+/// Settings of the NetworkPolicy of Tasks' pods.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// False if the operator writes no NetworkPolicies.
@@ -47,7 +47,7 @@ pub struct Options {
 pub enum Ready {
     /// The policy is there, or an administrator wants none.
     Yes,
-    /// It can't be had until somebody changes something; the message says what.
+    /// No Job can be created until somebody changes something; the message says what.
     Refused(String),
     /// Another Task's look has just failed.
     Later,
@@ -73,7 +73,7 @@ pub struct Network {
     namespaces: Arc<Mutex<HashMap<String, Arc<Known>>>>,
 }
 
-/// What is known of a namespace.
+/// Cached answer about a namespace.
 #[derive(Default)]
 struct Known {
     /// Held during a look, so that there is one at a time. Nobody waits for it: that would hold a worker.

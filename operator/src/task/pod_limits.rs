@@ -19,9 +19,9 @@ const RESOURCES: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 /// The defaults; a zero or an empty list is no default.
 #[derive(Clone, Debug, Default)]
 pub struct PodLimits {
-    /// What the scheduler reserves for a container.
+    /// Requests of each container.
     pub requests: ResourceList,
-    /// What a container may use at most.
+    /// Limits of each container.
     pub limits: ResourceList,
     /// Most bytes of each of the pod's empty volumes.
     pub scratch: Option<Amount>,

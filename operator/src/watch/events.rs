@@ -46,7 +46,7 @@ enum State<K> {
 /// The lists that make up the first one.
 struct Lists {
     under_way: Box<Listing>,
-    /// Where the watch of each complete list begins; none of one that may not be read.
+    /// `resourceVersion` from which each watch starts; none for a collection that the operator cannot read.
     versions: Vec<Option<String>>,
 }
 
@@ -147,10 +147,10 @@ impl Target {
 
 /// One collection after its first list.
 enum Follow<K> {
-    /// It may not be read.
+    /// The operator cannot read the collection (403).
     LeftOut,
-    /// It may be read again. True once an object of the list was told: of one that is deleted before the watch begins,
-    /// nobody would ever hear again.
+    /// A list after a time without access. True once an object of the list was emitted: if the list then fails, a later deletion of the
+    /// object would be missed.
     Listing(Box<Listing>, bool),
     /// The list is complete, or a watch has ended.
     At(String),

@@ -13,7 +13,7 @@ pub enum Scope {
     /// All.
     #[default]
     Cluster,
-    /// These, each once.
+    /// Names of namespaces, without duplicates.
     Namespaces(Vec<String>),
 }
 

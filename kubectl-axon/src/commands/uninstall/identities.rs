@@ -1,6 +1,7 @@
 //! The ServiceAccounts and RoleBindings `axon-spawner`, and the NetworkPolicies `axon-agents`, that the operator made in
 //! namespaces.
 
+use axon_api::managed::is_taken_over;
 use axon_api::{labels, network};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -13,9 +14,7 @@ use crate::error::{Action, Kind as Failure, Result};
 use crate::output::Ui;
 
 /// Name of the first two, and of the ClusterRole.
-const NAME: &str = "axon-spawner";
-/// Annotation by which an administrator has taken a RoleBinding or NetworkPolicy over.
-const MANAGED: &str = labels::MANAGED;
+const NAME: &str = axon_api::SPAWNER_ACCOUNT;
 
 /// Those of all namespaces.
 #[derive(Debug, Default)]
@@ -49,7 +48,7 @@ impl Identities {
             accounts,
             policies: policies
                 .into_iter()
-                .filter(|policy| !tasks_stay && !is_taken_over(policy))
+                .filter(|policy| !tasks_stay && !is_taken_over(&policy.metadata))
                 .collect(),
         })
     }
@@ -106,14 +105,9 @@ fn told(ui: &Ui, word: &str, name: &str, namespace: &str, answer: Result<()>) ->
 
 /// What an administrator has put in the place of the operator's stays.
 fn is_the_operators(binding: &RoleBinding) -> bool {
-    binding.role_ref.kind == "ClusterRole" && binding.role_ref.name == NAME && !is_taken_over(binding)
-}
-
-fn is_taken_over<K: kube::Resource>(object: &K) -> bool {
-    object
-        .annotations()
-        .get(MANAGED)
-        .is_some_and(|value| value == "false")
+    binding.role_ref.kind == "ClusterRole"
+        && binding.role_ref.name == NAME
+        && !is_taken_over(&binding.metadata)
 }
 
 #[cfg(test)]
@@ -126,7 +120,7 @@ mod tests {
     fn what_an_administrator_has_taken_over_is_not_the_operators() {
         let binding = |kind: &str, role: &str, managed: &str| -> RoleBinding {
             serde_json::from_value(json!({
-                "metadata": {"name": NAME, "annotations": {MANAGED: managed}},
+                "metadata": {"name": NAME, "annotations": {labels::MANAGED: managed}},
                 "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
             }))
             .unwrap()
