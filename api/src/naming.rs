@@ -42,14 +42,29 @@ pub fn task_input<'a>(task: &str, inputs: impl Iterator<Item = (&'a str, &'a [u8
 /// Returns why `name` can't name a Task or a namespace, or `None` if it can (RFC 1123 label).
 #[must_use]
 pub fn label_fault(name: &str) -> Option<&'static str> {
+    if name.len() > MAX_TASK_NAME {
+        return Some("has more than 63 characters");
+    }
+    part_fault(name)
+}
+
+/// Returns why `name` can't name an object such as a Secret, or `None` if it can (RFC 1123 subdomain).
+#[must_use]
+pub fn subdomain_fault(name: &str) -> Option<&'static str> {
+    if name.len() > 253 {
+        return Some("has more than 253 characters");
+    }
+    name.split('.').find_map(part_fault)
+}
+
+/// Returns why `part` can't be a label or a part of a subdomain, apart from its length.
+fn part_fault(part: &str) -> Option<&'static str> {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.is_empty() {
+    if part.is_empty() {
         Some("is empty")
-    } else if name.len() > MAX_TASK_NAME {
-        Some("has more than 63 characters")
-    } else if !name.chars().all(inner) {
+    } else if !part.chars().all(inner) {
         Some("may only have lower-case letters, digits and '-'")
-    } else if name.starts_with('-') || name.ends_with('-') {
+    } else if part.starts_with('-') || part.ends_with('-') {
         Some("must start and end with a letter or digit")
     } else {
         None
@@ -158,6 +173,16 @@ mod tests {
         assert!(cut_a.len() <= 63 && cut_a.ends_with("-1"), "{cut_a}");
         assert_ne!(cut_a, cut_b);
         assert_eq!(cut_a, child(&a, "1", 63));
+    }
+
+    #[test]
+    fn subdomains_follow_kubernetes() {
+        for good in ["a", "a.b-c", &"a".repeat(253)] {
+            assert_eq!(subdomain_fault(good), None, "{good}");
+        }
+        for bad in ["", "a..b", "a.", "-a", "A", "a_b", "a b", &"a".repeat(254)] {
+            assert!(subdomain_fault(bad).is_some(), "{bad}");
+        }
     }
 
     #[test]

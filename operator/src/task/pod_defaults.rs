@@ -1,6 +1,7 @@
 //! What the operator's administrator gives every Task's pod: proxies, and Secrets to pull images with.
 
 use axon_api::Task;
+use axon_api::naming::subdomain_fault;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Container, LocalObjectReference};
 
@@ -31,21 +32,12 @@ impl PullSecrets {
     /// The first that is no name of a Secret.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-        let checked = names.map(|name| match is_name(name) {
-            true => Ok(name.to_owned()),
-            false => Err(NameError(name.to_owned())),
+        let checked = names.map(|name| match subdomain_fault(name) {
+            None => Ok(name.to_owned()),
+            Some(_) => Err(NameError(name.to_owned())),
         });
         checked.collect::<Result<_, _>>().map(Self)
     }
-}
-
-/// DNS-1123 subdomain, as Kubernetes asks of Secrets.
-fn is_name(name: &str) -> bool {
-    let part = |part: &str| {
-        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        !part.is_empty() && part.chars().all(inner) && !part.starts_with('-') && !part.ends_with('-')
-    };
-    name.len() <= 253 && name.split('.').all(part)
 }
 
 /// Puts the defaults into a Task's Job. The Task's own variables win. Its own Secrets come first; the others are added,

@@ -14,7 +14,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Bench, PATIENCE, SILENCE, bench, status};
 
@@ -31,7 +31,12 @@ struct World {
 impl World {
     /// Gives the Workspace `ws` another repository.
     async fn point_at(&self, repo: &str) {
-        let patch = json!({"spec": {"repo": repo}});
+        self.patch_workspace(json!({ "repo": repo })).await;
+    }
+
+    /// Changes fields of the spec of the Workspace `ws`.
+    async fn patch_workspace(&self, spec: Value) {
+        let patch = json!({ "spec": spec });
         let workspaces = self.bench.namespace.api::<Workspace>();
         workspaces
             .patch("ws", &PatchParams::default(), &Patch::Merge(&patch))

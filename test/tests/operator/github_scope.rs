@@ -28,12 +28,7 @@ impl World {
     }
 
     async fn widen(&self, app: serde_json::Value) {
-        let patch = json!({"spec": {"githubApp": app}});
-        let workspaces = self.bench.namespace.api::<Workspace>();
-        workspaces
-            .patch("ws", &PatchParams::default(), &Patch::Merge(&patch))
-            .await
-            .unwrap();
+        self.patch_workspace(json!({ "githubApp": app })).await;
     }
 
     /// Returns the token that a Task was given.

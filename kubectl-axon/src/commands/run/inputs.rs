@@ -60,13 +60,7 @@ pub(crate) fn fits(flag: &str, typed: &str, text: &str, most: usize) -> Result<(
 
 /// Checks the name of an object that is referred to (RFC 1123 subdomain).
 pub(crate) fn reference(source: &str, name: &str) -> Result<String> {
-    let fault = if name.len() > 253 {
-        Some("has more than 253 characters")
-    } else {
-        name.split('.')
-            .find_map(|part| axon_api::naming::label_fault(part).filter(|fault| !fault.contains("63")))
-    };
-    match fault {
+    match axon_api::naming::subdomain_fault(name) {
         Some(fault) => Err(CliError::usage(format!("{source} {name:?} {fault}"))),
         None => Ok(name.to_owned()),
     }
