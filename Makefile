@@ -268,6 +268,7 @@ $(ARCHIVES)/$(1).tar: $$(files_$(1)) $$(dockerfile_$(1)) $$(base_local_$(1)) | b
 		--file $$(dockerfile_$(1)) --tag $(REGISTRY)/axon-$(1):$(TAG) $(STAGE)/$(1)
 	@rm -f $$@
 	buildah push --quiet $(REGISTRY)/axon-$(1):$(TAG) docker-archive:$$@:$(REGISTRY)/axon-$(1):$(TAG)
+	@rm -rf $(STAGE)/$(1)
 
 .PHONY: image-local-$(1) image-existing-$(1) image-kind-$(1)
 image-local-$(1): $(LOADED)/$(1)
