@@ -77,6 +77,18 @@ impl AgentType {
             (Self::OpenCode, _) => Some("OPENCODE_API_KEY"),
         }
     }
+
+    /// Returns the variables of all kinds of credentials, each once.
+    #[must_use]
+    pub fn credential_variables(self) -> Vec<&'static str> {
+        let kinds = [CredentialType::ApiKey, CredentialType::Oauth];
+        let mut all: Vec<_> = kinds
+            .into_iter()
+            .filter_map(|credential| self.credential_variable(credential))
+            .collect();
+        all.dedup();
+        all
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,13 @@ pub trait Agent {
     /// # Errors
     /// `InvalidConfig` for what this agent can't do.
     fn launch(&self, setup: &Setup<'_>) -> Result<Launch, Failure>;
+    /// Type of the Tasks that it runs.
+    fn kind(&self) -> AgentType;
+    /// Returns the variables with the key of the model that it will have, set or not.
+    fn key_variables(&self, setup: &Setup<'_>) -> Vec<&'static str> {
+        let _ = setup;
+        self.kind().credential_variables()
+    }
     /// Returns what people should know of its credential at the time `now`, before it is used.
     fn advice(&self, env: &Env, now: Timestamp) -> Option<String> {
         let _ = (env, now);

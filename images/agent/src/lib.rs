@@ -7,6 +7,7 @@
 pub mod again;
 pub mod agent;
 pub mod ca;
+pub mod children;
 pub mod cli;
 pub mod credential;
 pub mod env;

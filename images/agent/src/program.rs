@@ -226,6 +226,12 @@ fn kill_group(child: &Child) {
     }
 }
 
+/// Returns a text as one word of the shell.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

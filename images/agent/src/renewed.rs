@@ -10,7 +10,7 @@ use axon_api::git::gh_token_variable;
 
 use crate::agent::Launch;
 use crate::env::Env;
-use crate::program::dir_first;
+use crate::program::{dir_first, quoted};
 
 /// Returns the file, if there is one. Agents that keep variables with TOKEN in their names from their commands must
 /// not make git blind: the file is also found where the operator always puts it.
@@ -66,9 +66,9 @@ pub fn wrap_gh(env: &Env, launch: &mut Launch) {
     let script = format!(
         "#!/bin/sh\naxon_token=$(cat {file} 2>/dev/null)\nif [ -n \"$axon_token\" ]; then\n  export {variable}=\"$axon_token\"\nfi\n\
          exec {gh} \"$@\"\n",
-        file = quoted(&file),
+        file = quoted(&file.to_string_lossy()),
         variable = variable(env),
-        gh = quoted(&gh),
+        gh = quoted(&gh.to_string_lossy()),
     );
     launch.programs.push((dir.join("gh"), script));
     if !launch.set.iter().any(|(name, _)| *name == "PATH")
@@ -76,10 +76,6 @@ pub fn wrap_gh(env: &Env, launch: &mut Launch) {
     {
         launch.set.push(("PATH", path));
     }
-}
-
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

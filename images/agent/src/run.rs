@@ -22,6 +22,7 @@ use axon_api::outputs::{Report, marker_block};
 use jiff::Timestamp;
 
 use crate::agent::{self, Launch};
+use crate::children;
 use crate::env::Env;
 use crate::failure::Failure;
 use crate::renewed;
@@ -57,8 +58,13 @@ fn run(
     checkpoint: &Arc<Mutex<Checkpoint>>,
 ) -> Result<(Report, u8), Failure> {
     let agent = agent::of(env)?;
-    let setup = input::read(env, args)?;
+    let mut setup = input::read(env, args)?;
+    let hidden = children::hidden(env, agent.key_variables(&setup));
+    setup.mcp_servers = setup
+        .mcp_servers
+        .map(|servers| children::servers_without(servers, &hidden));
     let mut launch = agent.launch(&setup)?;
+    children::forget(env, &hidden, &mut launch);
     renewed::wrap_gh(env, &mut launch);
     launch.keep_path(env);
     write_files(&launch)?;

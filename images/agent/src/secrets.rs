@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use axon_api::agents::{AgentType, CredentialType};
+use axon_api::agents::AgentType;
 use axon_api::contract::env as names;
 use serde_json::Value;
 use url::Url;
@@ -147,11 +147,7 @@ pub fn credential_variables() -> Vec<&'static str> {
         AgentType::Gemini,
         AgentType::OpenCode,
     ];
-    let injected = agents.iter().flat_map(|agent| {
-        [CredentialType::ApiKey, CredentialType::Oauth]
-            .into_iter()
-            .filter_map(|credential| agent.credential_variable(credential))
-    });
+    let injected = agents.iter().flat_map(|agent| agent.credential_variables());
     let git = [names::GITHUB_TOKEN, names::GH_TOKEN, names::GH_ENTERPRISE_TOKEN];
     let mut all: Vec<_> = injected.chain(git).chain(OTHER_VARIABLES).collect();
     all.sort_unstable();

@@ -5,7 +5,7 @@ mod stream;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use axon_api::agents::{AgentType, CredentialType};
+use axon_api::agents::AgentType;
 
 use super::plugin::Plugin;
 use super::{Agent, Launch, Setup, Stream};
@@ -23,6 +23,10 @@ const CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
 impl Agent for ClaudeCode {
     fn program(&self) -> &'static str {
         "claude"
+    }
+
+    fn kind(&self) -> AgentType {
+        AgentType::ClaudeCode
     }
 
     fn launch(&self, setup: &Setup<'_>) -> Result<Launch, Failure> {
@@ -61,11 +65,9 @@ impl Agent for ClaudeCode {
         if let Some(instructions) = &setup.instructions {
             files.push((config.join("CLAUDE.md"), instructions.clone()));
         }
-        let unset = [CredentialType::ApiKey, CredentialType::Oauth]
-            .into_iter()
-            .filter_map(|credential| AgentType::ClaudeCode.credential_variable(credential))
-            // Set but empty, it hides a credential that claude has by other means.
-            .filter(|name| setup.env.is_set(name) && setup.env.text(name).is_none());
+        let unset = self.kind().credential_variables().into_iter();
+        // Set but empty, it hides a credential that claude has by other means.
+        let unset = unset.filter(|name| setup.env.is_set(name) && setup.env.text(name).is_none());
         Ok(Launch {
             args,
             set: DEFAULTS

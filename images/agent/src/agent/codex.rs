@@ -38,6 +38,10 @@ impl Agent for Codex {
         "codex"
     }
 
+    fn kind(&self) -> AgentType {
+        AgentType::Codex
+    }
+
     fn launch(&self, setup: &Setup<'_>) -> Result<Launch, Failure> {
         let home = home(setup.env);
         let mut args: Vec<OsString> = [

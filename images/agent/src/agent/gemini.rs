@@ -31,6 +31,10 @@ impl Agent for Gemini {
         "gemini"
     }
 
+    fn kind(&self) -> AgentType {
+        AgentType::Gemini
+    }
+
     fn launch(&self, setup: &Setup<'_>) -> Result<Launch, Failure> {
         let home = home(setup.env);
         let mut args: Vec<OsString> = ["--yolo", "--output-format", "stream-json"]

@@ -46,6 +46,16 @@ impl Agent for OpenCode {
         "opencode"
     }
 
+    fn kind(&self) -> AgentType {
+        AgentType::OpenCode
+    }
+
+    fn key_variables(&self, setup: &Setup<'_>) -> Vec<&'static str> {
+        let set = credential(setup.env, setup.model.as_deref()).0;
+        let set = set.into_iter().map(|(name, _)| name);
+        set.chain(self.kind().credential_variables()).collect()
+    }
+
     fn launch(&self, setup: &Setup<'_>) -> Result<Launch, Failure> {
         let home = home(setup.env);
         let mut args: Vec<OsString> = ["run", "--format", "json", "--auto"].map(Into::into).into();

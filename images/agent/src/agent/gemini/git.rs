@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::env::Env;
-use crate::program::dir_first;
+use crate::program::{dir_first, quoted};
 
 /// What gemini sets over what was there, besides adding entries to `GIT_CONFIG_KEY_*`.
 const CHANGED: [&str; 5] = [
@@ -63,11 +63,6 @@ fn script(env: &Env, git: &Path) -> String {
         restore.join("\n"),
         quoted(&git.to_string_lossy())
     )
-}
-
-/// Returns a text as one word of the shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
