@@ -1,12 +1,16 @@
 //! What goes wrong in the first hours, checked. Pure: from facts to findings.
 
+pub mod credentials;
 pub mod guards;
 pub mod network;
+pub mod spawners;
 
 use serde::Serialize;
 
+use self::credentials::{GithubFacts, SecretFacts};
 use self::guards::{AdmissionFacts, RoleFacts};
 use self::network::NetworkFacts;
+use self::spawners::SpawnerFacts;
 
 use crate::manifests::NAMESPACE;
 
@@ -63,6 +67,8 @@ pub struct Right {
     pub what: String,
     /// Whether it is there.
     pub allowed: bool,
+    /// True for what only somebody needs who sets up credentials.
+    pub is_optional: bool,
 }
 
 /// A quota's resource that is used up, or nearly.
@@ -76,30 +82,6 @@ pub struct QuotaFacts {
     pub demands_limits: bool,
     /// True if it bounds the number of Tasks, Jobs or pods.
     pub counts_tasks: bool,
-}
-
-/// A Secret that is named somewhere.
-#[derive(Clone, Debug)]
-pub struct SecretFacts {
-    /// Its name.
-    pub name: String,
-    /// What names it, such as `workspace app`.
-    pub user: String,
-    /// Keys of which one must be there.
-    pub wanted: Vec<String>,
-    /// Keys that are there; `None` if the Secret does not exist.
-    pub keys: Fact<Option<Vec<String>>>,
-}
-
-/// What GitHub says about a token.
-#[derive(Clone, Debug, Default)]
-pub struct GithubFacts {
-    /// Status of the answer.
-    pub status: u16,
-    /// Scopes of a classic token; `None` for tokens without scopes.
-    pub scopes: Option<String>,
-    /// Requests that are left.
-    pub remaining: Option<u64>,
 }
 
 /// Everything that was learnt.
@@ -139,8 +121,8 @@ pub struct Facts {
     pub has_limit_range: Fact<bool>,
     /// Pods of Tasks whose image can't be pulled, with what is said about it.
     pub image_faults: Fact<Vec<String>>,
-    /// TaskSpawners of the namespace that everybody on GitHub can command.
-    pub open_spawners: Fact<Vec<String>>,
+    /// TaskSpawners of the namespace.
+    pub spawners: Fact<Vec<SpawnerFacts>>,
     /// Secrets that are named.
     pub secrets: Vec<SecretFacts>,
     /// GitHub, if the configuration file has a token.
@@ -151,8 +133,6 @@ pub struct Facts {
 const OLDEST_MINOR: u64 = 28;
 /// A leader renews far more often.
 const LEADER_SECONDS: i64 = 60;
-/// GitHub requests below which it is time to worry.
-const FEW_REQUESTS: u64 = 200;
 
 fn ok(check: &'static str, detail: impl Into<String>) -> Finding {
     Finding {
@@ -214,14 +194,8 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
         guards::limits(facts),
         images(facts),
     ]);
-    findings.extend(open_spawners(facts));
-    findings.extend(
-        facts
-            .secrets
-            .iter()
-            .map(|secret| secret_finding(secret, &format!("{}{}", facts.namespace, facts.flags))),
-    );
-    findings.extend(facts.github.as_ref().map(github));
+    findings.extend(spawners::spawners(facts));
+    findings.extend(credentials::credentials(facts));
     findings
 }
 
@@ -236,23 +210,6 @@ fn of_the_system(facts: &Facts) -> Option<Finding> {
             Verdict::Fail,
             state,
             format!("use another namespace: -n NAME{}", facts.flags),
-        )
-    })
-}
-
-/// Says nothing where there is nothing to say: most namespaces have no TaskSpawner.
-fn open_spawners(facts: &Facts) -> Option<Finding> {
-    let check = "taskspawners";
-    let open = match &facts.open_spawners {
-        Ok(open) => open,
-        Err(why) => return Some(unknown(check, why)),
-    };
-    (!open.is_empty()).then(|| {
-        bad(
-            check,
-            Verdict::Warn,
-            format!("everybody on GitHub can start agents by {}", open.join(", ")),
-            "leave githubIssues.authors out, so that only people with write permission can",
         )
     })
 }
@@ -407,21 +364,26 @@ fn leader(facts: &Facts) -> Finding {
 }
 
 fn rights(check: &'static str, rights: &Fact<Vec<Right>>, fix: impl Fn(&str) -> String) -> Finding {
-    match rights {
-        Err(why) => unknown(check, why),
-        Ok(rights) => {
-            let missing: Vec<&str> = rights
-                .iter()
-                .filter(|r| !r.allowed)
-                .map(|r| r.what.as_str())
-                .collect();
-            if missing.is_empty() {
-                ok(check, format!("all {} that were looked at", rights.len()))
-            } else {
-                let missing = missing.join(", ");
-                bad(check, Verdict::Fail, format!("missing: {missing}"), fix(&missing))
-            }
-        }
+    let rights = match rights {
+        Err(why) => return unknown(check, why),
+        Ok(rights) => rights,
+    };
+    let missing = |optional: bool| {
+        let missing = rights.iter().filter(|r| !r.allowed && r.is_optional == optional);
+        missing.map(|r| r.what.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let (needed, optional) = (missing(false), missing(true));
+    if !needed.is_empty() {
+        let all = [needed.as_str(), &optional].join(", ");
+        let all = all.trim_end_matches(", ");
+        bad(check, Verdict::Fail, format!("missing: {all}"), fix(all))
+    } else if !optional.is_empty() {
+        ok(
+            check,
+            format!("enough for tasks with credentials that are set up; not: {optional}"),
+        )
+    } else {
+        ok(check, format!("all {} that were looked at", rights.len()))
     }
 }
 
@@ -507,89 +469,6 @@ fn images(facts: &Facts) -> Finding {
                 ),
             ),
         },
-    }
-}
-
-/// `place` is the namespace, with the flags behind it.
-fn secret_finding(secret: &SecretFacts, place: &str) -> Finding {
-    let check = "secret";
-    let (name, user) = (&secret.name, &secret.user);
-    let key = secret.wanted.first().map_or("KEY", String::as_str);
-    let create = || format!("kubectl create secret generic {name} --from-literal={key}=VALUE -n {place}");
-    match &secret.keys {
-        Err(why) => unknown(check, &format!("{name} of {user}: {why}")),
-        Ok(None) => bad(
-            check,
-            Verdict::Fail,
-            format!("{name} of {user} does not exist"),
-            create(),
-        ),
-        Ok(Some(keys)) if secret.wanted.iter().any(|w| keys.contains(w)) => {
-            ok(check, format!("{name} of {user} has what is needed"))
-        }
-        Ok(Some(keys)) => {
-            let has = if keys.is_empty() {
-                "no keys".to_owned()
-            } else {
-                keys.join(", ")
-            };
-            let detail = format!(
-                "{name} of {user} has {has}, and not {}",
-                secret.wanted.join(" or ")
-            );
-            bad(
-                check,
-                Verdict::Fail,
-                detail,
-                format!("kubectl edit secret {name} -n {place}"),
-            )
-        }
-    }
-}
-
-fn github(facts: &Fact<GithubFacts>) -> Finding {
-    let check = "github token";
-    let fix = "make a new token and put it into the config file: workspace.token";
-    let facts = match facts {
-        Ok(facts) => facts,
-        Err(why) => return unknown(check, why),
-    };
-    if facts.status == 401 {
-        return bad(
-            check,
-            Verdict::Fail,
-            "GitHub does not accept the token of the config file",
-            fix,
-        );
-    }
-    let left = facts
-        .remaining
-        .map(|left| format!("{left} requests left this hour"))
-        .unwrap_or_default();
-    match &facts.scopes {
-        Some(scopes)
-            if !scopes
-                .split(',')
-                .any(|s| s.trim() == "repo" || s.trim() == "public_repo") =>
-        {
-            let has = if scopes.is_empty() { "none" } else { scopes };
-            bad(
-                check,
-                Verdict::Warn,
-                format!("the token has the scopes {has}, and not repo: agents can't push"),
-                fix,
-            )
-        }
-        _ if facts.remaining.is_some_and(|left| left < FEW_REQUESTS) => bad(
-            check,
-            Verdict::Warn,
-            left,
-            "use a token that fewer programs share, or longer poll intervals",
-        ),
-        _ => ok(
-            check,
-            format!("accepted; {left}").trim_end_matches("; ").to_owned(),
-        ),
     }
 }
 

@@ -148,6 +148,29 @@ pub fn count(number: usize, word: &str) -> String {
     }
 }
 
+/// Returns a sentence in lines of `width` columns, or in one without a width.
+#[must_use]
+pub fn wrapped(sentence: &str, width: Option<usize>) -> Vec<String> {
+    let Some(width) = width else {
+        return vec![sentence.to_owned()];
+    };
+    let mut lines = vec![String::new()];
+    for word in sentence.split(' ') {
+        let Some(line) = lines.last_mut() else {
+            break;
+        };
+        if !line.is_empty() && crate::columns::width(line) + 1 + crate::columns::width(word) > width {
+            lines.push(word.to_owned());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,5 +239,15 @@ mod tests {
         assert_eq!(gist("äöüß", 3), "äöü...");
         assert_eq!(gist("abc", 3), "abc");
         assert_eq!(joined("a\n\n b\x07\n"), "a; b\u{fffd}");
+    }
+
+    #[test]
+    fn sentences_are_wrapped_at_words() {
+        assert_eq!(wrapped("one two three", Some(8)), ["one two", "three"]);
+        assert_eq!(wrapped("one two three", None), ["one two three"]);
+        assert_eq!(
+            wrapped("longer-than-the-line x", Some(5)),
+            ["longer-than-the-line", "x"]
+        );
     }
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::Globals;
 use crate::doctor::{Finding, Verdict, examine};
 use crate::error::{CliError, Kind as Failure, Result};
+use crate::human;
 use crate::output::{Notation, Style, Ui};
 
 const DETAILS: &str = "\
@@ -17,6 +18,9 @@ and what is only worth a look, does not count.
 Examples:
   kubectl axon doctor
   kubectl axon doctor -n team -o json";
+
+/// Columns before what was found.
+const INDENT: usize = 25;
 
 /// Checks cluster, operator, rights, quota, images, secrets and GitHub token
 #[derive(Parser, Debug)]
@@ -66,9 +70,19 @@ fn print(ui: &Ui, finding: &Finding) -> Result<()> {
         Verdict::Fail => "FAIL",
         Verdict::Unknown => "?",
     };
-    ui.line(&format!("{word:<5} {:<18} {}", finding.check, finding.detail))?;
+    let room = ui.width().map(|width| width.saturating_sub(INDENT));
+    let mut head = format!("{word:<5} {:<18}", finding.check);
+    for line in human::wrapped(&finding.detail, room) {
+        ui.line(&format!("{head:INDENT$}{line}"))?;
+        head.clear();
+    }
     if let Some(fix) = &finding.fix {
-        ui.line(&ui.addressed(&format!("{:<25}fix: {fix}", "")))?;
+        let fix = ui.addressed(&format!("fix: {fix}"));
+        // A command in lines could not be copied.
+        let room = room.filter(|_| !fix.contains("kubectl "));
+        for line in human::wrapped(&fix, room) {
+            ui.line(&format!("{:INDENT$}{line}", ""))?;
+        }
     }
     Ok(())
 }

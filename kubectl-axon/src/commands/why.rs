@@ -11,7 +11,6 @@ use kube::api::ListParams;
 use super::Globals;
 use super::describe::told_at;
 use crate::cluster::Cluster;
-use crate::columns;
 use crate::error::{Action, CliError, Kind as Failure, Result};
 use crate::human;
 use crate::kinds::{Kind, parse_named};
@@ -116,7 +115,7 @@ async fn refusals(cluster: &Cluster, world: &World<'_>, answer: Option<&Answer>)
 }
 
 fn text(answer: &Answer, width: Option<usize>) -> String {
-    let mut lines = wrapped(&answer.summary, width);
+    let mut lines = human::wrapped(&answer.summary, width);
     lines.push(String::new());
     for link in &answer.links {
         let reason = match link.reason.as_str() {
@@ -124,7 +123,7 @@ fn text(answer: &Answer, width: Option<usize>) -> String {
             reason => format!(" ({reason})"),
         };
         lines.push(format!("  {}: {}{reason}", link.object, link.phase));
-        let evidence = wrapped(&link.evidence, width.map(|width| width.saturating_sub(INDENT)));
+        let evidence = human::wrapped(&link.evidence, width.map(|width| width.saturating_sub(INDENT)));
         let evidence = evidence.iter().filter(|line| !line.is_empty());
         lines.extend(evidence.map(|line| format!("{:INDENT$}{line}", "")));
     }
@@ -132,41 +131,4 @@ fn text(answer: &Answer, width: Option<usize>) -> String {
     lines.extend(answer.next.iter().map(|command| format!("next: {command}")));
     let text = lines.join("\n");
     text.trim_end().to_owned() + "\n"
-}
-
-/// Returns a sentence in lines of `width` columns.
-fn wrapped(sentence: &str, width: Option<usize>) -> Vec<String> {
-    let Some(width) = width else {
-        return vec![sentence.to_owned()];
-    };
-    let mut lines = vec![String::new()];
-    for word in sentence.split(' ') {
-        let Some(line) = lines.last_mut() else {
-            break;
-        };
-        if !line.is_empty() && columns::width(line) + 1 + columns::width(word) > width {
-            lines.push(word.to_owned());
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sentences_are_wrapped_at_words() {
-        assert_eq!(wrapped("one two three", Some(8)), ["one two", "three"]);
-        assert_eq!(wrapped("one two three", None), ["one two three"]);
-        assert_eq!(
-            wrapped("longer-than-the-line x", Some(5)),
-            ["longer-than-the-line", "x"]
-        );
-    }
 }

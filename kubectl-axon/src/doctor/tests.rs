@@ -6,6 +6,7 @@ fn healthy() -> Facts {
     let right = |what: &str| Right {
         what: what.to_owned(),
         allowed: true,
+        is_optional: false,
     };
     Facts {
         server: "https://host".into(),
@@ -43,12 +44,13 @@ fn healthy() -> Facts {
         }]),
         has_limit_range: Ok(true),
         image_faults: Ok(vec![]),
-        open_spawners: Ok(vec![]),
+        spawners: Ok(vec![]),
         secrets: vec![SecretFacts {
             name: "s".into(),
             user: "workspace app".into(),
             wanted: vec!["GITHUB_TOKEN".into()],
             keys: Ok(Some(vec!["GITHUB_TOKEN".into()])),
+            reach: None,
         }],
         github: Some(Ok(GithubFacts {
             status: 200,
@@ -149,6 +151,7 @@ fn each_fault_is_found_by_one_check() {
         Ok(vec![Right {
             what: what.to_owned(),
             allowed: false,
+            is_optional: false,
         }])
     };
     assert_eq!(worst(|f| f.user = missing("create tasks")), (Fail, "your rights"));
@@ -160,6 +163,17 @@ fn each_fault_is_found_by_one_check() {
         worst(|f| f.operator_rights = Err("forbidden".into())),
         (Unknown, "operator's rights")
     );
+    let mut tenant = healthy();
+    let secrets = Right {
+        what: "get secrets".into(),
+        allowed: false,
+        is_optional: true,
+    };
+    tenant.user.as_mut().unwrap().push(secrets);
+    let yours = examine(&tenant).into_iter().find(|f| f.check == "your rights");
+    let yours = yours.unwrap();
+    assert_eq!(yours.verdict, Verdict::Ok, "axon-edit reads no Secrets");
+    assert!(yours.detail.ends_with("not: get secrets"), "{}", yours.detail);
     let quota = |exhausted: &[&str], demands_limits| {
         Ok(vec![QuotaFacts {
             name: "q".into(),
@@ -262,9 +276,28 @@ fn each_fault_is_found_by_one_check() {
             found.detail
         );
     }
+    let reader = SpawnerFacts {
+        name: "fix".into(),
+        reads_github: true,
+        ..SpawnerFacts::default()
+    };
+    let spawner = |change: &dyn Fn(&mut SpawnerFacts)| {
+        let mut one = reader.clone();
+        change(&mut one);
+        worst(|f| f.spawners = Ok(vec![reader.clone(), one.clone()]))
+    };
+    assert_eq!(spawner(&|s| s.is_open = true), (Warn, "author gate"));
     assert_eq!(
-        worst(|f| f.open_spawners = Ok(vec!["fix".into()])),
-        (Verdict::Warn, "taskspawners")
+        spawner(&|s| s.permission_unknown = Some("PushAccessNeeded: x".into())),
+        (Warn, "author gate")
+    );
+    assert_eq!(
+        spawner(&|s| s.stalled = Some("TemplateInvalid: x".into())),
+        (Fail, "taskspawners")
+    );
+    assert_eq!(
+        worst(|f| f.spawners = Err("forbidden".into())),
+        (Unknown, "taskspawners")
     );
     assert_eq!(
         worst(|f| f.image_faults = Ok(vec!["pod x".into()])),

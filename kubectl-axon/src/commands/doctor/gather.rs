@@ -3,9 +3,11 @@
 mod guards;
 mod network;
 
-use axon_api::v1alpha1::GithubIssues;
+use std::collections::BTreeMap;
+
 use axon_api::{LEADER_LEASE, TaskSpawner, Workspace, contract, labels};
 use jiff::Timestamp;
+use k8s_openapi::ByteString;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
     SubjectAccessReviewSpec,
@@ -18,7 +20,9 @@ use kube::{Client, Config};
 use crate::cluster::Cluster;
 use crate::commands::version;
 use crate::config_file::Config as File;
-use crate::doctor::{Fact, Facts, GithubFacts, OperatorFacts, QuotaFacts, Right, SecretFacts};
+use crate::doctor::credentials::{GithubFacts, Reach, SecretFacts};
+use crate::doctor::spawners::SpawnerFacts;
+use crate::doctor::{Fact, Facts, OperatorFacts, QuotaFacts, Right};
 use crate::error::{Action, Kind as Failure};
 use crate::follow;
 use crate::manifests::{NAMESPACE, OPERATOR};
@@ -36,6 +40,13 @@ const USER: [(&str, &str, &str); 11] = [
     ("get", "", "secrets"),
     ("create", "", "secrets"),
     ("create", axon_api::GROUP, "workspaces"),
+];
+
+/// Those of them that only somebody needs who sets up credentials: `axon-edit` has no right on Secrets.
+const SET_UP: [(&str, &str); 3] = [
+    ("get", "secrets"),
+    ("create", "secrets"),
+    ("create", "workspaces"),
 ];
 
 /// The same for the operator.
@@ -90,12 +101,12 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
         guards::roles(cluster),
         network::network(cluster, &variables)
     );
-    let (pod_security, quotas, has_limit_range, image_faults, open_spawners, secrets, github) = futures::join!(
+    let (pod_security, quotas, has_limit_range, image_faults, spawners, secrets, github) = futures::join!(
         pod_security(cluster),
         quotas(cluster),
         limit_range(cluster),
         image_faults(cluster),
-        open_spawners(cluster),
+        spawners(cluster),
         secrets(cluster, file),
         github(file)
     );
@@ -117,7 +128,7 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
         quotas,
         has_limit_range,
         image_faults,
-        open_spawners,
+        spawners,
         secrets,
         github,
     }
@@ -168,6 +179,7 @@ async fn user_rights(cluster: &Cluster) -> Fact<Vec<Right>> {
             Ok(Right {
                 what: format!("{} {}", right.0, right.2),
                 allowed: status.is_some_and(|s| s.allowed),
+                is_optional: SET_UP.contains(&(right.0, right.2)),
             })
         }
     });
@@ -199,6 +211,7 @@ async fn operator_rights(cluster: &Cluster, place: &str) -> Fact<Vec<Right>> {
             Ok(Right {
                 what: format!("{} {}", right.0, right.2),
                 allowed: status.is_some_and(|s| s.allowed),
+                is_optional: false,
             })
         }
     });
@@ -285,26 +298,21 @@ async fn image_faults(cluster: &Cluster) -> Fact<Vec<String>> {
     Ok(faults)
 }
 
-async fn open_spawners(cluster: &Cluster) -> Fact<Vec<String>> {
+async fn spawners(cluster: &Cluster) -> Fact<Vec<SpawnerFacts>> {
     let action = Action::new("list", "taskspawners").within(&cluster.namespace);
     let api = cluster.api::<TaskSpawner>();
     let found = cluster.call(&action, api.list(&ListParams::default())).await;
-    let found = match found {
+    match found {
         // That the definitions are missing is told already.
-        Err(error) if error.kind == Failure::NotFound => return Ok(Vec::new()),
-        found => found.map_err(|e| e.to_string())?,
-    };
-    let is_open = |spawner: &TaskSpawner| {
-        let source = spawner.spec.when.github_issues.as_ref();
-        source.is_some_and(GithubIssues::is_open_to_strangers)
-    };
-    let open = found.items.into_iter().filter(is_open);
-    Ok(open.filter_map(|spawner| spawner.metadata.name).collect())
+        Err(error) if error.kind == Failure::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error.to_string()),
+        Ok(found) => Ok(found.items.into_iter().map(SpawnerFacts::of).collect()),
+    }
 }
 
 /// Looks at the Secrets that the configuration file and the namespace's Workspaces name.
 async fn secrets(cluster: &Cluster, file: &File) -> Vec<SecretFacts> {
-    let mut wanted: Vec<(String, String, Vec<String>)> = Vec::new();
+    let mut wanted: Vec<(String, String, Vec<String>, usize)> = Vec::new();
     if let Some(name) = &file.secret {
         let agent = file.agent.as_deref().and_then(|a| a.parse().ok());
         let agent = agent.unwrap_or(axon_api::agents::AgentType::ClaudeCode);
@@ -315,6 +323,7 @@ async fn secrets(cluster: &Cluster, file: &File) -> Vec<SecretFacts> {
             name.clone(),
             "the config file".to_owned(),
             key.into_iter().collect(),
+            0,
         ));
     }
     let action = Action::new("list", "workspaces").within(&cluster.namespace);
@@ -331,30 +340,48 @@ async fn secrets(cluster: &Cluster, file: &File) -> Vec<SecretFacts> {
                     "appID",
                 ];
                 let keys = keys.map(str::to_owned).to_vec();
-                wanted.push((secret.name, format!("workspace {name}"), keys));
+                let app = workspace.spec.github_app.unwrap_or_default();
+                wanted.push((
+                    secret.name,
+                    format!("workspace {name}"),
+                    keys,
+                    app.repositories.len(),
+                ));
             }
         }
     }
-    let looked = wanted.into_iter().map(|(name, user, wanted)| async move {
+    let looked = wanted.into_iter().map(|(name, user, wanted, more)| async move {
         let action = Action::new("get", "secrets")
             .named(&name)
             .within(&cluster.namespace);
         let found = cluster
             .call(&action, cluster.api::<Secret>().get_opt(&name))
             .await;
-        let keys = match found {
-            Ok(secret) => Ok(secret.map(|s| s.data.unwrap_or_default().into_keys().collect())),
+        let data = match found {
+            Ok(secret) => Ok(secret.map(|secret| secret.data.unwrap_or_default())),
             Err(error) if error.kind == Failure::NotFound => Ok(None),
             Err(error) => Err(error.to_string()),
         };
+        let reach = data.as_ref().ok().and_then(|data| reach(data.as_ref()?, more));
+        let keys = data.map(|data| data.map(|data| data.into_keys().collect()));
         SecretFacts {
             name,
             user,
             wanted,
             keys,
+            reach,
         }
     });
     futures::future::join_all(looked).await
+}
+
+/// Returns how far the git credential in a Secret reaches; `more` is how many repositories its Workspace adds.
+fn reach(data: &BTreeMap<String, ByteString>, more: usize) -> Option<Reach> {
+    if data.contains_key("privateKey") || data.contains_key("appID") {
+        return Some(Reach::App { more });
+    }
+    let token = data.get(contract::env::GITHUB_TOKEN)?;
+    Reach::of_token(std::str::from_utf8(&token.0).ok()?)
 }
 
 /// Asks GitHub about the token of the configuration file, if it has one.
