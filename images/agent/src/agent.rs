@@ -12,6 +12,7 @@ pub mod tokens;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use axon_api::TaskReason;
 use axon_api::agents::AgentType;
@@ -45,6 +46,10 @@ pub trait Agent {
     /// Returns what people should know of its credential at the time `now`, before it is used.
     fn advice(&self, env: &Env, now: Timestamp) -> Option<String> {
         let _ = (env, now);
+        None
+    }
+    /// Returns after how long the signal to stop is sent once more; `None` for an agent that needs it once.
+    fn stops_again_after(&self) -> Option<Duration> {
         None
     }
     /// Returns a reader of its standard output, and of what else it tells in the environment `env`.

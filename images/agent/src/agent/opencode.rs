@@ -5,6 +5,7 @@ mod stream;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axon_api::agents::{AgentType, CredentialType};
 use serde_json::{Value, json};
@@ -99,6 +100,11 @@ impl Agent for OpenCode {
             stdin: setup.prompt.clone(),
             ..Launch::default()
         })
+    }
+
+    /// While one of its commands runs, and for a moment after that, OpenCode only notes the first signal.
+    fn stops_again_after(&self) -> Option<Duration> {
+        Some(Duration::from_secs(1))
     }
 
     fn stream(&self, _: &Env) -> Box<dyn Stream + Send> {

@@ -50,6 +50,7 @@ pub struct Running {
     stream: Arc<Mutex<Box<dyn Stream + Send>>>,
     checkpoint: Arc<Mutex<Checkpoint>>,
     stop_requested: Arc<AtomicBool>,
+    stops_again_after: Option<Duration>,
 }
 
 /// Returns the time that the agent gets to end by itself.
@@ -132,6 +133,7 @@ impl Running {
             stream,
             checkpoint: Arc::clone(checkpoint),
             stop_requested,
+            stops_again_after: agent.stops_again_after(),
         })
     }
 
@@ -143,10 +145,13 @@ impl Running {
         let mut stalled = None;
         let mut heard = Instant::now();
         let mut deadline = None;
+        let mut again = None;
         let mut killed = false;
         let mut tail = Tail::default();
         while !self.reap_until_agent() {
-            let pause = deadline.map_or(LOOK, |at: Instant| at.saturating_duration_since(Instant::now()));
+            let pause = again
+                .or(deadline)
+                .map_or(LOOK, |at: Instant| at.saturating_duration_since(Instant::now()));
             match self.messages.recv_timeout(pause.min(LOOK)) {
                 Ok(Message::Signal(Signal::SIGCHLD)) => {}
                 // What an agent notes elsewhere than in its output may have grown in silence.
@@ -154,6 +159,7 @@ impl Running {
                 Ok(Message::Signal(signal)) => {
                     stopped.get_or_insert(signal);
                     deadline.get_or_insert_with(|| Instant::now() + grace);
+                    again = self.stops_again_after.map(|pause| Instant::now() + pause);
                     self.signal_group(signal);
                 }
                 Ok(message) => {
@@ -166,7 +172,12 @@ impl Running {
             if let Some(limit) = stall_limit.filter(|limit| deadline.is_none() && heard.elapsed() >= *limit) {
                 stalled = Some(limit);
                 deadline = Some(Instant::now() + grace);
+                again = self.stops_again_after.map(|pause| Instant::now() + pause);
                 self.signal_group(Signal::SIGTERM);
+            }
+            if again.is_some_and(|at| Instant::now() >= at) {
+                again = None;
+                self.signal_group(stopped.unwrap_or(Signal::SIGTERM));
             }
             if deadline.is_some_and(|at| Instant::now() >= at) {
                 killed = true;
