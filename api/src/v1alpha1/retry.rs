@@ -29,7 +29,7 @@ pub struct RetryPolicy {
     #[x_kube(validation = positive_duration("backoff"))]
     pub backoff: String,
     /// Reasons of failure after which the run is repeated.
-    #[schemars(length(min = 1, max = 10))]
+    #[schemars(length(min = 1, max = 16))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub on: Vec<RetryReason>,
 }
@@ -55,12 +55,16 @@ fn default_backoff() -> String {
     strum::EnumString,
 )]
 pub enum RetryReason {
-    /// The agent failed or ended without a final result.
+    /// The agent failed or ended without a final result. Includes `ProviderUnavailable` and `ContextLengthExceeded`.
     AgentError,
     /// The model provider or the git host refused the credential.
     AuthFailed,
     /// The model provider's rate limit ended the run.
     RateLimited,
+    /// The model provider failed or had no capacity.
+    ProviderUnavailable,
+    /// The prompt, or the session, is longer than the model can read.
+    ContextLengthExceeded,
     /// The container was killed for its memory limit.
     OOMKilled,
     /// The pod wrote more to disk than its limit.
@@ -87,6 +91,8 @@ impl RetryReason {
             Self::AgentError => TaskReason::AgentError,
             Self::AuthFailed => TaskReason::AuthFailed,
             Self::RateLimited => TaskReason::RateLimited,
+            Self::ProviderUnavailable => TaskReason::ProviderUnavailable,
+            Self::ContextLengthExceeded => TaskReason::ContextLengthExceeded,
             Self::OOMKilled => TaskReason::OOMKilled,
             Self::StorageExceeded => TaskReason::StorageExceeded,
             Self::Evicted => TaskReason::Evicted,
@@ -99,12 +105,21 @@ impl RetryReason {
     }
 }
 
+impl RetryReason {
+    /// Returns whether a run that failed for `reason` is repeated. The two newest reasons were `AgentError` before they had
+    /// names of their own, and policies of that time go on to work.
+    fn covers(self, reason: TaskReason) -> bool {
+        let newer = [TaskReason::ProviderUnavailable, TaskReason::ContextLengthExceeded];
+        self.reason() == reason || (self == Self::AgentError && newer.contains(&reason))
+    }
+}
+
 impl RetryPolicy {
     /// Returns how long to pause before the run that follows `made` repetitions, or `None` when a run that failed for
     /// `reason` is not repeated.
     #[must_use]
     pub fn pause(&self, reason: TaskReason, made: i32) -> Option<Duration> {
-        if made >= self.limit || !self.on.iter().any(|on| on.reason() == reason) {
+        if made >= self.limit || !self.on.iter().any(|on| on.covers(reason)) {
             return None;
         }
         // The schema refuses a backoff that is no duration.

@@ -107,6 +107,12 @@ pub enum TaskReason {
     AuthFailed,
     /// The model provider's rate limit ended the run.
     RateLimited,
+    /// The model provider failed or had no capacity.
+    ProviderUnavailable,
+    /// The prompt, or the session, is longer than the model can read.
+    ContextLengthExceeded,
+    /// The agent was not allowed to use any tool.
+    ToolsDenied,
     /// The container was killed for its memory limit.
     OOMKilled,
     /// The pod wrote more to disk than its limit.

@@ -2,6 +2,7 @@
 
 pub mod claude_code;
 pub mod codex;
+pub mod figures;
 pub mod gemini;
 pub mod journal;
 pub mod mcp;
@@ -115,6 +116,8 @@ pub enum Line {
 pub enum Verdict {
     /// The agent is done.
     Done,
+    /// It is done, and people should know this about it.
+    DoneBut(String),
     /// The agent failed.
     Failed {
         /// For programs.

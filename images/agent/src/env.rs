@@ -10,6 +10,8 @@ pub const TERMINATION_LOG: &str = "AXON_TERMINATION_LOG";
 pub const REPO_DIR: &str = "AXON_REPO_DIR";
 /// Seconds that the agent gets between SIGTERM and SIGKILL.
 pub const TERMINATION_GRACE_SECONDS: &str = "AXON_TERMINATION_GRACE_SECONDS";
+/// Seconds that the agent gets after its last event to end, or to go on.
+pub const LINGER_SECONDS: &str = "AXON_LINGER_SECONDS";
 
 /// The agent's `PATH`, which login shells in our images take over (`/etc/profile.d/axon.sh`).
 pub const LOGIN_PATH: &str = "AXON_PATH";

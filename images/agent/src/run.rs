@@ -29,7 +29,7 @@ use crate::renewed;
 use crate::run::checkpoint::Checkpoint;
 use crate::run::facts::Facts;
 use crate::run::outcome::{Outcome, conclude};
-use crate::run::process::Running;
+use crate::run::process::{Limits, Running};
 use crate::say;
 use crate::secrets::Secrets;
 use crate::termination::TerminationLog;
@@ -73,8 +73,8 @@ fn run(
     }
 
     let stream = agent.stream(env);
-    let ended = Running::start(agent, launch, stream, checkpoint)?
-        .wait(process::grace(env), process::stall_limit(env)?);
+    let limits = Limits::of(env)?;
+    let ended = Running::start(agent, launch, stream, checkpoint)?.wait(limits);
     let mut outcome = conclude(agent.program(), &ended);
     let mut report = Report {
         reason: outcome.reason,

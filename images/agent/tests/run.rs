@@ -582,3 +582,70 @@ fn a_forged_result_lowers_no_figure() {
         (Some("0.012224"), Some(2001))
     );
 }
+
+#[test]
+fn an_agent_that_is_done_and_does_not_end_is_taken_at_its_word() {
+    let recorded = stream("");
+    let failed = stream(".error429");
+    for (stream, stall, code, reason) in [
+        (&recorded, "", 0, None),
+        // Silence counts for those that have said nothing yet.
+        (&recorded, "1s", 0, None),
+        (&failed, "1s", 143, Some(TaskReason::RateLimited)),
+    ] {
+        let pod = Pod::new(&format!("cat >/dev/null; cat '{stream}'; sleep 60 & sleep 60"));
+        let started = Instant::now();
+        let output = pod
+            .command()
+            .args(["run", "x"])
+            .env("AXON_LINGER_SECONDS", "1")
+            .env("AXON_STALL_TIMEOUT", stall)
+            .output()
+            .unwrap();
+        assert!(started.elapsed() < Duration::from_secs(20), "{stall}");
+        assert_eq!(output.status.code(), Some(code), "{stall} {output:?}");
+        let report = pod.report();
+        assert_eq!((report.reason, report.is_final), (reason, true), "{stall}");
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains("the agent is done"),
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
+fn an_agent_that_goes_on_after_a_result_has_its_time_again() {
+    let recorded = stream("");
+    let pod = Pod::new(&format!(
+        "cat >/dev/null; for i in 1 2 3 4; do cat '{recorded}'; sleep 1; done; echo > ready"
+    ));
+    let output = pod
+        .command()
+        .args(["run", "x"])
+        .env("AXON_LINGER_SECONDS", "3")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(pod.dir("work/ready").exists() || pod.dir("ready").exists());
+}
+
+#[test]
+fn a_stop_after_the_last_event_takes_nothing_back() {
+    let pod = Pod::new(&format!(
+        "cat >/dev/null; cat '{}'; echo > ready; sleep 60",
+        stream("")
+    ));
+    let child = pod
+        .command()
+        .args(["run", "x"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    until("result", || {
+        pod.dir("work/ready").exists() || pod.dir("ready").exists()
+    });
+    thread::sleep(Duration::from_millis(500));
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), pod.report().reason), (Some(0), None));
+}

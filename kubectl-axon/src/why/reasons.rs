@@ -64,7 +64,15 @@ pub(super) fn words(
             let words = format!("was stopped on request {} ago", since(ended));
             (human::gist(&format!("{words}{more}"), 200), vec![retry()])
         }
-        (TaskPhase::Succeeded, _) => (format!("succeeded {} ago", since(ended)), vec![logs()]),
+        (TaskPhase::Succeeded, _) => {
+            let words = format!("succeeded {} ago", since(ended));
+            let words = if message.is_empty() {
+                words
+            } else {
+                format!("{words}: {}", human::gist(&message, 200))
+            };
+            (words, vec![logs()])
+        }
         (TaskPhase::Failed, reason) => {
             let (words, next) = match reason {
                 Some(R::AuthFailed) => (
@@ -72,6 +80,14 @@ pub(super) fn words(
                     vec![secrets::refused(task, found, flag), retry()],
                 ),
                 Some(R::RateLimited) => ("the model provider's rate limit was reached", vec![retry()]),
+                Some(R::ProviderUnavailable) => {
+                    ("the model provider failed or had no capacity", vec![retry()])
+                }
+                Some(R::ContextLengthExceeded) => (
+                    "its prompt or session is longer than the model can read",
+                    vec![format!("kubectl axon get task {name} -o yaml{flag}"), logs()],
+                ),
+                Some(R::ToolsDenied) => ("its agent was not allowed to use any tool", vec![logs()]),
                 Some(R::OOMKilled) => (
                     "the agent needed more memory than its limit",
                     vec![format!("kubectl axon get task {name} -o yaml{flag}"), retry()],

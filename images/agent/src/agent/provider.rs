@@ -96,16 +96,35 @@ pub fn provider_reason(status: Option<u16>, text: &str) -> TaskReason {
         "weekly limit",
         "hit your limit",
     ];
+    const UNAVAILABLE: [&str; 6] = [
+        "overloaded",
+        "experiencing high demand",
+        "service unavailable",
+        "bad gateway",
+        "gateway timeout",
+        "internal server error",
+    ];
+    const TOO_LONG: [&str; 6] = [
+        "prompt is too long",
+        "context_length_exceeded",
+        "maximum context length",
+        "exceeds the context window",
+        "exceeds the maximum number of tokens",
+        "input length and `max_tokens` exceed context limit",
+    ];
     // What a file system says, too.
     let text = text.to_ascii_lowercase().replace("disk quota exceeded", "");
     let any = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
     match status {
         Some(401 | 403) => TaskReason::AuthFailed,
         Some(429) => TaskReason::RateLimited,
+        Some(500..=599) => TaskReason::ProviderUnavailable,
+        Some(400 | 413) | None if any(&TOO_LONG) => TaskReason::ContextLengthExceeded,
         None if lacks_credential(&text) => TaskReason::AuthFailed,
         // Google answers so to a bad key.
         Some(400) | None if any(&AUTH) => TaskReason::AuthFailed,
         None if any(&RATE) => TaskReason::RateLimited,
+        None if any(&UNAVAILABLE) => TaskReason::ProviderUnavailable,
         _ => TaskReason::AgentError,
     }
 }
@@ -136,7 +155,25 @@ mod tests {
             (Some(401), "", TaskReason::AuthFailed),
             (Some(403), "", TaskReason::AuthFailed),
             (Some(429), "", TaskReason::RateLimited),
-            (Some(500), "rate limit", TaskReason::AgentError),
+            (Some(500), "rate limit", TaskReason::ProviderUnavailable),
+            (Some(529), "Overloaded", TaskReason::ProviderUnavailable),
+            (None, "API Error: Overloaded", TaskReason::ProviderUnavailable),
+            (
+                None,
+                "The model is currently experiencing high demand. Please try again later.",
+                TaskReason::ProviderUnavailable,
+            ),
+            (
+                Some(400),
+                "prompt is too long: 212000 tokens > 200000 maximum",
+                TaskReason::ContextLengthExceeded,
+            ),
+            (
+                None,
+                "This model's maximum context length is 128000 tokens.",
+                TaskReason::ContextLengthExceeded,
+            ),
+            (Some(404), "prompt is too long", TaskReason::AgentError),
             (
                 Some(400),
                 "API key not valid. Please pass a valid API key.",

@@ -37,6 +37,8 @@ pub struct Ended {
     pub killed: bool,
     /// What the agent's last event says.
     pub verdict: Option<Verdict>,
+    /// What its last event had said when we began to end it.
+    pub settled: Option<Verdict>,
     /// What was consumed.
     pub usage: Usage,
     /// The last lines of standard error.
@@ -58,8 +60,9 @@ pub struct Outcome {
     pub message: Option<String>,
 }
 
-/// Judges a run. It succeeded only if the process ended with 0 *and* its last event says so: agents end with 0 after
-/// signals and on some errors, too.
+/// Judges a run. It succeeded only if its last event says so and nothing speaks against it: agents end with 0 after
+/// signals and on some errors, too. A process that has said how the run ended and is then ended from outside takes
+/// nothing back; its own exit code does.
 #[must_use]
 pub fn conclude(program: &str, ended: &Ended) -> Outcome {
     let (code, how) = match ended.exit {
@@ -69,14 +72,25 @@ pub fn conclude(program: &str, ended: &Ended) -> Outcome {
             (SIGNAL_BASE + number, format!("{program} was ended by {name}"))
         }
     };
-    if code == 0 && ended.verdict == Some(Verdict::Done) {
+    let by_itself = matches!(ended.exit, Exit::Code(code) if code != 0);
+    let success = match (&ended.settled, &ended.verdict) {
+        (Some(verdict), _) => Some(verdict),
+        (None, Some(verdict)) if !by_itself && (ended.stopped.is_none() || code == 0) => Some(verdict),
+        (None, _) => None,
+    };
+    if let Some(message) = success.and_then(success_of) {
         return Outcome {
             exit_code: 0,
             reason: None,
-            message: None,
+            message,
         };
     }
-    let (reason, message) = match (&ended.stopped, &ended.verdict) {
+    // What it said after it was told to stop is about that.
+    let verdict = ended.settled.as_ref().or(ended.verdict.as_ref());
+    let (reason, message) = match (&ended.stopped, verdict) {
+        (_, Some(Verdict::Failed { reason, message })) if ended.settled.is_some() => {
+            (*reason, message.clone())
+        }
         _ if ended.stalled.is_some() => (
             TaskReason::Stalled,
             stalled(program, ended.stalled.unwrap_or_default(), ended.killed),
@@ -102,6 +116,16 @@ pub fn conclude(program: &str, ended: &Ended) -> Outcome {
         exit_code: u8::try_from(code).ok().filter(|code| *code != 0).unwrap_or(1),
         reason: Some(reason),
         message: Some(message),
+    }
+}
+
+/// Returns what is said of a success; `None` for what is none.
+#[allow(clippy::option_option, reason = "a success may have nothing to say")]
+fn success_of(verdict: &Verdict) -> Option<Option<String>> {
+    match verdict {
+        Verdict::Done => Some(None),
+        Verdict::DoneBut(note) => Some(Some(note.clone())),
+        Verdict::Failed { .. } => None,
     }
 }
 
@@ -142,6 +166,7 @@ mod tests {
             stalled: None,
             killed: false,
             verdict,
+            settled: None,
             usage: Usage::default(),
             stderr: vec!["one".into(), "two".into()],
             at_line_start: true,
@@ -236,6 +261,12 @@ mod tests {
             ..ended(Exit::Signal(9), None)
         };
         assert!(parts(&killed).2.unwrap().contains("did not end in time"));
+        let settled = Ended {
+            stopped: Some(Signal::SIGTERM),
+            settled: Some(Verdict::Done),
+            ..ended(Exit::Signal(15), Some(Verdict::Done))
+        };
+        assert_eq!(parts(&settled), (0, None, None), "a stop takes nothing back");
         let finished = Ended {
             stopped: Some(Signal::SIGTERM),
             ..ended(Exit::Code(0), Some(Verdict::Done))
@@ -251,6 +282,34 @@ mod tests {
         };
         let message = "claude printed nothing for 900s (stallTimeout) and was stopped".to_owned();
         assert_eq!(parts(&silent), (143, Some(TaskReason::Stalled), Some(message)));
+    }
+
+    #[test]
+    fn an_agent_that_had_said_how_it_ended_is_taken_at_its_word_however_its_process_went() {
+        let note = Verdict::DoneBut("2 tool calls were denied (Bash)".into());
+        for exit in [Exit::Code(143), Exit::Signal(9), Exit::Code(0), Exit::Code(1)] {
+            let silent = |verdict: &Verdict| Ended {
+                stalled: None,
+                settled: Some(verdict.clone()),
+                ..ended(exit, Some(verdict.clone()))
+            };
+            assert_eq!(parts(&silent(&Verdict::Done)), (0, None, None));
+            let message = Some("2 tool calls were denied (Bash)".to_owned());
+            assert_eq!(parts(&silent(&note)), (0, None, message));
+            let failed = failed(TaskReason::RateLimited).unwrap();
+            let (code, reason, message) = parts(&silent(&failed));
+            assert_eq!(
+                (reason, message.as_deref()),
+                (Some(TaskReason::RateLimited), Some("its words"))
+            );
+            assert_ne!(code, 0);
+        }
+        let crashed = ended(Exit::Signal(11), Some(Verdict::Done));
+        assert_eq!(
+            parts(&crashed),
+            (0, None, None),
+            "a crash at the very end takes nothing back"
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::checkpoint::Checkpoint;
 use super::facts;
 use super::outcome::{Ended, Exit};
 use super::pump::{Sink, pass_errors, pass_lines};
-use crate::agent::{Agent, Launch, Stream};
+use crate::agent::{Agent, Launch, Stream, Verdict};
 use crate::env::{self, Env};
 use crate::failure::Failure;
 use crate::say;
@@ -28,6 +28,8 @@ use crate::signals;
 
 /// Time between SIGTERM and SIGKILL, unless the environment says otherwise.
 const GRACE: Duration = Duration::from_secs(20);
+/// Time after the agent's last event in which it ends, or goes on. Claude goes on when a background task of its ends.
+const LINGER: Duration = Duration::from_secs(60);
 /// A signal that a child ended may be merged with another; so we also look by ourselves.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long output may pause after the agent's end, when something it left behind holds the pipe.
@@ -53,26 +55,42 @@ pub struct Running {
     stops_again_after: Option<Duration>,
 }
 
-/// Returns the time that the agent gets to end by itself.
-#[must_use]
-pub fn grace(env: &Env) -> Duration {
-    let seconds = env.text(env::TERMINATION_GRACE_SECONDS);
-    seconds
-        .and_then(|text| text.parse().ok())
-        .map_or(GRACE, Duration::from_secs)
+/// How long an agent may take for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// To end once it was told to.
+    pub grace: Duration,
+    /// To print anything; `None` for ever.
+    pub stall: Option<Duration>,
+    /// To end by itself after its last event.
+    pub linger: Duration,
 }
 
-/// Returns how long the agent may print nothing, if there is a limit.
-///
-/// # Errors
-/// `InvalidConfig` if the limit is no duration.
-pub fn stall_limit(env: &Env) -> Result<Option<Duration>, Failure> {
-    let Some(text) = env.text(names::STALL_TIMEOUT) else {
-        return Ok(None);
-    };
-    let limit = axon_api::godur::parse(text);
-    let limit = limit.map_err(|error| Failure::invalid(format!("{}: {error}", names::STALL_TIMEOUT)))?;
-    Ok(Some(limit).filter(|limit| !limit.is_zero()))
+impl Limits {
+    /// Reads them from the environment.
+    ///
+    /// # Errors
+    /// `InvalidConfig` if the limit of silence is no duration.
+    pub fn of(env: &Env) -> Result<Self, Failure> {
+        let seconds = |name: &str, usual: Duration| {
+            let seconds = env.text(name).and_then(|text| text.parse().ok());
+            seconds.map_or(usual, Duration::from_secs)
+        };
+        let stall = match env.text(names::STALL_TIMEOUT) {
+            None => None,
+            Some(text) => {
+                let limit = axon_api::godur::parse(text);
+                let limit =
+                    limit.map_err(|error| Failure::invalid(format!("{}: {error}", names::STALL_TIMEOUT)))?;
+                Some(limit).filter(|limit| !limit.is_zero())
+            }
+        };
+        Ok(Self {
+            grace: seconds(env::TERMINATION_GRACE_SECONDS, GRACE),
+            stall,
+            linger: seconds(env::LINGER_SECONDS, LINGER),
+        })
+    }
 }
 
 impl Running {
@@ -138,11 +156,14 @@ impl Running {
     }
 
     /// Waits for the agent's end, passing signals on to its group, and ends everything that it leaves behind. An agent that
-    /// prints nothing for `stall_limit` is ended.
+    /// prints nothing for `limits.stall` is ended, and so is one that has said how the run ended and then prints nothing
+    /// for `limits.linger`: what it started may go on for ever.
     #[must_use]
-    pub fn wait(mut self, grace: Duration, stall_limit: Option<Duration>) -> Ended {
+    pub fn wait(mut self, limits: Limits) -> Ended {
+        let Limits { grace, stall, linger } = limits;
         let mut stopped = None;
         let mut stalled = None;
+        let mut settled = None;
         let mut heard = Instant::now();
         let mut deadline = None;
         let mut again = None;
@@ -157,6 +178,9 @@ impl Running {
                 // What an agent notes elsewhere than in its output may have grown in silence.
                 Err(RecvTimeoutError::Timeout) => note(&self.stream, &self.checkpoint, true),
                 Ok(Message::Signal(signal)) => {
+                    if deadline.is_none() {
+                        settled = self.verdict();
+                    }
                     stopped.get_or_insert(signal);
                     deadline.get_or_insert_with(|| Instant::now() + grace);
                     again = self.stops_again_after.map(|pause| Instant::now() + pause);
@@ -169,8 +193,18 @@ impl Running {
                 // Cannot be: the listener lives as long as we do.
                 Err(RecvTimeoutError::Disconnected) => thread::sleep(LOOK),
             }
-            if let Some(limit) = stall_limit.filter(|limit| deadline.is_none() && heard.elapsed() >= *limit) {
-                stalled = Some(limit);
+            let silent = |limit: &Duration| deadline.is_none() && heard.elapsed() >= *limit;
+            let lingers = silent(&linger) && self.verdict().is_some();
+            let stall = stall.filter(silent);
+            if lingers || stall.is_some() {
+                settled = self.verdict();
+                if settled.is_some() {
+                    say!(
+                        "the agent is done, but its process has printed nothing for {linger:?} and is ended"
+                    );
+                } else {
+                    stalled = stall;
+                }
                 deadline = Some(Instant::now() + grace);
                 again = self.stops_again_after.map(|pause| Instant::now() + pause);
                 self.signal_group(Signal::SIGTERM);
@@ -203,11 +237,17 @@ impl Running {
             stalled,
             killed,
             verdict: stream.verdict(),
+            settled,
             usage: checkpoint.raised(&stream.usage()),
             stderr: tail.errors.unwrap_or_default(),
             at_line_start: tail.at_line_start.unwrap_or(false),
             stop_requested: Arc::clone(&self.stop_requested),
         }
+    }
+
+    fn verdict(&self) -> Option<Verdict> {
+        let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        stream.verdict()
     }
 
     /// Reaps orphans that the kernel gave to us as PID 1; true once it is the agent itself that ended. The agent is

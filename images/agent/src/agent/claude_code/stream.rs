@@ -6,7 +6,7 @@
 //! come only as `assistant` lines, whose output count is the first token's. The lines of one message share its id.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axon_api::TaskReason;
 use axon_api::money::Money;
@@ -15,11 +15,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::agent::figures::{self, lenient};
 use crate::agent::{Line, Stream, Tokens, Verdict, provider_reason};
 
 /// Reads the `usage` of a message or of a result; what is missing counts as zero.
 fn of_usage(usage: &Value) -> Tokens {
-    let count = |name: &str| usage.get(name).and_then(Value::as_i64).unwrap_or_default().max(0);
+    let count = |name: &str| usage.get(name).and_then(figures::of).unwrap_or_default();
     Tokens {
         input: count("input_tokens"),
         output: count("output_tokens"),
@@ -32,7 +33,7 @@ fn of_usage(usage: &Value) -> Tokens {
 fn of_models(models: &Value) -> Tokens {
     let models = models.as_object().into_iter().flat_map(|models| models.values());
     let tokens = models.map(|model| {
-        let count = |name: &str| model.get(name).and_then(Value::as_i64).unwrap_or_default().max(0);
+        let count = |name: &str| model.get(name).and_then(figures::of).unwrap_or_default();
         Tokens {
             input: count("inputTokens"),
             output: count("outputTokens"),
@@ -71,6 +72,17 @@ struct Message {
     id: Option<String>,
     #[serde(default)]
     usage: Value,
+    #[serde(default, deserialize_with = "lenient")]
+    content: Vec<Block>,
+}
+
+/// A part of what a message says.
+#[derive(Deserialize)]
+struct Block {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    id: String,
 }
 
 /// An event of the API.
@@ -100,6 +112,8 @@ pub(super) struct ClaudeStream {
     streamed: Tokens,
     /// The message under way of each agent, by the tool call that started the agent (empty for the main one).
     current: BTreeMap<String, String>,
+    /// Calls of tools, by their ids.
+    calls: BTreeSet<String>,
     outcome: Option<Outcome>,
 }
 
@@ -123,7 +137,10 @@ impl ClaudeStream {
             .unwrap_or_default();
         match event.kind.as_str() {
             "message_start" => {
-                if let Some(Message { id: Some(id), usage }) = event.message {
+                if let Some(Message {
+                    id: Some(id), usage, ..
+                }) = event.message
+                {
                     self.count(&id, of_usage(&usage));
                     self.current.insert(agent, id);
                 }
@@ -135,6 +152,31 @@ impl ClaudeStream {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Judges a success by what was denied on the way: where all of it was, nothing can have been done.
+    fn done(&self, result: &Value) -> Verdict {
+        let denials = result.get("permission_denials").and_then(Value::as_array);
+        let denials: Vec<&Value> = denials.into_iter().flatten().collect();
+        let tools: BTreeSet<&str> = denials
+            .iter()
+            .filter_map(|denial| text(denial, "tool_name"))
+            .collect();
+        let tools = tools.into_iter().collect::<Vec<_>>().join(", ");
+        let denied = |denial: &&&Value| text(denial, "tool_use_id").is_some_and(|id| self.calls.contains(id));
+        match denials.len() {
+            0 => Verdict::Done,
+            // A call that a rule of the repository denies may be missing among those that were seen.
+            n if denials.iter().filter(denied).count() >= self.calls.len() => Verdict::Failed {
+                reason: TaskReason::ToolsDenied,
+                message: format!(
+                    "claude was not allowed to use any tool: {}. Settings of the repository (.claude/settings.json) or of \
+                     the image deny them",
+                    denied_calls(n, &tools)
+                ),
+            },
+            n => Verdict::DoneBut(denied_calls(n, &tools)),
         }
     }
 
@@ -155,7 +197,8 @@ impl ClaudeStream {
                     text(&result, "result").unwrap_or("it said nothing")
                 ),
             },
-            verdict => verdict,
+            Verdict::Done => self.done(&result),
+            verdict @ (Verdict::DoneBut(_) | Verdict::Failed { .. }) => verdict,
         };
         self.outcome = Some(Outcome {
             cost: cost.filter(|cost| Money::reported(cost).is_some()),
@@ -181,8 +224,15 @@ impl Stream for ClaudeStream {
                 return Line::Drop;
             }
             "assistant" => {
-                if let Some(Message { id: Some(id), usage }) = envelope.message.and_then(parse) {
+                if let Some(Message {
+                    id: Some(id),
+                    usage,
+                    content,
+                }) = envelope.message.and_then(parse)
+                {
                     self.count(&id, of_usage(&usage));
+                    let calls = content.into_iter().filter(|block| block.kind == "tool_use");
+                    self.calls.extend(calls.map(|call| call.id));
                 }
             }
             "result" => self.result(line, &envelope),
@@ -210,17 +260,23 @@ impl Stream for ClaudeStream {
     }
 }
 
+fn denied_calls(number: usize, tools: &str) -> String {
+    let calls = if number == 1 { "call was" } else { "calls were" };
+    format!("{number} tool {calls} denied ({tools})")
+}
+
 fn text<'a>(result: &'a Value, name: &str) -> Option<&'a str> {
     let text = result.get(name).and_then(Value::as_str).map(str::trim);
     text.filter(|text| !text.is_empty())
 }
 
-/// Success is what `is_error` says: `subtype` stays "success" when the API fails.
+/// A success needs both: `subtype` stays "success" when the API fails, and `is_error` may be false although the session
+/// ended with an error.
 fn verdict(result: &Value) -> Verdict {
     let text = |name: &str| text(result, name);
     let subtype = text("subtype").unwrap_or("success");
     let is_error = result.get("is_error").and_then(Value::as_bool);
-    if !is_error.unwrap_or(subtype != "success") {
+    if !is_error.unwrap_or(subtype != "success") && !subtype.starts_with("error") {
         return Verdict::Done;
     }
     let errors = result

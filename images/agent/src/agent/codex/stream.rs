@@ -15,6 +15,7 @@ use axon_api::usage::Usage;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::agent::figures::{count, lenient};
 use crate::agent::journal::Journal;
 use crate::agent::{Line, Stream, Tokens, Verdict, provider_reason, said};
 
@@ -23,10 +24,10 @@ use crate::agent::{Line, Stream, Tokens, Verdict, provider_reason, said};
 struct Event {
     #[serde(rename = "type")]
     kind: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     thread_id: Option<String>,
-    #[serde(default)]
-    usage: Option<Counts>,
+    #[serde(default, deserialize_with = "lenient")]
+    usage: Counts,
     #[serde(default)]
     error: Option<Value>,
 }
@@ -41,11 +42,11 @@ struct Entry {
 
 #[derive(Deserialize)]
 struct Record {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     session_id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     response_id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     usage: Counts,
 }
 
@@ -53,21 +54,30 @@ struct Record {
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(default)]
 struct Counts {
-    input_tokens: i64,
-    cached_input_tokens: i64,
-    cache_write_input_tokens: i64,
-    output_tokens: i64,
+    #[serde(deserialize_with = "count")]
+    input_tokens: Option<i64>,
+    #[serde(deserialize_with = "count")]
+    cached_input_tokens: Option<i64>,
+    #[serde(deserialize_with = "count")]
+    cache_write_input_tokens: Option<i64>,
+    #[serde(deserialize_with = "count")]
+    output_tokens: Option<i64>,
 }
 
-impl From<Counts> for Tokens {
-    fn from(counts: Counts) -> Self {
-        Self {
-            input: (counts.input_tokens - counts.cached_input_tokens - counts.cache_write_input_tokens)
-                .max(0),
-            output: counts.output_tokens.max(0),
-            cache_read: counts.cached_input_tokens.max(0),
-            cache_write: counts.cache_write_input_tokens.max(0),
-        }
+impl Counts {
+    /// Returns what is known; `None` if nothing is.
+    fn tokens(self) -> Option<Tokens> {
+        let (read, write) = (self.cached_input_tokens, self.cache_write_input_tokens);
+        let all = [self.input_tokens, self.output_tokens, read, write];
+        all.iter().any(Option::is_some).then(|| {
+            let [input, output, cache_read, cache_write] = all.map(Option::unwrap_or_default);
+            Tokens {
+                input: (input - cache_read - cache_write).max(0),
+                output,
+                cache_read,
+                cache_write,
+            }
+        })
     }
 }
 
@@ -101,8 +111,9 @@ impl CodexStream {
         if let Ok(Entry { kind, payload }) = serde_json::from_slice(line)
             && kind == "token_usage_record"
             && payload.session_id == thread
+            && let Some(tokens) = payload.usage.tokens()
         {
-            answers.insert(payload.response_id, payload.usage.into());
+            answers.insert(payload.response_id, tokens);
         }
     }
 }
@@ -116,7 +127,7 @@ impl Stream for CodexStream {
             "thread.started" => self.thread = self.thread.take().or(event.thread_id),
             "turn.completed" => {
                 // Of the whole thread up to here, so a later one replaces it.
-                self.reported = event.usage.map(Tokens::from).or(self.reported);
+                self.reported = event.usage.tokens().or(self.reported);
                 self.verdict = Some(Verdict::Done);
             }
             "turn.failed" => self.verdict = Some(failed(event.error.as_ref())),

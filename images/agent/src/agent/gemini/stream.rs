@@ -16,6 +16,7 @@ use axon_api::usage::Usage;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::agent::figures::{count, lenient};
 use crate::agent::journal::Journal;
 use crate::agent::{Line, Stream, Tokens, Verdict, provider_reason, said};
 
@@ -27,39 +28,56 @@ const ID_CHARS: usize = 8;
 struct Event {
     #[serde(rename = "type")]
     kind: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     session_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     status: Option<String>,
     #[serde(default)]
     error: Option<Value>,
-    #[serde(default)]
-    stats: Option<Stats>,
+    #[serde(default, deserialize_with = "lenient")]
+    stats: Stats,
 }
 
 /// Figures of a result: `input_tokens` with the cache, `total_tokens` with the thoughts.
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(default)]
 struct Stats {
-    total_tokens: i64,
-    input_tokens: i64,
-    cached: i64,
+    #[serde(deserialize_with = "count")]
+    total_tokens: Option<i64>,
+    #[serde(deserialize_with = "count")]
+    input_tokens: Option<i64>,
+    #[serde(deserialize_with = "count")]
+    output_tokens: Option<i64>,
+    #[serde(deserialize_with = "count")]
+    cached: Option<i64>,
 }
 
-impl From<Stats> for Tokens {
-    fn from(stats: Stats) -> Self {
-        Self {
-            input: (stats.input_tokens - stats.cached).max(0),
-            output: (stats.total_tokens - stats.input_tokens).max(0),
-            cache_read: stats.cached.max(0),
-            cache_write: 0,
-        }
+impl Stats {
+    /// Returns what is known; `None` if nothing is.
+    fn tokens(self) -> Option<Tokens> {
+        let all = [
+            self.total_tokens,
+            self.input_tokens,
+            self.output_tokens,
+            self.cached,
+        ];
+        all.iter().any(Option::is_some).then(|| {
+            let [_, input, output, cache_read] = all.map(Option::unwrap_or_default);
+            let thought = self.total_tokens.map(|total| total - input);
+            Tokens {
+                input: (input - cache_read).max(0),
+                output: thought.unwrap_or_default().max(output),
+                cache_read,
+                cache_write: 0,
+            }
+        })
     }
 }
 
 /// A line of the journal.
 #[derive(Deserialize)]
 struct Entry {
+    #[serde(deserialize_with = "lenient")]
     tokens: Counts,
 }
 
@@ -67,19 +85,32 @@ struct Entry {
 #[derive(Clone, Copy, Default, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(default)]
 struct Counts {
-    input: i64,
-    output: i64,
-    cached: i64,
-    thoughts: i64,
-    tool: i64,
+    #[serde(deserialize_with = "count")]
+    input: Option<i64>,
+    #[serde(deserialize_with = "count")]
+    output: Option<i64>,
+    #[serde(deserialize_with = "count")]
+    cached: Option<i64>,
+    #[serde(deserialize_with = "count")]
+    thoughts: Option<i64>,
+    #[serde(deserialize_with = "count")]
+    tool: Option<i64>,
 }
 
 impl From<Counts> for Tokens {
     fn from(counts: Counts) -> Self {
+        let [input, output, cached, thoughts, tool] = [
+            counts.input,
+            counts.output,
+            counts.cached,
+            counts.thoughts,
+            counts.tool,
+        ]
+        .map(Option::unwrap_or_default);
         Self {
-            input: (counts.input - counts.cached + counts.tool).max(0),
-            output: (counts.output + counts.thoughts).max(0),
-            cache_read: counts.cached.max(0),
+            input: (input - cached + tool).max(0),
+            output: output + thoughts,
+            cache_read: cached,
             cache_write: 0,
         }
     }
@@ -128,7 +159,7 @@ impl Stream for GeminiStream {
                 self.session = self.session.take().or(event.session_id.and_then(begin));
             }
             "result" => {
-                self.result = event.stats.map(Tokens::from);
+                self.result = event.stats.tokens().or(self.result);
                 self.verdict = Some(match event.status.as_deref() {
                     Some("success") => Verdict::Done,
                     _ => failed(event.error.as_ref()),

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::agent::figures::{count, lenient};
 use crate::agent::{Line, Stream, Tokens, Verdict, provider_reason, said};
 
 /// An event of the output. Its other fields are not for us.
@@ -31,11 +32,11 @@ struct Event<'a> {
 /// The end of a step.
 #[derive(Deserialize)]
 struct Step<'a> {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     reason: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     tokens: Counts,
     #[serde(borrow, default)]
     cost: Option<&'a RawValue>,
@@ -44,27 +45,39 @@ struct Step<'a> {
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(default)]
 struct Counts {
-    input: i64,
-    output: i64,
-    reasoning: i64,
+    #[serde(deserialize_with = "count")]
+    input: Option<i64>,
+    #[serde(deserialize_with = "count")]
+    output: Option<i64>,
+    #[serde(deserialize_with = "count")]
+    reasoning: Option<i64>,
+    #[serde(deserialize_with = "lenient")]
     cache: Cache,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(default)]
 struct Cache {
-    read: i64,
-    write: i64,
+    #[serde(deserialize_with = "count")]
+    read: Option<i64>,
+    #[serde(deserialize_with = "count")]
+    write: Option<i64>,
 }
 
-impl From<Counts> for Tokens {
-    fn from(counts: Counts) -> Self {
-        Self {
-            input: counts.input.max(0),
-            output: (counts.output + counts.reasoning).max(0),
-            cache_read: counts.cache.read.max(0),
-            cache_write: counts.cache.write.max(0),
-        }
+impl Counts {
+    /// Returns what is known; `None` if nothing is.
+    fn tokens(self) -> Option<Tokens> {
+        let Cache { read, write } = self.cache;
+        let all = [self.input, self.output, self.reasoning, read, write];
+        all.iter().any(Option::is_some).then(|| {
+            let [input, output, reasoning, cache_read, cache_write] = all.map(Option::unwrap_or_default);
+            Tokens {
+                input,
+                output: output + reasoning,
+                cache_read,
+                cache_write,
+            }
+        })
     }
 }
 
@@ -83,7 +96,14 @@ impl OpenCodeStream {
         self.ended = Some(step.reason);
         if self.steps.insert(step.id) {
             let cost = step.cost.map(|raw| raw.get().to_owned());
-            let used = Tokens::from(step.tokens).usage(cost.filter(|cost| Money::reported(cost).is_some()));
+            let cost = cost.filter(|cost| Money::reported(cost).is_some());
+            let used = match step.tokens.tokens() {
+                Some(tokens) => tokens.usage(cost),
+                None => Usage {
+                    cost_usd: cost,
+                    ..Usage::default()
+                },
+            };
             self.usage = self.usage.plus(&used);
         }
     }

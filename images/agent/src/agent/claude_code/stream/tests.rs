@@ -220,3 +220,65 @@ fn other_lines_go_through_and_change_nothing() {
     assert_eq!(forwarded.len(), odd.len());
     assert!(stream.usage().is_empty());
 }
+
+/// Returns the verdict on a session that calls tools of these ids and ends with a result of these fields.
+fn verdict_of(calls: &[&str], result: &str) -> Verdict {
+    let mut stream = ClaudeStream::default();
+    for id in calls {
+        let call = format!(
+            r#"{{"type":"assistant","message":{{"id":"m-{id}","content":[{{"type":"tool_use","id":"{id}","name":"Bash"}}],"usage":{{"input_tokens":null,"output_tokens":1}}}}}}"#
+        );
+        stream.line(call.as_bytes());
+    }
+    stream.line(
+        format!(r#"{{"type":"result","num_turns":3,"usage":{{"input_tokens":1.5}},{result}}}"#).as_bytes(),
+    );
+    stream.verdict().unwrap()
+}
+
+#[test]
+fn of_two_fields_that_contradict_each_other_the_error_counts() {
+    for (result, is_good) in [
+        (r#""subtype":"success","is_error":false"#, true),
+        (r#""subtype":"success""#, true),
+        (r#""subtype":"success","is_error":true"#, false),
+        (r#""subtype":"error_max_turns","is_error":false"#, false),
+        (
+            r#""subtype":"error_during_execution","is_error":false,"errors":[]"#,
+            false,
+        ),
+        (r#""subtype":"error_of_tomorrow""#, false),
+        (r#""subtype":"interrupted""#, false),
+        (r#""subtype":null,"is_error":null"#, true),
+    ] {
+        assert_eq!(verdict_of(&[], result) == Verdict::Done, is_good, "{result}");
+    }
+    let Verdict::Failed { message, .. } = verdict_of(&[], r#""subtype":"error_max_turns","is_error":false"#)
+    else {
+        panic!("no failure");
+    };
+    assert_eq!(message, "claude ended with error_max_turns");
+}
+
+#[test]
+fn a_success_without_a_single_tool_that_was_allowed_is_none() {
+    let denials = |ids: &[&str]| {
+        let all = ids
+            .iter()
+            .map(|id| format!(r#"{{"tool_name":"Bash","tool_use_id":"{id}"}}"#));
+        let all = all.collect::<Vec<_>>().join(",");
+        format!(r#""subtype":"success","is_error":false,"permission_denials":[{all}]"#)
+    };
+    assert_eq!(verdict_of(&["a"], &denials(&[])), Verdict::Done);
+    assert_eq!(
+        verdict_of(&["a", "b", "c"], &denials(&["a", "b"])),
+        Verdict::DoneBut("2 tool calls were denied (Bash)".into())
+    );
+    for calls in [&["a", "b"][..], &[]] {
+        let Verdict::Failed { reason, message } = verdict_of(calls, &denials(&["a", "b"])) else {
+            panic!("no failure: {calls:?}");
+        };
+        assert_eq!(reason, TaskReason::ToolsDenied);
+        assert!(message.contains("2 tool calls were denied (Bash)"), "{message}");
+    }
+}

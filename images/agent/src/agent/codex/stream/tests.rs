@@ -133,3 +133,24 @@ fn what_is_no_event_is_passed_on() {
         })
     ));
 }
+
+#[test]
+fn a_figure_that_cannot_be_read_is_unknown_and_decides_nothing() {
+    for (usage, expected) in [
+        ("null", None),
+        ("{}", None),
+        ("[]", None),
+        (r#"{"input_tokens":null,"output_tokens":0.0}"#, Some((0, 0))),
+        (
+            r#"{"input_tokens":12,"cached_input_tokens":null,"output_tokens":"7"}"#,
+            Some((12, 7)),
+        ),
+        (r#"{"input_tokens":-3,"output_tokens":9223372036854775808}"#, None),
+    ] {
+        let mut stream = CodexStream::default();
+        stream.line(format!(r#"{{"type":"turn.completed","usage":{usage}}}"#).as_bytes());
+        assert_eq!(stream.verdict(), Some(Verdict::Done), "{usage}");
+        let found = stream.usage();
+        assert_eq!(found.input_tokens.zip(found.output_tokens), expected, "{usage}");
+    }
+}

@@ -108,3 +108,25 @@ fn what_is_no_event_is_passed_on() {
         })
     ));
 }
+
+#[test]
+fn a_figure_that_cannot_be_read_is_unknown_and_decides_nothing() {
+    for (stats, expected) in [
+        ("null", None),
+        (
+            r#"{"total_tokens":null,"input_tokens":12,"output_tokens":4}"#,
+            Some((12, 4)),
+        ),
+        (
+            r#"{"total_tokens":20,"input_tokens":12.0,"cached":null}"#,
+            Some((12, 8)),
+        ),
+        (r#"{"total_tokens":"many","models":{}}"#, None),
+    ] {
+        let mut stream = GeminiStream::default();
+        stream.line(format!(r#"{{"type":"result","status":"success","stats":{stats}}}"#).as_bytes());
+        assert_eq!(stream.verdict(), Some(Verdict::Done), "{stats}");
+        let found = stream.usage();
+        assert_eq!(found.input_tokens.zip(found.output_tokens), expected, "{stats}");
+    }
+}

@@ -117,3 +117,39 @@ fn what_is_no_event_is_passed_on() {
     stream.line(b"{\"type\":\"error\"}");
     assert!(matches!(stream.verdict(), Some(Verdict::Failed { .. })));
 }
+
+#[test]
+fn a_figure_that_cannot_be_read_is_unknown_and_decides_nothing() {
+    let all = r#"{"input":10,"output":5,"reasoning":1,"cache":{"read":3,"write":2}}"#;
+    for (tokens, expected) in [
+        (all, [10, 6, 3, 2]),
+        (r#"{"input":10,"output":5,"cache":null}"#, [10, 5, 0, 0]),
+        (
+            r#"{"input":null,"output":5,"cache":{"read":0,"write":null}}"#,
+            [0, 5, 0, 0],
+        ),
+        (r#"{"input":10.5,"output":"5","cache":[]}"#, [10, 5, 0, 0]),
+        (
+            r#"{"total":null,"input":-1,"output":5,"reasoning":{}}"#,
+            [0, 5, 0, 0],
+        ),
+    ] {
+        let mut stream = OpenCodeStream::default();
+        let line = format!(
+            r#"{{"type":"step_finish","part":{{"id":"p","reason":"stop","cost":null,"tokens":{tokens}}}}}"#
+        );
+        stream.line(line.as_bytes());
+        assert_eq!(stream.verdict(), Some(Verdict::Done), "{tokens}");
+        assert_eq!(counts(&mut stream), expected, "{tokens}");
+    }
+    for part in [
+        r#"{"reason":"stop","tokens":null}"#,
+        r#"{"reason":"stop","tokens":7,"cost":"much"}"#,
+        r#"{"id":null,"reason":"stop","tokens":{"input":null}}"#,
+    ] {
+        let mut stream = OpenCodeStream::default();
+        stream.line(format!(r#"{{"type":"step_finish","part":{part}}}"#).as_bytes());
+        assert_eq!(stream.verdict(), Some(Verdict::Done), "{part}");
+        assert_eq!(stream.usage(), Usage::default(), "{part}");
+    }
+}
