@@ -12,6 +12,7 @@ mod budget;
 mod client;
 mod comments;
 mod credential;
+mod discussion;
 mod error;
 mod exchange;
 mod figures;
@@ -41,7 +42,6 @@ use crate::clock::Clock;
 use budget::Shelf;
 use client::{Client, Got, Target};
 use listing::{Page, Scope, Shared, Sum};
-use query::PER_PAGE;
 
 pub use app::InstallationToken;
 pub use approvals::{Account, Event, History, MayWrite, What};
@@ -60,8 +60,6 @@ pub use repository::{NotOnGithub, Repository};
 const NUMBERED_PAGES: usize = 100;
 /// Most pages of one listing. A repository with more is an error, not a short listing.
 const MAX_PAGES: usize = 1000;
-/// Most pages of comments of one item, the newest ones.
-const MAX_COMMENT_PAGES: u64 = 50;
 /// Most entries of a listing that are too large to be read one by one; a host with more of them is no GitHub.
 const MAX_UNREADABLE: usize = 2;
 /// Most listings that are kept.
@@ -256,69 +254,6 @@ impl Github {
         let now = query::read_repository(&got.into_fresh(target)?.body)
             .map_err(|error| target.malformed(&error))?;
         Ok(!found.eq_ignore_ascii_case(&now))
-    }
-
-    /// Returns the comments of an item that count, as one text of at most 64 KiB: the newest ones if
-    /// they are more, the oldest of them first, with a line `---` between them. Empty, without a request, if it had none
-    /// when it was listed.
-    ///
-    /// # Errors
-    /// [`GithubError`].
-    pub async fn comments(
-        &self,
-        repository: &Repository,
-        credential: &Credential,
-        item: &Item,
-        heard: Heard<'_>,
-    ) -> Result<Comments, GithubError> {
-        if item.comments == 0 {
-            return Ok(Comments::default());
-        }
-        let target = Target {
-            repository,
-            credential,
-            what: format!("{}#{}", repository.path(), item.number),
-        };
-        let mut size = PER_PAGE;
-        loop {
-            match self.newest_comments(&target, item, heard, size).await {
-                Err(GithubError::AnswerTooLarge { .. }) if size > 1 => size /= 4,
-                result => return result,
-            }
-            size = size.max(1);
-        }
-    }
-
-    async fn newest_comments(
-        &self,
-        target: &Target<'_>,
-        item: &Item,
-        heard: Heard<'_>,
-        size: usize,
-    ) -> Result<Comments, GithubError> {
-        let read = async |page: u64| {
-            let rest = format!("issues/{}/comments?per_page={size}&page={page}", item.number);
-            let path = self.path(target.repository, &rest);
-            let fresh = self.0.client.get(target, &path, None).await?.into_fresh(target)?;
-            let texts = comments::read_page(&fresh.body, heard, &item.author)
-                .map_err(|error| target.malformed(&error))?;
-            // The body is dropped here: nobody waits for a second one with a first one in hand.
-            Ok::<_, GithubError>((texts, fresh.last))
-        };
-        let (oldest, last) = read(1).await?;
-        let last = last.as_deref().and_then(link::page_number).unwrap_or(1);
-        let mut newest = comments::Newest::default();
-        let first = last.saturating_sub(MAX_COMMENT_PAGES).max(1) + 1;
-        for page in (first..=last).rev() {
-            newest.add_older(read(page).await?.0);
-            if newest.is_full() {
-                return Ok(newest.into_comments());
-            }
-        }
-        if first == 2 {
-            newest.add_older(oldest);
-        }
-        Ok(newest.into_comments())
     }
 
     /// Returns whether `login` may write to a repository, if that is known without asking.
