@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axon_api::images::Digests;
 use axon_api::network::Allow;
 use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
@@ -38,6 +39,10 @@ pub struct Args {
     /// Tag of the agent and workspace images.
     #[arg(long, env = "AXON_IMAGE_TAG", default_value = concat!("v", env!("CARGO_PKG_VERSION")))]
     pub image_tag: String,
+    /// Digests of these images, as codex=sha256:DIGEST,workspace=sha256:DIGEST. Nodes pull those by the digest, whatever the
+    /// tag says.
+    #[arg(long, env = "AXON_IMAGE_DIGESTS", value_name = "LIST", default_value = "", hide_default_value = true, value_parser = Digests::parse)]
+    pub image_digests: Digests,
     /// Agent and workspace images that are not REGISTRY/axon-NAME:TAG, as codex=IMAGE@sha256:DIGEST,workspace=IMAGE.
     #[arg(long, env = "AXON_IMAGES", value_name = "LIST", default_value = "", hide_default_value = true, value_parser = Exact::parse)]
     pub images: Exact,
@@ -217,6 +222,10 @@ mod tests {
                 "'--images <LIST>': \"claude\" is none of the images",
             ),
             (
+                "--image-digests=codex=v1",
+                "'--image-digests <LIST>': \"codex=v1\" is not NAME=sha256:DIGEST",
+            ),
+            (
                 "--image-pull-secrets=a,B",
                 "'--image-pull-secrets <LIST>': \"B\" is no name",
             ),
@@ -301,7 +310,13 @@ mod tests {
 
     #[test]
     fn empty_values_set_nothing() {
-        let args = parse(&["--images=", "--image-pull-secrets=", "--pod-https-proxy="]).unwrap();
+        let args = parse(&[
+            "--images=",
+            "--image-digests=",
+            "--image-pull-secrets=",
+            "--pod-https-proxy=",
+        ])
+        .unwrap();
         assert_eq!(args.images, Exact::default());
         assert_eq!(args.image_pull_secrets, PullSecrets::default());
         assert_eq!(args.pod_defaults().proxies, []);

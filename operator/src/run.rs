@@ -40,6 +40,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         images: Images {
             registry: args.image_registry.clone(),
             tag: args.image_tag.clone(),
+            digests: args.image_digests.clone(),
             exact: args.images.clone(),
         },
         pod_defaults: args.pod_defaults(),
