@@ -3,6 +3,8 @@
 
 #[path = "repository/bases.rs"]
 mod bases;
+#[path = "repository/nightly.rs"]
+mod nightly;
 #[path = "repository/pins.rs"]
 mod pins;
 #[path = "repository/release.rs"]

@@ -13,7 +13,8 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn workflows() -> Vec<PathBuf> {
+/// Returns the files of all workflows.
+pub fn workflows() -> Vec<PathBuf> {
     let folder = std::fs::read_dir(root().join(".github/workflows")).unwrap();
     folder.map(|file| file.unwrap().path()).collect()
 }
@@ -151,4 +152,28 @@ fn programs_of_releases_and_checks_have_one_version() {
             }
         }
     }
+}
+
+#[test]
+fn every_version_is_looked_after() {
+    let config: serde_json::Value = serde_json::from_str(&read("renovate.json")).unwrap();
+    let managers = config["customManagers"].as_array().unwrap();
+    let mut looked_after = BTreeSet::new();
+    for manager in managers {
+        let file = manager["managerFilePatterns"][0].as_str().unwrap();
+        let file = file
+            .trim_matches('/')
+            .trim_start_matches('^')
+            .trim_end_matches('$');
+        let variable = manager["matchStrings"][0].as_str().unwrap();
+        let variable = variable.strip_suffix(r"=(?<currentValue>\S+)").unwrap();
+        looked_after.insert(format!("{} {variable}", file.replace('\\', "")));
+    }
+    let mut all = BTreeSet::new();
+    for file in ["images/versions.env", "hack/tools.env"] {
+        let text = read(file);
+        let own = text.lines().filter_map(|line| line.split_once('='));
+        all.extend(own.map(|(name, _)| format!("{file} {name}")));
+    }
+    assert_eq!(looked_after, all);
 }
