@@ -83,6 +83,14 @@ pub struct Args {
     /// Longest silence of the agent of a Task without stallTimeout, such as 1h; 0 for no limit.
     #[arg(long, env = "AXON_POD_STALL_TIMEOUT", value_name = "DURATION", default_value = "1h", value_parser = axon_api::godur::parse)]
     pub pod_stall_timeout: Duration,
+    /// Most Tasks at the same time of a TaskSpawner without maxConcurrency; 0 for no limit.
+    #[arg(
+        long,
+        env = "AXON_DEFAULT_MAX_CONCURRENCY",
+        value_name = "NUMBER",
+        default_value_t = 10
+    )]
+    pub default_max_concurrency: u32,
     /// Whether the operator keeps NetworkPolicy axon-agents in each namespace before it creates a Job there.
     #[arg(
         long,
@@ -164,6 +172,14 @@ impl Args {
             deadline: self.pod_deadline,
             stall_timeout: self.pod_stall_timeout,
         }
+    }
+
+    /// Returns how many Tasks a TaskSpawner may run at the same time that does not say.
+    #[must_use]
+    pub fn default_concurrency(&self) -> Option<usize> {
+        usize::try_from(self.default_max_concurrency)
+            .ok()
+            .filter(|max| *max > 0)
     }
 
     /// Returns what Tasks' pods may reach. A proxy that they get by its address is part of it; `resolv_conf` is the
@@ -290,6 +306,16 @@ mod tests {
             (ResourceList::default(), ResourceList::default())
         );
         assert!(free.scratch.is_none() && free.deadline.is_zero() && free.stall_timeout.is_zero());
+    }
+
+    #[test]
+    fn spawners_are_bounded_unless_somebody_says_that_they_are_not() {
+        let default = |words: &[&str]| parse(words).unwrap().default_concurrency();
+        assert_eq!(default(&[]), Some(10));
+        assert_eq!(default(&["--default-max-concurrency=3"]), Some(3));
+        assert_eq!(default(&["--default-max-concurrency=0"]), None);
+        let error = parse(&["--default-max-concurrency=-1"]).unwrap_err();
+        assert!(error.contains("--default-max-concurrency"), "{error}");
     }
 
     #[test]
