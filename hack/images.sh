@@ -82,6 +82,8 @@ build() {
     arch=${arch/aarch64/arm64}
     inside="docker run --rm --volume $root:$root --workdir $root --env CARGO_HOME=$root/.build/cargo"
     inside+=" $builder@$(base_digest "$folder" "$builder") cargo"
+    # Made here: the container would make it root's, and what is built later needs a place beside it.
+    mkdir -p "$root/.build/cargo"
     # The programs carry the list of their dependencies, from which the SBOM of an image is made.
     $inside install --locked --version "$CARGO_AUDITABLE_VERSION" cargo-auditable
     make -C "$root" images CLUSTER=existing PROFILE=release REGISTRY="$registry" TAG="$version-$arch" IMAGES="$*" \

@@ -78,7 +78,7 @@ while read -r name digest; do
     grep -qxF -- "$wanted" "$scratch/words" || fail "install.yaml lacks $wanted"
 done <"$folder/images.txt"
 
-# 4. Images.
+# 4. Images. For `cosign verify` each statement of the signer about the image counts, so the SBOM is asked for by its type.
 while read -r name digest; do
     image=${name%:*}@$digest
     cosign verify "${signer[@]}" "$image" >/dev/null </dev/null || fail "$image is not signed by $workflow at $version"

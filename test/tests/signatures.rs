@@ -263,16 +263,43 @@ fn an_image_that_was_tampered_with_is_refused() {
     release.complete();
     release.sign("key.key");
     release.refused(&format!("axon-workspace@{tampered} is not signed by"));
-    // Signed, and without an SBOM.
     let image = format!("{}/axon/axon-workspace@{tampered}", release.address);
+    let cosign = |words: &[&str], key: &str| {
+        let key = format!("--key={key}");
+        let options = ["--yes", &key, "--use-signing-config=false", "--tlog-upload=false"];
+        release.run("cosign", &[words, &options[..], &[&image]].concat());
+    };
+    // What another key says of it is nothing.
+    let sbom = release.path("sbom.json");
+    std::fs::write(&sbom, "{}").unwrap();
+    let attest = ["attest", "--type=spdxjson", "--predicate", sbom.to_str().unwrap()];
+    cosign(&attest, "other.key");
+    cosign(&["sign"], "other.key");
+    release.refused(&format!("axon-workspace@{tampered} is not signed by"));
+    cosign(&attest, "key.key");
+    cosign(&["sign"], "key.key");
+    release.verified();
+}
+
+#[test]
+fn a_signed_image_without_an_sbom_is_refused() {
+    let release = Release::signed();
+    let bare = release.push("workspace", "bare");
+    let images = release.read("dist/images.txt");
+    let good = images.trim().rsplit_once(' ').unwrap().1;
+    release.write("dist/images.txt", &images.replace(good, &bare));
+    release.complete();
+    release.sign("key.key");
+    let image = format!("{}/axon/axon-workspace@{bare}", release.address);
     let key = [
+        "sign",
         "--yes",
         "--key=key.key",
         "--use-signing-config=false",
         "--tlog-upload=false",
     ];
-    release.run("cosign", &[&["sign"], &key[..], &[&image]].concat());
-    release.refused(&format!("axon-workspace@{tampered} has no SBOM of"));
+    release.run("cosign", &[&key[..], &[&image]].concat());
+    release.refused(&format!("axon-workspace@{bare} has no SBOM of"));
 }
 
 #[test]
