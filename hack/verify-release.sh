@@ -59,7 +59,7 @@ for archive in "${archives[@]}"; do
     provenance "$archive"
 done
 
-# 3. What `install` applies.
+# 3. The manifests and the plugin.
 os=$(uname -s | tr '[:upper:]' '[:lower:]')
 arch=$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
 own=$folder/kubectl-axon_${version}_${os}_$arch.tar.gz

@@ -255,7 +255,7 @@ fn an_image_that_was_tampered_with_is_refused() {
     let tampered = release.push("workspace", "evil");
     // The tag has moved, and nobody pulls by it.
     release.verified();
-    // Whoever can sign the files, but not the images, gets no further.
+    // A signer of the files alone can't replace an image.
     let images = release.read("dist/images.txt");
     let good = images.trim().rsplit_once(' ').unwrap().1;
     assert_ne!(good, tampered);
@@ -269,7 +269,7 @@ fn an_image_that_was_tampered_with_is_refused() {
         let options = ["--yes", &key, "--use-signing-config=false", "--tlog-upload=false"];
         release.run("cosign", &[words, &options[..], &[&image]].concat());
     };
-    // What another key says of it is nothing.
+    // Statements of another key do not count.
     let sbom = release.path("sbom.json");
     std::fs::write(&sbom, "{}").unwrap();
     let attest = ["attest", "--type=spdxjson", "--predicate", sbom.to_str().unwrap()];

@@ -31,7 +31,7 @@ pub struct Scene<'a> {
     pub tasks: &'a [Known],
     /// What is claimed.
     pub ledger: &'a Ledger,
-    /// What bounds the spawner.
+    /// The limits that hold for the spawner, and whether it is suspended.
     pub limits: Limits,
     /// The filter that the items have passed; schedules have none.
     pub filter: Option<&'a Filter>,

@@ -1,4 +1,4 @@
-//! What the images of a release start from is named by digest, recorded in them, and the same for all of them.
+//! The base images of a release are named by digest, recorded in its images, and the same for all builds.
 
 use std::collections::BTreeSet;
 use std::path::Path;

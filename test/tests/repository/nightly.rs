@@ -68,7 +68,7 @@ fn every_night_runs_everything_and_asks_for_advisories() {
     assert_eq!(jobs["report"]["if"], "${{ failure() }}");
 }
 
-/// What a change has to pass is what a developer runs.
+/// Continuous integration runs the target that developers run.
 #[test]
 fn a_pull_request_runs_what_make_test_runs() {
     let text = std::fs::read_to_string(root().join(".github/workflows/ci.yaml")).unwrap();

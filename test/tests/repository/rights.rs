@@ -1,5 +1,5 @@
-//! What a job of the workflows may do: those that run code of the repository can write nothing of it, and the release that is
-//! published was signed and is verified.
+//! Rights of the workflows' jobs: a job that runs code of the repository can write nothing to it, and a release is signed before it
+//! is published and verified before it is the latest.
 
 use std::collections::{BTreeMap, BTreeSet};
 

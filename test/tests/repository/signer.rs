@@ -1,4 +1,4 @@
-//! Who must have signed a release: the release workflow at the tag of that version, and nobody else.
+//! The signer of a release: its own workflow at the tag of that version. SBOMs and sums are part of what it signs.
 
 use std::process::Command;
 
