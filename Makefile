@@ -226,6 +226,10 @@ $(CLI)/opencode-$(OPENCODE_VERSION)/opencode:
 	$(call unpack,$(package_opencode),--strip-components=2 package/bin/opencode)
 	@touch $@
 
+# A release names the folder in which hack/images.sh has put the digests of bases. Any other build takes the bases as they are.
+BASES ?=
+build_options = $(if $(BASES),hack/images.sh options $(BASES) $(1),:)
+
 # The agents' images stand on one of their own, which itself goes nowhere.
 AGENT_BASE := $(REGISTRY)/axon-agent-base:$(TAG)
 AGENT_BASE_BUILT := $(ARCHIVES)/agent-base
@@ -243,7 +247,8 @@ $(AGENT_BASE_BUILT): images/agent-base/Dockerfile $(files_agent-base) | base-ima
 agent-base: $(files_agent-base)
 	@rm -rf $(STAGE)/agent-base && mkdir -p $(STAGE)/agent-base
 	$(call stage,agent-base)
-	$(IMAGE_TOOL) build $(PLATFORM) --file images/agent-base/Dockerfile --tag $(AGENT_BASE) $(STAGE)/agent-base
+	options=$$($(call build_options,images/agent-base/Dockerfile)); \
+	$(IMAGE_TOOL) build $(PLATFORM) $$options --file images/agent-base/Dockerfile --tag $(AGENT_BASE) $(STAGE)/agent-base
 
 # Only what has changed is built, and only what was built is loaded: the archive is the marker of the one, an empty
 # file per cluster of the other.
@@ -282,7 +287,8 @@ $(LOADED)/$(1): $(ARCHIVES)/$(1).tar
 image-existing-$(1) image-kind-$(1): $$(files_$(1)) $$(base_built_$(1))
 	@rm -rf $(STAGE)/$(1) && mkdir -p $(STAGE)/$(1)
 	$$(call stage,$(1))
-	$(IMAGE_TOOL) build $(PLATFORM) $$(addprefix --build-arg BASE_IMAGE=,$$(base_$(1))) \
+	options=$$$$($$(call build_options,$$(dockerfile_$(1)))); \
+	$(IMAGE_TOOL) build $(PLATFORM) $$$$options $$(addprefix --build-arg BASE_IMAGE=,$$(base_$(1))) \
 		--file $$(dockerfile_$(1)) --tag $(REGISTRY)/axon-$(1):$(TAG) $(STAGE)/$(1)
 	$$(if $$(filter kind,$(CLUSTER)),kind load docker-image --name axon,$(IMAGE_TOOL) push) $(REGISTRY)/axon-$(1):$(TAG)
 endef
@@ -302,7 +308,7 @@ demo: ## The main job: a real agent in a real pod commits to a real repository.
 test: verify unit control-plane e2e ## Everything that must pass.
 
 .PHONY: full
-full: test upgrade hostile network ## Also what takes too long for each change; nightly.
+full: test upgrade hostile network release-test ## Also what takes too long for each change; nightly.
 
 .PHONY: unit
 unit: ## Unit and property tests (seconds, no cluster).
@@ -357,6 +363,15 @@ network: cluster-binaries $(BIN)/kube-router ## Packets of a Task's pod on a net
 	$(CARGO) build --locked -p axon-operator
 	$(CARGO) test --locked -p axon-test --test network -- --nocapture
 
+# Go programs at the versions of hack/tools.env.
+$(BIN)/actionlint $(BIN)/cosign $(BIN)/crane: hack/tools.env
+	hack/tools.sh $(BIN) $(@F)
+	@touch $@
+
+.PHONY: release-test
+release-test: $(BIN)/cosign $(BIN)/crane ## Signs a release, verifies it, and tampers with it, in a registry of its own (minutes when cold).
+	PATH=$(BIN):$$PATH $(CARGO) test --locked -p axon-test --test signatures
+
 .PHONY: e2e
 e2e: $(BIN)/krew ## Tests with real pods and the real agent CLIs.
 	@$(MAKE) --no-print-directory cluster-up binaries
@@ -392,14 +407,15 @@ bench: cluster-binaries ## Measures the release builds against a real API server
 	AXON_BIN=$(CURDIR)/target/dist/kubectl-axon target/release/examples/bench_cli
 
 .PHONY: verify
-verify: ## Format, lints, generated files, dependencies.
+verify: $(BIN)/actionlint ## Format, lints, generated files, workflows, dependencies.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@# The licences of every platform's dependencies are looked at, not only of those that are built here.
 	$(CARGO) fetch --locked --quiet
 	$(CARGO) test --locked -p axon-test --test repository
 	cd hack/cluster && test -z "$$(gofmt -l .)" && go vet ./cmd/axon-cluster/... ./cmd/pause ./internal/...
-
+	@# Without shellcheck, which not every machine has.
+	$(BIN)/actionlint -shellcheck= -pyflakes=
 
 .PHONY: clean
 clean: cluster-down ## Removes what was built.

@@ -1,12 +1,29 @@
 #!/usr/bin/env bash
-# Packs the plugin for a platform, and writes the krew manifest of all archives of the folder.
+# Makes the files of a release, in a folder.
 #
+#   hack/release.sh check FOLDER BINARY                   fails unless the plugin installs the images of FOLDER/images.txt, by digest
 #   hack/release.sh pack FOLDER VERSION OS ARCH BINARY    makes FOLDER/kubectl-axon_VERSION_OS_ARCH.tar.gz
 #   hack/release.sh manifest FOLDER VERSION               writes FOLDER/axon.yaml from krew/axon.yaml
 #   hack/release.sh manual FOLDER VERSION                 packs the pages of FOLDER/man: krew has no place for them
+#   hack/release.sh sboms FOLDER VERSION                  writes an SBOM (SPDX) of each archive, and of each image of
+#                                                         FOLDER/images.txt for each architecture
+#   hack/release.sh sums FOLDER                           writes FOLDER/SHA256SUMS of all files of the folder
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 downloads=https://github.com/axon-io/kubectl-axon/releases/download
+
+fail() {
+    echo "hack/release.sh: $*" >&2
+    exit 1
+}
+
+check() {
+    local folder=$1 binary=$2 released installed
+    released=$(sed 's/ /@/' "$folder/images.txt")
+    installed=$("$binary" install --list-images)
+    [[ $released && $installed == "$released" ]] ||
+        fail "$binary installs $installed, but $folder/images.txt has $released"
+}
 
 pack() {
     local folder=$1 version=$2 os=$3 arch=$4 binary=$5 stage name=kubectl-axon
@@ -53,6 +70,36 @@ manifest() {
       bin: $bin
 END
     done
+}
+
+sboms() {
+    local folder=$1 version=$2 archive stage name digest image arch
+    for archive in "$folder"/kubectl-axon_"$version"_*.tar.gz; do
+        stage=$(mktemp -d)
+        tar -xzf "$archive" -C "$stage"
+        sbom "${archive%.tar.gz}.spdx.json" "dir:$stage" --source-name kubectl-axon --source-version "$version"
+        rm -r "$stage"
+    done
+    while read -r name digest; do
+        image=${name##*/}
+        for arch in amd64 arm64; do
+            sbom "$folder/${image%:*}_${version}_linux_$arch.spdx.json" "registry:${name%:*}@$digest" --platform "linux/$arch"
+        done
+    done <"$folder/images.txt"
+}
+
+# A program of ours without its dependencies in it was not built by cargo auditable.
+sbom() {
+    local file=$1
+    shift
+    syft scan --quiet --output "spdx-json=$file" "$@" </dev/null
+    grep -q pkg:cargo/axon-api@ "$file" || fail "$file has no Rust dependencies"
+}
+
+sums() {
+    local sums
+    sums=$(cd "$1" && find . -maxdepth 1 -type f ! -name 'SHA256SUMS*' -printf '%f\n' | LC_ALL=C sort | xargs sha256sum)
+    echo "$sums" >"$1/SHA256SUMS"
 }
 
 "$@"

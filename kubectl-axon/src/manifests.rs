@@ -2,6 +2,7 @@
 
 mod scope;
 
+use axon_api::images::Digests;
 use axon_api::network::{ALLOW_VARIABLE, MODE_VARIABLE};
 use kube::api::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
@@ -15,8 +16,19 @@ pub const NAMESPACE: &str = "axon-system";
 pub const PULL_SECRETS: &str = "AXON_IMAGE_PULL_SECRETS";
 /// Name of the operator's Deployment.
 pub const OPERATOR: &str = "axon-operator";
+/// The operator's variable for the digests of Tasks' images.
+const IMAGE_DIGESTS: &str = "AXON_IMAGE_DIGESTS";
 /// Name of the admission policy, of its binding, and of the ConfigMap with its parameters.
 pub const POLICY: &str = "axon-policy";
+
+/// Returns the digests of this release's images. A build that is none of a release's knows no digest, and names images by tag.
+///
+/// # Errors
+/// When the build was given a list that can't be used.
+pub fn digests() -> Result<Digests> {
+    let list = option_env!("AXON_IMAGE_DIGESTS").unwrap_or_default();
+    Digests::parse(list).map_err(|e| CliError::new(format!("the built-in digests of images are broken: {e}")))
+}
 
 macro_rules! files {
     ($($path:literal),* $(,)?) => {
@@ -61,6 +73,8 @@ pub struct Choices {
     pub registry: Option<String>,
     /// Tag of all images.
     pub tag: Option<String>,
+    /// Digests of the images with this registry and tag.
+    pub digests: Digests,
     /// When the node pulls the operator's image.
     pub pull_policy: Option<String>,
     /// Number of operators.
@@ -130,7 +144,7 @@ pub fn images(choices: &Choices) -> Result<Vec<String>> {
         ));
     };
     Ok(axon_api::images::all()
-        .map(|name| axon_api::images::reference(registry, name, tag))
+        .map(|name| choices.digests.reference(registry, name, tag))
         .collect())
 }
 
@@ -176,6 +190,7 @@ fn choose(deployment: &mut Value, choices: &Choices) {
             .as_deref()
             .filter(|mode| *mode != "managed");
         for (name, value) in [
+            (IMAGE_DIGESTS, choices.digests.of_tasks().to_string()),
             (PULL_SECRETS, choices.pull_secrets.join(",")),
             (WATCH_NAMESPACES, watch.join(",")),
             (MODE_VARIABLE, policy.unwrap_or_default().to_owned()),
@@ -214,7 +229,10 @@ fn choose(deployment: &mut Value, choices: &Choices) {
         parts.push(value.as_str().unwrap_or_default().to_owned());
     }
     if let ([registry, tag], Some(image)) = (parts.as_slice(), container.get_mut("image")) {
-        *image = format!("{registry}/{OPERATOR}:{tag}").into();
+        *image = choices
+            .digests
+            .reference(registry, axon_api::images::OPERATOR, tag)
+            .into();
     }
 }
 
@@ -364,6 +382,7 @@ mod tests {
         let choices = Choices {
             registry: Some("example.com/mirror".into()),
             tag: Some("v9".into()),
+            digests: Digests::default(),
             pull_policy: Some("Always".into()),
             replicas: Some(1),
             pull_secrets: vec!["mirror".into(), "other".into()],
@@ -402,6 +421,38 @@ mod tests {
             deployment["spec"]["selector"]["matchLabels"],
             deployment["metadata"]["labels"]
         );
+    }
+
+    #[test]
+    fn images_of_a_release_are_named_by_digest_in_any_registry() {
+        let digest = |digit: char| format!("sha256:{}", digit.to_string().repeat(64));
+        let list: Vec<String> = axon_api::images::all()
+            .zip("0123456789".chars())
+            .map(|(name, digit)| format!("{name}={}", digest(digit)))
+            .collect();
+        let choices = Choices {
+            registry: Some("example.com/mirror".into()),
+            digests: Digests::parse(&list.join(",")).unwrap(),
+            ..Choices::default()
+        };
+        let deployment = manifests(&choices).unwrap().pop().unwrap().object;
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        let version = env!("CARGO_PKG_VERSION");
+        let operator = format!("example.com/mirror/axon-operator:v{version}@{}", digest('0'));
+        assert_eq!(container["image"], operator);
+        let env = container["env"].as_array().unwrap();
+        let own: Vec<&Value> = env.iter().filter(|v| v["name"] == "AXON_IMAGE_DIGESTS").collect();
+        let [own] = own[..] else {
+            panic!("{own:?}");
+        };
+        let of_tasks = Digests::parse(own["value"].as_str().unwrap()).unwrap();
+        assert_eq!(of_tasks, choices.digests.of_tasks());
+        let all = images(&choices).unwrap();
+        assert_eq!(all[0], operator);
+        assert!(all.iter().all(|image| image.contains("@sha256:")), "{all:?}");
+        // Of a build without digests, such as that of `cargo install`, nothing changes.
+        let plain = manifests(&Choices::default()).unwrap().pop().unwrap();
+        assert!(!plain.object.to_string().contains("DIGEST"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axon_api::images::Digests;
 use axon_api::network::Allow;
 use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
@@ -38,6 +39,10 @@ pub struct Args {
     /// Tag of the agent and workspace images.
     #[arg(long, env = "AXON_IMAGE_TAG", default_value = concat!("v", env!("CARGO_PKG_VERSION")))]
     pub image_tag: String,
+    /// Digests of these images, as codex=sha256:DIGEST,workspace=sha256:DIGEST. Nodes pull those by the digest, whatever the
+    /// tag says.
+    #[arg(long, env = "AXON_IMAGE_DIGESTS", value_name = "LIST", default_value = "", hide_default_value = true, value_parser = Digests::parse)]
+    pub image_digests: Digests,
     /// Agent and workspace images that are not REGISTRY/axon-NAME:TAG, as codex=IMAGE@sha256:DIGEST,workspace=IMAGE.
     #[arg(long, env = "AXON_IMAGES", value_name = "LIST", default_value = "", hide_default_value = true, value_parser = Exact::parse)]
     pub images: Exact,
@@ -78,6 +83,14 @@ pub struct Args {
     /// Longest silence of the agent of a Task without stallTimeout, such as 1h; 0 for no limit.
     #[arg(long, env = "AXON_POD_STALL_TIMEOUT", value_name = "DURATION", default_value = "1h", value_parser = axon_api::godur::parse)]
     pub pod_stall_timeout: Duration,
+    /// Most Tasks at the same time of a TaskSpawner without maxConcurrency; 0 for no limit.
+    #[arg(
+        long,
+        env = "AXON_DEFAULT_MAX_CONCURRENCY",
+        value_name = "NUMBER",
+        default_value_t = 10
+    )]
+    pub default_max_concurrency: u32,
     /// Whether the operator keeps NetworkPolicy axon-agents in each namespace before it creates a Job there.
     #[arg(
         long,
@@ -161,6 +174,14 @@ impl Args {
         }
     }
 
+    /// Returns how many Tasks a TaskSpawner may run at the same time that does not say.
+    #[must_use]
+    pub fn default_concurrency(&self) -> Option<usize> {
+        usize::try_from(self.default_max_concurrency)
+            .ok()
+            .filter(|max| *max > 0)
+    }
+
     /// Returns what Tasks' pods may reach. A proxy that they get by its address is part of it; `resolv_conf` is the
     /// operator's own file of this name, which has the same name servers as that of pods.
     #[must_use]
@@ -215,6 +236,10 @@ mod tests {
             (
                 "--images=claude=r/c",
                 "'--images <LIST>': \"claude\" is none of the images",
+            ),
+            (
+                "--image-digests=codex=v1",
+                "'--image-digests <LIST>': \"codex=v1\" is not NAME=sha256:DIGEST",
             ),
             (
                 "--image-pull-secrets=a,B",
@@ -284,6 +309,16 @@ mod tests {
     }
 
     #[test]
+    fn spawners_are_bounded_unless_somebody_says_that_they_are_not() {
+        let default = |words: &[&str]| parse(words).unwrap().default_concurrency();
+        assert_eq!(default(&[]), Some(10));
+        assert_eq!(default(&["--default-max-concurrency=3"]), Some(3));
+        assert_eq!(default(&["--default-max-concurrency=0"]), None);
+        let error = parse(&["--default-max-concurrency=-1"]).unwrap_err();
+        assert!(error.contains("--default-max-concurrency"), "{error}");
+    }
+
+    #[test]
     fn agents_reach_the_networks_and_proxies_that_are_given() {
         let network = parse(&[]).unwrap().agent_network("nameserver 10.96.0.10\n");
         assert!(network.is_managed && network.allow.is_empty() && network.name_servers.len() == 1);
@@ -301,7 +336,13 @@ mod tests {
 
     #[test]
     fn empty_values_set_nothing() {
-        let args = parse(&["--images=", "--image-pull-secrets=", "--pod-https-proxy="]).unwrap();
+        let args = parse(&[
+            "--images=",
+            "--image-digests=",
+            "--image-pull-secrets=",
+            "--pod-https-proxy=",
+        ])
+        .unwrap();
         assert_eq!(args.images, Exact::default());
         assert_eq!(args.image_pull_secrets, PullSecrets::default());
         assert_eq!(args.pod_defaults().proxies, []);

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use axon_api::agents::AgentType;
-use axon_api::images;
+use axon_api::images::{self, Digests};
 
-/// Where the product's images are: `REGISTRY/axon-NAME:TAG`, except for those that are named exactly.
+/// Where the product's images are: `REGISTRY/axon-NAME:TAG`, by digest where it is known, except for those that are named exactly.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Images {
     /// Registry and path before the image's name.
     pub registry: String,
     /// Tag of all images.
     pub tag: String,
+    /// Digests of these images.
+    pub digests: Digests,
     /// Images that are somewhere else.
     pub exact: Exact,
 }
@@ -23,6 +25,7 @@ impl Images {
         Self {
             registry: registry.to_owned(),
             tag: tag.to_owned(),
+            digests: Digests::default(),
             exact: Exact::default(),
         }
     }
@@ -41,7 +44,7 @@ impl Images {
 
     fn named(&self, name: &str) -> String {
         let exact = self.exact.0.get(name).cloned();
-        exact.unwrap_or_else(|| images::reference(&self.registry, name, &self.tag))
+        exact.unwrap_or_else(|| self.digests.reference(&self.registry, name, &self.tag))
     }
 }
 
@@ -122,6 +125,19 @@ mod tests {
             "reg.example/axon/axon-opencode:v1"
         );
         assert_eq!(Exact::parse(" "), Ok(Exact::default()));
+    }
+
+    #[test]
+    fn exact_images_come_before_digests_and_digests_before_the_tag() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let images = Images {
+            digests: Digests::parse(&format!("codex={digest},workspace={digest}")).unwrap(),
+            exact: Exact::parse("codex=r/codex:mine").unwrap(),
+            ..Images::new("r", "v1")
+        };
+        assert_eq!(images.workspace(), format!("r/axon-workspace:v1@{digest}"));
+        assert_eq!(images.agent(AgentType::Codex), "r/codex:mine");
+        assert_eq!(images.agent(AgentType::Gemini), "r/axon-gemini:v1");
     }
 
     #[test]

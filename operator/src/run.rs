@@ -40,6 +40,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         images: Images {
             registry: args.image_registry.clone(),
             tag: args.image_tag.clone(),
+            digests: args.image_digests.clone(),
             exact: args.images.clone(),
         },
         pod_defaults: args.pod_defaults(),
@@ -117,6 +118,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         github: Github::new(cluster_clock.clock(), metrics.github.clone(), &way),
         large: Large::default(),
         scope: args.watch_namespaces.clone(),
+        default_concurrency: args.default_concurrency(),
     };
     if let Scope::Namespaces(names) = &shared.scope {
         tracing::info!(namespaces = names.join(","), "works in these namespaces alone");
@@ -185,6 +187,8 @@ pub struct Shared {
     pub large: Large,
     /// Namespaces that the operator reconciles.
     pub scope: Scope,
+    /// Most Tasks at the same time of a TaskSpawner that names no `maxConcurrency`.
+    pub default_concurrency: Option<usize>,
 }
 
 /// Runs this replica's share of the spawners.
@@ -202,6 +206,7 @@ async fn spawners(
         identity,
         github,
         scope,
+        default_concurrency,
         ..
     } = shared;
     let count = count_members(members.clone(), metrics.clone());
@@ -216,6 +221,7 @@ async fn spawners(
             metrics,
             events,
             me,
+            default_concurrency,
             large: Large::default(),
             memories: spawner::context::Memories::default(),
             turns: spawner::controller::turns(),

@@ -165,12 +165,12 @@ impl Bench {
                 json!(["axon"])
             };
             json!({"apiVersion": "axon.io/v1alpha1", "kind": "TaskSpawner", "metadata": {"name": format!("g{n}")},
-                "spec": {"pollInterval": "60s", "when": {"githubIssues": {"labels": labels, "excludeLabels": ["axon/needs-input"]}},
+                "spec": {"pollInterval": "60s", "maxConcurrency": 0, "when": {"githubIssues": {"labels": labels, "excludeLabels": ["axon/needs-input"]}},
                     "taskTemplate": template}})
         };
         let of_clock = |n: usize| {
             json!({"apiVersion": "axon.io/v1alpha1", "kind": "TaskSpawner", "metadata": {"name": format!("c{n}")},
-                "spec": {"when": {"cron": {"schedule": "* * * * *"}}, "taskTemplate": template}})
+                "spec": {"when": {"cron": {"schedule": "* * * * *"}}, "maxConcurrency": 0, "taskTemplate": template}})
         };
         self.watch_runs();
         let all: Vec<Value> = (0..OF_GITHUB)

@@ -70,7 +70,8 @@ pub struct TaskSpawnerSpec {
     #[schemars(length(max = 32))]
     #[x_kube(validation = positive_duration("pollInterval"))]
     pub poll_interval: String,
-    /// Most Tasks of this spawner that run at the same time; 0 or absent means no limit.
+    /// Most Tasks of this spawner that run at the same time; 0 means no limit. Without it the operator's default is the limit: 10,
+    /// if its administrator has not changed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub max_concurrency: Option<i32>,

@@ -17,7 +17,7 @@ pub mod spawner_condition {
     pub const SUSPENDED: &str = "Suspended";
     /// True once `maxTotalTasks` is reached.
     pub const TASK_BUDGET_EXHAUSTED: &str = "TaskBudgetExhausted";
-    /// True while items wait because `maxConcurrency` is reached.
+    /// True while items wait because `maxConcurrency`, or the operator's default, is reached.
     pub const CONCURRENCY_LIMITED: &str = "ConcurrencyLimited";
     /// True while the source of issues can be read.
     pub const SOURCE_REACHABLE: &str = "SourceReachable";
@@ -96,6 +96,9 @@ pub struct TaskSpawnerStatus {
     /// Tasks of this spawner that have not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_tasks: Option<i64>,
+    /// Most Tasks that run at the same time: `spec.maxConcurrency`, or the operator's default. Absent if there is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrency: Option<i64>,
     /// When the source was last polled; brought up to date every five minutes at most while nothing else changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_discovery_time: Option<Time>,

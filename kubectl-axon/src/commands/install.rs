@@ -7,6 +7,7 @@ mod scope;
 
 use std::time::Duration;
 
+use axon_api::images::Digests;
 use axon_api::network::Allow;
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Parser};
@@ -18,7 +19,7 @@ use super::run::DryRun;
 use super::version;
 use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Result};
-use crate::manifests::{Choices, NAMESPACE, POLICY, images, manifests, policy};
+use crate::manifests::{Choices, NAMESPACE, POLICY, digests, images, manifests, policy};
 use crate::output::{Ui, yaml};
 use crate::shown::Shown;
 
@@ -46,7 +47,7 @@ pub struct Args {
     /// Registry (and path) of the images of operator and agents
     #[arg(long)]
     pub registry: Option<String>,
-    /// Tag of these images
+    /// Tag of these images. They are then named by the tag alone; those of a release are named by tag and digest
     #[arg(long)]
     pub tag: Option<String>,
     /// When nodes pull the operator's image
@@ -258,6 +259,11 @@ fn choices(args: &Args) -> Result<Choices> {
     Ok(Choices {
         registry,
         tag: args.tag.clone(),
+        // A tag that somebody names can be of another release, or of a copy with other digests.
+        digests: match args.tag {
+            None => digests()?,
+            Some(_) => Digests::default(),
+        },
         pull_policy: args.image_pull_policy.clone(),
         replicas: args.replicas,
         pull_secrets: args.image_pull_secret.clone(),

@@ -180,23 +180,24 @@ fn spawner(block: &mut Block, object: &Value, now: Timestamp) {
         let named: Vec<String> = groups.into_iter().filter(|group| !group.is_empty()).collect();
         block.field(label, &named.join(", "));
     }
+    let read = |pointer: &str| text(object, pointer);
     let fields = [
-        ("State", "/spec/when/githubIssues/state"),
-        ("Time Zone", "/spec/when/cron/timeZone"),
-        ("Task Type", "/spec/taskTemplate/type"),
-        ("Model", "/spec/taskTemplate/model"),
-        ("Workspace", "/spec/taskTemplate/workspaceRef/name"),
-        ("Poll Interval", "/spec/pollInterval"),
-        ("Max Concurrency", "/spec/maxConcurrency"),
-        ("Max Total Tasks", "/spec/maxTotalTasks"),
-        ("Discovered", "/status/totalDiscovered"),
-        ("Tasks Created", "/status/totalTasksCreated"),
-        ("Active Tasks", "/status/activeTasks"),
-        ("Runner", "/status/runner"),
-        ("Deployment", "/status/deploymentName"),
+        ("State", read("/spec/when/githubIssues/state")),
+        ("Time Zone", read("/spec/when/cron/timeZone")),
+        ("Task Type", read("/spec/taskTemplate/type")),
+        ("Model", read("/spec/taskTemplate/model")),
+        ("Workspace", read("/spec/taskTemplate/workspaceRef/name")),
+        ("Poll Interval", read("/spec/pollInterval")),
+        ("Max Concurrency", concurrency(object)),
+        ("Max Total Tasks", read("/spec/maxTotalTasks")),
+        ("Discovered", read("/status/totalDiscovered")),
+        ("Tasks Created", read("/status/totalTasksCreated")),
+        ("Active Tasks", read("/status/activeTasks")),
+        ("Runner", read("/status/runner")),
+        ("Deployment", read("/status/deploymentName")),
     ];
-    for (label, pointer) in fields {
-        block.field(label, &text(object, pointer));
+    for (label, value) in fields {
+        block.field(label, &value);
     }
     if let Some(polled) = time(object, "/status/lastDiscoveryTime") {
         block.field(
@@ -209,6 +210,18 @@ fn spawner(block: &mut Block, object: &Value, now: Timestamp) {
     }
     if let Some(run) = time(object, "/status/nextRunTime") {
         block.field("Next Run", &format!("{run}, in {}", human::age(Some(now), run)));
+    }
+}
+
+/// Returns the limit that holds: the spawner's own, or the operator's default as the status has it.
+fn concurrency(object: &Value) -> String {
+    let (named, limit) = (
+        text(object, "/spec/maxConcurrency"),
+        text(object, "/status/maxConcurrency"),
+    );
+    match (named.is_empty(), limit.is_empty()) {
+        (true, false) => format!("{limit} (the operator's default)"),
+        _ => named,
     }
 }
 

@@ -21,7 +21,11 @@ pub fn explain_spawner(name: &str, object: &Value, flag: &str, now: Timestamp) -
             .unwrap_or_default()
     };
     let (active, created) = (number("/status/activeTasks"), number("/status/totalTasksCreated"));
-    let (most_active, most_ever) = (number("/spec/maxConcurrency"), number("/spec/maxTotalTasks"));
+    let most_ever = number("/spec/maxTotalTasks");
+    let (most_active, whose) = match object.pointer("/spec/maxConcurrency") {
+        None | Some(Value::Null) => (number("/status/maxConcurrency"), ", the operator's default"),
+        Some(_) => (number("/spec/maxConcurrency"), ""),
+    };
     let polled = text("/status/lastDiscoveryTime").and_then(|t| t.parse().ok());
     let faults = faults(object);
     let (clause, next) = if object.pointer("/spec/suspend") == Some(&Value::Bool(true)) {
@@ -41,7 +45,7 @@ pub fn explain_spawner(name: &str, object: &Value, flag: &str, now: Timestamp) -
         )
     } else if most_active > 0 && active >= most_active {
         (
-            format!("makes no more tasks while {active} are active: maxConcurrency is {most_active}"),
+            format!("makes no more tasks while {active} are active: maxConcurrency is {most_active}{whose}"),
             vec![format!("kubectl axon tree taskspawner/{name}{flag}")],
         )
     } else if let Some(message) = blocked(object) {

@@ -260,7 +260,15 @@ fn spawners_say_what_stops_them() {
         "s has made all of the 3 tasks that maxTotalTasks allows."
     );
     let busy = of(json!({"spec": {"maxConcurrency": 2}, "status": {"phase": "Running", "activeTasks": 2}}));
-    assert!(busy.summary.contains("maxConcurrency is 2"));
+    assert!(busy.summary.ends_with("maxConcurrency is 2."));
+    let status = json!({"phase": "Running", "activeTasks": 10, "maxConcurrency": 10});
+    let busy = of(json!({"spec": {}, "status": status}));
+    assert_eq!(
+        busy.summary,
+        "s makes no more tasks while 10 are active: maxConcurrency is 10, the operator's default."
+    );
+    let open = of(json!({"spec": {"maxConcurrency": 0}, "status": status}));
+    assert!(open.summary.starts_with("s is at work"), "{}", open.summary);
     let fine =
         of(json!({"spec": {}, "status": {"phase": "Running", "lastDiscoveryTime": "2026-01-02T09:58:00Z"}}));
     assert_eq!(fine.summary, "s is at work, and looked for work 2m ago.");

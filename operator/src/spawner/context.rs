@@ -128,6 +128,8 @@ pub struct Context {
     pub events: Events,
     /// This replica.
     pub me: String,
+    /// Most Tasks at the same time of a spawner that names no `maxConcurrency`.
+    pub default_concurrency: Option<usize>,
     /// Places for large objects.
     pub large: Large,
     /// What is known of the spawners that this replica runs.

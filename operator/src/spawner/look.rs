@@ -339,7 +339,7 @@ impl Context {
     /// Returns the limits of a spawner. A paused Workspace suspends it.
     #[must_use]
     pub fn limits(&self, spawner: &TaskSpawner) -> Limits {
-        let limits = Limits::of(&spawner.spec);
+        let limits = Limits::of(&spawner.spec, self.default_concurrency);
         Limits {
             suspended: limits.suspended || self.stores.paused_workspace(spawner).is_some(),
             ..limits
@@ -369,9 +369,11 @@ impl Context {
         let old = live.status.clone().unwrap_or_default();
         let paused = self.stores.paused_workspace(live);
         let ledger = Ledger::of(&old);
+        let limits = self.limits(live);
         let situation = Situation {
             active: plan::active(tasks, &ledger),
-            room: plan::room(tasks, &ledger, self.limits(live)),
+            room: plan::room(tasks, &ledger, limits),
+            concurrency: limits.concurrency,
             runner: &self.me,
             deployment: DEPLOYMENT,
             paused: paused.as_deref(),

@@ -44,14 +44,12 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Returns the limits of a spawner; 0 means none.
+    /// Returns the limits of a spawner; 0 means none. One that names no `maxConcurrency` gets the default.
     #[must_use]
-    pub fn of(spec: &TaskSpawnerSpec) -> Self {
+    pub fn of(spec: &TaskSpawnerSpec, default_concurrency: Option<usize>) -> Self {
+        let named = spec.max_concurrency.map(|max| usize::try_from(max).ok());
         Self {
-            concurrency: spec
-                .max_concurrency
-                .and_then(|max| usize::try_from(max).ok())
-                .filter(|max| *max > 0),
+            concurrency: named.unwrap_or(default_concurrency).filter(|max| *max > 0),
             total: spec.max_total_tasks.map(i64::from).filter(|max| *max > 0),
             suspended: spec.suspend,
         }

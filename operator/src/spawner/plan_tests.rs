@@ -134,7 +134,26 @@ fn limits_leave_room() {
     assert!(!room(&tasks, &ledger, suspended).budget_spent);
     let mut spec = github("x").spec;
     (spec.max_concurrency, spec.max_total_tasks) = (Some(0), Some(3));
-    assert_eq!(Limits::of(&spec), limits(0, 3));
+    assert_eq!(Limits::of(&spec, None), limits(0, 3));
+}
+
+#[test]
+fn a_spawner_that_names_no_concurrency_gets_the_default() {
+    let mut spec = github("x").spec;
+    for (named, default, expected) in [
+        (None, Some(10), Some(10)),
+        (None, None, None),
+        (Some(0), Some(10), None),
+        (Some(20), Some(10), Some(20)),
+        (Some(2), Some(10), Some(2)),
+    ] {
+        spec.max_concurrency = named;
+        assert_eq!(
+            Limits::of(&spec, default).concurrency,
+            expected,
+            "{named:?} {default:?}"
+        );
+    }
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub struct Scene<'a> {
     pub tasks: &'a [Known],
     /// What is claimed.
     pub ledger: &'a Ledger,
+    /// The limits that hold for the spawner, and whether it is suspended.
+    pub limits: Limits,
     /// The filter that the items have passed; schedules have none.
     pub filter: Option<&'a Filter>,
 }
@@ -100,7 +102,7 @@ struct Room {
 
 impl Room {
     fn of(scene: &Scene<'_>) -> Self {
-        let limits = Limits::of(&scene.spawner.spec);
+        let limits = scene.limits;
         // What a paused spawner would do is what people want to know of it.
         let awake = Limits {
             suspended: false,

@@ -33,6 +33,7 @@ fn seen(
         templates: &templates,
         tasks,
         ledger,
+        limits: Limits::of(&spawner.spec, None),
         filter: filter.as_ref(),
     };
     preview(scene, items, excluded, &LeftOut::new()).0
@@ -162,6 +163,7 @@ fn the_many_that_are_done_hide_nothing() {
         templates: &templates,
         tasks: &tasks,
         ledger: &Ledger::default(),
+        limits: Limits::default(),
         filter: None,
     };
     let (all, more) = preview(scene, &items, &[], &LeftOut::new());
@@ -184,7 +186,7 @@ proptest! {
         let items: Vec<Item> = (0..count).map(issue).collect();
         let ids: Vec<&str> = items.iter().map(|item| item.id.as_str()).collect();
         let wanted = plan::wanted("fix", &ids, &tasks, &ledger, None);
-        let claimed = plan::claim(&ledger, &tasks, Limits::of(&spawner.spec), &wanted);
+        let claimed = plan::claim(&ledger, &tasks, Limits::of(&spawner.spec, None), &wanted);
         let mut named: Vec<String> = claimed.map(|l| l.claims).unwrap_or_default().into_iter().map(|c| c.name).collect();
         let mut created: Vec<String> = seen(&spawner, &tasks, &ledger, &items, &[]).into_iter()
             .filter(|i| i.outcome == PreviewOutcome::Create).filter_map(|i| i.task).collect();

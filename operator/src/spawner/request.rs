@@ -146,14 +146,6 @@ impl Context {
         templates: &Templates,
         gate: &mut Gate,
     ) -> Result<(Vec<PreviewItem>, usize), Fault> {
-        let mut suspended = spawner.clone();
-        let spawner = match self.limits(spawner).suspended {
-            true => {
-                suspended.spec.suspend = true;
-                &suspended
-            }
-            false => spawner,
-        };
         let status = spawner.status.clone().unwrap_or_default();
         let tasks = self.stores.tasks_of(spawner);
         let ledger = Ledger::of(&status);
@@ -162,6 +154,7 @@ impl Context {
             templates,
             tasks: &tasks,
             ledger: &ledger,
+            limits: self.limits(spawner),
             filter: None,
         };
         if let Some(spec) = &spawner.spec.when.github_issues {

@@ -147,6 +147,8 @@ pub struct Situation<'a> {
     pub active: usize,
     /// What limits leave.
     pub room: Room,
+    /// Most Tasks that may be active, if there is a limit.
+    pub concurrency: Option<usize>,
     /// This replica.
     pub runner: &'a str,
     /// The Workspace that pauses the spawner, if it does.
@@ -180,6 +182,7 @@ pub fn build(
     status.source.clone_from(&outcome.source);
     status.total_tasks_created = Some(total);
     status.active_tasks = i64::try_from(situation.active).ok();
+    status.max_concurrency = situation.concurrency.and_then(|max| i64::try_from(max).ok());
     status.observed_generation = spawner.metadata.generation;
     if spawner.spec.when.cron.is_none() {
         // A schedule of before: should it come back, it makes up for nothing.
@@ -314,9 +317,15 @@ fn conditions(
                 true,
                 "LimitReached",
                 format!(
-                    "{} waiting for one of {} running Tasks to end",
+                    "{} waiting for one of {} running Tasks to end{}",
                     count(waiting, "item"),
-                    situation.active
+                    situation.active,
+                    match (spawner.spec.max_concurrency, situation.concurrency) {
+                        (None, Some(max)) => format!(
+                            ": without spec.maxConcurrency, the operator's default of {max} is the limit"
+                        ),
+                        _ => String::new(),
+                    }
                 ),
             ),
             false => is(kind::CONCURRENCY_LIMITED, false, "RoomLeft", String::new()),

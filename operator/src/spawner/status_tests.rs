@@ -13,6 +13,7 @@ fn situation(now: Timestamp) -> Situation<'static> {
             concurrency_full: false,
             budget_spent: false,
         },
+        concurrency: None,
         runner: "pod-1",
         deployment: "axon-operator",
         paused: None,
@@ -214,11 +215,42 @@ fn limits_are_told_with_what_waits() {
         "30 items waiting for one of 2 running Tasks to end"
     );
     assert_eq!(condition(&status, "TaskBudgetExhausted").1, "BudgetReached");
-    assert_eq!(status.waiting.len(), MAX_WAITING);
+    assert_eq!(
+        (status.waiting.len(), status.max_concurrency),
+        (MAX_WAITING, None)
+    );
     assert_eq!(
         status.waiting[0].title.as_ref().unwrap().chars().count(),
         MAX_TITLE
     );
+}
+
+#[test]
+fn a_default_limit_is_told_as_what_it_is() {
+    let outcome = Outcome {
+        waiting: waiting(3),
+        ..polled(5, at(0))
+    };
+    let room = Room {
+        free: 0,
+        concurrency_full: true,
+        budget_spent: false,
+    };
+    let full = Situation {
+        room,
+        concurrency: Some(2),
+        ..situation(at(0))
+    };
+    let mut spawner = github("fix");
+    let of = |spawner: &_| build(&TaskSpawnerStatus::default(), spawner, &outcome, &full);
+    let (status, told) = (of(&spawner), "3 items waiting for one of 2 running Tasks to end");
+    assert_eq!(status.max_concurrency, Some(2));
+    assert_eq!(
+        condition(&status, "ConcurrencyLimited").2,
+        format!("{told}: without spec.maxConcurrency, the operator's default of 2 is the limit")
+    );
+    spawner.spec.max_concurrency = Some(2);
+    assert_eq!(condition(&of(&spawner), "ConcurrencyLimited").2, told);
 }
 
 #[test]

@@ -99,7 +99,8 @@ impl World {
                 "---\napiVersion: axon.io/v1alpha1\nkind: TaskSpawner\nmetadata: {{name: g{n}}}\nspec: {{pollInterval: 3s{}{}, \
                  when: {{githubIssues: {{labels: [bug]}}}}, taskTemplate: {{type: claude-code, workspaceRef: {{name: w{}}}, \
                  credentials: {{type: none}}, promptTemplate: \"{{{{.Title}}}}\"}}}}\n",
-                limit("maxConcurrency", concurrency),
+                // Without a number it would be the operator's default.
+                limit("maxConcurrency", concurrency.or(Some(0))),
                 limit("maxTotalTasks", total),
                 n % REPOSITORIES,
             );

@@ -37,7 +37,7 @@ pub async fn github(stage: &Stage, issues: std::ops::RangeInclusive<u64>) -> (Gi
 async fn spawner(stage: &Stage, name: &str, when: &str, interval: &str) {
     let manifest = format!(
         "apiVersion: axon.io/v1alpha1\nkind: TaskSpawner\nmetadata: {{name: {name}}}\nspec:\n  when: {when}\n  \
-         pollInterval: {interval}\n  taskTemplate:\n    type: claude-code\n    workspaceRef: {{name: w}}\n    \
+         pollInterval: {interval}\n  maxConcurrency: 0\n  taskTemplate:\n    type: claude-code\n    workspaceRef: {{name: w}}\n    \
          credentials: {{type: api-key, secretRef: {{name: key}}}}"
     );
     stage.namespace.apply(&manifest).await.unwrap();

@@ -1,6 +1,7 @@
 //! What is built in and was made by others is named by its hash.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::root;
 
@@ -12,12 +13,16 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// Returns the files of all workflows.
+pub fn workflows() -> Vec<PathBuf> {
+    let folder = std::fs::read_dir(root().join(".github/workflows")).unwrap();
+    folder.map(|file| file.unwrap().path()).collect()
+}
+
 #[test]
 fn every_action_is_named_by_its_commit() {
-    let folder = std::fs::read_dir(root().join(".github/workflows")).unwrap();
     let mut used = 0;
-    for file in folder {
-        let path = file.unwrap().path();
+    for path in workflows() {
         let text = std::fs::read_to_string(&path).unwrap();
         for line in text
             .lines()
@@ -98,4 +103,77 @@ fn what_is_unpacked_into_an_image_was_checked_before() {
     let check = after.find("sha512sum --check").expect("a check");
     let unpacked = after.find("tar -xzf").expect("then it is unpacked");
     assert!(check < unpacked);
+}
+
+/// Programs that checks and releases use, whatever file names them.
+#[test]
+fn programs_of_releases_and_checks_have_one_version() {
+    let tools = read("hack/tools.env");
+    let versions: BTreeMap<&str, &str> = tools.lines().filter_map(|line| line.split_once('=')).collect();
+    for (name, version) in &versions {
+        let exact = version.trim_start_matches('v').split('.');
+        let parts: Vec<&str> = exact.collect();
+        let is_exact = parts.len() == 3 && parts.iter().all(|part| part.bytes().all(|b| b.is_ascii_digit()));
+        assert!(is_exact, "{name}={version}: a range moves");
+    }
+    let script = read("hack/tools.sh");
+    for name in script
+        .split("$")
+        .filter_map(|rest| rest.split(" ;;").next())
+        .filter(|name| name.ends_with("_VERSION"))
+    {
+        assert!(versions.contains_key(name), "hack/tools.env lacks {name}");
+    }
+    assert_eq!(script.matches("go install").count(), 1);
+    assert!(
+        script.contains("GOSUMDB=sum.golang.org"),
+        "the checksum database knows the hashes"
+    );
+    for path in workflows() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for line in text.lines() {
+            assert!(
+                !line.replace("cargo install", "").contains("go install"),
+                "{}: {line}: use hack/tools.sh",
+                path.display()
+            );
+            let installs = line.contains("cargo install");
+            assert!(
+                !installs || (line.contains("--locked") && line.contains("--version \"$")),
+                "{}: {line}: name a version of hack/tools.env",
+                path.display()
+            );
+            for word in ["curl ", "wget ", "npm install -g", "pip install"] {
+                assert!(
+                    !line.contains(word),
+                    "{}: {line}: nothing checks what that brings",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_version_is_looked_after() {
+    let config: serde_json::Value = serde_json::from_str(&read("renovate.json")).unwrap();
+    let managers = config["customManagers"].as_array().unwrap();
+    let mut looked_after = BTreeSet::new();
+    for manager in managers {
+        let file = manager["managerFilePatterns"][0].as_str().unwrap();
+        let file = file
+            .trim_matches('/')
+            .trim_start_matches('^')
+            .trim_end_matches('$');
+        let variable = manager["matchStrings"][0].as_str().unwrap();
+        let variable = variable.strip_suffix(r"=(?<currentValue>\S+)").unwrap();
+        looked_after.insert(format!("{} {variable}", file.replace('\\', "")));
+    }
+    let mut all = BTreeSet::new();
+    for file in ["images/versions.env", "hack/tools.env"] {
+        let text = read(file);
+        let own = text.lines().filter_map(|line| line.split_once('='));
+        all.extend(own.map(|(name, _)| format!("{file} {name}")));
+    }
+    assert_eq!(looked_after, all);
 }

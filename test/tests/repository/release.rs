@@ -11,14 +11,14 @@ use serde_json::Value;
 
 use super::root;
 
-const DIGEST: &str = "sha256:0123456789012345678901234567890123456789012345678901234567890123";
+pub const DIGEST: &str = "sha256:0123456789012345678901234567890123456789012345678901234567890123";
 
-fn workflow() -> Value {
+pub fn workflow() -> Value {
     let text = std::fs::read_to_string(root().join(".github/workflows/release.yaml")).unwrap();
     axon_api::yaml::from_str(&text).unwrap()
 }
 
-fn words(text: &Value) -> BTreeSet<String> {
+pub fn words(text: &Value) -> BTreeSet<String> {
     text.as_str()
         .unwrap()
         .split_whitespace()
@@ -78,12 +78,6 @@ fn every_image_can_be_built() {
 #[test]
 fn images_are_there_before_the_release() {
     let jobs = &workflow()["jobs"];
-    assert!(
-        jobs["publish"]["needs"]
-            .as_array()
-            .unwrap()
-            .contains(&"images".into())
-    );
     assert_eq!(jobs["images"]["needs"], "image");
     let matrix = jobs["image"]["strategy"]["matrix"]["include"].as_array().unwrap();
     let machines: BTreeSet<_> = matrix
@@ -99,28 +93,38 @@ fn images_are_there_before_the_release() {
     }
 }
 
-/// Runs `hack/images.sh` where `docker`, `make` and `uname` only note how they were called.
-fn script(folder: &Path, machine: &str, words: &[&str]) -> (bool, String, String) {
+/// Puts programs into a folder that note how they were called in `log` beside it: `docker` answers with [`DIGEST`]. Returns a PATH
+/// that has them first.
+pub fn fakes(folder: &Path, machine: &str) -> String {
     let programs = folder.join("bin");
     std::fs::create_dir_all(&programs).unwrap();
+    let log = folder.join("log");
+    let log = log.display();
     let docker = format!(
-        "echo docker \"$@\" >>{log}\ncase \"$*\" in *inspect*--format*) echo {DIGEST} ;; *axon-hidden@*) exit 1 ;; *) echo noise ;; esac\n",
-        log = folder.join("log").display()
+        "echo docker \"$@\" >>{log}\ncase \"$*\" in *inspect*--format*) echo {DIGEST} ;; *axon-hidden@*) exit 1 ;; *) echo noise ;; esac\n"
     );
-    let make = format!("printf '%s\\n' make \"$@\" >>{}\n", folder.join("log").display());
+    let make = format!("printf '%s\\n' make \"$@\" >>{log}\n");
     for (name, text) in [
         ("docker", docker),
         ("make", make),
         ("uname", format!("echo {machine}\n")),
     ] {
-        let file = programs.join(name);
-        std::fs::write(&file, format!("#!/usr/bin/env bash\n{text}")).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        program(&programs.join(name), &text);
     }
-    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    format!("{}:{}", programs.display(), std::env::var("PATH").unwrap())
+}
+
+/// Writes a program of bash.
+pub fn program(file: &Path, text: &str) {
+    std::fs::write(file, format!("#!/usr/bin/env bash\n{text}")).unwrap();
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Runs `hack/images.sh` where `docker`, `make` and `uname` only note how they were called.
+pub fn script(folder: &Path, machine: &str, words: &[&str]) -> (bool, String, String) {
     let output = Command::new(root().join("hack/images.sh"))
         .args(words)
-        .env("PATH", path)
+        .env("PATH", fakes(folder, machine))
         .output()
         .unwrap();
     let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
@@ -133,7 +137,9 @@ fn images_are_built_of_the_release_and_for_the_machine() {
     let version = concat!("v", env!("CARGO_PKG_VERSION"));
     for (machine, arch) in [("x86_64", "amd64"), ("aarch64", "arm64")] {
         let folder = tempfile::tempdir().unwrap();
-        let words = ["build", "r.example/axon", version, "operator", "codex"];
+        let out = folder.path().to_str().unwrap();
+        assert!(script(folder.path(), machine, &["bases", out]).0);
+        let words = ["build", out, "r.example/axon", version, "operator", "codex"];
         let (done, log, said) = script(folder.path(), machine, &words);
         assert!(done, "{said}");
         for word in [
@@ -143,12 +149,22 @@ fn images_are_built_of_the_release_and_for_the_machine() {
             "REGISTRY=r.example/axon",
             &format!("TAG={version}-{arch}"),
             "IMAGES=operator codex",
+            &format!("BASES={}", folder.path().canonicalize().unwrap().display()),
         ] {
             assert!(log.lines().any(|line| line == word), "{word}: {log}");
         }
+        // The compiler is that of the release's bases, and the programs carry the list of their dependencies.
+        let cargo = log.lines().find(|line| line.starts_with("CARGO=")).unwrap();
+        assert!(
+            cargo.contains(&format!("bookworm@{DIGEST} cargo auditable")),
+            "{cargo}"
+        );
+        let install = "cargo install --locked --version ";
+        assert!(log.contains(install), "{log}");
     }
     let folder = tempfile::tempdir().unwrap();
-    let (done, log, said) = script(folder.path(), "x86_64", &["build", "r", "v99.0.0", "operator"]);
+    let words = ["build", "bases", "r", "v99.0.0", "operator"];
+    let (done, log, said) = script(folder.path(), "x86_64", &words);
     assert!(
         !done && log.is_empty(),
         "a tag of another version builds nothing: {log}"
@@ -191,6 +207,10 @@ fn images_of_both_architectures_are_joined_told_and_tried() {
         )),
         "{log}"
     );
+    let (done, _, digests) = script(folder.path(), "x86_64", &["digests", out]);
+    assert!(done);
+    assert_eq!(digests, format!("operator={DIGEST},codex={DIGEST}\n"));
+    assert!(axon_api::images::Digests::parse(digests.trim()).is_ok());
     let (done, _, notes) = script(folder.path(), "x86_64", &["notes", out]);
     assert!(
         done && notes.contains(&format!("| `{name}` | `{DIGEST}` |")),

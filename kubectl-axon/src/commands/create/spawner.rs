@@ -76,8 +76,8 @@ pub struct Args {
     /// How often to look for items
     #[arg(long, value_name = "DURATION", default_value = "5m")]
     pub poll_interval: String,
-    /// Most tasks at the same time [default: no limit]
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(1..))]
+    /// Most tasks at the same time; 0 for no limit [default: the operator's, which is 10]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
     pub max_concurrency: Option<i32>,
     /// Most tasks in its life [default: no limit]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(1..))]

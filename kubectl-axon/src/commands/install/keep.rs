@@ -117,6 +117,7 @@ pub(super) fn keep(choices: &mut Choices, live: &Value, built_in: &Value) -> Vec
 
 #[cfg(test)]
 mod tests {
+    use axon_api::images::Digests;
     use serde_json::json;
 
     use super::*;
@@ -130,6 +131,7 @@ mod tests {
         Choices {
             registry: Some("example.com/mirror".into()),
             tag: Some("v0".into()),
+            digests: Digests::default(),
             pull_policy: Some("Always".into()),
             replicas: Some(3),
             resources: Some(json!({"limits": {"memory": "1Gi"}})),
@@ -161,6 +163,7 @@ mod tests {
         let mut choices = Choices {
             registry: Some("other".into()),
             tag: Some("v0".into()),
+            digests: Digests::default(),
             pull_policy: Some("Never".into()),
             replicas: Some(1),
             pull_secrets: vec!["mine".into()],

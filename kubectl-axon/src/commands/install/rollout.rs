@@ -97,7 +97,9 @@ pub(super) async fn wait(ui: &Ui, cluster: &Cluster, timeout: Duration) -> Resul
                 cluster.target.flags
             ));
             return Err(if image {
-                error.hint("images come from elsewhere with --registry and --tag")
+                error.hint(
+                    "images come from elsewhere with --registry and --tag; with --tag no digest has to match",
+                )
             } else {
                 error
             });

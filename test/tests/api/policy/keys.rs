@@ -135,6 +135,8 @@ async fn a_star_opens_each_key_again() {
         "labels",
         "annotations",
         "repositoryHosts",
+        "repositories",
+        "githubAppPermissions",
     ];
     let mut data = json!({"strict": "true"});
     for key in keys {
@@ -150,6 +152,8 @@ async fn a_star_opens_each_key_again() {
                 {"name": "c", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]})),
     ]).await;
     Manifest::workspace("https://any.example/o/r")
+        .with("/spec/githubApp/repositories", json!(["other"]))
+        .with("/spec/githubApp/permissions", json!({"administration": "write"}))
         .create(&namespace)
         .await
         .unwrap();
@@ -157,6 +161,77 @@ async fn a_star_opens_each_key_again() {
         .create(&namespace)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_workspace_names_listed_repositories_and_permissions_alone() {
+    let namespace = control_plane::namespace().await.unwrap();
+    let parameters = json!({"repositories": "Acme/web acme/lib-* infra/* group/sub/*", "githubAppPermissions": "workflows:write checks:read"});
+    install(&namespace, &parameters).await;
+    for repo in [
+        "https://github.com/acme/web",
+        "https://github.com/ACME/Web.git",
+        "https://u@github.com:443/acme/web/",
+        "git@github.com:acme/web.git",
+        "ssh://git@github.com/infra/anything",
+        "https://gitlab.example/group/sub/deep/er",
+    ] {
+        Manifest::workspace(repo).create(&namespace).await.unwrap();
+    }
+    for repo in [
+        "https://github.com/acme/secret",
+        "https://github.com/acme/web-evil",
+        // A star is for whole names.
+        "https://github.com/acme/lib-a",
+        "https://github.com/evil/acme/web",
+        "https://github.com/infra/../acme/secret",
+        "https://github.com/infra/%2e%2e/acme/secret",
+        "https://github.com/infra/x?y",
+        "https://github.com/acme/web://../secret",
+        "https://github.com/acme/web.git.git",
+        "https://github.com/infra//x",
+        "https://github.com",
+        "git@github.com:acme/secret",
+        "git@github.com:/acme/web",
+    ] {
+        let message = Manifest::workspace(repo).refusal(&namespace).await;
+        assert!(message.contains("key repositories of"), "{repo}: {message}");
+    }
+    let workspace = || Manifest::workspace("https://github.com/acme/web");
+    let repositories = |names: Value| workspace().with("/spec/githubApp/repositories", names);
+    let message = repositories(json!(["web", "secret"])).refusal(&namespace).await;
+    assert!(
+        message.contains("not allowed here: acme/secret (key"),
+        "{message}"
+    );
+    repositories(json!(["WEB"])).create(&namespace).await.unwrap();
+    Manifest::workspace("https://github.com/infra/a")
+        .with("/spec/githubApp/repositories", json!(["b"]))
+        .create(&namespace)
+        .await
+        .unwrap();
+
+    let permissions = |all: Value| workspace().with("/spec/githubApp/permissions", all);
+    for (all, part) in [
+        (json!({"administration": "read"}), "of: administration (key"),
+        (
+            json!({"checks": "write", "workflows": "write"}),
+            "of: checks (key",
+        ),
+        (json!({"metadata": "write"}), "of: metadata (key"),
+    ] {
+        let message = permissions(all).refusal(&namespace).await;
+        assert!(
+            message.contains(part) && message.contains("githubAppPermissions"),
+            "{message}"
+        );
+    }
+    for all in [
+        json!({"workflows": "write", "checks": "read", "contents": "read", "issues": "none"}),
+        json!({"workflows": "read", "administration": "none"}),
+    ] {
+        permissions(all).create(&namespace).await.unwrap();
+    }
 }
 
 #[tokio::test]

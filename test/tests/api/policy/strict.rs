@@ -71,6 +71,16 @@ async fn the_strict_variant_allows_only_what_is_listed() {
             Manifest::workspace("https://github.com/o/r").with("/spec/secretRef/name", "git"),
             "key credentialSecrets",
         ),
+        (
+            Manifest::workspace("https://github.com/o/r")
+                .with("/spec/githubApp/repositories", json!(["other"])),
+            "key repositories",
+        ),
+        (
+            Manifest::workspace("https://github.com/o/r")
+                .with("/spec/githubApp/permissions", json!({"workflows": "write"})),
+            "key githubAppPermissions",
+        ),
         (Manifest::agent_config(with_secret("s")), "key secrets"),
         (
             Manifest::cron()

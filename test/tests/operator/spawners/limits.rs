@@ -3,6 +3,7 @@
 use axon_api::v1alpha1::TaskSpawnerPhase;
 use serde_json::json;
 
+use super::preview::axon;
 use super::{REPO, bug, world};
 use crate::harness::SILENCE;
 
@@ -46,6 +47,47 @@ async fn the_oldest_come_first_and_limits_hold() {
         .await;
     w.until("fix", "counts all", |s| s.total_tasks_created == Some(5))
         .await;
+}
+
+#[tokio::test]
+async fn a_spawner_that_names_no_limit_has_the_operators_and_zero_is_none() {
+    let w = world().await;
+    for number in 1..=12 {
+        w.put(number, bug());
+    }
+    w.spawner("fix", WHEN, "").await;
+    let message = w
+        .until_condition("fix", "ConcurrencyLimited", "True", "LimitReached")
+        .await;
+    assert_eq!(
+        message,
+        "2 items waiting for one of 10 running Tasks to end: without spec.maxConcurrency, the operator's default of 10 is the limit"
+    );
+    let status = w
+        .until("fix", "counts them", |s| s.active_tasks == Some(10))
+        .await;
+    assert_eq!(status.max_concurrency, Some(10));
+    let described = axon(&w, &["describe", "taskspawner", "fix"]).await;
+    let shown = described.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        shown.contains("Max Concurrency: 10 (the operator's default)"),
+        "{shown}"
+    );
+    let why = axon(&w, &["why", "taskspawner/fix"]).await;
+    assert!(
+        why.stdout
+            .contains("maxConcurrency is 10, the operator's default."),
+        "{}",
+        why.stdout
+    );
+    tokio::time::sleep(SILENCE).await;
+    assert_eq!(w.tasks().await.len(), 10);
+
+    w.edit("fix", json!({"spec": {"maxConcurrency": 0}})).await;
+    let status = w
+        .until("fix", "has no limit", |s| s.active_tasks == Some(12))
+        .await;
+    assert_eq!(status.max_concurrency, None);
 }
 
 #[tokio::test]
