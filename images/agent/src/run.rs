@@ -8,6 +8,7 @@ pub mod outcome;
 pub mod process;
 pub mod pump;
 pub mod push;
+pub mod view;
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
@@ -29,6 +30,7 @@ use crate::run::checkpoint::Checkpoint;
 use crate::run::facts::Facts;
 use crate::run::outcome::{Outcome, conclude};
 use crate::run::process::Running;
+use crate::run::view::View;
 use crate::say;
 use crate::secrets::Secrets;
 use crate::termination::TerminationLog;
@@ -80,14 +82,18 @@ fn run(
         // Looking around takes time, in which we may be killed.
         checkpoint.interim(&scrubbed(report.clone(), secrets));
     }
+    let view = View::open(env, Path::new("."));
     if outcome.reason.is_none() {
-        push::tell_of_unpushed();
-    } else if let Some(saved) = push::save_work(env, ended.stopped.is_some()) {
+        push::tell_of_unpushed(view.as_ref());
+    } else if let Some(saved) = push::save_work(env, view.as_ref(), ended.stopped.is_some()) {
         let said = outcome.message.unwrap_or_default();
         outcome.message = Some(format!("{said}; {saved}"));
         report.message.clone_from(&outcome.message);
     }
-    let facts = Facts::gather(env, ended.stopped.is_some(), &ended.stop_requested);
+    let facts = Facts::gather(env, view.as_ref(), ended.stopped.is_some(), &ended.stop_requested);
+    drop(view);
+    // Nothing of the agent's has run since it ended; should something run all the same, it ends before the last report.
+    process::end_all();
     report.outputs = facts.outputs(env.text(names::BASE_BRANCH), &ended.usage);
     report.is_final = true;
     print_block(&scrubbed(report.clone(), secrets).outputs, ended.at_line_start);

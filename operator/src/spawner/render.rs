@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use axon_api::git::branch_fault;
 use axon_api::limits::{MAX_PROMPT, excess};
 use axon_api::template::{Limits, MissingKey, Template, TemplateError};
-use axon_api::v1alpha1::{TaskSpawner, TaskTemplate};
+use axon_api::v1alpha1::{TaskSpawner, TaskTemplate, Trust};
 use axon_api::{Task, labels, naming};
 use kube::core::ObjectMeta;
 
 use super::inert;
-use super::item::Item;
+use super::item::{Item, Kind};
 use super::mark::Mark;
 
 /// The templates of a spawner, ready for use.
@@ -153,6 +153,13 @@ impl Templates {
     }
 }
 
+/// Returns whose files configure the agent's CLI, if that depends on the item: anybody may have written the code of a pull
+/// request, and its agent checks it out.
+#[must_use]
+pub fn trust(item: &Item) -> Option<Trust> {
+    (item.kind == Kind::Pull).then_some(Trust::Base)
+}
+
 /// Returns the Task of this name for an item.
 ///
 /// # Errors
@@ -179,6 +186,8 @@ pub fn task(
         (labels::ITEM.to_owned(), item.id.clone()),
     ]);
     let mut task = Task::new(name, template.task(prompt, branch));
+    // In the Task itself, so that it is seen there.
+    task.spec.trust = task.spec.trust.or(trust(item));
     task.metadata = ObjectMeta {
         name: Some(name.to_owned()),
         namespace: spawner.metadata.namespace.clone(),
@@ -310,11 +319,31 @@ mod tests {
             ),
             ("fix", "7")
         );
+        assert_eq!(task.spec.trust, None, "an issue has no tree");
         let annotations = task.metadata.annotations.unwrap();
         assert_eq!(
             annotations["axon.io/item-url"],
             "https://github.com/org/repo/issues/7"
         );
         assert_eq!(annotations["axon.io/match"], "in:f");
+    }
+
+    #[test]
+    fn a_pull_request_does_not_configure_its_agent_unless_the_template_says_so() {
+        let mut spawner = github("review");
+        let pull = Item {
+            kind: Kind::Pull,
+            ..issue(7)
+        };
+        for (said, trust) in [
+            (None, Trust::Base),
+            (Some(Trust::Base), Trust::Base),
+            (Some(Trust::Ref), Trust::Ref),
+        ] {
+            spawner.spec.task_template.trust = said;
+            let templates = Templates::parse(&spawner.spec.task_template).unwrap();
+            let task = task(&spawner, &templates, &pull, "review-7", &Mark::Unknown).unwrap();
+            assert_eq!(task.spec.trust, Some(trust));
+        }
     }
 }
