@@ -12,6 +12,7 @@ use kube::core::ObjectMeta;
 use super::inert;
 use super::item::{Item, Kind};
 use super::mark::Mark;
+use super::mention;
 
 /// The templates of a spawner, ready for use.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Templates {
     branch: Option<Template>,
     /// True if the prompt is read as a template once more, when the dependencies' results are known.
     is_read_again: bool,
+    /// True if the agent would read the files that the prompt names.
+    reads_files: bool,
 }
 
 /// Why an item can't become a Task.
@@ -106,7 +109,20 @@ impl Templates {
             prompt: read(PROMPT, &template.prompt_template)?,
             branch: read(BRANCH, &template.branch)?,
             is_read_again: !template.depends_on.is_empty(),
+            reads_files: mention::are_read_by(template.agent),
         })
+    }
+
+    fn inert(
+        &self,
+        item: &Item,
+        prompt: impl Fn(&Item) -> Result<String, RenderError>,
+    ) -> Result<String, RenderError> {
+        if self.is_read_again {
+            inert::render(item, prompt)
+        } else {
+            prompt(item)
+        }
     }
 
     /// Returns prompt and branch for an item.
@@ -123,10 +139,10 @@ impl Templates {
             Some(template) => render(PROMPT, template, item),
             None => Ok(item.default_prompt()),
         };
-        let prompt = if self.is_read_again {
-            inert::render(item, prompt)?
+        let prompt = if self.reads_files {
+            self.inert(&item.with_texts(mention::escaped), prompt)?
         } else {
-            prompt(item)?
+            self.inert(item, prompt)?
         };
         if prompt.is_empty() {
             return Err(RenderError::EmptyPrompt);
@@ -200,6 +216,8 @@ pub fn task(
 
 #[cfg(test)]
 mod tests {
+    use axon_api::agents::AgentType;
+
     use super::*;
     use crate::spawner::fixtures::{github, issue};
 
@@ -270,6 +288,37 @@ mod tests {
         );
         let (short, _) = rendered(r#"{{printf "%.100000s" .Body}}"#, "", &item(MAX_PROMPT - 1)).unwrap();
         assert_eq!(short.chars().count(), 100_000, "the advice works");
+    }
+
+    #[test]
+    fn files_that_people_name_are_not_read_and_those_that_the_template_names_are() {
+        let item = Item {
+            title: "@/axon/ssh/ssh-privatekey".into(),
+            body: "ask @octocat".into(),
+            comments: "@~/.claude.json".into(),
+            ..issue(1)
+        };
+        let mut spawner = github("fix");
+        for (agent, prompt) in [
+            (
+                AgentType::ClaudeCode,
+                r"@README.md \@/axon/ssh/ssh-privatekey ask \@octocat \@~/.claude.json",
+            ),
+            (
+                AgentType::Codex,
+                "@README.md @/axon/ssh/ssh-privatekey ask @octocat @~/.claude.json",
+            ),
+        ] {
+            let template = &mut spawner.spec.task_template;
+            template.agent = agent;
+            template.prompt_template = Some("@README.md {{.Title}} {{.Body}} {{.Comments}}".into());
+            template.branch = Some("b-{{len .Title}}".into());
+            for depends_on in [vec![], vec!["other".to_owned()]] {
+                template.depends_on = depends_on;
+                let rendered = Templates::parse(template).unwrap().render(&item).unwrap();
+                assert_eq!(rendered, (prompt.to_owned(), Some("b-25".to_owned())));
+            }
+        }
     }
 
     #[test]
