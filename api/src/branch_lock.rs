@@ -93,6 +93,7 @@ mod tests {
             reference: None,
             secret_ref: None,
             github_app: None,
+            trust: None,
             files: Vec::new(),
         };
         Workspace::new("w", spec)

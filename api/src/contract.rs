@@ -77,6 +77,8 @@ pub mod env {
     pub const BRANCH: &str = "AXON_BRANCH";
     /// `spec.ref` of the Workspace, when it names one.
     pub const BASE_BRANCH: &str = "AXON_BASE_BRANCH";
+    /// `Base` if configuration of the checked-out tree is not to count; absent otherwise.
+    pub const TRUST: &str = "AXON_TRUST";
     /// Go duration after which an agent that prints nothing is to be ended, when the Task names one.
     pub const STALL_TIMEOUT: &str = "AXON_STALL_TIMEOUT";
     /// File with the prompt, set when the prompt is too long for an argument.
@@ -99,7 +101,7 @@ pub mod env {
     pub const SSH_SECRET: &str = "AXON_SSH_SECRET";
     /// Git's own variable for how it starts `ssh`.
     pub const GIT_SSH_COMMAND: &str = "GIT_SSH_COMMAND";
-    /// Repository URL; init container only.
+    /// Repository URL, when the Task has a Workspace.
     pub const REPO: &str = "AXON_REPO";
     /// Directory of the Task's own ConfigMap; init container only.
     pub const INPUT_DIR: &str = "AXON_INPUT_DIR";

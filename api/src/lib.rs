@@ -22,6 +22,7 @@ pub mod reference;
 pub mod schedule;
 pub mod shown;
 pub mod template;
+pub mod trust;
 pub mod usage;
 pub mod v1alpha1;
 pub mod yaml;

@@ -10,6 +10,7 @@ pub mod fault_proxy;
 pub mod figures;
 pub mod fixtures;
 pub mod fixtures_client;
+pub mod hostile_tree;
 pub mod kubelet;
 pub mod manifests;
 pub mod namespace;

@@ -11,6 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::common::Trust;
+
 /// What is asked of a spawner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -103,6 +105,9 @@ pub struct Rendering {
     /// The branch, if the template names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
+    /// Whose files configure the agent's CLI, unless the template says so: `Base` for a pull request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
     /// Comments that were left out, as `commentsFrom` does not name those who wrote them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comments_left_out: Option<i64>,

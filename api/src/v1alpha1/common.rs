@@ -41,6 +41,18 @@ pub struct Credentials {
     pub secret_ref: Option<NameRef>,
 }
 
+/// Who configures the agent's CLI: hooks, MCP servers, commands, skills, instructions and settings in the repository.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display, strum::EnumString,
+)]
+pub enum Trust {
+    /// The tree that is checked out: for refs that only maintainers write.
+    Ref,
+    /// The repository's default branch, for refs that anybody may propose. Known configuration files of the checked-out tree
+    /// are replaced by those of the default branch, or removed, and the CLI runs without settings of the project.
+    Base,
+}
+
 /// CEL: whether the object at `path`, which has a field `podOverrides`, names the operator's own account.
 fn names_the_operators_account(path: &str) -> String {
     let overrides = format!("{path}.podOverrides");

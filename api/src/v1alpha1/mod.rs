@@ -19,7 +19,7 @@ pub use agent_config::{
     AgentConfig, AgentConfigSpec, McpServer, McpTransport, Plugin, PluginFile, ValuesFrom,
 };
 pub use answer::{Answer, NotARequest, PreviewItem, PreviewOutcome, Rendering, Request, Wanted};
-pub use common::{Credentials, NameRef};
+pub use common::{Credentials, NameRef, Trust};
 pub use people::{Association, People, Writer};
 pub use pod_overrides::{PodOverrides, Quantity, Resources, SafeVolume};
 pub use retry::{MAX_BACKOFF, MAX_RETRIES, RetryPolicy, RetryReason};

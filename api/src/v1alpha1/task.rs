@@ -3,7 +3,7 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::common::{Credentials, NameRef, not_the_operators_account, positive_duration};
+use super::common::{Credentials, NameRef, Trust, not_the_operators_account, positive_duration};
 use super::pod_overrides::PodOverrides;
 use super::retry::RetryPolicy;
 use super::task_status::TaskStatus;
@@ -133,6 +133,12 @@ pub struct TaskSpec {
     #[schemars(length(max = 32))]
     #[x_kube(validation = positive_duration("stallTimeout"))]
     pub stall_timeout: Option<String>,
+
+    /// Whose files configure the agent's CLI: `Ref`, those of the tree that is checked out, or `Base`, those of the
+    /// repository's default branch. What the Workspace says, or its rule for the ref, if absent. TaskSpawners set `Base` for
+    /// pull requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
 }
 
 impl TaskSpec {

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{
-    Credentials, NameRef, not_the_operators_account, positive_duration, still_not_the_operators_account,
+    Credentials, NameRef, Trust, not_the_operators_account, positive_duration,
+    still_not_the_operators_account,
 };
 use super::people::People;
 use super::pod_overrides::PodOverrides;
@@ -259,6 +260,10 @@ pub struct TaskTemplate {
     #[schemars(length(max = 32))]
     #[x_kube(validation = positive_duration("stallTimeout"))]
     pub stall_timeout: Option<String>,
+    /// Whose files configure the agent's CLI: `Ref`, those of the tree that is checked out, or `Base`, those of the
+    /// repository's default branch. If absent, `Base` for pull requests; for all else what the Workspace says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
 }
 
 impl TaskTemplate {
@@ -281,6 +286,7 @@ impl TaskTemplate {
             retry_of: None,
             retry_policy: self.retry_policy.clone(),
             stall_timeout: self.stall_timeout.clone(),
+            trust: self.trust,
         }
     }
 }

@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::NameRef;
+use super::common::{NameRef, Trust};
 use crate::limits::{MAX_CONTENT, MAX_GITHUB_PERMISSIONS, MAX_GITHUB_REPOSITORIES, MAX_GITHUB_REPOSITORY};
 
 /// Which repository an agent works on.
@@ -60,6 +60,12 @@ pub struct WorkspaceSpec {
     /// them. Read only if `secretRef` names the key of an App.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub github_app: Option<GithubApp>,
+
+    /// Whose files configure the agent's CLI: `Ref`, those of the tree that is checked out, or `Base`, those of the
+    /// repository's default branch. If absent, `Base` for refs that anybody may propose, which are those below `refs/` but
+    /// `refs/heads/` and `refs/tags/`, such as `refs/pull/7/head`; else `Ref`. `spec.trust` of a Task wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
 
     /// Files to write into the clone before the agent starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,5 +1,6 @@
 //! The agent CLIs: how each is started, and what its output stream says. One file per agent.
 
+pub mod base;
 pub mod claude_code;
 pub mod codex;
 pub mod figures;

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use axon_api::contract::env as names;
+use axon_api::v1alpha1::Trust;
+
 /// Overrides the path of the termination message.
 pub const TERMINATION_LOG: &str = "AXON_TERMINATION_LOG";
 /// Overrides the directory of the clone.
@@ -52,6 +55,17 @@ impl Env {
             .map_or_else(|| axon_api::contract::HOME_DIR.into(), Path::to_owned)
     }
 
+    /// Returns whose files configure the agent. Anything but the one other word is the stricter: a value that is not known is of
+    /// an operator that knows more.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        match self.get(names::TRUST) {
+            None => Trust::Ref,
+            Some(value) if value == "Ref" => Trust::Ref,
+            Some(_) => Trust::Base,
+        }
+    }
+
     /// Returns the file that `program` is in the directories of `PATH`.
     #[must_use]
     pub fn program(&self, program: &str) -> Option<PathBuf> {
@@ -77,6 +91,14 @@ impl<K: Into<OsString>, V: Into<OsString>> FromIterator<(K, V)> for Env {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tree_is_trusted_unless_something_else_is_said() {
+        let of = |value: &str| [(names::TRUST, value)].into_iter().collect::<Env>().trust();
+        assert_eq!(Env::default().trust(), Trust::Ref);
+        assert_eq!((of(""), of("Ref")), (Trust::Ref, Trust::Ref));
+        assert_eq!((of("Base"), of("Newer")), (Trust::Base, Trust::Base));
+    }
 
     #[test]
     fn an_empty_variable_is_set_but_has_no_text() {

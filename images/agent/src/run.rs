@@ -8,6 +8,7 @@ pub mod outcome;
 pub mod process;
 pub mod pump;
 pub mod push;
+pub mod view;
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
@@ -30,6 +31,7 @@ use crate::run::checkpoint::Checkpoint;
 use crate::run::facts::Facts;
 use crate::run::outcome::{Outcome, conclude};
 use crate::run::process::{Limits, Running};
+use crate::run::view::View;
 use crate::say;
 use crate::secrets::Secrets;
 use crate::termination::TerminationLog;
@@ -44,7 +46,8 @@ pub fn main(env: &Env, args: &[OsString]) -> ExitCode {
         Err(failure) => (failure.report(), 1),
     };
     if let Some(message) = &report.message {
-        say!("error: {}", secrets.scrub(message));
+        let kind = if code == 0 { "note" } else { "error" };
+        say!("{kind}: {}", secrets.scrub(message));
     }
     let mut checkpoint = checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
     checkpoint.finish(&scrubbed(report, &secrets));
@@ -86,14 +89,18 @@ fn run(
         // Looking around takes time, in which we may be killed.
         checkpoint.interim(&scrubbed(report.clone(), secrets));
     }
+    let view = View::open(env, Path::new("."));
     if outcome.reason.is_none() {
-        push::tell_of_unpushed();
-    } else if let Some(saved) = push::save_work(env, ended.stopped.is_some()) {
+        push::tell_of_unpushed(view.as_ref());
+    } else if let Some(saved) = push::save_work(env, view.as_ref(), ended.stopped.is_some()) {
         let said = outcome.message.unwrap_or_default();
         outcome.message = Some(format!("{said}; {saved}"));
         report.message.clone_from(&outcome.message);
     }
-    let facts = Facts::gather(env, ended.stopped.is_some(), &ended.stop_requested);
+    let facts = Facts::gather(env, view.as_ref(), ended.stopped.is_some(), &ended.stop_requested);
+    drop(view);
+    // Nothing of the agent's has run since it ended; should something run all the same, it ends before the last report.
+    process::end_all();
     report.outputs = facts.outputs(env.text(names::BASE_BRANCH), &ended.usage);
     report.is_final = true;
     print_block(&scrubbed(report.clone(), secrets).outputs, ended.at_line_start);

@@ -1,8 +1,10 @@
 //! `axon-agent workspace`: the clone, the branch, the files and the plugins, before the agent starts.
 
+pub mod base;
 pub mod clone;
 pub mod files;
 pub mod messages;
+pub mod paths;
 pub mod plan;
 pub mod plugins;
 pub mod remote;

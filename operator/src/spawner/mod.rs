@@ -14,6 +14,7 @@ pub mod inert;
 pub mod item;
 pub mod look;
 pub mod mark;
+mod mention;
 pub mod metrics;
 pub mod plan;
 #[cfg(test)]

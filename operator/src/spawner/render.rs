@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use axon_api::git::branch_fault;
 use axon_api::limits::{MAX_PROMPT, excess};
 use axon_api::template::{Limits, MissingKey, Template, TemplateError};
-use axon_api::v1alpha1::{TaskSpawner, TaskTemplate};
+use axon_api::v1alpha1::{TaskSpawner, TaskTemplate, Trust};
 use axon_api::{Task, labels, naming};
 use kube::core::ObjectMeta;
 
 use super::inert;
-use super::item::Item;
+use super::item::{Item, Kind};
 use super::mark::Mark;
+use super::mention;
 
 /// The templates of a spawner, ready for use.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Templates {
     branch: Option<Template>,
     /// True if the prompt is read as a template once more, when the dependencies' results are known.
     is_read_again: bool,
+    /// True if the agent would read the files that the prompt names.
+    reads_files: bool,
 }
 
 /// Why an item can't become a Task.
@@ -106,7 +109,20 @@ impl Templates {
             prompt: read(PROMPT, &template.prompt_template)?,
             branch: read(BRANCH, &template.branch)?,
             is_read_again: !template.depends_on.is_empty(),
+            reads_files: mention::are_read_by(template.agent),
         })
+    }
+
+    fn inert(
+        &self,
+        item: &Item,
+        prompt: impl Fn(&Item) -> Result<String, RenderError>,
+    ) -> Result<String, RenderError> {
+        if self.is_read_again {
+            inert::render(item, prompt)
+        } else {
+            prompt(item)
+        }
     }
 
     /// Returns prompt and branch for an item.
@@ -123,10 +139,10 @@ impl Templates {
             Some(template) => render(PROMPT, template, item),
             None => Ok(item.default_prompt()),
         };
-        let prompt = if self.is_read_again {
-            inert::render(item, prompt)?
+        let prompt = if self.reads_files {
+            self.inert(&item.with_texts(mention::escaped), prompt)?
         } else {
-            prompt(item)?
+            self.inert(item, prompt)?
         };
         if prompt.is_empty() {
             return Err(RenderError::EmptyPrompt);
@@ -151,6 +167,13 @@ impl Templates {
         }
         Ok((prompt, branch))
     }
+}
+
+/// Returns whose files configure the agent's CLI, if that depends on the item: anybody may have written the code of a pull
+/// request, and its agent checks it out.
+#[must_use]
+pub fn trust(item: &Item) -> Option<Trust> {
+    (item.kind == Kind::Pull).then_some(Trust::Base)
 }
 
 /// Returns the Task of this name for an item.
@@ -179,6 +202,8 @@ pub fn task(
         (labels::ITEM.to_owned(), item.id.clone()),
     ]);
     let mut task = Task::new(name, template.task(prompt, branch));
+    // In the Task itself, so that it is seen there.
+    task.spec.trust = task.spec.trust.or(trust(item));
     task.metadata = ObjectMeta {
         name: Some(name.to_owned()),
         namespace: spawner.metadata.namespace.clone(),
@@ -191,6 +216,8 @@ pub fn task(
 
 #[cfg(test)]
 mod tests {
+    use axon_api::agents::AgentType;
+
     use super::*;
     use crate::spawner::fixtures::{github, issue};
 
@@ -264,6 +291,37 @@ mod tests {
     }
 
     #[test]
+    fn files_that_people_name_are_not_read_and_those_that_the_template_names_are() {
+        let item = Item {
+            title: "@/axon/ssh/ssh-privatekey".into(),
+            body: "ask @octocat".into(),
+            comments: "@~/.claude.json".into(),
+            ..issue(1)
+        };
+        let mut spawner = github("fix");
+        for (agent, prompt) in [
+            (
+                AgentType::ClaudeCode,
+                r"@README.md \@/axon/ssh/ssh-privatekey ask \@octocat \@~/.claude.json",
+            ),
+            (
+                AgentType::Codex,
+                "@README.md @/axon/ssh/ssh-privatekey ask @octocat @~/.claude.json",
+            ),
+        ] {
+            let template = &mut spawner.spec.task_template;
+            template.agent = agent;
+            template.prompt_template = Some("@README.md {{.Title}} {{.Body}} {{.Comments}}".into());
+            template.branch = Some("b-{{len .Title}}".into());
+            for depends_on in [vec![], vec!["other".to_owned()]] {
+                template.depends_on = depends_on;
+                let rendered = Templates::parse(template).unwrap().render(&item).unwrap();
+                assert_eq!(rendered, (prompt.to_owned(), Some("b-25".to_owned())));
+            }
+        }
+    }
+
+    #[test]
     fn comments_are_asked_for_only_where_they_are_shown() {
         let template = |prompt: &str, branch: &str| {
             let mut template = github("fix").spec.task_template;
@@ -310,11 +368,31 @@ mod tests {
             ),
             ("fix", "7")
         );
+        assert_eq!(task.spec.trust, None, "an issue has no tree");
         let annotations = task.metadata.annotations.unwrap();
         assert_eq!(
             annotations["axon.io/item-url"],
             "https://github.com/org/repo/issues/7"
         );
         assert_eq!(annotations["axon.io/match"], "in:f");
+    }
+
+    #[test]
+    fn a_pull_request_does_not_configure_its_agent_unless_the_template_says_so() {
+        let mut spawner = github("review");
+        let pull = Item {
+            kind: Kind::Pull,
+            ..issue(7)
+        };
+        for (said, trust) in [
+            (None, Trust::Base),
+            (Some(Trust::Base), Trust::Base),
+            (Some(Trust::Ref), Trust::Ref),
+        ] {
+            spawner.spec.task_template.trust = said;
+            let templates = Templates::parse(&spawner.spec.task_template).unwrap();
+            let task = task(&spawner, &templates, &pull, "review-7", &Mark::Unknown).unwrap();
+            assert_eq!(task.spec.trust, Some(trust));
+        }
     }
 }

@@ -16,7 +16,7 @@ use super::look::template_fault;
 use super::plan::{Ledger, wanted};
 use super::prepare::render_reason;
 use super::preview::{LeftOut, MAX_ITEMS, Scene, preview};
-use super::render::{Templates, shows_comments};
+use super::render::{Templates, shows_comments, trust};
 use super::shell::ShellError;
 use super::source::{Freshness, Survey};
 use super::status::Fault;
@@ -246,6 +246,7 @@ fn rendering(templates: &Templates, item: Item) -> Result<Rendering, Fault> {
         return Err(refused("PromptTooLong", message));
     }
     Ok(Rendering {
+        trust: trust(&item),
         item: item.id,
         url: Some(item.url).filter(|url| !url.is_empty()),
         prompt,
@@ -317,6 +318,7 @@ mod tests {
         let mark = crate::spawner::mark::Mark::Unknown;
         let task = crate::spawner::render::task(&spawner, &templates, &issue(7), "fix-7", &mark).unwrap();
         let template = &spawner.spec.task_template;
+        assert_eq!(told.trust, task.spec.trust);
         assert_eq!(template.task(told.prompt, told.branch), task.spec);
         let long = Item {
             title: "x".repeat(MAX_PROMPT + 1),

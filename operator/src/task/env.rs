@@ -2,7 +2,8 @@
 
 use axon_api::contract::{self, env, input};
 use axon_api::git::{Repository, gh_token_variable};
-use axon_api::{Task, Workspace};
+use axon_api::v1alpha1::Trust;
+use axon_api::{Task, Workspace, trust};
 use k8s_openapi::api::core::v1::{ConfigMapKeySelector, EnvVar, EnvVarSource, SecretKeySelector};
 
 use super::input::Inputs;
@@ -24,6 +25,7 @@ pub(super) fn agent(task: &Task, workspace: Option<&Workspace>, inputs: &Inputs)
         all.push(literal(env::BRANCH, branch));
     }
     all.push(literal(env::AGENT_TYPE, &spec.agent.to_string()));
+    all.extend(trusted(task, workspace));
     if let Some(limit) = &spec.stall_timeout {
         all.push(literal(env::STALL_TIMEOUT, limit));
     }
@@ -48,6 +50,12 @@ pub(super) fn agent(task: &Task, workspace: Option<&Workspace>, inputs: &Inputs)
     all
 }
 
+/// Returns the variable that keeps configuration of the checked-out tree out, if it is to be kept out.
+fn trusted(task: &Task, workspace: Option<&Workspace>) -> Option<EnvVar> {
+    let trust = trust::of(&task.spec, workspace.map(|workspace| &workspace.spec));
+    (trust == Trust::Base).then(|| literal(env::TRUST, &trust.to_string()))
+}
+
 /// Adds the user's variables as far as they do not collide.
 fn add(all: &mut Vec<EnvVar>, user: &[&EnvVar]) {
     for user in user {
@@ -60,12 +68,12 @@ fn add(all: &mut Vec<EnvVar>, user: &[&EnvVar]) {
 /// Returns the environment of the container that prepares the workspace.
 pub(super) fn workspace(task: &Task, workspace: Option<&Workspace>, inputs: &Inputs) -> Vec<EnvVar> {
     let mut all = Vec::new();
-    if let Some(workspace) = workspace {
-        all.push(literal(env::REPO, &workspace.spec.repo));
-        if let Some(branch) = task.spec.branch() {
-            all.push(literal(env::BRANCH, branch));
-        }
+    if workspace.is_some()
+        && let Some(branch) = task.spec.branch()
+    {
+        all.push(literal(env::BRANCH, branch));
     }
+    all.extend(trusted(task, workspace));
     all.extend(git(workspace));
     all.push(literal("HOME", contract::HOME_DIR));
     if inputs.has(input::PLUGINS) {
@@ -108,7 +116,7 @@ fn git(workspace: Option<&Workspace>) -> Vec<EnvVar> {
         .ok()
         .filter(|r| !r.is_github_com())
         .map(|r| r.site().to_owned());
-    let mut all = Vec::new();
+    let mut all = vec![literal(env::REPO, &workspace.spec.repo)];
     if let Some(host) = &other_host {
         all.push(literal(env::GH_HOST, host));
     }

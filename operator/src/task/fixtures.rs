@@ -27,6 +27,7 @@ pub(crate) fn workspace(repo: &str) -> Workspace {
             reference: None,
             secret_ref: None,
             github_app: None,
+            trust: None,
             files: Vec::new(),
         },
     }

@@ -1,7 +1,7 @@
 //! The shape of a Task's Job.
 
 use axon_api::agents::{AgentType, CredentialType};
-use axon_api::v1alpha1::NameRef;
+use axon_api::v1alpha1::{NameRef, Trust};
 use k8s_openapi::api::core::v1::EnvVar;
 use serde_json::json;
 use strum::IntoEnumIterator;
@@ -181,6 +181,7 @@ fn a_workspace_is_prepared_by_an_init_container() {
             "AXON_BRANCH",
             "AXON_AGENT_TYPE",
             "ANTHROPIC_API_KEY",
+            "AXON_REPO",
             "AXON_BASE_BRANCH",
             "GITHUB_TOKEN",
             "GH_TOKEN",
@@ -188,6 +189,7 @@ fn a_workspace_is_prepared_by_an_init_container() {
         ]
     );
     for container in [init, agent] {
+        assert_eq!(value(container, "AXON_REPO"), "https://github.com/o/r.git");
         assert_eq!(value(container, "AXON_BRANCH"), "feature/x");
         assert_eq!(value(container, "AXON_BASE_BRANCH"), "main");
         assert_eq!(
@@ -236,6 +238,25 @@ fn a_workspace_without_ref_and_secret_has_neither_variable() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn a_tree_that_anybody_may_propose_configures_nothing() {
+    let mut proposed = workspace("https://github.com/o/r");
+    proposed.spec.reference = Some("refs/pull/7/head".into());
+    let mut t = task("t");
+    let both = |t: &Task| {
+        let plan = built(t, Some(&proposed), None);
+        [init(&plan), agent(&plan)].map(|container| names(container).contains(&"AXON_TRUST"))
+    };
+    assert_eq!(both(&t), [true, true]);
+    let plan = built(&t, Some(&proposed), None);
+    assert_eq!(value(agent(&plan), "AXON_TRUST"), "Base");
+    t.spec.trust = Some(Trust::Ref);
+    assert_eq!(both(&t), [false, false]);
+    // An agent without a Workspace may clone one.
+    t.spec.trust = Some(Trust::Base);
+    assert_eq!(value(agent(&built(&t, None, None)), "AXON_TRUST"), "Base");
 }
 
 #[test]

@@ -115,6 +115,7 @@ async fn tasks_of_all_shapes() {
             task().with("/spec/retryPolicy", json!({"limit": 1, "on": ["RateLimited"]})),
         ),
         ("stall timeout", task().with("/spec/stallTimeout", "1.5h")),
+        ("trust of a task", task().with("/spec/trust", "Ref")),
     ])
     .await;
 }
@@ -145,6 +146,7 @@ async fn workspaces_of_all_shapes() {
                 .with("/spec/secretRef/name", "s"),
         ),
         ("commit", plain("https://h/r").with("/spec/ref", "a".repeat(40))),
+        ("trust", plain("https://h/r").with("/spec/trust", "Base")),
         (
             "access of a GitHub App",
             plain("https://h/o/r").with(

@@ -38,6 +38,7 @@ async fn the_spec_of_a_task_never_changes() {
         json!({"retryOf": "other"}),
         json!({"retryPolicy": {"limit": 1, "on": ["AgentError"]}}),
         json!({"stallTimeout": "5m"}),
+        json!({"trust": "Base"}),
         json!({"stop": true, "prompt": "other"}),
         json!({"stop": true, "model": null}),
     ] {
@@ -70,6 +71,7 @@ async fn a_task_can_be_stopped_and_not_be_started_again() {
         .with("/spec/stop", false)
         .with("/spec/retryPolicy", json!({"limit": 1, "on": ["AgentError"]}))
         .with("/spec/stallTimeout", "5m")
+        .with("/spec/trust", "Base")
         .with("/spec/podOverrides/env", json!([{"name": "A", "value": "b"}]));
     full.create(&namespace).await.unwrap();
     let full = format!("{}/full", full.path(&namespace));

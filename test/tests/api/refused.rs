@@ -585,7 +585,7 @@ async fn poll_intervals_that_are_no_positive_durations() {
 }
 
 #[tokio::test]
-async fn retries_and_timeouts_that_mean_nothing() {
+async fn retries_timeouts_and_trust_that_mean_nothing() {
     let policy = |policy: Value| Manifest::task().with("/spec/retryPolicy", policy);
     let spawned = Manifest::cron().with("/spec/taskTemplate/stallTimeout", "soon");
     refuse(vec![
@@ -633,6 +633,16 @@ async fn retries_and_timeouts_that_mean_nothing() {
             "no duration in a template",
             spawned,
             &["spec.taskTemplate.stallTimeout", "such as 30s, 5m or 1h"],
+        ),
+        (
+            "trust in nobody",
+            Manifest::task().with("/spec/trust", "None"),
+            &["spec.trust: Unsupported value: \"None\""],
+        ),
+        (
+            "trust of a template in small letters",
+            Manifest::cron().with("/spec/taskTemplate/trust", "base"),
+            &["spec.taskTemplate.trust: Unsupported value"],
         ),
         (
             "no name",

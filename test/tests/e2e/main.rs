@@ -7,6 +7,7 @@ mod bench;
 mod cut;
 mod failures;
 mod github_app;
+mod hostile;
 mod images;
 mod install;
 mod overrides;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use axon_api::agents::AgentType;
 
 use super::plugin::Plugin;
-use super::{Agent, Launch, Setup, Stream};
+use super::{Agent, Launch, Setup, Stream, base};
 use crate::env::Env;
 use crate::failure::Failure;
 
@@ -53,17 +53,21 @@ impl Agent for ClaudeCode {
         }
         if let Some(servers) = &setup.mcp_servers {
             let file = config.join("axon-mcp.json");
-            // Strict: a cloned repository's .mcp.json adds no servers to those that the Task names.
-            args.extend([
-                "--mcp-config".into(),
-                file.clone().into(),
-                "--strict-mcp-config".into(),
-            ]);
+            args.extend(["--mcp-config".into(), file.clone().into()]);
             files.push((file, servers.clone()));
         }
+        let is_base = base::applies(setup);
+        if is_base || setup.mcp_servers.is_some() {
+            // A cloned repository's .mcp.json adds no servers to those that the Task names.
+            args.push("--strict-mcp-config".into());
+        }
+        if is_base {
+            // Without its settings, hooks, commands, skills, sub-agents and CLAUDE.md.
+            args.extend(["--setting-sources", "user"].map(Into::into));
+        }
         args.push("-p".into());
-        if let Some(instructions) = &setup.instructions {
-            files.push((config.join("CLAUDE.md"), instructions.clone()));
+        if let Some(instructions) = base::instructions(setup, &["CLAUDE.md", "AGENTS.md"]) {
+            files.push((config.join("CLAUDE.md"), instructions));
         }
         let unset = self.kind().credential_variables().into_iter();
         // Set but empty, it hides a credential that claude has by other means.
@@ -80,7 +84,7 @@ impl Agent for ClaudeCode {
             programs: Vec::new(),
             // Standard input takes any size, and a leading dash is no option there.
             stdin: as_prompt(&setup.prompt, |name| {
-                names_skill(name, &setup.plugins) || names_file(name)
+                names_skill(name, &setup.plugins) || (!is_base && names_file(name))
             }),
         })
     }
@@ -239,6 +243,24 @@ mod tests {
             launch.set,
             [("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1".into())]
         );
+    }
+
+    #[test]
+    fn a_tree_that_is_not_trusted_gives_no_settings_servers_and_commands() {
+        let env: Env = [("HOME", "/h"), ("AXON_TRUST", "Base")].into_iter().collect();
+        for mcp_servers in [None, Some("{}".into())] {
+            let args = ClaudeCode
+                .launch(&Setup {
+                    mcp_servers,
+                    ..setup(&env)
+                })
+                .unwrap()
+                .args;
+            assert!(
+                args.ends_with(&["--strict-mcp-config", "--setting-sources", "user", "-p"].map(Into::into)),
+                "{args:?}"
+            );
+        }
     }
 
     #[test]

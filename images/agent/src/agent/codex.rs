@@ -9,11 +9,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use axon_api::agents::{AgentType, CredentialType};
+use axon_api::contract::REPO_DIR;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::plugin::{Document, Plugin, named};
-use super::{Agent, Launch, Setup, Stream, mcp};
+use super::{Agent, Launch, Setup, Stream, base, mcp};
 use crate::env::Env;
 use crate::failure::Failure;
 
@@ -58,14 +59,17 @@ impl Agent for Codex {
         if let Some(model) = &setup.model {
             args.extend(["--model".into(), model.into()]);
         }
+        if base::applies(setup) {
+            args.extend(["--config".into(), config::untrusted(&directory()).into()]);
+        }
         // The prompt is all of standard input.
         args.push("-".into());
 
         let servers = mcp::servers(setup.mcp_servers.as_deref())?;
         let profile = config::profile(setup.env.text(BASE_URL), &servers)?;
         let mut files = vec![(home.join(format!("{PROFILE}.config.toml")), profile)];
-        if let Some(instructions) = &setup.instructions {
-            files.push((home.join("AGENTS.md"), instructions.clone()));
+        if let Some(instructions) = base::instructions(setup, &["AGENTS.md"]) {
+            files.push((home.join("AGENTS.md"), instructions));
         }
         files.extend(skills(&home, &setup.plugins)?);
         files.extend(agents(&home, &setup.plugins)?);
@@ -100,6 +104,11 @@ impl Agent for Codex {
     fn stream(&self, env: &Env) -> Box<dyn Stream + Send> {
         Box::new(stream::CodexStream::new(home(env).join("sessions")))
     }
+}
+
+/// Returns the directory that Codex works in.
+fn directory() -> PathBuf {
+    std::env::current_dir().unwrap_or_else(|_| REPO_DIR.into())
 }
 
 fn home(env: &Env) -> PathBuf {

@@ -19,8 +19,9 @@ use crate::failure::Failure;
 /// Google's `gemini`.
 pub struct Gemini;
 
-/// What a container wants and `settings.json` can't say; a user's own value stays. The working directory is trusted:
-/// whoever wrote the Task chose it, and gemini does nothing in one that is not. One process instead of two: the
+/// What a container wants and `settings.json` can't say; a user's own value stays. The working directory is trusted: in one
+/// that is not, gemini uses no MCP server and asks before each command of git. What is not to configure it is not there: see
+/// `crate::workspace::base`. One process instead of two: the
 /// outer one does not pass signals on.
 const DEFAULTS: [&str; 2] = ["GEMINI_CLI_TRUST_WORKSPACE", "GEMINI_CLI_NO_RELAUNCH"];
 /// Moves the directory that holds `.gemini`.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::mcp::{self, Remote, Server, Transport};
 use super::plugin::named;
-use super::{Agent, Launch, Setup, Stream};
+use super::{Agent, Launch, Setup, Stream, base};
 use crate::env::Env;
 use crate::failure::Failure;
 use crate::say;
@@ -25,6 +25,12 @@ const DEFAULTS: [&str; 3] = [
     "OPENCODE_DISABLE_AUTOUPDATE",
     "OPENCODE_DISABLE_LSP_DOWNLOAD",
     "OPENCODE_DISABLE_MODELS_FETCH",
+];
+
+/// Switches against what a repository configures: settings, plugins, commands and instructions; skills of other agents.
+const PROJECT_OFF: [&str; 2] = [
+    "OPENCODE_DISABLE_PROJECT_CONFIG",
+    "OPENCODE_DISABLE_EXTERNAL_SKILLS",
 ];
 
 /// The variables in which OpenCode looks for the key of a provider, by the part of the model before the slash.
@@ -70,8 +76,8 @@ impl Agent for OpenCode {
 
         let servers = mcp::servers(setup.mcp_servers.as_deref())?;
         let mut files = vec![(home.join("opencode.json"), config(&servers).to_string())];
-        if let Some(instructions) = &setup.instructions {
-            files.push((home.join("AGENTS.md"), instructions.clone()));
+        if let Some(instructions) = base::instructions(setup, &["AGENTS.md", "CLAUDE.md"]) {
+            files.push((home.join("AGENTS.md"), instructions));
         }
         let all = setup.plugins.iter().flat_map(|plugin| &plugin.skills);
         for (name, skill) in named("skills", all, str::to_owned)? {
@@ -91,6 +97,9 @@ impl Agent for OpenCode {
         let (mut set, unset) = credential(setup.env, setup.model.as_deref());
         let defaults = DEFAULTS.into_iter().filter(|name| !setup.env.is_set(name));
         set.extend(defaults.map(|name| (name, "1".into())));
+        if base::applies(setup) {
+            set.extend(PROJECT_OFF.map(|name| (name, "1".into())));
+        }
         Ok(Launch {
             args,
             set,

@@ -1,7 +1,5 @@
 //! What git knows at the end of a run: branch, pull requests, commit, base branch.
 
-use std::fs;
-use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -9,6 +7,7 @@ use axon_api::contract::env as names;
 use axon_api::usage::Usage;
 use serde::Deserialize;
 
+use super::view::View;
 use crate::env::Env;
 use crate::program::Call;
 use crate::renewed;
@@ -37,23 +36,20 @@ impl Facts {
     /// Asks `git`, and `gh` for pull requests. What can't be found out is left out. `hurry` is for a pod that is being
     /// stopped; `cancel` ends the wait for `gh`.
     #[must_use]
-    pub fn gather(env: &Env, hurry: bool, cancel: &AtomicBool) -> Self {
-        let limit = if hurry { SHORT_LIMIT } else { LIMIT };
-        let never = AtomicBool::new(false);
-        let git = |args: &[&str]| {
-            // The clone may belong to another user, as when an fsGroup or a custom image decides it.
-            let args = ["-c", "safe.directory=*"].iter().chain(args).copied();
-            answer(Call::new("git", args), limit, &never)
-        };
-        if git(&["rev-parse", "--is-inside-work-tree"]).as_deref() != Some("true") {
+    pub fn gather(env: &Env, view: Option<&View>, hurry: bool, cancel: &AtomicBool) -> Self {
+        let Some(view) = view else {
             return Self::default();
-        }
-        let branch = git(&["symbolic-ref", "--quiet", "--short", "HEAD"]);
-        let commit = git(&["rev-parse", "--verify", "--quiet", "HEAD"]);
-        let default_branch = git(&["symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"]);
+        };
+        let limit = if hurry { SHORT_LIMIT } else { LIMIT };
+        let branch = view.branch().map(str::to_owned);
+        let commit = view.answer(["rev-parse", "--verify", "--quiet", "HEAD"], limit);
+        let default_branch = view.answer(
+            ["symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"],
+            limit,
+        );
         // Last, since it asks the network.
         let pull_requests = match &branch {
-            Some(branch) if !hurry && may_ask_gh(env) => pull_requests(env, branch, limit, cancel),
+            Some(branch) if !hurry && may_ask_gh(env) => pull_requests(env, view, branch, limit, cancel),
             _ => Vec::new(),
         };
         Self {
@@ -90,23 +86,18 @@ impl Facts {
     }
 }
 
-/// Returns the branch that HEAD points to, without starting a program: for use while the agent runs.
-#[must_use]
-pub fn branch_of(dir: &Path) -> Option<String> {
-    let head = fs::read_to_string(dir.join(".git/HEAD")).ok()?;
-    head.trim_end()
-        .strip_prefix("ref: refs/heads/")
-        .map(str::to_owned)
-}
-
 fn may_ask_gh(env: &Env) -> bool {
     let tokens = [names::GH_TOKEN, names::GITHUB_TOKEN, names::GH_ENTERPRISE_TOKEN];
     tokens.iter().any(|name| env.text(name).is_some()) && env.program("gh").is_some()
 }
 
-fn pull_requests(env: &Env, branch: &str, limit: Duration, cancel: &AtomicBool) -> Vec<String> {
+/// Asks in the clone, whose remotes say in which repository a pull request may be: gh has git read them, and no more. Its own
+/// configuration in the home directory is not used.
+fn pull_requests(env: &Env, view: &View, branch: &str, limit: Duration, cancel: &AtomicBool) -> Vec<String> {
     let mut call = Call::new("gh", ["pr", "list", "--head", branch, "--json", "url"]);
+    call.set.extend(view.variables().iter().cloned());
     call.set.extend([
+        ("GH_CONFIG_DIR", view.home().join("gh").into()),
         ("GH_PROMPT_DISABLED", "1".into()),
         ("GH_NO_UPDATE_NOTIFIER", "1".into()),
         ("NO_COLOR", "1".into()),
@@ -175,16 +166,5 @@ mod tests {
     fn no_value_passes_for_another_line() {
         let outputs = Facts::default().outputs(Some("x\ncommit: fake"), &Usage::default());
         assert!(outputs.is_empty());
-    }
-
-    #[test]
-    fn the_branch_is_read_from_head() {
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(branch_of(dir.path()), None);
-        fs::create_dir(dir.path().join(".git")).unwrap();
-        fs::write(dir.path().join(".git/HEAD"), "ref: refs/heads/a/b\n").unwrap();
-        assert_eq!(branch_of(dir.path()).as_deref(), Some("a/b"));
-        fs::write(dir.path().join(".git/HEAD"), "21f25c9f\n").unwrap();
-        assert_eq!(branch_of(dir.path()), None);
     }
 }

@@ -17,9 +17,9 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid};
 
 use super::checkpoint::Checkpoint;
-use super::facts;
 use super::outcome::{Ended, Exit};
 use super::pump::{Sink, pass_errors, pass_lines};
+use super::view;
 use crate::agent::{Agent, Launch, Stream, Verdict};
 use crate::env::{self, Env};
 use crate::failure::Failure;
@@ -222,10 +222,7 @@ impl Running {
         // Before the agent is reaped: until then nobody else can have its group's id.
         self.signal_group(Signal::SIGKILL);
         let exit = self.child.wait().map_or(Exit::Code(1), exit_of);
-        if getpid().as_raw() == 1 {
-            // What left the group, too: all that is here came from the agent.
-            let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
-        }
+        end_all();
         self.drain(&mut tail);
         reap_orphans();
 
@@ -351,7 +348,15 @@ fn follow(
 fn note(stream: &Mutex<Box<dyn Stream + Send>>, checkpoint: &Mutex<Checkpoint>, waiting: bool) {
     let usage = stream.lock().unwrap_or_else(PoisonError::into_inner).usage();
     let mut checkpoint = checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
-    checkpoint.note(&usage, waiting, || facts::branch_of(Path::new(".")));
+    checkpoint.note(&usage, waiting, || view::branch_of(Path::new(".")));
+}
+
+/// Ends all that runs in the container but this program, also what has left the agent's group. Does nothing where this program
+/// is not PID 1 and others may run beside it.
+pub fn end_all() {
+    if getpid().as_raw() == 1 {
+        let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
+    }
 }
 
 fn reap_orphans() {

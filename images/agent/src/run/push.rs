@@ -1,17 +1,17 @@
 //! Saves the work of a run that fails: the commits of the Task's branch that the remote does not have. They were paid for,
 //! and another run goes on from there.
 
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::ffi::OsString;
 use std::time::Duration;
 
 use axon_api::contract::env as names;
 use axon_api::outputs::tail;
 
-use super::facts::branch_of;
+use super::view::View;
 use crate::env::Env;
-use crate::program::{Call, Output};
+use crate::renewed;
 use crate::say;
+use crate::workspace::remote::Remote;
 
 /// Time for the push. With what comes after, it fits the grace period of a pod that is told to end meanwhile.
 const LIMIT: Duration = Duration::from_secs(25);
@@ -25,34 +25,41 @@ const STARTS: &str = "--glob=refs/axon/*";
 const EVIDENCE: usize = 300;
 
 /// Pushes what the branch named by the Task has gained, if it is the branch that is checked out: never another one, and
-/// never by force. `hurry` is for a pod that is being stopped. Returns what is to be told of it, if anything was to be
-/// done.
+/// never by force. It goes to the repository of the Workspace, whatever the clone names its remote. `hurry` is for a pod that
+/// is being stopped. Returns what is to be told of it, if anything was to be done.
 #[must_use]
-pub fn save_work(env: &Env, hurry: bool) -> Option<String> {
+pub fn save_work(env: &Env, view: Option<&View>, hurry: bool) -> Option<String> {
     let branch = env.text(names::BRANCH)?;
-    if branch_of(Path::new(".")).as_deref() != Some(branch) {
-        return None;
-    }
-    let new = unpushed()?;
+    let view = view.filter(|view| view.branch() == Some(branch))?;
+    let new = unpushed(view)?;
+    let lost = |why: &str| format!("new commits on {branch} could not be pushed: {new} ({why})");
+    let Some(url) = env.text(names::REPO) else {
+        return Some(lost(&format!("{} is not set", names::REPO)));
+    };
+    let remote = match Remote::parse(url, renewed::token(env).is_some()) {
+        Ok(remote) => remote,
+        Err(failure) => return Some(lost(&failure.message)),
+    };
     let limit = if hurry { SHORT_LIMIT } else { LIMIT };
+    let mut args: Vec<OsString> = Vec::new();
+    for (key, value) in &remote.credential {
+        args.extend(["-c".into(), format!("{key}={value}").into()]);
+    }
     let target = format!("HEAD:refs/heads/{branch}");
-    // Without its hooks: they may take long, and what is saved is what the agent had committed.
-    let pushed = git(&["push", "--quiet", "--no-verify", "origin", &target], limit)?;
+    args.extend(["push", "--quiet", "--no-verify", "--", &remote.url, &target].map(Into::into));
+    let pushed = view.git(args, limit)?;
     Some(if pushed.success() {
         format!("new commits pushed to {branch}: {new}")
     } else {
-        let said = pushed.stderr.trim();
-        format!(
-            "new commits on {branch} could not be pushed: {new} ({})",
-            tail(said, EVIDENCE)
-        )
+        lost(tail(pushed.stderr.trim(), EVIDENCE))
     })
 }
 
 /// Says in the log of a run that has succeeded what of it nobody else will see: its pod goes, and its clone with it.
-pub fn tell_of_unpushed() {
-    if let Some(new) = unpushed() {
-        let branch = branch_of(Path::new("."));
+pub fn tell_of_unpushed(view: Option<&View>) {
+    let Some(view) = view else { return };
+    if let Some(new) = unpushed(view) {
+        let branch = view.branch();
         let branch = branch
             .map(|name| format!(" on branch {name}"))
             .unwrap_or_default();
@@ -62,25 +69,7 @@ pub fn tell_of_unpushed() {
 
 /// Returns how many commits the run has made that the remote does not have, if there are any. What the clone began with
 /// is none of them: a tag or a commit may be on no branch of the remote's that is known here.
-fn unpushed() -> Option<String> {
-    let new = git(
-        &["rev-list", "--count", "HEAD", "--not", "--remotes=origin", STARTS],
-        LOOK_LIMIT,
-    )?;
-    let new = new.success().then(|| new.stdout.trim().to_owned())?;
-    (!new.is_empty() && new != "0").then_some(new)
-}
-
-fn git(args: &[&str], limit: Duration) -> Option<Output> {
-    // The clone may belong to another user, as when an fsGroup or a custom image decides it.
-    let args = ["-c", "safe.directory=*"].iter().chain(args).copied();
-    let call = Call {
-        limit: Some(limit),
-        ..Call::new("git", args)
-    };
-    let call = Call {
-        set: [call.set.clone(), vec![("GIT_TERMINAL_PROMPT", "0".into())]].concat(),
-        ..call
-    };
-    call.run(&AtomicBool::new(false)).ok()
+fn unpushed(view: &View) -> Option<String> {
+    let args = ["rev-list", "--count", "HEAD", "--not", "--remotes=origin", STARTS];
+    view.answer(args, LOOK_LIMIT).filter(|new| new != "0")
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use axon_api::TaskReason;
 use axon_api::contract::env as names;
 use axon_api::git::branch_fault;
+use axon_api::v1alpha1::Trust;
 use nix::sys::signal::Signal;
 
 use super::messages::{Fault, evidence};
@@ -24,6 +25,7 @@ use crate::env::Env;
 use crate::failure::Failure;
 use crate::program::{Call, End, Output};
 use crate::renewed;
+use crate::run::view::PROTOCOLS;
 use crate::say;
 use crate::secrets::Secrets;
 use crate::signals;
@@ -66,6 +68,7 @@ pub struct Clone<'a> {
     reference: Option<&'a str>,
     branch: Option<&'a str>,
     dir: &'a Path,
+    trust: Trust,
     own_ssh_command: bool,
     cancel: Arc<AtomicBool>,
 }
@@ -108,6 +111,7 @@ impl<'a> Clone<'a> {
             reference,
             branch,
             dir,
+            trust: env.trust(),
             own_ssh_command: !env.is_set("GIT_SSH_COMMAND") && !env.is_set("GIT_SSH"),
             cancel,
         })
@@ -141,6 +145,9 @@ impl<'a> Clone<'a> {
             )));
         };
         self.create(&advertised)?;
+        if self.trust == Trust::Base {
+            self.keep_out()?;
+        }
         self.check_out(&target)?;
         if let (Some(default), Target::Branch(name)) = (&advertised.default_branch, &target)
             && default == name
@@ -155,6 +162,9 @@ impl<'a> Clone<'a> {
         }
         if target != Target::Nothing {
             self.git(["update-ref", super::START, "HEAD"])?;
+            if self.trust == Trust::Base {
+                self.configure(&advertised)?;
+            }
         }
         self.tell_of_what_is_missing();
         Ok(())
@@ -338,7 +348,7 @@ impl<'a> Clone<'a> {
         line.map_or_else(|| "no commit".to_owned(), |line| self.secrets.scrub(line.trim()))
     }
 
-    fn fetch(&self, args: &[&str]) -> Result<(), Failure> {
+    pub(super) fn fetch(&self, args: &[&str]) -> Result<(), Failure> {
         // Progress shows that the transfer is alive; it is not printed line by line.
         let args = ["fetch", "--progress"].iter().chain(args).copied().collect();
         let call = Call {
@@ -349,13 +359,22 @@ impl<'a> Clone<'a> {
     }
 
     /// Runs a command that needs no network.
-    fn git<const N: usize>(&self, args: [&str; N]) -> Result<Output, Failure> {
-        let output = self.try_git(args)?;
+    pub(super) fn git<const N: usize>(&self, args: [&str; N]) -> Result<Output, Failure> {
+        let verb = args.first().copied().unwrap_or_default();
+        self.done(&format!("git {verb} failed"), &self.in_clone(args.to_vec()))
+    }
+
+    /// Runs a call that needs no network; `what` begins the message if it fails.
+    pub(super) fn done(&self, what: &str, call: &Call) -> Result<Output, Failure> {
+        let output = self.start(call)?;
         if output.success() {
             return Ok(output);
         }
-        let verb = args.first().copied().unwrap_or_default();
-        Err(self.failed(&format!("git {verb} failed"), &output, Fault::Other))
+        Err(self.failed(what, &output, Fault::Other))
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        self.dir
     }
 
     fn try_git<const N: usize>(&self, args: [&str; N]) -> Result<Output, Failure> {
@@ -411,7 +430,7 @@ impl<'a> Clone<'a> {
         }
     }
 
-    fn in_clone(&self, args: Vec<&str>) -> Call {
+    pub(super) fn in_clone(&self, args: Vec<&str>) -> Call {
         Call {
             dir: Some(self.dir.to_owned()),
             ..self.call(args)
@@ -427,7 +446,7 @@ impl<'a> Clone<'a> {
         call.dir = Some(PathBuf::from("/"));
         call.set.extend([
             ("GIT_TERMINAL_PROMPT", "0".into()),
-            ("GIT_ALLOW_PROTOCOL", "https:http:git:ssh".into()),
+            ("GIT_ALLOW_PROTOCOL", PROTOCOLS.into()),
         ]);
         if self.own_ssh_command {
             let ssh = "ssh -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=4";

@@ -103,10 +103,11 @@ pub(crate) async fn from_spawner(ui: &Ui, cluster: &Cluster, given: &str, item: 
 /// The label is not the one of the spawner's own Tasks: those count against its limits, and mean that their item has had
 /// its turn.
 fn tried(spawner: &TaskSpawner, name: &str, rendering: Rendering, tail: &str) -> Base {
-    let spec = spawner
+    let mut spec = spawner
         .spec
         .task_template
         .task(rendering.prompt, rendering.branch);
+    spec.trust = spec.trust.or(rendering.trust);
     Base {
         spec,
         name: Some(naming::tried(name, &rendering.item, tail)),
@@ -194,6 +195,8 @@ pub(crate) fn vary(
 
 #[cfg(test)]
 mod tests {
+    use axon_api::v1alpha1::Trust;
+
     use super::*;
 
     #[test]
@@ -258,10 +261,12 @@ mod tests {
             url: Some("https://github.com/o/r/issues/42".into()),
             prompt: "fix it".into(),
             branch: Some("axon-42".into()),
+            trust: Some(Trust::Base),
             comments_left_out: None,
         };
         let base = tried(&spawner, "fix", rendering, "bcdfg");
         assert_eq!(base.name.as_deref(), Some("fix-42-try-bcdfg"));
+        assert_eq!(base.spec.trust, Some(Trust::Base));
         assert_eq!(
             (
                 base.spec.prompt.as_str(),

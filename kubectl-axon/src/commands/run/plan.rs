@@ -115,6 +115,7 @@ pub(crate) fn plan(args: &Args, config: &Config, prompt: String, name: &str) -> 
         retry_of: None,
         retry_policy: None,
         stall_timeout: None,
+        trust: None,
     };
     let mut task = Task::new(name, spec);
     task.metadata.labels = Some(labels);
@@ -215,6 +216,7 @@ pub(crate) fn workspace(flag: Option<&str>, config: &Config) -> Result<Workspace
             reference: wanted.reference.clone(),
             secret_ref: secret.as_ref().map(|s| NameRef::new(&s.name)),
             github_app: None,
+            trust: None,
             files: Vec::new(),
         },
     );

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use crate::agent::mcp::{Remote, Server, Transport};
 use crate::agent::plugin::Document;
@@ -57,6 +58,13 @@ pub(super) fn profile(base_url: Option<&str>, servers: &[Server]) -> Result<Stri
         }
     }
     Ok(text)
+}
+
+/// Returns the setting that has Codex read no configuration, hooks, instructions and rules of the project in `dir`, whatever
+/// the user's own configuration says of it.
+pub(super) fn untrusted(dir: &Path) -> String {
+    let dir = string(&dir.to_string_lossy());
+    format!("projects={{{dir}={{trust_level=\"untrusted\"}}}}")
 }
 
 /// Returns the file of a sub-agent.

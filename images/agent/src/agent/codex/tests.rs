@@ -175,3 +175,17 @@ fn a_log_in_that_codex_would_renew_comes_with_advice() {
         assert_eq!(advice(fresh), None, "{fresh}");
     }
 }
+
+#[test]
+fn a_tree_that_is_not_trusted_configures_nothing() {
+    let args = Codex
+        .launch(&setup(&env(&[("AXON_TRUST", "Base")])))
+        .unwrap()
+        .args;
+    let dir = std::env::current_dir().unwrap();
+    let setting = format!("projects={{\"{}\"={{trust_level=\"untrusted\"}}}}", dir.display());
+    assert!(
+        args.ends_with(&["--config".into(), setting.into(), "-".into()]),
+        "{args:?}"
+    );
+}

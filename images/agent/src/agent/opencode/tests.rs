@@ -134,3 +134,14 @@ fn the_key_goes_to_the_provider_of_the_model() {
     assert_eq!(given(None, &[("OPENCODE_API_KEY", "")]), to(&[]));
     assert_eq!(given(None, &[]), (vec![], vec![]));
 }
+
+#[test]
+fn a_tree_that_is_not_trusted_configures_nothing() {
+    let launch = OpenCode.launch(&setup(&env(&[("AXON_TRUST", "Base")]))).unwrap();
+    for name in [
+        "OPENCODE_DISABLE_PROJECT_CONFIG",
+        "OPENCODE_DISABLE_EXTERNAL_SKILLS",
+    ] {
+        assert!(launch.set.contains(&(name, "1".into())), "{name}");
+    }
+}
