@@ -22,7 +22,7 @@ fn put(dir: &Path, path: impl AsRef<Path>, text: &str) {
 }
 
 fn read(dir: &Path, path: &str) -> String {
-    fs::read_to_string(dir.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    fs::read_to_string(dir.join(path)).unwrap()
 }
 
 /// Replaces the tree of the seed and pushes it.
