@@ -23,6 +23,7 @@ pub mod schedule;
 pub mod shown;
 pub mod template;
 pub mod usage;
+pub mod visible;
 pub mod v1alpha1;
 pub mod yaml;
 
