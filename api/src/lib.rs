@@ -6,6 +6,7 @@ pub mod branch_lock;
 pub mod claims;
 pub mod contract;
 pub mod crds;
+pub mod fence;
 pub mod file_path;
 pub mod git;
 pub mod godur;
@@ -23,8 +24,8 @@ pub mod schedule;
 pub mod shown;
 pub mod template;
 pub mod usage;
-pub mod visible;
 pub mod v1alpha1;
+pub mod visible;
 pub mod yaml;
 
 pub use v1alpha1::{

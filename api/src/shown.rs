@@ -129,8 +129,19 @@ fn belongs(before: Option<char>, c: char, next: Option<char>) -> bool {
 fn is_virama(c: char) -> bool {
     matches!(
         c,
-        '\u{94d}' | '\u{9cd}' | '\u{a4d}' | '\u{acd}' | '\u{b4d}' | '\u{bcd}' | '\u{c4d}' | '\u{ccd}' | '\u{d4d}'
-        | '\u{dca}' | '\u{1039}' | '\u{103a}' | '\u{17d2}'
+        '\u{94d}'
+            | '\u{9cd}'
+            | '\u{a4d}'
+            | '\u{acd}'
+            | '\u{b4d}'
+            | '\u{bcd}'
+            | '\u{c4d}'
+            | '\u{ccd}'
+            | '\u{d4d}'
+            | '\u{dca}'
+            | '\u{1039}'
+            | '\u{103a}'
+            | '\u{17d2}'
     )
 }
 
@@ -243,8 +254,18 @@ mod tests {
 
     #[test]
     fn joiners_stay_where_they_are_part_of_a_word() {
-        for word in ["می\u{200c}خواهم", "क्\u{200d}ष", "क्\u{200c}ष", "ന്\u{200d}", "ශ්\u{200d}රී", "র\u{200d}্য"] {
-            assert_eq!((lines(word), without_hidden(word)), (word.to_owned(), word.to_owned()));
+        for word in [
+            "می\u{200c}خواهم",
+            "क्\u{200d}ष",
+            "क्\u{200c}ष",
+            "ന്\u{200d}",
+            "ශ්\u{200d}රී",
+            "র\u{200d}্য",
+        ] {
+            assert_eq!(
+                (lines(word), without_hidden(word)),
+                (word.to_owned(), word.to_owned())
+            );
         }
         for (text, expected) in [
             ("a\u{200c}b\u{200d}c", "abc"),

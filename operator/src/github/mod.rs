@@ -46,7 +46,7 @@ use query::PER_PAGE;
 pub use app::InstallationToken;
 pub use approvals::{Account, Event, History, MayWrite, What};
 pub use budget::Kept;
-pub use comments::{Comments, Heard};
+pub use comments::{Comment, Comments, Heard, SEPARATOR};
 pub use credential::{App, Credential, TOKEN_KEY, hosts_of, is_app};
 pub use error::{Asked, CredentialError, GithubError};
 pub use figures::Figures;
@@ -258,9 +258,8 @@ impl Github {
         Ok(!found.eq_ignore_ascii_case(&now))
     }
 
-    /// Returns the comments of an item that count, as one text of at most 64 KiB: the newest ones if
-    /// they are more, the oldest of them first, with a line `---` between them. Empty, without a request, if it had none
-    /// when it was listed.
+    /// Returns the comments of an item that count, at most 64 KiB: the newest ones if they are more, the oldest of them
+    /// first. Empty, without a request, if it had none when it was listed.
     ///
     /// # Errors
     /// [`GithubError`].
