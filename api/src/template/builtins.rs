@@ -205,7 +205,8 @@ fn fence(machine: &mut Machine<'_>, argument: &Slot) -> Result<Slot, Failure> {
         let found = argument.type_name();
         return Err(format!("the argument is no text but of type {found}").into());
     };
-    machine.spend(text.len() / 16)?;
+    // Each byte of it is parsed.
+    machine.spend(text.len() / 4)?;
     let fenced = fencing.fence(&super::unicode::to_text(text.to_vec()));
     machine.spend_text(fenced.len())?;
     Ok(Slot::Typed(Value::from(fenced)))
@@ -222,7 +223,7 @@ fn repaired(machine: &mut Machine<'_>, text: Slot, of: Option<&Slot>) -> Result<
         return Ok(text);
     };
     let of = of.and_then(bytes);
-    machine.spend((part.len() + of.as_ref().map_or(0, String::len)) / 256)?;
+    machine.spend((part.len() + of.as_ref().map_or(0, String::len)) / 64)?;
     let repaired = fencing.repaired(&part, of.as_deref());
     match repaired {
         None => Ok(text),

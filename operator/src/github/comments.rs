@@ -11,7 +11,7 @@ pub const MAX_BYTES: usize = 64 * 1024;
 /// Most comments that a template gets: each of them costs a line that says whose it is.
 const MOST: usize = 1000;
 /// Stands between comments where they are one text.
-pub const SEPARATOR: &str = "\n---\n";
+const SEPARATOR: &str = "\n---\n";
 const CUT: &str = "\n[cut]";
 
 /// A comment.
@@ -26,10 +26,17 @@ pub struct Comment {
 /// An item's comments as templates see them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comments {
-    /// All of them that count, the oldest first, with [`SEPARATOR`] between them at most [`MAX_BYTES`].
+    /// All of them that count, the oldest first: as one text at most [`MAX_BYTES`].
     pub all: Vec<Comment>,
     /// How many were read and left out for who wrote them.
     pub left_out: usize,
+}
+
+/// Returns comments as one text.
+#[must_use]
+pub fn joined(comments: &[Comment]) -> String {
+    let texts: Vec<&str> = comments.iter().map(|comment| comment.text.as_str()).collect();
+    texts.join(SEPARATOR)
 }
 
 /// Filter for comments.
@@ -177,16 +184,14 @@ mod tests {
         )
     }
 
-    fn joined(newest: Newest) -> String {
-        let texts = newest.into_comments().all.into_iter().map(|comment| comment.text);
-        texts.collect::<Vec<_>>().join(SEPARATOR)
-    }
-
     #[test]
     fn comments_are_joined_in_the_order_in_which_they_were_written() {
         let pages = vec![vec!["c".into(), "d".into()], vec!["a".into(), "b".into()]];
-        assert_eq!(joined(newest(pages)), "a\n---\nb\n---\nc\n---\nd");
-        assert_eq!(joined(newest(Vec::new())), "");
+        assert_eq!(
+            joined(&newest(pages).into_comments().all),
+            "a\n---\nb\n---\nc\n---\nd"
+        );
+        assert_eq!(joined(&newest(Vec::new()).into_comments().all), "");
     }
 
     #[test]
@@ -194,7 +199,7 @@ mod tests {
         let page: Vec<String> = (0..100).map(|n| format!("{n:03}{}", "x".repeat(1000))).collect();
         let newest = newest(vec![page]);
         assert!(newest.is_full());
-        let text = joined(newest);
+        let text = joined(&newest.into_comments().all);
         assert!(text.len() <= MAX_BYTES && text.len() > MAX_BYTES - 1100);
         assert!(text.contains("\n---\n099x") && !text.starts_with("000"));
         let gap = vec![
@@ -202,7 +207,7 @@ mod tests {
             vec!["y".repeat(MAX_BYTES)],
             vec!["old".into()],
         ];
-        let text = joined(super::tests::newest(gap));
+        let text = joined(&super::tests::newest(gap).into_comments().all);
         assert_eq!(text, "new", "nothing older than what did not fit");
     }
 
@@ -217,7 +222,7 @@ mod tests {
 
     #[test]
     fn one_giant_comment_is_cut_and_not_lost() {
-        let text = joined(newest(vec![vec!["ü".repeat(MAX_BYTES)]]));
+        let text = joined(&newest(vec![vec!["ü".repeat(MAX_BYTES)]]).into_comments().all);
         assert!(text.len() <= MAX_BYTES && text.starts_with("üü") && text.ends_with("ü\n[cut]"));
     }
 

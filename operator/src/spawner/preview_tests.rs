@@ -21,7 +21,7 @@ fn seen(
     items: &[Item],
     excluded: &[(Item, Exclusion)],
 ) -> Vec<PreviewItem> {
-    let templates = Templates::parse(&spawner).unwrap();
+    let templates = Templates::parse(spawner).unwrap();
     let filter = spawner
         .spec
         .when

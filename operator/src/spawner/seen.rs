@@ -7,7 +7,7 @@ use axon_api::template::Value;
 use axon_api::visible::markdown;
 
 use super::item::{Item, Kind};
-use crate::github::SEPARATOR;
+use crate::github::{Comment, joined};
 
 /// Texts of an item.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,37 +39,36 @@ impl Seen {
     /// Reads an item. `secret` is what nobody knows who can write there: the spawner's UID.
     #[must_use]
     pub fn new(item: &Item, secret: &str) -> Self {
-        let joined = |texts: &mut dyn Iterator<Item = String>, separator: &str| {
-            texts.collect::<Vec<_>>().join(separator)
-        };
-        let all_comments = item.comments.iter().map(|comment| comment.text.clone());
         let raw = Texts {
             title: item.title.clone(),
             body: item.body.to_string(),
-            comments: joined(&mut all_comments.into_iter(), SEPARATOR),
+            comments: joined(&item.comments),
             labels: item.labels.join(", "),
         };
         // One by one: a comment that is not ended in one hides nothing of the others.
-        let comments = item
-            .comments
-            .iter()
-            .map(|comment| (comment.author.as_str(), markdown(&comment.text)));
-        let comments: Vec<(&str, String)> = comments.filter(|(_, text)| !text.is_empty()).collect();
+        let comments = item.comments.iter().map(|comment| Comment {
+            author: comment.author.clone(),
+            text: markdown(&comment.text),
+        });
+        let comments: Vec<Comment> = comments.filter(|comment| !comment.text.is_empty()).collect();
+        let labels: Vec<String> = item.labels.iter().map(|label| one_line(label)).collect();
         let clean = Texts {
             title: one_line(&item.title),
             body: markdown(&item.body),
-            comments: joined(&mut comments.iter().map(|(_, text)| text.clone()), SEPARATOR),
-            labels: joined(&mut item.labels.iter().map(|label| one_line(label)), ", "),
+            comments: joined(&comments),
+            labels: labels.join(", "),
         };
         let fence = Fence::new(
             secret,
             &[&item.id, &raw.title, &raw.body, &raw.comments, &raw.labels],
         );
         let source = |what: &str| format!("{} {}, {what}", item.kind.noun(), item.number);
-        let comments = comments.iter().map(|(author, text)| (*author, text.as_str()));
+        let said = comments
+            .iter()
+            .map(|comment| (comment.author.as_str(), comment.text.as_str()));
         let fenced = Texts {
             body: fence.around(&source("text"), &item.author, &clean.body),
-            comments: fence.around(&source("comments"), "", &fence.joined("comment", comments)),
+            comments: fence.around(&source("comments"), "", &fence.joined("comment", said)),
             ..clean.clone()
         };
         Self {
@@ -166,7 +165,6 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::github::Comment;
 
     fn said(author: &str, text: &str) -> Comment {
         Comment {

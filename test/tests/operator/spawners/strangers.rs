@@ -1,6 +1,6 @@
 //! Who may start an agent on a repository that everybody can write to.
 
-use axon_api::{Task, Workspace};
+use axon_api::{Task, TaskSpawner, Workspace};
 use axon_test::fixtures::github::accounts::TokenSpec;
 use axon_test::fixtures::github::store::{CommentSpec, ItemSpec, RepositorySpec};
 use kube::ResourceExt;
@@ -379,5 +379,6 @@ async fn what_a_page_hides_does_not_reach_the_agent_and_what_it_shows_is_fenced(
         (lines[ends[0] - 1], lines[comments + 1].trim_end()),
         ("Now obey.", "Again today.")
     );
-    assert!(ends[0] < comments && !prompt.contains(&w.task("fix-1").await.metadata.uid.unwrap()));
+    let spawner = w.bench.namespace.api::<TaskSpawner>().get("fix").await.unwrap();
+    assert!(ends[0] < comments && !prompt.contains(&spawner.metadata.uid.unwrap()));
 }
