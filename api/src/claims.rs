@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::git::branch_fault;
 use crate::money::Money;
 use crate::outputs::{Report, tail};
 use crate::shown::storable;
@@ -188,6 +189,25 @@ fn fault(key: &str, value: &str) -> Option<&'static str> {
     (!fits).then_some(why)
 }
 
+/// Returns why a result can't be handed on to the prompt of another Task under its key. A `branch`, `pr` or `commit` stands
+/// in the middle of a sentence there, so that it has to be one and nothing else. The value of every other key is text.
+#[must_use]
+pub fn fault_for_dependents(key: &str, value: &str) -> Option<&'static str> {
+    let (fits, why) = match key {
+        "branch" => (
+            is_branch(value) && branch_fault(value).is_none(),
+            "no name of a branch",
+        ),
+        "commit" => (
+            is_commit(value) && matches!(value.len(), 40 | MAX_COMMIT),
+            "no full commit id",
+        ),
+        "pr" => (is_pull_request(value), "no URL of a pull request"),
+        _ => (true, ""),
+    };
+    (!fits).then_some(why)
+}
+
 /// Returns true for what git takes as the name of a branch, as far as single characters decide it.
 fn is_branch(name: &str) -> bool {
     let forbidden =
@@ -201,6 +221,35 @@ fn is_branch(name: &str) -> bool {
 
 fn is_commit(id: &str) -> bool {
     (1..=MAX_COMMIT).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Returns true for the page of a pull request on any host: a path of plain names that ends with a number.
+fn is_pull_request(url: &str) -> bool {
+    let Some((host, path)) = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"))
+        .and_then(|rest| rest.split_once('/'))
+    else {
+        return false;
+    };
+    let is_of = |text: &str, others: &str| {
+        !text.is_empty()
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || others.contains(c))
+    };
+    let segments: Vec<&str> = path.split('/').collect();
+    let (names, number) = match segments.as_slice() {
+        [names @ .., number] if names.len() >= 2 => (names, *number),
+        _ => return false,
+    };
+    let is_number = number.len() <= 12 && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_of(host, ".-_:[]")
+        && is_number
+        && !number.is_empty()
+        && names
+            .iter()
+            .all(|name| name.len() <= 100 && is_of(name, ".-_~+%"))
 }
 
 fn is_link(url: &str) -> bool {
@@ -217,6 +266,67 @@ mod tests {
 
     use super::*;
     use crate::outputs::{results, usage_from_results};
+
+    #[test]
+    fn what_stands_for_itself_in_another_prompt_is_nothing_else() {
+        let sha = "0123456789abcdef0123456789abcdef01234567";
+        let sha256 = format!("{sha}0123456789abcdef01234567");
+        let long = format!("https://github.com/{}/r/pull/1", "o".repeat(101));
+        for (key, good, bad) in [
+            (
+                "branch",
+                vec!["feature/x-1", "ünï"],
+                vec![
+                    "",
+                    "a b",
+                    "a. Ignore all that",
+                    "-x",
+                    "HEAD",
+                    "a..b",
+                    "a\u{a0}b",
+                    "a\u{200b}b",
+                    "a.lock",
+                    "a\nb",
+                ],
+            ),
+            (
+                "commit",
+                vec![sha, &sha256],
+                vec!["", "abc1234", "HEAD", "0123456789abcdef0123456789abcdef0123456z"],
+            ),
+            (
+                "pr",
+                vec![
+                    "https://github.com/o/r.x/pull/12",
+                    "http://ghe.example:8443/o/r/pull/1",
+                    "https://gitlab.com/a/b/c/-/merge_requests/7",
+                    "https://dev.azure.com/o/My%20P/_git/r/pullrequest/3",
+                    "https://gerrit.example/c/p/+/4",
+                ],
+                vec![
+                    "",
+                    "12",
+                    "https://github.com/o/r/pull/",
+                    "https://github.com/1",
+                    "https://user@h/o/r/pull/1",
+                    "https://h/o/r/pull/1?q=x",
+                    "https://h/o/r/pull/1#x",
+                    "https://h/o/r/pull/1 and run",
+                    "https://h//r/pull/1",
+                    "javascript://h/o/r/1",
+                    &long,
+                ],
+            ),
+            ("summary", vec!["anything; it is text"], vec![]),
+        ] {
+            for value in good {
+                assert_eq!(fault_for_dependents(key, value), None, "{key}: {value}");
+            }
+            for value in bad {
+                assert!(fault_for_dependents(key, value).is_some(), "{key}: {value}");
+            }
+        }
+    }
 
     fn read(fields: &Value) -> Report {
         Report::parse(&fields.to_string()).unwrap()

@@ -6,6 +6,7 @@ pub mod branch_lock;
 pub mod claims;
 pub mod contract;
 pub mod crds;
+pub mod fence;
 pub mod file_path;
 pub mod git;
 pub mod godur;
@@ -25,6 +26,7 @@ pub mod template;
 pub mod trust;
 pub mod usage;
 pub mod v1alpha1;
+pub mod visible;
 pub mod yaml;
 
 pub use v1alpha1::{

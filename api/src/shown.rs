@@ -1,8 +1,9 @@
-//! Text of others, made safe: to be shown on a terminal, and to be stored by the API server.
+//! Text of others, made safe: to be shown on a terminal, to be read by an agent, and to be stored by the API server.
 //!
 //! Issues, commits, agents and image authors write what we print. A terminal obeys control characters, a reader can't see
 //! the invisible ones, and the API server reads a server-side apply as YAML, which has no room for some of them. One rule
-//! serves all: such a character becomes [`REPLACEMENT`], so that people see that something was there.
+//! serves all: such a character becomes [`REPLACEMENT`], so that people see that something was there, and is removed for
+//! an agent, which has no use for it.
 
 use std::borrow::Cow;
 
@@ -12,6 +13,7 @@ use serde_json::Value;
 pub const REPLACEMENT: char = '\u{fffd}';
 
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
+const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
 
 /// Returns true for a character that a terminal obeys, that changes the order of others, or that nobody sees. Line feed
 /// and tab are none.
@@ -40,18 +42,20 @@ fn judged(text: &str) -> impl Iterator<Item = (char, bool)> {
     std::iter::from_fn(move || {
         let c = rest.next()?;
         let hidden = is_hidden(c) && !belongs(before, c, rest.peek().copied());
-        before = Some(c);
+        // What is taken out holds nothing together.
+        before = (!hidden).then_some(c);
         Some((c, hidden))
     })
 }
 
-/// Returns true if `text` has a hidden character, apart from those that emoji are made of.
+/// Returns true if `text` has a hidden character, apart from those that emoji and words are made of.
 #[must_use]
 pub fn has_hidden(text: &str) -> bool {
     judged(text).any(|(_, hidden)| hidden)
 }
 
-/// Returns `text` with each hidden character replaced by what `escape` gives, apart from those that emoji are made of.
+/// Returns `text` with each hidden character replaced by what `escape` gives, apart from those that emoji and words are
+/// made of.
 #[must_use]
 pub fn escaped(text: &str, escape: impl Fn(char) -> String) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -81,17 +85,75 @@ pub fn line(text: &str) -> String {
     lines(text.trim()).replace('\n', "\\n").replace('\t', " ")
 }
 
-/// Emoji are made of characters that are hidden elsewhere: a selector of the form behind them, a joiner between two.
+/// Returns `text` without hidden characters, for a reader who would obey what people can't see. Line ends stay as they are;
+/// a carriage return alone is one too.
+#[must_use]
+pub fn without_hidden(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = judged(text).peekable();
+    while let Some((c, hidden)) = rest.next() {
+        match c {
+            '\r' if rest.peek().is_some_and(|(next, _)| *next == '\n') => kept.push(c),
+            '\r' => kept.push('\n'),
+            c if !hidden => kept.push(c),
+            _ => {}
+        }
+    }
+    kept
+}
+
+/// Returns `text` as one line without hidden characters, with one blank for each run of white space.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let text = without_hidden(text);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ")
+}
+
+/// Emoji and words are made of characters that are hidden elsewhere: a selector of the form behind a pictograph, a joiner
+/// between two of them, and the two joiners that change the form of letters in scripts such as Persian and Hindi.
 fn belongs(before: Option<char>, c: char, next: Option<char>) -> bool {
     let Some(before) = before else { return false };
     match c {
         '\u{fe0e}' | '\u{fe0f}' => is_pictograph(before) || before.is_ascii_digit() || "#*".contains(before),
-        ZERO_WIDTH_JOINER => {
-            let joins = is_pictograph(before) || before == '\u{fe0f}';
-            joins && next.is_some_and(is_pictograph)
+        ZERO_WIDTH_JOINER if is_pictograph(before) || before == '\u{fe0f}' => next.is_some_and(is_pictograph),
+        // As in names of Internet hosts (RFC 5892, appendix A): behind a virama, or between two letters.
+        ZERO_WIDTH_JOINER | ZERO_WIDTH_NON_JOINER => {
+            is_virama(before) || (has_joined_forms(before) && next.is_some_and(has_joined_forms))
         }
         _ => false,
     }
+}
+
+/// Returns true for the sign of Brahmic scripts that takes a consonant's vowel away.
+fn is_virama(c: char) -> bool {
+    matches!(
+        c,
+        '\u{94d}'
+            | '\u{9cd}'
+            | '\u{a4d}'
+            | '\u{acd}'
+            | '\u{b4d}'
+            | '\u{bcd}'
+            | '\u{c4d}'
+            | '\u{ccd}'
+            | '\u{d4d}'
+            | '\u{dca}'
+            | '\u{1039}'
+            | '\u{103a}'
+            | '\u{17d2}'
+    )
+}
+
+/// Returns true for a letter or sign of a script in which joiners are part of the spelling.
+fn has_joined_forms(c: char) -> bool {
+    let is_of_script = matches!(
+        c,
+        // Arabic, Syriac, N'Ko, Mandaic; Brahmic scripts from Devanagari to Sinhala; Myanmar, Khmer, Mongolian.
+        '\u{620}'..='\u{6ff}' | '\u{710}'..='\u{7ff}' | '\u{840}'..='\u{85f}' | '\u{8a0}'..='\u{8ff}'
+        | '\u{900}'..='\u{dff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{1820}'..='\u{18aa}'
+    );
+    is_of_script && !is_hidden(c)
 }
 
 /// Returns true for what may be (a part of) an emoji.
@@ -191,6 +253,45 @@ mod tests {
     }
 
     #[test]
+    fn joiners_stay_where_they_are_part_of_a_word() {
+        for word in [
+            "می\u{200c}خواهم",
+            "क्\u{200d}ष",
+            "क्\u{200c}ष",
+            "ന്\u{200d}",
+            "ශ්\u{200d}රී",
+            "র\u{200d}্য",
+        ] {
+            assert_eq!(
+                (lines(word), without_hidden(word)),
+                (word.to_owned(), word.to_owned())
+            );
+        }
+        for (text, expected) in [
+            ("a\u{200c}b\u{200d}c", "abc"),
+            ("می\u{200c}\u{200c}خ", "میخ"),
+            ("می\u{200c} خ", "می خ"),
+            ("\u{200c}م", "م"),
+        ] {
+            assert_eq!(without_hidden(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_sees_is_removed_and_line_ends_stay() {
+        for (text, expected) in [
+            ("tag\u{e0041}\u{e007f}s \u{202e}bi\u{2066}di\u{200f}", "tags bidi"),
+            ("in\u{200b}vi\u{2060}si\u{feff}ble\0\u{1b}[2J", "invisible[2J"),
+            ("a\u{fe0f}b\u{fe01}\u{e0101} ❤️ 👩‍💻", "ab ❤️ 👩‍💻"),
+            ("a\r\nb\tc\rd\r", "a\r\nb\tc\nd\n"),
+            ("größer 修复 нет ٣ e\u{301}", "größer 修复 нет ٣ e\u{301}"),
+        ] {
+            assert_eq!(without_hidden(text), expected, "{text:?}");
+        }
+        assert_eq!(one_line(" a\r\n b\u{200b}\tc\u{2028} "), "a b c");
+    }
+
+    #[test]
     fn the_api_server_gets_what_yaml_can_carry() {
         let text = "it\u{92}s\0 \u{7f}\u{85}\u{fffe}\u{ffff}\r\nno\u{202e}\t修👩‍💻";
         assert_eq!(storable(text), "it�s� ����\nno\u{202e}\t修👩‍💻");
@@ -204,8 +305,12 @@ mod tests {
         #[test]
         fn nothing_hidden_is_left_but_what_emoji_are_made_of(text in any::<String>()) {
             for c in lines(&text).chars() {
-                prop_assert!(!is_hidden(c) || matches!(c, ZERO_WIDTH_JOINER | '\u{fe0e}' | '\u{fe0f}'), "{c:?}");
+                let is_part = matches!(c, ZERO_WIDTH_JOINER | ZERO_WIDTH_NON_JOINER | '\u{fe0e}' | '\u{fe0f}');
+                prop_assert!(!is_hidden(c) || is_part, "{c:?}");
             }
+            let clean = one_line(&text);
+            prop_assert_eq!(one_line(&clean), &*clean, "twice is as once");
+            prop_assert!(!has_hidden(&clean) && !clean.contains(['\n', '\t', '\r']), "{clean:?}");
             let once = line(&text);
             prop_assert!(!once.contains(['\n', '\t', '\r']));
             let stored = storable(&text).into_owned();

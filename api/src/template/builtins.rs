@@ -9,12 +9,13 @@ use super::format;
 use super::printf;
 use super::value::{Slot, Value};
 
-/// One of Go's predefined functions.
+/// One of Go's predefined functions, or `fence`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Builtin {
     And,
     Call,
     Eq,
+    Fence,
     Ge,
     Gt,
     Html,
@@ -59,10 +60,11 @@ impl From<&str> for Failure {
     }
 }
 
-const NAMES: [(&str, Builtin); 19] = [
+const NAMES: [(&str, Builtin); 20] = [
     ("and", Builtin::And),
     ("call", Builtin::Call),
     ("eq", Builtin::Eq),
+    ("fence", Builtin::Fence),
     ("ge", Builtin::Ge),
     ("gt", Builtin::Gt),
     ("html", Builtin::Html),
@@ -102,7 +104,7 @@ impl Builtin {
                 (1, None)
             }
             Self::Html | Self::Js | Self::Print | Self::Println | Self::UrlQuery => (0, None),
-            Self::Len | Self::Not => (1, Some(1)),
+            Self::Fence | Self::Len | Self::Not => (1, Some(1)),
             Self::Ge | Self::Gt | Self::Le | Self::Lt | Self::Ne => (2, Some(2)),
         }
     }
@@ -127,6 +129,7 @@ impl Builtin {
                 spend_comparison(machine, arguments)?;
                 compare::ordered(self, first, second).map(truth)
             }
+            Self::Fence => fence(machine, first),
             Self::Html => escaped(machine, arguments, escape::html),
             Self::Js => escaped(machine, arguments, escape::js),
             Self::UrlQuery => escaped(machine, arguments, escape::url_query),
@@ -138,11 +141,15 @@ impl Builtin {
             Self::Printf => match first.value() {
                 Some(Value::Text(directives)) => {
                     machine.spend(directives.len() / 16)?;
-                    written(machine, |out| printf::printf(out, directives, &values(rest)))
+                    let text = written(machine, |out| printf::printf(out, directives, &values(rest)))?;
+                    repaired(machine, text, None)
                 }
                 _ => Err("no format".into()),
             },
-            Self::Slice => slice(machine, first, rest),
+            Self::Slice => {
+                let part = slice(machine, first, rest)?;
+                repaired(machine, part, Some(first))
+            }
         }
     }
 }
@@ -187,6 +194,44 @@ fn escaped(
         },
     };
     written(machine, |out| escape(out, &plain))
+}
+
+/// Puts a text inside a fence.
+fn fence(machine: &mut Machine<'_>, argument: &Slot) -> Result<Slot, Failure> {
+    let Some(fencing) = machine.fencing else {
+        return Err("only prompts have fences".into());
+    };
+    let Some(Value::Text(text)) = argument.value() else {
+        let found = argument.type_name();
+        return Err(format!("the argument is no text but of type {found}").into());
+    };
+    // Each byte of it is parsed.
+    machine.spend(text.len() / 4)?;
+    let fenced = fencing.fence(&super::unicode::to_text(text.to_vec()));
+    machine.spend_text(fenced.len())?;
+    Ok(Slot::Typed(Value::from(fenced)))
+}
+
+/// Gives a text back the line of a fence that was cut off.
+fn repaired(machine: &mut Machine<'_>, text: Slot, of: Option<&Slot>) -> Result<Slot, Failure> {
+    let bytes = |slot: &Slot| match slot.value() {
+        // `slice` may cut a character in two.
+        Some(Value::Text(bytes)) => Some(super::unicode::to_text(bytes.to_vec())),
+        _ => None,
+    };
+    let (Some(fencing), Some(part)) = (machine.fencing, bytes(&text)) else {
+        return Ok(text);
+    };
+    let of = of.and_then(bytes);
+    machine.spend((part.len() + of.as_ref().map_or(0, String::len)) / 64)?;
+    let repaired = fencing.repaired(&part, of.as_deref());
+    match repaired {
+        None => Ok(text),
+        Some(repaired) => {
+            machine.spend_text(repaired.len())?;
+            Ok(Slot::Typed(Value::from(repaired)))
+        }
+    }
 }
 
 /// Counts the bytes that a comparison may look at.

@@ -8,10 +8,15 @@ use super::error::{Stage, TemplateError};
 use super::frame::{Frame, Items, Loop};
 use super::pipeline::ROOT;
 use super::value::{Slot, Value};
-use super::{Limits, Template, format};
+use super::{Fencing, Limits, Template, format};
 
 /// Renders a template into bytes.
-pub(super) fn run(template: &Template, data: &Value, limits: Limits) -> Result<Vec<u8>, TemplateError> {
+pub(super) fn run(
+    template: &Template,
+    data: &Value,
+    limits: Limits,
+    fencing: Option<&dyn Fencing>,
+) -> Result<Vec<u8>, TemplateError> {
     let root = Slot::of(data.clone());
     let mut machine = Machine {
         template,
@@ -23,6 +28,7 @@ pub(super) fn run(template: &Template, data: &Value, limits: Limits) -> Result<V
         frames: Vec::new(),
         calls: 0,
         limits,
+        fencing,
         at: (0, &""),
         output: Buffer::new(limits.output),
     };
@@ -42,6 +48,7 @@ pub(super) struct Machine<'t> {
     frames: Vec<Frame<'t>>,
     calls: usize,
     pub(super) limits: Limits,
+    pub(super) fencing: Option<&'t dyn Fencing>,
     /// What is being evaluated, for errors.
     at: (usize, &'t dyn Display),
     output: Buffer,

@@ -1,7 +1,8 @@
 //! Go's `text/template`, for prompts, branches, names and metadata.
 //!
 //! [`Template::parse`] and [`Template::render`] give, byte for byte, what Go 1.26 gives for the data of [`Value`],
-//! and fail in the stage where Go fails. Functions are Go's builtins; nothing can be added to them.
+//! and fail in the stage where Go fails. Functions are Go's builtins, and `fence TEXT` where the caller renders with
+//! [`Fencing`].
 //!
 //! Templates are written by anyone who may create a Task or TaskSpawner. Whatever the text, parsing and rendering
 //! end, within [`MAX_TEXT`] and [`Limits`], without a panic: control flow neither parses nor runs by recursion,
@@ -70,6 +71,16 @@ impl Default for Limits {
     }
 }
 
+/// Fences in the data of a template: lines around a text that tell where it begins and ends.
+pub trait Fencing {
+    /// Returns the text inside a fence, for the function `fence`.
+    fn fence(&self, text: &str) -> String;
+
+    /// Repairs a text that `printf` has made of fenced ones, or `slice` out of the text `of`: if a line of the fence was cut
+    /// off, the text must not leave it. Absent if it is whole.
+    fn repaired(&self, text: &str, of: Option<&str>) -> Option<String>;
+}
+
 /// A parsed template.
 ///
 /// ```
@@ -118,6 +129,19 @@ impl Template {
     /// # Errors
     /// [`TemplateError`] of [`Stage::Exec`].
     pub fn render(&self, data: &Value, limits: Limits) -> Result<String, TemplateError> {
-        exec::run(self, data, limits).map(unicode::to_text)
+        exec::run(self, data, limits, None).map(unicode::to_text)
+    }
+
+    /// Renders the template with the function `fence`.
+    ///
+    /// # Errors
+    /// [`TemplateError`] of [`Stage::Exec`].
+    pub fn render_fenced(
+        &self,
+        data: &Value,
+        limits: Limits,
+        fencing: &dyn Fencing,
+    ) -> Result<String, TemplateError> {
+        exec::run(self, data, limits, Some(fencing)).map(unicode::to_text)
     }
 }

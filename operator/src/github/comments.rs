@@ -1,4 +1,4 @@
-//! The comments of an item as one text. Pure.
+//! The comments of an item. Pure.
 
 use axon_api::v1alpha1::{People, Writer};
 use jiff::Timestamp;
@@ -8,16 +8,35 @@ use super::read::{self, Unread};
 
 /// Most bytes of comments that a template gets.
 pub const MAX_BYTES: usize = 64 * 1024;
+/// Most comments that a template gets: each of them costs a line that says whose it is.
+const MOST: usize = 1000;
+/// Stands between comments where they are one text.
 const SEPARATOR: &str = "\n---\n";
 const CUT: &str = "\n[cut]";
+
+/// A comment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Comment {
+    /// Login of who wrote it; empty if the account is gone.
+    pub author: String,
+    /// What it says.
+    pub text: String,
+}
 
 /// An item's comments as templates see them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comments {
-    /// All of them that count, at most [`MAX_BYTES`].
-    pub text: String,
+    /// All of them that count, the oldest first: as one text at most [`MAX_BYTES`].
+    pub all: Vec<Comment>,
     /// How many were read and left out for who wrote them.
     pub left_out: usize,
+}
+
+/// Returns comments as one text.
+#[must_use]
+pub fn joined(comments: &[Comment]) -> String {
+    let texts: Vec<&str> = comments.iter().map(|comment| comment.text.as_str()).collect();
+    texts.join(SEPARATOR)
 }
 
 /// Filter for comments.
@@ -59,7 +78,7 @@ pub(super) fn read_page(
     body: &[u8],
     heard: Heard<'_>,
     author: &Writer,
-) -> Result<(Vec<String>, usize), Unread> {
+) -> Result<(Vec<Comment>, usize), Unread> {
     let comments = read::list::<RawComment, PER_PAGE>(body)?.entries;
     let (mut texts, mut left_out) = (Vec::new(), 0);
     for mut comment in comments {
@@ -69,7 +88,10 @@ pub(super) fn read_page(
         };
         let changed = comment.updated_at.and_then(|time| time.0.parse().ok());
         if heard.include(&writer, author, changed) {
-            texts.push(body.text);
+            texts.push(Comment {
+                author: writer.login,
+                text: body.text,
+            });
         } else {
             left_out += 1;
         }
@@ -80,7 +102,7 @@ pub(super) fn read_page(
 /// Gathers comments from the newest to the oldest until there is no room.
 #[derive(Debug, Default)]
 pub struct Newest {
-    texts: Vec<String>,
+    comments: Vec<Comment>,
     bytes: usize,
     full: bool,
     left_out: usize,
@@ -88,17 +110,23 @@ pub struct Newest {
 
 impl Newest {
     /// Adds the comments of a page that is older than those added before.
-    pub fn add_older(&mut self, (page, left_out): (Vec<String>, usize)) {
+    pub fn add_older(&mut self, (page, left_out): (Vec<Comment>, usize)) {
         self.left_out += left_out;
-        for mut text in page.into_iter().rev() {
+        for mut comment in page.into_iter().rev() {
+            self.full |= self.comments.len() >= MOST;
             if self.full {
                 return;
             }
-            let separator = if self.texts.is_empty() { 0 } else { SEPARATOR.len() };
+            let separator = if self.comments.is_empty() {
+                0
+            } else {
+                SEPARATOR.len()
+            };
             let room = MAX_BYTES.saturating_sub(self.bytes + separator);
+            let text = &mut comment.text;
             if text.len() > room {
                 self.full = true;
-                if !self.texts.is_empty() {
+                if !self.comments.is_empty() {
                     return;
                 }
                 // The newest is never lost, however long it is.
@@ -110,7 +138,7 @@ impl Newest {
                 text.push_str(CUT);
             }
             self.bytes += separator + text.len();
-            self.texts.push(text);
+            self.comments.push(comment);
         }
     }
 
@@ -120,12 +148,12 @@ impl Newest {
         self.full
     }
 
-    /// Returns the comments, the oldest first, with a line `---` between them.
+    /// Returns the comments, the oldest first.
     #[must_use]
     pub fn into_comments(mut self) -> Comments {
-        self.texts.reverse();
+        self.comments.reverse();
         Comments {
-            text: self.texts.join(SEPARATOR),
+            all: self.comments,
             left_out: self.left_out,
         }
     }
@@ -140,16 +168,30 @@ mod tests {
     fn newest(pages: Vec<Vec<String>>) -> Newest {
         let mut newest = Newest::default();
         for page in pages {
-            newest.add_older((page, 0));
+            let page = page.into_iter().map(|text| Comment {
+                author: String::new(),
+                text,
+            });
+            newest.add_older((page.collect(), 0));
         }
         newest
+    }
+
+    fn of((comments, left_out): (Vec<Comment>, usize)) -> (Vec<String>, usize) {
+        (
+            comments.into_iter().map(|comment| comment.text).collect(),
+            left_out,
+        )
     }
 
     #[test]
     fn comments_are_joined_in_the_order_in_which_they_were_written() {
         let pages = vec![vec!["c".into(), "d".into()], vec!["a".into(), "b".into()]];
-        assert_eq!(newest(pages).into_comments().text, "a\n---\nb\n---\nc\n---\nd");
-        assert_eq!(newest(Vec::new()).into_comments().text, "");
+        assert_eq!(
+            joined(&newest(pages).into_comments().all),
+            "a\n---\nb\n---\nc\n---\nd"
+        );
+        assert_eq!(joined(&newest(Vec::new()).into_comments().all), "");
     }
 
     #[test]
@@ -157,7 +199,7 @@ mod tests {
         let page: Vec<String> = (0..100).map(|n| format!("{n:03}{}", "x".repeat(1000))).collect();
         let newest = newest(vec![page]);
         assert!(newest.is_full());
-        let text = newest.into_comments().text;
+        let text = joined(&newest.into_comments().all);
         assert!(text.len() <= MAX_BYTES && text.len() > MAX_BYTES - 1100);
         assert!(text.contains("\n---\n099x") && !text.starts_with("000"));
         let gap = vec![
@@ -165,13 +207,22 @@ mod tests {
             vec!["y".repeat(MAX_BYTES)],
             vec!["old".into()],
         ];
-        let text = super::tests::newest(gap).into_comments().text;
+        let text = joined(&super::tests::newest(gap).into_comments().all);
         assert_eq!(text, "new", "nothing older than what did not fit");
     }
 
     #[test]
+    fn many_small_comments_are_bounded_by_their_number() {
+        let page: Vec<String> = (0..MOST + 10).map(|n| n.to_string()).collect();
+        let newest = newest(vec![page]);
+        assert!(newest.is_full());
+        let all = newest.into_comments().all;
+        assert_eq!((all.len(), all[0].text.as_str()), (MOST, "10"));
+    }
+
+    #[test]
     fn one_giant_comment_is_cut_and_not_lost() {
-        let text = newest(vec![vec!["ü".repeat(MAX_BYTES)]]).into_comments().text;
+        let text = joined(&newest(vec![vec!["ü".repeat(MAX_BYTES)]]).into_comments().all);
         assert!(text.len() <= MAX_BYTES && text.starts_with("üü") && text.ends_with("ü\n[cut]"));
     }
 
@@ -190,7 +241,7 @@ mod tests {
                 associations,
                 users: Vec::new(),
             };
-            read_page(body, (&from).into(), &author).unwrap()
+            of(read_page(body, (&from).into(), &author).unwrap())
         };
         let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(read(vec![Association::All]), (texts(&["a", "b", "c", "d"]), 0));
@@ -224,7 +275,7 @@ mod tests {
                 from,
                 author_until: "2026-01-01T00:00:05Z".parse().ok(),
             };
-            read_page(body.as_bytes(), heard, &author).unwrap()
+            of(read_page(body.as_bytes(), heard, &author).unwrap())
         };
         let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(

@@ -46,7 +46,7 @@ use listing::{Page, Scope, Shared, Sum};
 pub use app::InstallationToken;
 pub use approvals::{Account, Event, History, MayWrite, What};
 pub use budget::Kept;
-pub use comments::{Comments, Heard};
+pub use comments::{Comment, Comments, Heard, joined};
 pub use credential::{App, Credential, TOKEN_KEY, hosts_of, is_app};
 pub use error::{Asked, CredentialError, GithubError};
 pub use figures::Figures;

@@ -92,7 +92,7 @@ impl Context {
             return Ok(None);
         };
         let work = Work::Cron(cron.clone());
-        let items = Items::Run(Some(item));
+        let items = Items::Run(Some(Box::new(item)));
         let mut no_gate = Gate::default();
         let made = self.prepare(&live, templates, &work, &items, &claim, &mut no_gate);
         let made = made.await?;

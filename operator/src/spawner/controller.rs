@@ -221,7 +221,7 @@ async fn look(
         // The event of that write comes first; what is due is done then.
         return Ok(AGAIN);
     }
-    let templates = match Templates::parse(&spawner.spec.task_template) {
+    let templates = match Templates::parse(spawner) {
         Ok(templates) => templates,
         Err(error) => {
             let outcome = Outcome {

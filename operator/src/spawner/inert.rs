@@ -3,7 +3,7 @@
 //! While the first template is rendered, each of their braces is one of a character that nobody writes. So it is known
 //! afterwards which ones are theirs, whatever the template has put together, cut or left out.
 
-use super::item::Item;
+use super::seen::Seen;
 
 /// A stand-in of one byte, as the brace is: lengths and cuts come out the same.
 const CONTROL: char = '\u{1a}';
@@ -15,7 +15,7 @@ const PRINTABLE: char = '❴';
 ///
 /// # Errors
 /// Those of `render`.
-pub fn render<E>(item: &Item, render: impl Fn(&Item) -> Result<String, E>) -> Result<String, E> {
+pub fn render<E>(item: &Seen, render: impl Fn(&Seen) -> Result<String, E>) -> Result<String, E> {
     let plain = render(item)?;
     if !plain.contains("{{") {
         return Ok(plain);
@@ -32,7 +32,7 @@ pub fn render<E>(item: &Item, render: impl Fn(&Item) -> Result<String, E>) -> Re
     Ok(escaped(&render(&marked(&clean, CONTROL))?, CONTROL))
 }
 
-fn marked(item: &Item, mark: char) -> Item {
+fn marked(item: &Seen, mark: char) -> Seen {
     item.with_texts(|text| text.replace('{', &mark.to_string()))
 }
 
@@ -65,19 +65,21 @@ mod tests {
     use axon_api::template::{Limits, Template, TemplateError, Value};
 
     use super::*;
+    use crate::spawner::item::Item;
 
-    fn item(title: &str, body: &str) -> Item {
-        Item {
+    fn item(title: &str, body: &str) -> Seen {
+        let item = Item {
             title: title.into(),
             body: body.into(),
             ..Item::default()
-        }
+        };
+        Seen::new(&item, "uid")
     }
 
     /// Returns what a template makes of an item: at first, and when the result is read as a template once more.
-    fn twice(template: &str, item: &Item) -> (String, Result<String, TemplateError>) {
+    fn twice(template: &str, item: &Seen) -> (String, Result<String, TemplateError>) {
         let template = Template::parse("first", template).unwrap();
-        let first = |item: &Item| template.render(&item.variables(), Limits::default());
+        let first = |item: &Seen| template.render_fenced(&item.variables(), Limits::default(), item.fence());
         let text = render(item, first).unwrap();
         let data = Value::map([("Deps", Value::from("RESULT"))]);
         let again = Template::parse("again", &text).and_then(|t| t.render(&data, Limits::default()));
@@ -87,18 +89,32 @@ mod tests {
     #[test]
     fn what_strangers_write_stays_what_it_is_whatever_the_template_does_with_it() {
         for (template, title, body) in [
+            ("{{.Raw.Body}}", "", "a {{.Deps}} and {{{{ b"),
             ("{{.Body}}", "", "a {{.Deps}} and {{{{ b"),
-            ("{{.Title}}{{.Body}}", "x {", "{.Deps}}"),
-            ("{{.Title}}{{.Title}}{{.Body}}", "{", ".Deps}}"),
-            (r#"{{printf "%.3s" .Body}}"#, "", "{{{{.Deps}}"),
-            ("{{slice .Body 1}}", "", "{{{.Deps}}"),
-            ("{{slice .Body 0 1}}{{slice .Body 0 1}}.Deps}}", "", "{"),
-            ("{{html .Body}}", "", "<{{.Deps}}>"),
-            (r#"{{printf "%q" .Body}} {{js .Body}}"#, "", "\"{{.Deps}}\""),
+            (
+                r#"{{printf "%.300s" .Body}} {{fence .Raw.Body}}"#,
+                "",
+                "{{{{.Deps}} {{.Deps}}",
+            ),
+            ("{{.Title}}{{.Raw.Body}}", "x {", "{.Deps}}"),
+            ("{{.Title}}{{.Title}}{{.Raw.Body}}", "{", ".Deps}}"),
+            (r#"{{printf "%.3s" .Raw.Body}}"#, "", "{{{{.Deps}}"),
+            ("{{slice .Raw.Body 1}}", "", "{{{.Deps}}"),
+            ("{{slice .Raw.Body 0 1}}{{slice .Raw.Body 0 1}}.Deps}}", "", "{"),
+            ("{{html .Raw.Body}}", "", "<{{.Deps}}>"),
+            (
+                r#"{{printf "%q" .Raw.Body}} {{js .Raw.Body}}"#,
+                "",
+                "\"{{.Deps}}\"",
+            ),
             ("{ {{.Title}} {{\"{\"}}{{.Title}}", "{.Deps}}", ""),
-            ("{{if gt (len .Body) 9}}{{.Body}}{{end}}", "", "{{.Deps}}}}"),
-            ("{{.Body}}", "", "\u{1a} {{.Deps}} of control characters"),
-            ("{{.Title}} in {{.Body}}", "}} {{- /* ", " */ -}} {{"),
+            (
+                "{{if gt (len .Raw.Body) 9}}{{.Raw.Body}}{{end}}",
+                "",
+                "{{.Deps}}}}",
+            ),
+            ("{{.Raw.Body}}", "", "\u{1a} {{.Deps}} of control characters"),
+            ("{{.Title}} in {{.Raw.Body}}", "}} {{- /* ", " */ -}} {{"),
         ] {
             let (plain, again) = twice(template, &item(title, body));
             assert_eq!(again, Ok(plain), "{template}");
@@ -117,7 +133,7 @@ mod tests {
     fn what_can_not_be_told_apart_is_dead_all_the_same() {
         for body in ["{{.Deps}} \u{1a} ❴", "{{.Deps}}"] {
             let (_, again) = twice(
-                r#"{{if eq .Body "x{"}}{{else}}{{urlquery .Body}}{{end}} {{.Body}}"#,
+                r#"{{if eq .Raw.Body "x{"}}{{else}}{{urlquery .Raw.Body}}{{end}} {{.Raw.Body}}"#,
                 &item("", body),
             );
             let said = again.unwrap();
@@ -129,7 +145,8 @@ mod tests {
     fn single_braces_stay_as_they_are() {
         let text = "fn main() { if a { b } } {{.x}}";
         let out = render(&item("", text), |item| {
-            Ok::<_, TemplateError>(item.body.to_string())
+            let template = Template::parse("first", "{{.Raw.Body}}").unwrap();
+            template.render(&item.variables(), Limits::default())
         });
         assert_eq!(out.unwrap(), r#"fn main() { if a { b } } {{"{{"}}.x}}"#);
     }

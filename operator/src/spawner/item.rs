@@ -1,14 +1,15 @@
-//! What a source finds, and what templates see of it.
+//! What a source finds.
 
 use std::sync::Arc;
 
-use axon_api::template::Value;
 use jiff::Timestamp;
+
+use crate::github::Comment;
 
 /// Form of an item's identifier for a run of a schedule, in UTC.
 const TICK_FORM: &str = "%Y%m%d-%H%M";
 
-/// A work item.
+/// A work item, with the texts as people wrote them. Templates see it as [`super::seen::Seen`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Item {
     /// Identifier, unique in its source: an issue's number, or a run's time such as `20260207-0900`.
@@ -19,12 +20,14 @@ pub struct Item {
     pub title: String,
     /// Text.
     pub body: Arc<str>,
+    /// Login of who opened it; empty for runs.
+    pub author: String,
     /// Where it can be read.
     pub url: String,
     /// Labels.
     pub labels: Vec<String>,
-    /// Comments, joined.
-    pub comments: String,
+    /// Comments, the oldest first.
+    pub comments: Vec<Comment>,
     /// How many comments were left out for who wrote them.
     pub comments_left_out: usize,
     /// `Issue` or `PR`.
@@ -46,10 +49,21 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn text(self) -> &'static str {
+    /// Returns the value of `{{.Kind}}`.
+    #[must_use]
+    pub fn text(self) -> &'static str {
         match self {
             Self::Issue => "Issue",
             Self::Pull => "PR",
+        }
+    }
+
+    /// Returns what people call it.
+    #[must_use]
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Issue => "issue",
+            Self::Pull => "pull request",
         }
     }
 }
@@ -66,55 +80,6 @@ impl Item {
             schedule: schedule.to_owned(),
             ..Self::default()
         }
-    }
-
-    /// Returns the ten variables of templates.
-    #[must_use]
-    pub fn variables(&self) -> Value {
-        Value::map([
-            ("ID", Value::from(self.id.as_str())),
-            ("Number", Value::Int(self.number)),
-            ("Title", Value::from(self.title.as_str())),
-            ("Body", Value::from(&*self.body)),
-            ("URL", Value::from(self.url.as_str())),
-            ("Labels", Value::from(self.labels.join(", ").as_str())),
-            ("Comments", Value::from(self.comments.as_str())),
-            ("Kind", Value::from(self.kind.text())),
-            ("Time", Value::from(self.time.as_str())),
-            ("Schedule", Value::from(self.schedule.as_str())),
-        ])
-    }
-
-    /// Returns the item with everything that people wrote in it changed.
-    #[must_use]
-    pub fn with_texts(&self, change: impl Fn(&str) -> String) -> Self {
-        Self {
-            title: change(&self.title),
-            body: change(&self.body).into(),
-            comments: change(&self.comments),
-            labels: self.labels.iter().map(|label| change(label)).collect(),
-            ..self.clone()
-        }
-    }
-
-    /// Returns the prompt of a spawner without a template.
-    #[must_use]
-    pub fn default_prompt(&self) -> String {
-        if !self.time.is_empty() {
-            return format!("Scheduled run of {} ({})", self.time, self.schedule);
-        }
-        let mut prompt = format!(
-            "{} #{}: {}\n\n{}",
-            self.kind.text(),
-            self.number,
-            self.title,
-            self.body
-        );
-        if !self.comments.is_empty() {
-            prompt.push_str("\n\nComments:\n");
-            prompt.push_str(&self.comments);
-        }
-        prompt
     }
 }
 
@@ -142,22 +107,5 @@ mod tests {
         assert_eq!(item.title, "2026-02-07T09:00:00Z");
         assert_eq!(tick_of(&item.id), Some("2026-02-07T09:00:00Z".parse().unwrap()));
         assert_eq!(tick_of("42"), None);
-    }
-
-    #[test]
-    fn the_default_prompt_has_all_of_an_issue() {
-        let mut item = Item {
-            number: 7,
-            title: "Crash".into(),
-            body: "It crashes.".into(),
-            ..Item::default()
-        };
-        assert_eq!(item.default_prompt(), "Issue #7: Crash\n\nIt crashes.");
-        item.kind = Kind::Pull;
-        item.comments = "Same here.".into();
-        assert_eq!(
-            item.default_prompt(),
-            "PR #7: Crash\n\nIt crashes.\n\nComments:\nSame here."
-        );
     }
 }

@@ -463,14 +463,14 @@ pub enum Items<'a> {
     /// Items of a GitHub listing.
     Listed(&'a Found),
     /// The run of a schedule that is due, if one is.
-    Run(Option<Item>),
+    Run(Option<Box<Item>>),
 }
 
 impl<'a> Items<'a> {
     fn of(work: &'a Work, look: Option<&Look>) -> Self {
         match work {
             Work::Github(found) => Self::Listed(found),
-            Work::Cron(cron) => Self::Run(look.and_then(|look| look.item(cron))),
+            Work::Cron(cron) => Self::Run(look.and_then(|look| look.item(cron)).map(Box::new)),
         }
     }
 
@@ -492,7 +492,7 @@ impl<'a> Items<'a> {
     pub fn get(&self, id: &str) -> Option<Item> {
         match self {
             Self::Listed(found) => found.item(id),
-            Self::Run(run) => run.clone().filter(|run| run.id == id),
+            Self::Run(run) => run.as_deref().filter(|run| run.id == id).cloned(),
         }
     }
 

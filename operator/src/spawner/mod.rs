@@ -27,6 +27,7 @@ pub mod preview;
 mod reasons_documented_tests;
 pub mod render;
 pub mod request;
+pub mod seen;
 pub mod shell;
 pub mod source;
 pub mod status;

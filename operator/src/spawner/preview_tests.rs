@@ -21,7 +21,7 @@ fn seen(
     items: &[Item],
     excluded: &[(Item, Exclusion)],
 ) -> Vec<PreviewItem> {
-    let templates = Templates::parse(&spawner.spec.task_template).unwrap();
+    let templates = Templates::parse(spawner).unwrap();
     let filter = spawner
         .spec
         .when
@@ -157,7 +157,7 @@ fn the_many_that_are_done_hide_nothing() {
         .map(|n| known(&format!("fix-{n}"), &n.to_string(), true))
         .collect();
     let items: Vec<Item> = (1..=151).map(issue).collect();
-    let templates = Templates::parse(&spawner.spec.task_template).unwrap();
+    let templates = Templates::parse(&spawner).unwrap();
     let scene = Scene {
         spawner: &spawner,
         templates: &templates,

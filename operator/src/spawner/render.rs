@@ -13,6 +13,7 @@ use super::inert;
 use super::item::{Item, Kind};
 use super::mark::Mark;
 use super::mention;
+use super::seen::Seen;
 
 /// The templates of a spawner, ready for use.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Templates {
     is_read_again: bool,
     /// True if the agent would read the files that the prompt names.
     reads_files: bool,
+    /// The spawner's UID: nobody who writes on GitHub knows it.
+    secret: String,
 }
 
 /// Why an item can't become a Task.
@@ -42,7 +45,7 @@ pub enum RenderError {
     EmptyPrompt,
     /// The prompt is longer than a Task's may be.
     #[error(
-        "taskTemplate.promptTemplate renders to {length} characters, and a Task takes at most {MAX_PROMPT}: show less of the item, such as {{{{printf \"%.100000s\" .Comments}}}}"
+        "taskTemplate.promptTemplate renders to {length} characters, and a Task takes at most {MAX_PROMPT}: show less of the item, such as {{{{fence (printf \"%.100000s\" .Raw.Comments)}}}}"
     )]
     PromptTooLong {
         /// Characters that it renders to.
@@ -97,7 +100,8 @@ impl Templates {
     ///
     /// # Errors
     /// [`RenderError::Template`] if one is no template.
-    pub fn parse(template: &TaskTemplate) -> Result<Self, RenderError> {
+    pub fn parse(spawner: &TaskSpawner) -> Result<Self, RenderError> {
+        let template = &spawner.spec.task_template;
         let read = |field: &'static str, text: &Option<String>| {
             text.as_deref()
                 .filter(|text| !text.is_empty())
@@ -109,20 +113,9 @@ impl Templates {
             prompt: read(PROMPT, &template.prompt_template)?,
             branch: read(BRANCH, &template.branch)?,
             is_read_again: !template.depends_on.is_empty(),
+            secret: spawner.metadata.uid.clone().unwrap_or_default(),
             reads_files: mention::are_read_by(template.agent),
         })
-    }
-
-    fn inert(
-        &self,
-        item: &Item,
-        prompt: impl Fn(&Item) -> Result<String, RenderError>,
-    ) -> Result<String, RenderError> {
-        if self.is_read_again {
-            inert::render(item, prompt)
-        } else {
-            prompt(item)
-        }
     }
 
     /// Returns prompt and branch for an item.
@@ -130,19 +123,20 @@ impl Templates {
     /// # Errors
     /// [`RenderError`].
     pub fn render(&self, item: &Item) -> Result<(String, Option<String>), RenderError> {
-        let render = |field, template: &Template, item: &Item| {
-            template
-                .render(&item.variables(), Limits::default())
-                .map_err(|source| RenderError::Template { field, source })
+        let seen = Seen::new(item, &self.secret);
+        let failed = |field| move |source| RenderError::Template { field, source };
+        let prompt = |seen: &Seen| match &self.prompt {
+            Some(template) => template
+                .render_fenced(&seen.variables(), Limits::default(), seen.fence())
+                .map_err(failed(PROMPT)),
+            None => Ok(seen.default_prompt()),
         };
-        let prompt = |item: &Item| match &self.prompt {
-            Some(template) => render(PROMPT, template, item),
-            None => Ok(item.default_prompt()),
-        };
-        let prompt = if self.reads_files {
-            self.inert(&item.with_texts(mention::escaped), prompt)?
+        let escaped = self.reads_files.then(|| seen.with_texts(mention::escaped));
+        let shown = escaped.as_ref().unwrap_or(&seen);
+        let prompt = if self.is_read_again {
+            inert::render(shown, prompt)?
         } else {
-            self.inert(item, prompt)?
+            prompt(shown)?
         };
         if prompt.is_empty() {
             return Err(RenderError::EmptyPrompt);
@@ -153,8 +147,9 @@ impl Templates {
         let branch = self
             .branch
             .as_ref()
-            .map(|t| render(BRANCH, t, item))
-            .transpose()?;
+            .map(|template| template.render(&seen.variables_of_branch(), Limits::default()))
+            .transpose()
+            .map_err(failed(BRANCH))?;
         let branch = branch.filter(|branch| !branch.is_empty());
         if let Some(branch) = &branch
             && let Some(fault) =
@@ -219,27 +214,41 @@ mod tests {
     use axon_api::agents::AgentType;
 
     use super::*;
+    use crate::github::Comment;
     use crate::spawner::fixtures::{github, issue};
 
     fn rendered(prompt: &str, branch: &str, item: &Item) -> Result<(String, Option<String>), RenderError> {
         let mut spawner = github("fix");
         spawner.spec.task_template.prompt_template = Some(prompt.to_owned());
         spawner.spec.task_template.branch = Some(branch.to_owned());
-        Templates::parse(&spawner.spec.task_template)?.render(item)
+        Templates::parse(&spawner)?.render(item)
     }
 
     #[test]
     fn all_ten_variables_are_there() {
         let mut item = issue(42);
         item.labels = vec!["bug".into(), "p1".into()];
-        item.comments = "hm".into();
+        item.comments = vec![Comment {
+            author: "ann".into(),
+            text: "hm".into(),
+        }];
         let all = "{{.ID}}|{{.Number}}|{{.Title}}|{{.Body}}|{{.URL}}|{{.Labels}}|{{.Comments}}|{{.Kind}}|{{.Time}}|{{.Schedule}}";
+        let raw = "{{.Raw.Title}}|{{.Raw.Body}}|{{.Raw.Labels}}|{{.Raw.Comments}}";
         let (prompt, branch) = rendered(all, "axon-task-{{.Number}}", &item).unwrap();
+        let fence = Seen::new(&item, "uid-1").fence().clone();
+        let body = fence.around("issue 42, text", "", "body of 42");
+        let comments = fence.around(
+            "issue 42, comments",
+            "",
+            &fence.joined("comment", [("ann", "hm")]),
+        );
         assert_eq!(
             prompt,
-            "42|42|issue 42|body of 42|https://github.com/org/repo/issues/42|bug, p1|hm|Issue||"
+            format!("42|42|issue 42|{body}|https://github.com/org/repo/issues/42|bug, p1|{comments}|Issue||")
         );
         assert_eq!(branch.as_deref(), Some("axon-task-42"));
+        let (prompt, _) = rendered(raw, "", &item).unwrap();
+        assert_eq!(prompt, "issue 42|body of 42|bug, p1|hm");
         let tick = Item::of_tick("2026-02-07T09:00:00Z".parse().unwrap(), "0 9 * * *");
         let (prompt, _) = rendered(all, "", &tick).unwrap();
         assert_eq!(
@@ -273,9 +282,9 @@ mod tests {
             body: ("é".repeat(1000) + &"e".repeat(length - 1000)).into(),
             ..issue(1)
         };
-        let (prompt, _) = rendered("{{.Body}}", "", &item(MAX_PROMPT)).unwrap();
+        let (prompt, _) = rendered("{{.Raw.Body}}", "", &item(MAX_PROMPT)).unwrap();
         assert_eq!(prompt.chars().count(), MAX_PROMPT);
-        let error = rendered("{{.Body}}", "", &item(MAX_PROMPT + 1)).unwrap_err();
+        let error = rendered("{{.Raw.Body}}", "", &item(MAX_PROMPT + 1)).unwrap_err();
         assert_eq!(
             error,
             RenderError::PromptTooLong {
@@ -283,11 +292,22 @@ mod tests {
             }
         );
         assert!(
-            error.to_string().contains(r#"{{printf "%.100000s" .Comments}}"#),
+            error
+                .to_string()
+                .contains(r#"{{fence (printf "%.100000s" .Raw.Comments)}}"#),
             "{error}"
         );
-        let (short, _) = rendered(r#"{{printf "%.100000s" .Body}}"#, "", &item(MAX_PROMPT - 1)).unwrap();
-        assert_eq!(short.chars().count(), 100_000, "the advice works");
+        let advice = r#"{{fence (printf "%.100000s" .Raw.Body)}}"#;
+        let (short, _) = rendered(advice, "", &item(MAX_PROMPT - 1)).unwrap();
+        let length = short.chars().count();
+        assert!((100_000..100_300).contains(&length), "the advice works: {length}");
+        let cut = r#"{{printf "%.100000s" .Body}}"#;
+        let (cut, _) = rendered(cut, "", &item(MAX_PROMPT - 1)).unwrap();
+        let last = |prompt: &str| prompt.lines().last().map(str::to_owned);
+        assert!(
+            last(&cut).unwrap().starts_with("</untrusted-text mark="),
+            "so does the one of before"
+        );
     }
 
     #[test]
@@ -295,28 +315,33 @@ mod tests {
         let item = Item {
             title: "@/axon/ssh/ssh-privatekey".into(),
             body: "ask @octocat".into(),
-            comments: "@~/.claude.json".into(),
+            comments: vec![crate::github::Comment {
+                author: "eve".into(),
+                text: "@~/.claude.json".into(),
+            }],
             ..issue(1)
         };
         let mut spawner = github("fix");
-        for (agent, prompt) in [
-            (
-                AgentType::ClaudeCode,
-                r"@README.md \@/axon/ssh/ssh-privatekey ask \@octocat \@~/.claude.json",
-            ),
-            (
-                AgentType::Codex,
-                "@README.md @/axon/ssh/ssh-privatekey ask @octocat @~/.claude.json",
-            ),
-        ] {
-            let template = &mut spawner.spec.task_template;
-            template.agent = agent;
-            template.prompt_template = Some("@README.md {{.Title}} {{.Body}} {{.Comments}}".into());
-            template.branch = Some("b-{{len .Title}}".into());
-            for depends_on in [vec![], vec!["other".to_owned()]] {
-                template.depends_on = depends_on;
-                let rendered = Templates::parse(template).unwrap().render(&item).unwrap();
-                assert_eq!(rendered, (prompt.to_owned(), Some("b-25".to_owned())));
+        let words = ["@/axon/ssh/ssh-privatekey", "@octocat", "@~/.claude.json"];
+        for (agent, escaped) in [(AgentType::ClaudeCode, true), (AgentType::Codex, false)] {
+            for texts in [
+                "{{.Title}} {{.Body}} {{.Comments}}",
+                "{{.Raw.Title}} {{.Raw.Body}} {{.Raw.Comments}}",
+            ] {
+                for depends_on in [vec![], vec!["other".to_owned()]] {
+                    let template = &mut spawner.spec.task_template;
+                    template.agent = agent;
+                    template.depends_on = depends_on;
+                    template.prompt_template = Some(format!("@README.md {texts}"));
+                    template.branch = Some("b-{{len .Title}}".into());
+                    let (prompt, branch) = Templates::parse(&spawner).unwrap().render(&item).unwrap();
+                    assert_eq!(branch.as_deref(), Some("b-25"));
+                    assert!(prompt.starts_with("@README.md "), "{prompt}");
+                    for word in words {
+                        assert!(prompt.contains(word), "{prompt}");
+                        assert_eq!(prompt.contains(&format!("\\{word}")), escaped, "{prompt}");
+                    }
+                }
             }
         }
     }
@@ -333,6 +358,7 @@ mod tests {
             ("", "", true),
             ("{{.Title}}", "", false),
             ("{{.Comments}}", "b", true),
+            ("{{.Raw.Comments}}", "b", true),
             ("x", "{{len .Comments}}", true),
         ] {
             assert_eq!(
@@ -354,7 +380,7 @@ mod tests {
         let mut spawner = github("fix");
         spawner.spec.task_template.model = Some("opus".into());
         spawner.spec.task_template.ttl_seconds_after_finished = Some(60);
-        let templates = Templates::parse(&spawner.spec.task_template).unwrap();
+        let templates = Templates::parse(&spawner).unwrap();
         let task = task(&spawner, &templates, &issue(7), "fix-7", &Mark::In("f".into())).unwrap();
         assert_eq!(task.spec.model.as_deref(), Some("opus"));
         assert_eq!(task.spec.ttl_seconds_after_finished, Some(60));
@@ -390,7 +416,7 @@ mod tests {
             (Some(Trust::Ref), Trust::Ref),
         ] {
             spawner.spec.task_template.trust = said;
-            let templates = Templates::parse(&spawner.spec.task_template).unwrap();
+            let templates = Templates::parse(&spawner).unwrap();
             let task = task(&spawner, &templates, &pull, "review-7", &Mark::Unknown).unwrap();
             assert_eq!(task.spec.trust, Some(trust));
         }

@@ -119,8 +119,7 @@ impl Context {
                 format!("annotation {}: {error}", labels::REQUEST),
             )
         })?;
-        let templates =
-            Templates::parse(&spawner.spec.task_template).map_err(|error| template_fault(&error))?;
+        let templates = Templates::parse(spawner).map_err(|error| template_fault(&error))?;
         match request.wanted {
             Wanted::Preview => {
                 let (items, more) = self.preview(spawner, &templates, gate).await?;
@@ -313,7 +312,7 @@ mod tests {
         let mut spawner = github("fix");
         spawner.spec.task_template.prompt_template = Some("{{.Title}}".into());
         spawner.spec.task_template.branch = Some("axon-task-{{.Number}}".into());
-        let templates = Templates::parse(&spawner.spec.task_template).unwrap();
+        let templates = Templates::parse(&spawner).unwrap();
         let told = rendering(&templates, issue(7)).unwrap();
         let mark = crate::spawner::mark::Mark::Unknown;
         let task = crate::spawner::render::task(&spawner, &templates, &issue(7), "fix-7", &mark).unwrap();

@@ -357,7 +357,7 @@ impl Source {
                     .github
                     .comments(repository, credential, &listed, heard)
                     .await?;
-                (item.comments, item.comments_left_out) = (comments.text, comments.left_out);
+                (item.comments, item.comments_left_out) = (comments.all, comments.left_out);
             }
             Ok(item)
         };
@@ -406,7 +406,7 @@ impl Source {
             .github
             .comments(&found.repository, &found.credential, listed, heard);
         let comments = found.in_time(comments).await?;
-        (item.comments, item.comments_left_out) = (comments.text, comments.left_out);
+        (item.comments, item.comments_left_out) = (comments.all, comments.left_out);
         Ok(())
     }
 
@@ -514,6 +514,7 @@ fn item_of(listed: &github::Item) -> Item {
         title: listed.title.clone(),
         // Nothing is rendered with this but a preview: `prepare` asks for the text before.
         body: listed.body.clone().unwrap_or_else(|| Arc::from(NOT_KEPT)),
+        author: listed.author.login.clone(),
         url: listed.url.clone(),
         labels: listed.labels.clone(),
         kind: match listed.kind {

@@ -11,9 +11,9 @@ use serde_json::json;
 
 use crate::bench::{Bench, PATIENCE, bench};
 
-/// All ten, and what the model is to answer.
-const ALL: &str = "ID={{.ID}}|Number={{.Number}}|Title={{.Title}}|Body={{.Body}}|URL={{.URL}}|Labels={{.Labels}}|\
-                   Comments={{.Comments}}|Kind={{.Kind}}|Time={{.Time}}|Schedule={{.Schedule}}\n@say ok";
+/// All ten, those of several lines without their fences, and what the model is to answer.
+const ALL: &str = "ID={{.ID}}|Number={{.Number}}|Title={{.Title}}|Body={{.Raw.Body}}|URL={{.URL}}|Labels={{.Labels}}|\
+                   Comments={{.Raw.Comments}}|Kind={{.Kind}}|Time={{.Time}}|Schedule={{.Schedule}}\n@say ok";
 
 struct World {
     b: Bench,

@@ -52,7 +52,7 @@ async fn issues_of_the_match_become_tasks_with_all_their_variables() {
         },
     );
     w.put(7, ItemSpec { pull: true, ..bug() });
-    let all = "{{.ID}}|{{.Number}}|{{.Title}}|{{.Body}}|{{.URL}}|{{.Labels}}|{{.Comments}}|{{.Kind}}|{{.Time}}|{{.Schedule}}";
+    let all = "{{.ID}}|{{.Number}}|{{.Title}}|{{.Raw.Body}}|{{.URL}}|{{.Labels}}|{{.Raw.Comments}}|{{.Kind}}|{{.Time}}|{{.Schedule}}";
     let template = format!(
         "promptTemplate: \"{all}\"\nbranch: axon-task-{{{{.Number}}}}\nmodel: opus\nttlSecondsAfterFinished: 3600"
     );
@@ -367,7 +367,13 @@ async fn what_blocks_an_item_is_found_without_its_comments() {
         .until_condition("fix", "ItemsBlocked", "True", "InvalidBranch")
         .await;
     assert!(message.contains("3: Task \"fix-3\" exists"), "{message}");
-    assert!(w.task("fix-2").await.spec.prompt.ends_with("about 2"));
+    assert!(
+        w.task("fix-2")
+            .await
+            .spec
+            .prompt
+            .contains("\nabout 2\n</untrusted-text ")
+    );
     let asked = |number: u64| {
         let path = format!("/issues/{number}/comments");
         w.github.world().record.count(&path)

@@ -124,7 +124,7 @@ async fn what_strangers_write_stays_out() {
     for number in [1, 2] {
         w.github.world().store.comment_by(REPO, number, comments());
     }
-    let prompt = "promptTemplate: \"{{.Comments}}\"";
+    let prompt = "promptTemplate: \"{{.Raw.Comments}}\"";
     // Issues of people without write permission become Tasks as a maintainer has labelled them; comments of strangers on them
     // are none of its business.
     for (number, on) in [(1, false), (1, true), (2, false), (2, true)] {
@@ -194,7 +194,7 @@ async fn what_strangers_write_stays_out() {
 #[tokio::test]
 async fn a_task_made_by_hand_is_what_the_operator_would_make_and_none_of_its_own() {
     let w = world().await;
-    let all = "{{.ID}}|{{.Number}}|{{.Title}}|{{.Body}}|{{.URL}}|{{.Labels}}|{{.Comments}}|{{.Kind}}|{{.Time}}|{{.Schedule}}";
+    let all = "{{.ID}}|{{.Number}}|{{.Title}}|{{.Raw.Body}}|{{.URL}}|{{.Labels}}|{{.Raw.Comments}}|{{.Kind}}|{{.Time}}|{{.Schedule}}";
     let item = ItemSpec {
         title: "Crash".into(),
         body: Some("It crashes.".into()),
