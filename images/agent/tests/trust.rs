@@ -1,5 +1,9 @@
 //! `axon-agent workspace` for a tree that anybody may have written.
-#![allow(clippy::unwrap_used, reason = "a failed test stops at the fault")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed test stops at the fault"
+)]
 
 mod support;
 

@@ -92,14 +92,23 @@ impl Clone<'_> {
 
     /// Fetches the default branch; returns its name, or nothing if there is none.
     fn fetch_base(&self, advertised: &Advertised) -> Result<Option<String>, Failure> {
-        if !advertised.refs.contains_key("HEAD") {
+        let Some(head) = advertised.refs.get("HEAD") else {
             return Ok(None);
-        }
+        };
         let (name, commit) = match &advertised.default_branch {
             Some(branch) => {
-                let refs = format!("+refs/heads/{branch}:refs/remotes/origin/{branch}");
-                self.fetch(&["--depth=1", "origin", &refs])?;
-                (branch.clone(), format!("refs/remotes/origin/{branch}"))
+                let own = format!("refs/remotes/origin/{branch}");
+                // Once more would cut off history that a branch is compared by.
+                if self
+                    .try_git(["rev-parse", "--quiet", "--verify", &own])?
+                    .stdout
+                    .trim()
+                    != head
+                {
+                    let refs = format!("+refs/heads/{branch}:{own}");
+                    self.fetch(&["--depth=1", "origin", &refs])?;
+                }
+                (branch.clone(), own)
             }
             None => {
                 self.fetch(&["--depth=1", "origin", "HEAD"])?;
