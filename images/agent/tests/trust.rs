@@ -1,5 +1,9 @@
 //! `axon-agent workspace` for a tree that anybody may have written.
-#![allow(clippy::unwrap_used, reason = "a failed test stops at the fault")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed test stops at the fault"
+)]
 
 mod support;
 
@@ -173,6 +177,18 @@ fn commits_of_the_agent_hold_none_of_it_and_later_checkouts_bring_none() {
         git(&repo, &["commit", "-q", "-a", "-m", "work"]);
         assert_eq!(git(&repo, &["diff", "--name-only", "HEAD~1", "HEAD"]), "work");
         assert_eq!(git(&repo, &["status", "--porcelain"]), "");
+        let evil = holding(&repo, "evil");
+        put(&repo, "src/main.rs", "changed");
+        for args in [
+            &["stash", "-q", "-u"][..],
+            &["stash", "pop", "-q"],
+            &["checkout", "-q", "--", "."],
+            &["restore", "."],
+            &["reset", "-q", "--hard"],
+        ] {
+            git(&repo, args);
+        }
+        assert_eq!(holding(&repo, "evil"), evil, "nothing comes by the way");
 
         // What `gh pr checkout` does.
         git(&repo, &["fetch", "-q", "origin", "refs/pull/7/head"]);

@@ -100,7 +100,12 @@ fn a_new_branch_starts_at_the_ref_and_can_be_pushed() {
     let (again, text) = cloned(
         &next,
         &server,
-        &[("AXON_BRANCH", "axon/new"), ("AXON_BASE_BRANCH", "main")],
+        &[
+            ("AXON_BRANCH", "axon/new"),
+            ("AXON_BASE_BRANCH", "main"),
+            // The default branch is not fetched once more, which would cut its history off.
+            ("AXON_TRUST", "Base"),
+        ],
     );
     assert_eq!((branch(&again), head(&again)), ("axon/new".into(), head(&repo)));
     assert!(text.contains("continuing at"), "{text}");

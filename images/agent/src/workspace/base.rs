@@ -8,6 +8,8 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use axon_api::TaskReason;
+
 use super::clone::Clone;
 use super::paths;
 use super::plan::Advertised;
@@ -62,6 +64,7 @@ impl Clone<'_> {
                 say!("trust Base: the repository has no default branch to configure the agent");
                 ("no branch".to_owned(), Vec::new())
             }
+            Err(failure) if failure.reason == TaskReason::Stopped => return Err(failure),
             Err(failure) => {
                 say!("{failure}");
                 say!(
@@ -89,14 +92,23 @@ impl Clone<'_> {
 
     /// Fetches the default branch; returns its name, or nothing if there is none.
     fn fetch_base(&self, advertised: &Advertised) -> Result<Option<String>, Failure> {
-        if !advertised.refs.contains_key("HEAD") {
+        let Some(head) = advertised.refs.get("HEAD") else {
             return Ok(None);
-        }
+        };
         let (name, commit) = match &advertised.default_branch {
             Some(branch) => {
-                let refs = format!("+refs/heads/{branch}:refs/remotes/origin/{branch}");
-                self.fetch(&["--depth=1", "origin", &refs])?;
-                (branch.clone(), format!("refs/remotes/origin/{branch}"))
+                let own = format!("refs/remotes/origin/{branch}");
+                // Once more would cut off history that a branch is compared by.
+                if self
+                    .try_git(["rev-parse", "--quiet", "--verify", &own])?
+                    .stdout
+                    .trim()
+                    != head
+                {
+                    let refs = format!("+refs/heads/{branch}:{own}");
+                    self.fetch(&["--depth=1", "origin", &refs])?;
+                }
+                (branch.clone(), own)
             }
             None => {
                 self.fetch(&["--depth=1", "origin", "HEAD"])?;
@@ -174,8 +186,7 @@ struct Aside {
     tree: PathBuf,
 }
 
-/// Moves a file of the base to its place; returns false if it has none. Directories are made only for what is configuration
-/// itself: where the tree has no such directory, or something else in its place, nothing is read beside it either.
+/// Moves a file of the base to its place; returns false if it has none.
 fn place(from: &Path, to: &Path, path: &str) -> io::Result<bool> {
     let (source, target) = (from.join(path), to.join(path));
     let Ok(data) = fs::symlink_metadata(&source) else {
@@ -188,27 +199,29 @@ fn place(from: &Path, to: &Path, path: &str) -> io::Result<bool> {
     } else {
         data.is_file()
     };
-    let own = paths::listed(path).unwrap_or_default();
-    let parts: Vec<&str> = path.split('/').collect();
-    let mut dir = to.to_owned();
-    if !is_good {
-        return Ok(false);
-    }
-    for (place, part) in parts.iter().enumerate().take(parts.len().saturating_sub(1)) {
-        dir.push(part);
-        match fs::symlink_metadata(&dir) {
-            Ok(found) if found.is_dir() => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound && place + 1 >= own => {
-                fs::create_dir(&dir)?;
-            }
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => return Ok(false),
-        }
-    }
-    if fs::symlink_metadata(&target).is_ok() {
+    if !is_good || !has_directory(to, path)? || fs::symlink_metadata(&target).is_ok() {
         return Ok(false);
     }
     fs::rename(&source, &target)?;
+    Ok(true)
+}
+
+/// Returns whether the directory of `path` is one, and no symbolic link leads to it. It is made only where it is configuration
+/// itself: where the tree has no such directory, or something else in its place, no agent reads files in it.
+fn has_directory(root: &Path, path: &str) -> io::Result<bool> {
+    let own = paths::listed(path).unwrap_or(usize::MAX);
+    let parts: Vec<&str> = path.split('/').collect();
+    let mut dir = root.to_owned();
+    for (part, count) in parts.iter().zip(1..parts.len()) {
+        dir.push(part);
+        match fs::symlink_metadata(&dir) {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => return Ok(false),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(_) if count < own => return Ok(false),
+            Err(_) => fs::create_dir(&dir)?,
+        }
+    }
     Ok(true)
 }
 

@@ -377,7 +377,7 @@ impl<'a> Clone<'a> {
         self.dir
     }
 
-    fn try_git<const N: usize>(&self, args: [&str; N]) -> Result<Output, Failure> {
+    pub(super) fn try_git<const N: usize>(&self, args: [&str; N]) -> Result<Output, Failure> {
         self.start(&self.in_clone(args.to_vec()))
     }
 
