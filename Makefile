@@ -308,7 +308,7 @@ demo: ## The main job: a real agent in a real pod commits to a real repository.
 test: verify unit control-plane e2e ## Everything that must pass.
 
 .PHONY: full
-full: test upgrade hostile network release-test ## Also what takes too long for each change; nightly.
+full: test genuine upgrade hostile network release-test ## Also what takes too long for each change; nightly.
 
 .PHONY: unit
 unit: ## Unit and property tests (seconds, no cluster).
@@ -390,11 +390,11 @@ genuine_env := PATH=$(CLIS)/node-$(NODE_VERSION):$$PATH AXON_TEST_AGENT=$(abspat
 
 .PHONY: genuine
 genuine: $(genuine_files) ## Tests with the real agent CLIs, without a cluster.
-	$(genuine_env) $(CARGO) test --locked -p axon-test --test fixtures -- --test-threads 2
+	$(genuine_env) $(CARGO) test --locked -p axon-test --test genuine -- --test-threads 2
 
 .PHONY: batch
 batch: $(genuine_files) ## Some 50 runs of each real agent CLI; BATCH=text picks some by their name.
-	$(genuine_env) BATCH=$(BATCH) $(CARGO) test --locked -p axon-test --test fixtures batch -- --ignored --nocapture
+	$(genuine_env) BATCH=$(BATCH) $(CARGO) test --locked -p axon-test --test genuine batch -- --ignored --nocapture
 
 .PHONY: bench
 bench: cluster-binaries ## Measures the release builds against a real API server (minutes; not part of test).
