@@ -159,13 +159,34 @@ fn a_prompt_that_begins_with_a_slash_is_a_prompt_unless_the_repository_has_such_
     assert_eq!(fs::read_to_string(pod.dir("got")).unwrap(), " /fix-issue 12");
 }
 
+/// Makes a repository with one commit on the branch `work`, and returns that.
+fn repository(pod: &Pod) -> String {
+    git(&pod.work(), &["init", "-q", "-b", "work"]);
+    git(&pod.work(), &["commit", "-q", "--allow-empty", "-m", "first"]);
+    git(&pod.work(), &["rev-parse", "HEAD"])
+}
+
+/// A pull request as `gh pr list --json` prints it.
+fn pull(number: u32, is_cross_repository: bool, commit: &str) -> String {
+    format!(
+        r#"{{"url":"https://h/pull/{number}","isCrossRepository":{is_cross_repository},"headRefOid":"{commit}",
+            "headRepository":{{"id":"R_1","name":"repo"}},"headRepositoryOwner":{{"id":"U_1","login":"o{number}"}}}}"#
+    )
+}
+
 #[test]
 fn pull_requests_come_from_gh_when_there_is_a_token() {
     let pod = Pod::new(&format!("cat '{}'", stream("")));
-    git(&pod.work(), &["init", "-q", "-b", "work"]);
+    let commit = repository(&pod);
+    let pulls = [
+        pull(1, false, &commit),
+        pull(2, true, &commit),
+        pull(3, false, &"0".repeat(40)),
+    ]
+    .join(",");
     pod.program(
         "gh",
-        "test \"$1 $2 $3 $4\" = 'pr list --head work' && echo '[{\"url\":\"https://h/pull/1\"}]'",
+        &format!("test \"$1 $2 $3 $4\" = 'pr list --head work' && echo '[{pulls}]'"),
     );
     // As in our images: not where an agent could write.
     let bin = pod.dir("bin");
@@ -175,7 +196,15 @@ fn pull_requests_come_from_gh_when_there_is_a_token() {
         assert!(output.unwrap().status.success());
         pod.report().outputs
     };
-    assert_eq!(with("token-token")[..2], ["branch: work", "pr: https://h/pull/1"]);
+    // Not the one of a fork, and not the one with other commits.
+    assert_eq!(
+        with("token-token")[..3],
+        [
+            "branch: work",
+            "pr: https://h/pull/1",
+            &format!("commit: {commit}")
+        ]
+    );
     assert!(!with("").iter().any(|line| line.starts_with("pr")));
     fs::set_permissions(&bin, fs::Permissions::from_mode(0o755)).unwrap();
 }
@@ -298,10 +327,13 @@ fn configuration_goes_to_the_home_directory_and_empty_credentials_go_away() {
 #[test]
 fn credentials_lose_the_line_break_that_files_end_with() {
     let pod = Pod::new(&format!("cat >/dev/null; env > seen; cat '{}'", stream("")));
-    git(&pod.work(), &["init", "-q", "-b", "work"]);
+    let commit = repository(&pod);
     pod.program(
         "gh",
-        "test \"$GH_TOKEN\" = ghp_1 && echo '[{\"url\":\"https://h/pull/1\"}]'",
+        &format!(
+            "test \"$GH_TOKEN\" = ghp_1 && echo '[{}]'",
+            pull(1, false, &commit)
+        ),
     );
     let output = pod
         .command()

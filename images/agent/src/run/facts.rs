@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axon_api::contract::env as names;
+use axon_api::git::Repository;
 use axon_api::usage::Usage;
 use serde::Deserialize;
 
@@ -27,9 +28,43 @@ pub struct Facts {
     default_branch: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// What `gh` is asked of each pull request.
+const FIELDS: &str = "url,headRefOid,headRepository,headRepositoryOwner,isCrossRepository";
+/// Most pull requests of one name of a branch that are looked at: strangers' forks can have it, too.
+const MOST: &str = "200";
+
+/// A pull request as `gh` prints it.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 struct PullRequest {
     url: String,
+    head_ref_oid: String,
+    head_repository: Option<Named>,
+    head_repository_owner: Option<Login>,
+    is_cross_repository: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Login {
+    login: String,
+}
+
+impl PullRequest {
+    /// Returns whether this run's commits are what it proposes: a branch's name alone can be anybody's, in a fork.
+    fn is_of(&self, repository: Option<&str>, commits: &[String]) -> bool {
+        let is_here = match (repository, &self.head_repository, &self.head_repository_owner) {
+            (Some(path), Some(Named { name }), Some(Login { login })) => {
+                path.eq_ignore_ascii_case(&format!("{login}/{name}"))
+            }
+            _ => self.is_cross_repository == Some(false),
+        };
+        is_here && commits.contains(&self.head_ref_oid)
+    }
 }
 
 impl Facts {
@@ -49,7 +84,17 @@ impl Facts {
         );
         // Last, since it asks the network.
         let pull_requests = match &branch {
-            Some(branch) if !hurry && may_ask_gh(env) => pull_requests(env, view, branch, limit, cancel),
+            Some(branch) if !hurry && may_ask_gh(env) => {
+                let pushed = format!("refs/remotes/origin/{branch}");
+                let pushed = view.answer(["rev-parse", "--verify", "--quiet", &pushed], limit);
+                // The branch on the remote may lack what was not pushed.
+                let commits: Vec<String> = commit.iter().cloned().chain(pushed).collect();
+                let repository = env.text(names::REPO).and_then(|url| Repository::parse(url).ok());
+                let path = repository.as_ref().map(|repository| repository.path.as_str());
+                let all = pull_requests(env, view, branch, limit, cancel);
+                let ours = all.into_iter().filter(|pull| pull.is_of(path, &commits));
+                ours.map(|pull| pull.url).collect()
+            }
             _ => Vec::new(),
         };
         Self {
@@ -93,8 +138,18 @@ fn may_ask_gh(env: &Env) -> bool {
 
 /// Asks in the clone, whose remotes say in which repository a pull request may be: gh has git read them, and no more. Its own
 /// configuration in the home directory is not used.
-fn pull_requests(env: &Env, view: &View, branch: &str, limit: Duration, cancel: &AtomicBool) -> Vec<String> {
-    let mut call = Call::new("gh", ["pr", "list", "--head", branch, "--json", "url"]);
+fn pull_requests(
+    env: &Env,
+    view: &View,
+    branch: &str,
+    limit: Duration,
+    cancel: &AtomicBool,
+) -> Vec<PullRequest> {
+    // Merged and closed ones are what a run did as well.
+    let args = [
+        "--head", branch, "--state", "all", "--limit", MOST, "--json", FIELDS,
+    ];
+    let mut call = Call::new("gh", ["pr", "list"].into_iter().chain(args));
     call.set.extend(view.variables().iter().cloned());
     call.set.extend([
         ("GH_CONFIG_DIR", view.home().join("gh").into()),
@@ -103,10 +158,9 @@ fn pull_requests(env: &Env, view: &View, branch: &str, limit: Duration, cancel: 
         ("NO_COLOR", "1".into()),
     ]);
     call.set.extend(renewed::for_gh(env));
-    let found = answer(call, limit, cancel)
-        .and_then(|text| serde_json::from_str::<Vec<PullRequest>>(&text).ok())
-        .unwrap_or_default();
-    found.into_iter().map(|pull_request| pull_request.url).collect()
+    answer(call, limit, cancel)
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default()
 }
 
 fn answer(call: Call, limit: Duration, cancel: &AtomicBool) -> Option<String> {
@@ -160,6 +214,40 @@ mod tests {
             Facts::default().outputs(Some("main"), &Usage::default()),
             ["base-branch: main"]
         );
+    }
+
+    #[test]
+    fn a_pull_request_is_the_run_s_by_its_repository_and_its_commit() {
+        let commits = ["c1".to_owned(), "c2".to_owned()];
+        let pull = |owner: &str, commit: &str, crosses: &str| {
+            let text = format!(
+                r#"{{"url": "u", "headRefOid": "{commit}", "headRepository": {{"id": "x", "name": "App"}},
+                    "headRepositoryOwner": {{"login": "{owner}"}}, "isCrossRepository": {crosses}}}"#
+            );
+            serde_json::from_str::<PullRequest>(&text).unwrap()
+        };
+        for (pull, repository, is_ours) in [
+            (pull("acme", "c1", "false"), Some("acme/app"), true),
+            (pull("Acme", "c2", "false"), Some("acme/app"), true),
+            (pull("acme", "c3", "false"), Some("acme/app"), false),
+            (pull("stranger", "c1", "true"), Some("acme/app"), false),
+            // The Workspace's repository is a fork, and the pull request is upstream.
+            (pull("me", "c1", "true"), Some("me/app"), true),
+            (pull("me", "c1", "true"), None, false),
+            (pull("me", "c1", "false"), None, true),
+            (pull("me", "c1", "null"), None, false),
+        ] {
+            assert_eq!(
+                pull.is_of(repository, &commits),
+                is_ours,
+                "{repository:?} {}",
+                pull.head_ref_oid
+            );
+        }
+        let deleted =
+            r#"{"url": "u", "headRefOid": "c1", "headRepository": null, "isCrossRepository": true}"#;
+        let deleted: PullRequest = serde_json::from_str(deleted).unwrap();
+        assert!(!deleted.is_of(Some("acme/app"), &commits), "a fork that is gone");
     }
 
     #[test]
