@@ -4,6 +4,7 @@ pub mod base;
 pub mod clone;
 pub mod files;
 pub mod messages;
+mod missing;
 pub mod paths;
 pub mod plan;
 pub mod plugins;

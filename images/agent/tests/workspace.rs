@@ -367,3 +367,72 @@ fn the_clone_s_helper_answers_git_for_its_host_only_with_and_without_us() {
         fs::remove_file(pod.work().join("token")).unwrap();
     }
 }
+
+#[test]
+fn a_branch_that_can_not_be_pushed_is_refused_before_the_agent_is_paid() {
+    let server = Server::start();
+    let remote = server.root.path().join("repo.git");
+    for (there, wanted) in [("axon", "axon/fix-1"), ("axon/fix-2/old", "axon/fix-2")] {
+        git(&remote, &["branch", there, "main"]);
+        let pod = Pod::new("");
+        let report = refused(&pod, &server.url(), &[("AXON_BRANCH", wanted)]);
+        assert_eq!(report.0, TaskReason::InvalidConfig, "{}", report.1);
+        assert!(
+            report.1.contains(there) && report.1.contains("spec.branch"),
+            "{}",
+            report.1
+        );
+        git(&remote, &["branch", "-q", "-D", there]);
+        let pod = Pod::new("");
+        let (repo, _) = cloned(&pod, &server, &[("AXON_BRANCH", wanted)]);
+        assert_eq!(branch(&repo), wanted);
+    }
+}
+
+#[test]
+fn a_head_that_points_nowhere_is_no_empty_repository() {
+    let server = Server::start();
+    let remote = server.root.path().join("repo.git");
+    git(&remote, &["symbolic-ref", "HEAD", "refs/heads/gone"]);
+    let pod = Pod::new("");
+    let report = refused(&pod, &server.url(), &[("AXON_BRANCH", "axon/fix-1")]);
+    assert_eq!(report.0, TaskReason::CloneFailed, "{}", report.1);
+    assert!(
+        report.1.contains("topic") && report.1.contains("main") && report.1.contains("spec.ref"),
+        "{}",
+        report.1
+    );
+    // What the Task names is there.
+    for pair in [("AXON_BASE_BRANCH", "topic"), ("AXON_BRANCH", "topic")] {
+        let pod = Pod::new("");
+        let (repo, _) = cloned(&pod, &server, &[pair]);
+        assert_eq!(branch(&repo), "topic");
+    }
+}
+
+#[test]
+fn large_files_are_told_of_wherever_they_are_set_up() {
+    let attributes = "*.bin filter=lfs diff=lfs merge=lfs -text\n";
+    let wide: Vec<u8> = attributes.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let broken = [b"# caf\xe9\n", attributes.as_bytes()].concat();
+    for (path, content, told) in [
+        (".gitattributes", attributes.as_bytes(), true),
+        ("art/textures/.gitattributes", attributes.as_bytes(), true),
+        ("art/.gitattributes", &broken, true),
+        ("art/.gitattributes", &wide, true),
+        ("art/notes", attributes.as_bytes(), false),
+        ("art/.gitattributes", b"*.bin -text\n", false),
+    ] {
+        let server = Server::start();
+        let seed = server.root.path().join("seed");
+        let file = seed.join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, content).unwrap();
+        git(&seed, &["add", "."]);
+        git(&seed, &["commit", "-q", "-m", "large files"]);
+        git(&seed, &["push", "-q", "../repo.git", "HEAD:refs/heads/large"]);
+        let pod = Pod::new("");
+        let (_, text) = cloned(&pod, &server, &[("AXON_BASE_BRANCH", "large")]);
+        assert_eq!(text.contains("Git LFS"), told, "{path}: {text}");
+    }
+}

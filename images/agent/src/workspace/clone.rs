@@ -17,7 +17,7 @@ use axon_api::v1alpha1::Trust;
 use nix::sys::signal::Signal;
 
 use super::messages::{Fault, evidence};
-use super::plan::{Advertised, Target, patterns};
+use super::plan::{ALL_BRANCHES, Advertised, Target, patterns};
 use super::remote::Remote;
 use super::ssh::Access;
 use crate::ca;
@@ -67,7 +67,7 @@ pub struct Clone<'a> {
     access: Access,
     reference: Option<&'a str>,
     branch: Option<&'a str>,
-    dir: &'a Path,
+    pub(super) dir: &'a Path,
     trust: Trust,
     own_ssh_command: bool,
     cancel: Arc<AtomicBool>,
@@ -136,7 +136,7 @@ impl<'a> Clone<'a> {
                 Err(output.stderr)
             }
         })?;
-        let advertised = self.list()?;
+        let advertised = self.list(patterns(self.reference, self.branch))?;
         let Some(target) = advertised.target(self.reference) else {
             return Err(Failure::clone_failed(format!(
                 "{} has no branch or tag {:?}, and that is no commit either",
@@ -144,6 +144,18 @@ impl<'a> Clone<'a> {
                 self.reference.unwrap_or_default()
             )));
         };
+        if let Some(branch) = self.branch
+            && let Some(other) = advertised.in_the_way_of(branch)
+        {
+            // Otherwise the agent would learn of it when all of its work is done.
+            return Err(Failure::invalid(format!(
+                "branch {branch:?} can't be pushed to {}, which has a branch {other:?}: name another one in spec.branch",
+                self.remote.shown
+            )));
+        }
+        if target == Target::Nothing && !self.branch.is_some_and(|branch| advertised.has_branch(branch)) {
+            self.is_really_empty(&advertised)?;
+        }
         self.create(&advertised)?;
         if self.trust == Trust::Base {
             self.keep_out()?;
@@ -170,13 +182,26 @@ impl<'a> Clone<'a> {
         Ok(())
     }
 
-    fn list(&self) -> Result<Advertised, Failure> {
+    /// Tells a repository without a commit from one whose HEAD points to a branch that is not there.
+    fn is_really_empty(&self, advertised: &Advertised) -> Result<(), Failure> {
+        let Some(branches) = self.list(vec![ALL_BRANCHES.to_owned()])?.some_branches() else {
+            return Ok(());
+        };
+        let default = advertised.default_branch.as_deref().unwrap_or("no branch");
+        Err(Failure::clone_failed(format!(
+            "HEAD of {} points to {default}, which it does not have (it has {branches}): name a branch in spec.ref of the \
+             Workspace",
+            self.remote.shown
+        )))
+    }
+
+    fn list(&self, patterns: Vec<String>) -> Result<Advertised, Failure> {
         let mut args: Vec<OsString> = Vec::new();
         for (key, value) in &self.remote.credential {
             args.extend(["-c".into(), format!("{key}={value}").into()]);
         }
         args.extend(["ls-remote", "--symref", "--", &self.remote.url].map(Into::into));
-        args.extend(patterns(self.reference, self.branch).into_iter().map(Into::into));
+        args.extend(patterns.into_iter().map(Into::into));
         let call = Call {
             limit: Some(LIST_LIMIT),
             ..self.call(args)
@@ -222,19 +247,6 @@ impl<'a> Clone<'a> {
             self.git(["config", "--global", "--add", key, value])?;
         }
         Ok(())
-    }
-
-    /// Says what the clone lacks and the agent may need.
-    fn tell_of_what_is_missing(&self) {
-        if self.dir.join(".gitmodules").is_file() {
-            say!(
-                "the repository has submodules, which are not cloned: `git submodule update --init` does it"
-            );
-        }
-        let attributes = fs::read_to_string(self.dir.join(".gitattributes")).unwrap_or_default();
-        if attributes.contains("filter=lfs") {
-            say!("the repository uses Git LFS: its files are pointers here, until `git lfs pull` gets them");
-        }
     }
 
     fn no_dir(&self, error: &io::Error) -> Failure {

@@ -37,8 +37,19 @@ pub fn patterns(reference: Option<&str>, branch: Option<&str>) -> Vec<String> {
         Some(name) => patterns.extend([format!("refs/heads/{name}"), format!("refs/tags/{name}")]),
         None => {}
     }
-    patterns.extend(branch.map(|name| format!("refs/heads/{name}")));
+    if let Some(name) = branch {
+        patterns.extend([format!("refs/heads/{name}"), format!("refs/heads/{name}/*")]);
+        patterns.extend(above(name).map(|above| format!("refs/heads/{above}")));
+    }
     patterns
+}
+
+/// The refs to ask for where HEAD has led to nothing.
+pub const ALL_BRANCHES: &str = "refs/heads/*";
+
+/// Returns the names that a branch's name begins with, up to each of its slashes.
+fn above(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices('/').filter_map(|(at, _)| name.get(..at))
 }
 
 impl Advertised {
@@ -64,6 +75,33 @@ impl Advertised {
     #[must_use]
     pub fn has_branch(&self, name: &str) -> bool {
         self.refs.contains_key(&format!("refs/heads/{name}"))
+    }
+
+    /// Returns the branch that keeps a new one of this name from being pushed: git has branches as files and folders.
+    #[must_use]
+    pub fn in_the_way_of(&self, name: &str) -> Option<&str> {
+        let below = format!("refs/heads/{name}/");
+        let mut branches = self
+            .refs
+            .keys()
+            .filter_map(|name| name.strip_prefix("refs/heads/"));
+        if self.has_branch(name) {
+            return None;
+        }
+        branches.find(|branch| {
+            above(name).any(|above| above == *branch) || format!("refs/heads/{branch}").starts_with(&below)
+        })
+    }
+
+    /// Returns the names of some branches, for people; nothing if there is none.
+    #[must_use]
+    pub fn some_branches(&self) -> Option<String> {
+        let branches = self
+            .refs
+            .keys()
+            .filter_map(|name| name.strip_prefix("refs/heads/"));
+        let some: Vec<&str> = branches.take(5).collect();
+        (!some.is_empty()).then(|| some.join(", "))
     }
 
     /// Returns true when the repository's ids are SHA-256.
@@ -164,11 +202,48 @@ mod tests {
     }
 
     #[test]
+    fn a_branch_can_be_in_the_way_of_another_on_both_sides() {
+        let has = |names: &[&str]| {
+            let lines = names.iter().map(|name| format!("{ID}\trefs/heads/{name}\n"));
+            Advertised::parse(&lines.collect::<String>())
+        };
+        for (names, branch, in_the_way) in [
+            (&["axon"][..], "axon/fix-1", Some("axon")),
+            (&["a/b"], "a/b/c/d", Some("a/b")),
+            (&["axon/fix-1/old"], "axon/fix-1", Some("axon/fix-1/old")),
+            (&["axon/fix-1"], "axon/fix-1", None),
+            (&["axo", "axon-2", "axon/fix-10"], "axon/fix-1", None),
+            // The server matches the end of a name, too.
+            (&["x/refs/heads/axon"], "axon/fix-1", None),
+            (&[], "axon/fix-1", None),
+        ] {
+            assert_eq!(has(names).in_the_way_of(branch), in_the_way, "{names:?} {branch}");
+        }
+        assert_eq!(has(&[]).some_branches(), None);
+        assert_eq!(has(&["b", "a"]).some_branches().as_deref(), Some("a, b"));
+    }
+
+    #[test]
     fn asks_only_for_what_it_needs() {
         assert_eq!(patterns(None, None), ["HEAD"]);
         assert_eq!(
             patterns(Some("v1"), Some("b")),
-            ["HEAD", "refs/heads/v1", "refs/tags/v1", "refs/heads/b"]
+            [
+                "HEAD",
+                "refs/heads/v1",
+                "refs/tags/v1",
+                "refs/heads/b",
+                "refs/heads/b/*"
+            ]
+        );
+        assert_eq!(
+            patterns(None, Some("axon/fix/1"))[1..],
+            [
+                "refs/heads/axon/fix/1",
+                "refs/heads/axon/fix/1/*",
+                "refs/heads/axon",
+                "refs/heads/axon/fix"
+            ]
         );
         assert_eq!(
             patterns(Some("refs/pull/7/head"), None),
