@@ -49,18 +49,10 @@ async fn a_proxy_that_goes_on_does_not_hold_up_a_task_that_is_done() {
     let stop = Patch::Merge(json!({"spec": {"stop": true}}));
     let tasks = b.namespace.api::<Task>();
     tasks.patch("t", &PatchParams::default(), &stop).await.unwrap();
-    let failed = |job: &Job| {
-        let conditions = job.status.as_ref().and_then(|s| s.conditions.clone());
-        conditions
-            .into_iter()
-            .flatten()
-            .any(|c| c.type_ == "FailureTarget" || c.type_ == "Failed")
-    };
-    wait::until("the Job's deadline", PATIENCE, async || {
-        Ok(b.namespace.api::<Job>().get_opt("t").await?.filter(&failed))
-    })
-    .await
-    .unwrap();
+    // Its pod goes with that.
+    wait::until_gone(&b.namespace.api::<Job>(), "t", PATIENCE)
+        .await
+        .unwrap();
     tokio::time::sleep(SILENCE).await;
     let after = status(&tasks.get("t").await.unwrap());
     assert_eq!(

@@ -13,7 +13,7 @@ async fn the_operators_token_starts_no_pod_that_is_more_than_a_tasks() {
         .await
         .expect("what the operator builds itself, with all overrides, passes");
     // A queue's webhook suspends it at its creation.
-    let suspended = with(&job, "/spec/suspend", &json!(true));
+    let suspended = with(&job, "/spec/suspend", json!(true));
     tried::<Job>(&w.own, w.name(), &suspended)
         .await
         .expect("a queue may suspend a Job");
