@@ -33,8 +33,6 @@ pub const DEADLINE: &str = "DeadlineExceeded";
 
 /// Exit code of a container that was killed.
 const SIGKILLED: i32 = 137;
-/// Exit code of a container that ended at the signal to end.
-const SIGTERMED: i32 = 143;
 
 /// Longest evidence (bytes) that goes into a message.
 const EVIDENCE: usize = 1500;
@@ -65,16 +63,15 @@ pub fn verdict(pod: &PodView) -> Option<Verdict> {
     (report.reason.is_some() || !fault::is_lost(failure.reason)).then_some(Verdict::Failed(failure))
 }
 
-/// Returns true for an agent that has done its task: by its exit code or, if that is not its own, by its final report.
+/// Returns true for an agent that has done its task: by its exit code or, if its node has lost that, by its final report.
 #[must_use]
 pub fn has_succeeded(ended: &Ended) -> bool {
-    let killed = matches!(ended.exit_code, SIGKILLED | SIGTERMED) && ended.reason != "OOMKilled";
     let lost = fault::of(Place::Terminated, &ended.reason).is_some_and(|word| fault::is_lost(word.reason));
     let says_so = ended
         .report
         .as_ref()
         .is_some_and(|r| r.is_final && r.reason.is_none());
-    ended.exit_code == 0 || says_so && (killed || lost)
+    ended.exit_code == 0 || says_so && lost
 }
 
 /// Returns why `pod` failed, or `None` if nothing of it has failed.
@@ -259,7 +256,7 @@ fn signal_name(exit_code: i32) -> &'static str {
     match exit_code {
         130 => " (interrupted)",
         SIGKILLED => " (killed, SIGKILL)",
-        SIGTERMED => " (terminated, SIGTERM)",
+        143 => " (terminated, SIGTERM)",
         _ => "",
     }
 }

@@ -1,5 +1,7 @@
 //! Whose fault the end of a pod is: proxies, nodes, limits and queues.
 
+use std::time::Duration;
+
 use axon_api::{Task, TaskPhase, TaskReason};
 use axon_test::kubelet::PodState;
 use axon_test::wait;
@@ -11,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Bench, PATIENCE, SILENCE, bench, status, task};
 
+const SECOND: Duration = Duration::from_millis(1100);
 const DONE: &str = r#"{"axon":1,"final":true,"usage":{"costUSD":"0.50"},"outputs":["branch: b"]}"#;
 const STOPPED: &str =
     r#"{"axon":1,"final":true,"reason":"Stopped","message":"stopped by SIGTERM","usage":{"costUSD":"2.00"}}"#;
@@ -171,6 +174,8 @@ async fn a_queue_may_suspend_a_task_as_often_as_it_likes() {
         let queued = b.until_reason("t", TaskReason::Queued).await;
         assert_eq!(queued.phase, Some(TaskPhase::Pending));
         assert!(queued.message.unwrap().contains("queue agents"));
+        // Pods are told apart by the second of their creation.
+        tokio::time::sleep(SECOND).await;
         steer(&b, "t", json!({"suspend": false})).await;
         let pod = b.kubelet.pod_of("t").await.unwrap();
         b.kubelet.bind(&pod, "n1").await.unwrap();

@@ -76,7 +76,7 @@ pub(super) fn is_merged(status: &TaskStatus, pods: &[PodView], pod: &PodView) ->
         return true;
     }
     let recorded = |name: &str| status.attempts.iter().any(|a| a.pod_name == name);
-    let later = |other: &&PodView| (other.created, &other.name) > (pod.created, &pod.name);
+    let later = |other: &&PodView| other.created > pod.created;
     preemptions(status).count() >= KEPT
         && !recorded(&pod.name)
         && pods.iter().filter(later).any(|other| recorded(&other.name))

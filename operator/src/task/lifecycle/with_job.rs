@@ -301,8 +301,9 @@ fn as_wished(observed: &Observed<'_>, failure: Failure) -> Failure {
 /// Returns the newest pod.
 #[must_use]
 pub fn newest(pods: &[PodView]) -> Option<&PodView> {
-    pods.iter()
-        .max_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)))
+    // Times are whole seconds: of two pods of the same one, a pod that is gone was there first.
+    let age = |pod: &PodView| (pod.created, !pod.gone, pod.name.clone());
+    pods.iter().max_by_key(|pod| age(pod))
 }
 
 fn agent_started(pod: &PodView) -> Option<Timestamp> {
