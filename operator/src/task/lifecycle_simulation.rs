@@ -406,7 +406,9 @@ impl World {
             );
         }
         let goes_on = !status.phase.is_some_and(TaskPhase::is_terminal);
-        let live = self.pods.last().filter(|pod| !pod.is_over() && !pod.gone);
+        // The end of an agent that left no report is given a moment.
+        let open = |pod: &&PodView| !pod.gone && (!pod.is_over() || pod.outlives_its_agent());
+        let live = self.pods.last().filter(open);
         for name in self.ran.iter().filter(|_| goes_on) {
             let is_live = live.is_some_and(|pod| pod.name == *name);
             // Earlier ones are in the sum of the last.

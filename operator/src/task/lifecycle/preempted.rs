@@ -4,9 +4,9 @@ use axon_api::v1alpha1::Attempt;
 use axon_api::{TaskReason, TaskStatus};
 use jiff::Timestamp;
 
-use crate::task::fault;
+use crate::task::fault::{self, Place};
 use crate::task::outcome::Failure;
-use crate::task::view::{JobView, PodView};
+use crate::task::view::{Ended, JobView, PodView};
 
 /// Attempts of this kind that a status keeps: the last one, and the sum of those before. A queue may preempt a Task more
 /// often than a status has room for attempts.
@@ -14,9 +14,19 @@ const KEPT: usize = 2;
 
 /// Returns `failure`, or that the Job was suspended if that is why `pod` was lost. What was recorded so stays.
 pub(super) fn or(failure: Failure, status: &TaskStatus, job: Option<&JobView>, pod: &PodView) -> Failure {
-    let recorded = preemptions(status).any(|attempt| attempt.pod_name == pod.name);
-    let suspended = job.is_some_and(|job| job.has_suspended(pod.created));
-    named(failure, job, recorded || suspended)
+    let recorded = status.attempts.iter().find(|a| a.pod_name == pod.name);
+    let suspended = match recorded.and_then(|attempt| attempt.reason) {
+        Some(reason) => reason == TaskReason::Queued,
+        // What the cluster did to the pod itself is told by the pod.
+        None => !is_told(pod) && job.is_some_and(|job| job.has_suspended(pod.created)),
+    };
+    named(failure, job, suspended)
+}
+
+/// Returns true if the pod says itself that its node or the cluster ended it.
+fn is_told(pod: &PodView) -> bool {
+    let lost = |ended: &Ended| fault::of(Place::Terminated, &ended.reason).is_some();
+    pod.disruption.is_some() || pod.failure.is_some() || pod.agent_ended().is_some_and(lost)
 }
 
 /// As [`or`], for a pod that is gone and was not seen to go; its agent had started then.
@@ -76,7 +86,7 @@ pub(super) fn is_merged(status: &TaskStatus, pods: &[PodView], pod: &PodView) ->
         return true;
     }
     let recorded = |name: &str| status.attempts.iter().any(|a| a.pod_name == name);
-    let later = |other: &&PodView| other.created > pod.created;
+    let later = |other: &&PodView| (other.created, &other.name) > (pod.created, &pod.name);
     preemptions(status).count() >= KEPT
         && !recorded(&pod.name)
         && pods.iter().filter(later).any(|other| recorded(&other.name))

@@ -248,7 +248,10 @@ fn ending(observed: &Observed<'_>, since: Option<Timestamp>) -> Option<Duration>
 fn record(observed: &Observed<'_>, status: &mut TaskStatus, job: Option<&JobView>, final_look: bool) {
     let newest = newest(&observed.pods);
     let is_held = job.is_some_and(|job| job.held.is_some());
-    for pod in &observed.pods {
+    // Oldest first: what is summed up is told by what is recorded after it.
+    let mut pods: Vec<&PodView> = observed.pods.iter().collect();
+    pods.sort_by_key(|pod| (pod.created, &pod.name));
+    for pod in pods {
         if preempted::is_merged(status, &observed.pods, pod) {
             continue;
         }
