@@ -18,6 +18,10 @@ pub const RUN_FROM: &str = "axon.io/run-from";
 pub const MEMBER: &str = "axon.io/member";
 /// Name of the Task that a Task repeats; the same as `spec.retryOf`, for selectors.
 pub const RETRY_OF: &str = "axon.io/retry-of";
+/// Kueue's label of a Job: the queue that admits it. The operator copies it from a Task to its Job.
+pub const QUEUE: &str = "kueue.x-k8s.io/queue-name";
+/// Kueue's label of a Job: its priority in the queue. The operator copies it from a Task to its Job.
+pub const QUEUE_PRIORITY: &str = "kueue.x-k8s.io/priority-class";
 /// Standard application name label; the value is [`APP_NAME`].
 pub const NAME: &str = "app.kubernetes.io/name";
 /// Standard component label.

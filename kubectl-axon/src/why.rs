@@ -149,7 +149,10 @@ impl<'a> World<'a> {
             }
             open.extend(step.causes.into_iter().rev());
         }
-        answer.summary += ".";
+        // The words of the kubelet, and of others, have one already.
+        if !answer.summary.ends_with('.') {
+            answer.summary += ".";
+        }
         Some(answer)
     }
 

@@ -91,6 +91,12 @@ fn event_of(status: &TaskStatus) -> Option<Event> {
             "TaskRetrying",
             status.message.clone().unwrap_or_default(),
         ),
+        // From the phase Running: a new Job is told of as created.
+        TaskPhase::Pending if status.reason == Some(TaskReason::Queued) => (
+            EventType::Normal,
+            "TaskQueued",
+            status.message.clone().unwrap_or_default(),
+        ),
         TaskPhase::Pending => (
             EventType::Normal,
             "TaskCreated",

@@ -50,6 +50,27 @@ pub enum PodState {
         /// Its termination message.
         message: String,
     },
+    /// The agent has ended by itself, and a container of somebody else's in its pod goes on.
+    AgentOutlived {
+        /// Exit code of the agent container.
+        exit_code: i32,
+        /// Its termination message.
+        message: String,
+    },
+    /// The node lost the agent container, as after a reboot: no condition says so.
+    AgentLost {
+        /// The exit code that the kubelet makes up.
+        exit_code: i32,
+        /// Its reason, such as `Unknown`.
+        reason: String,
+    },
+    /// The kubelet ended the pod for a limit of its own.
+    OverItsLimit {
+        /// What the kubelet says.
+        message: String,
+        /// What the container had written as termination message until then.
+        report: String,
+    },
     /// The agent container was killed for its memory.
     OomKilled {
         /// What the container had written as termination message until then.
@@ -173,6 +194,13 @@ fn status(pod: &Pod, state: &PodState, now: Timestamp) -> PodStatus {
         S::AgentEnded { exit_code, message } => {
             (ended(0, None, "", now), ended(*exit_code, None, message, now))
         }
+        S::AgentOutlived { exit_code, message } => {
+            (ended(0, None, "", now), ended(*exit_code, None, message, now))
+        }
+        S::AgentLost { exit_code, reason } => {
+            (ended(0, None, "", now), ended(*exit_code, Some(reason), "", now))
+        }
+        S::OverItsLimit { report, .. } => (ended(0, None, "", now), ended(SIGKILLED, None, report, now)),
         S::OomKilled { message } => (
             ended(0, None, "", now),
             ended(SIGKILLED, Some("OOMKilled"), message, now),
@@ -193,10 +221,12 @@ fn status(pod: &Pod, state: &PodState, now: Timestamp) -> PodStatus {
     };
     let main = as_started(pod, main);
     let phase = match state {
-        S::AgentRunning => "Running",
+        S::AgentRunning | S::AgentOutlived { .. } => "Running",
         S::AgentEnded { exit_code: 0, .. } => "Succeeded",
         S::InitFailed { .. }
         | S::AgentEnded { .. }
+        | S::AgentLost { .. }
+        | S::OverItsLimit { .. }
         | S::OomKilled { .. }
         | S::Evicted { .. }
         | S::NodeLost => "Failed",
@@ -209,6 +239,9 @@ fn status(pod: &Pod, state: &PodState, now: Timestamp) -> PodStatus {
         conditions.push(condition("DisruptionTarget", true, why, Some(message), now));
         (reason, explanation) = (Some("Evicted".to_owned()), Some(message.clone()));
     }
+    if let S::OverItsLimit { message, .. } = state {
+        (reason, explanation) = (Some("Evicted".to_owned()), Some(message.clone()));
+    }
     if *state == S::NodeLost {
         let (why, words) = (Some("DeletionByPodGC"), Some("PodGC: node no longer exists"));
         conditions.push(condition("DisruptionTarget", true, why, words, now));
@@ -218,6 +251,14 @@ fn status(pod: &Pod, state: &PodState, now: Timestamp) -> PodStatus {
         .and_then(|spec| spec.init_containers.as_deref())
         .unwrap_or_default();
     let containers = spec.map(|spec| spec.containers.as_slice()).unwrap_or_default();
+    let mut container_statuses = statuses(containers, &main);
+    if matches!(state, S::AgentOutlived { .. }) {
+        let proxy = Container {
+            name: "proxy".into(),
+            ..Container::default()
+        };
+        container_statuses.extend(statuses(&[proxy], &running(now)));
+    }
     PodStatus {
         phase: Some(phase.to_owned()),
         reason,
@@ -225,7 +266,7 @@ fn status(pod: &Pod, state: &PodState, now: Timestamp) -> PodStatus {
         start_time: Some(Time(now)),
         conditions: Some(conditions),
         init_container_statuses: Some(statuses(init_containers, &init)),
-        container_statuses: Some(statuses(containers, &main)),
+        container_statuses: Some(container_statuses),
         ..PodStatus::default()
     }
 }

@@ -87,6 +87,8 @@ pub enum TaskReason {
     PodRefused,
     /// GitHub gives no token for the Workspace's App for now.
     WaitingForToken,
+    /// The Job is suspended, by a queue or by hand. Of an attempt: the Job was suspended while its pod ran.
+    Queued,
     /// The pod waits for a node.
     Unschedulable,
     /// The pod's images are pulled, or its volumes made ready.

@@ -145,10 +145,15 @@ fn waiting_for(task: &Task, pod: Option<&Pod>, seen: &Seen) -> String {
 }
 
 fn knows_what_is_wrong(task: &Task) -> bool {
-    use TaskReason::{ImagePull, PodRefused, SecretNotFound, Unschedulable};
+    use TaskReason::{ImagePull, PodRefused, Queued, SecretNotFound, Unschedulable};
     let status = task.status.as_ref();
     let told = status.filter(|s| s.message.is_some()).and_then(|s| s.reason);
-    told.is_some_and(|r| matches!(r, ImagePull | PodRefused | SecretNotFound | Unschedulable))
+    told.is_some_and(|r| {
+        matches!(
+            r,
+            ImagePull | PodRefused | Queued | SecretNotFound | Unschedulable
+        )
+    })
 }
 
 /// Returns reason and message of a Task's status in one line.

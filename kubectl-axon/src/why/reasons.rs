@@ -96,7 +96,7 @@ pub(super) fn words(
                     "its pod wrote more to disk than its limit",
                     vec![format!("kubectl axon get task {name} -o yaml{flag}"), retry()],
                 ),
-                Some(R::Evicted) => ("its pod was evicted too often", vec![retry()]),
+                Some(R::Evicted) => ("its pod was taken away too often", vec![retry()]),
                 Some(R::DeadlineExceeded) => ("it took longer than its timeout", vec![logs(), retry()]),
                 Some(R::ImagePull) => (
                     "an image can't be pulled",
@@ -134,7 +134,7 @@ pub(super) fn words(
                         format!("kubectl axon delete task {name}{flag}"),
                     ],
                 ),
-                Some(R::PodLost) => ("its pod, node or job vanished", vec![retry()]),
+                Some(R::PodLost) => ("its pod, node or job was lost", vec![retry()]),
                 Some(R::Stalled) => ("its agent was silent for too long", vec![logs(), retry()]),
                 _ => ("its agent failed", vec![logs(), retry()]),
             };
@@ -184,6 +184,13 @@ pub(super) fn words(
             });
             (format!("can't have its pod for now: {said}"), next)
         }
+        (_, Some(R::Queued)) => (
+            format!("is queued: {message}"),
+            vec![
+                format!("kubectl describe job {name}{flag}"),
+                format!("kubectl axon stop {name}{flag}"),
+            ],
+        ),
         (_, Some(R::Unschedulable)) => (format!("has no node to run on: {message}"), vec![pod()]),
         (_, Some(R::ImagePull)) => (format!("can't get its image: {message}"), vec![pod()]),
         (_, Some(R::Cloning)) => (

@@ -285,3 +285,30 @@ fn a_stop_is_said_once() {
         "t was stopped on request 3m ago: new commits pushed to work: 1."
     );
 }
+
+#[test]
+fn a_queue_is_named_and_no_sentence_ends_twice() {
+    let queued = task(
+        "t",
+        &json!({}),
+        &json!({"phase": "Pending", "reason": "Queued", "jobName": "t",
+            "message": "the Job waits in queue agents (spec.suspend), which starts its pod when there is room"}),
+    );
+    let told = answer(&[queued], "t");
+    assert_eq!(
+        told.summary,
+        "t is queued: the Job waits in queue agents (spec.suspend), which starts its pod when there is room."
+    );
+    assert_eq!(told.next, ["kubectl describe job t", "kubectl axon stop t"]);
+    let full = task(
+        "t",
+        &json!({}),
+        &json!({"phase": "Failed", "reason": "Evicted", "completionTime": "2026-01-02T09:59:00Z",
+            "message": "pod t-x was evicted: The node was low on resource: memory. "}),
+    );
+    let summary = answer(&[full], "t").summary;
+    assert!(
+        summary.ends_with("memory.") && !summary.ends_with(".."),
+        "{summary}"
+    );
+}

@@ -69,7 +69,14 @@ pub async fn gather(
     let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
     gathered.job = context.stores.runs.job(&namespace, &name);
     if has_ended(task) {
-        context.stores.runs.forget_pods(&namespace, &name);
+        match gathered.job.as_ref().filter(|job| job.finished.is_none()) {
+            // Whether something of the agent may still run decides when the Job is deleted.
+            Some(job) => {
+                gathered.pods = context.stores.runs.pods(&namespace, &name);
+                gathered.pods.retain(|pod| pod.owner_uid == job.uid);
+            }
+            None => context.stores.runs.forget_pods(&namespace, &name),
+        }
         let has_ttl = task.spec.ttl_seconds_after_finished.is_some();
         gathered.awaited = has_ttl && !context.stores.awaiting(task).is_empty();
         return Ok(gathered);

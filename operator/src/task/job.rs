@@ -68,10 +68,17 @@ pub fn build(
         immutable: Some(true),
     });
     let user_labels = overrides::under(&overrides.labels, child_labels(task));
+    // Of the Job alone: the labels of pods are what Services and NetworkPolicies select.
+    let mut job_labels = user_labels.clone().unwrap_or_default();
+    for key in [labels::QUEUE, labels::QUEUE_PRIORITY] {
+        if let Some(value) = task.labels().get(key) {
+            job_labels.entry(key.to_owned()).or_insert_with(|| value.clone());
+        }
+    }
     let user_annotations = overrides::under(&overrides.annotations, BTreeMap::new());
     let job = Job {
         metadata: ObjectMeta {
-            labels: user_labels.clone(),
+            labels: Some(job_labels),
             annotations: user_annotations.clone(),
             ..metadata(name)
         },

@@ -15,8 +15,10 @@ use super::view::{JobView, Needed, PodView};
 
 mod after_end;
 mod again;
+mod agent_end;
 mod before_job;
 mod lost;
+mod preempted;
 mod progress;
 pub mod volumes;
 mod with_job;

@@ -303,7 +303,7 @@ fn a_deadline_ends_the_task_though_the_node_of_its_pod_does_not_answer() {
         "for its last words"
     );
     let over = PodView {
-        agent: ContainerView::Terminated(super::ended(0, 1)),
+        agent: ContainerView::Terminated(super::ended(143, 1)),
         ..stuck.clone()
     };
     let status = status_of(decide(&Observed {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::task::view::Stuck;
 
 fn any_container() -> impl Strategy<Value = ContainerView> {
     prop_oneof![
@@ -12,6 +13,7 @@ fn any_container() -> impl Strategy<Value = ContainerView> {
             Just("ErrImagePull"),
             Just("InvalidImageName"),
             Just("CreateContainerConfigError"),
+            Just("CrashLoopBackOff"),
             Just("PodInitializing")
         ]
         .prop_map(|reason| waiting(reason, "secret words")),
@@ -24,12 +26,18 @@ fn any_container() -> impl Strategy<Value = ContainerView> {
 }
 
 fn any_pod() -> impl Strategy<Value = PodView> {
-    (any_container(), any_container(), any::<[bool; 4]>(), "[a-p]").prop_map(
-        |(workspace, agent, [deleting, evicted, gone, failed], name)| PodView {
+    (any_container(), any_container(), any::<[bool; 6]>(), "[a-p]").prop_map(
+        |(workspace, agent, [deleting, evicted, gone, failed, succeeded, stuck], name)| PodView {
             name,
             deleting,
             gone,
             failed,
+            succeeded,
+            stuck: stuck.then(|| Stuck {
+                container: "proxy".into(),
+                reason: "CrashLoopBackOff".into(),
+                message: String::new(),
+            }),
             gone_by: deleting.then(|| at(NOW - 60)),
             disruption: evicted.then(|| ("Evicted".to_owned(), String::new())),
             created: Some(at(NOW - 400)),
@@ -62,6 +70,14 @@ fn any_job() -> impl Strategy<Value = Option<JobView>> {
             ..job()
         })),
         Just(Some(job_failed("BackoffLimitExceeded"))),
+        (any::<bool>(), any::<bool>()).prop_map(|(held, queue)| {
+            Some(JobView {
+                held: held.then_some(Held::Suspended),
+                queue: queue.then(|| "agents".to_owned()),
+                resumed: (!held).then(|| at(NOW - 100)),
+                ..job()
+            })
+        }),
         Just(Some(JobView {
             owner_uid: Some("other".into()),
             ..job()

@@ -30,6 +30,11 @@ enum Event {
     DeadlinePassesUnheard,
     JobIsDeleted,
     GarbageIsCollected,
+    /// A container of others goes on in the pod; whether the agent leaves a final report.
+    AgentEndsAlone(i32, bool),
+    /// By a queue; whether the operator sees it before the queue lets the Job run again.
+    JobIsSuspended(bool),
+    JobIsResumed,
     IsStopped,
     TimePasses(i64),
 }
@@ -54,6 +59,10 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(E::DeadlinePasses),
         Just(E::DeadlinePassesUnheard),
         Just(E::JobIsDeleted),
+        (prop_oneof![Just(0), Just(1), Just(255)], any::<bool>())
+            .prop_map(|(code, says)| E::AgentEndsAlone(code, says)),
+        any::<bool>().prop_map(E::JobIsSuspended),
+        Just(E::JobIsResumed),
         Just(E::GarbageIsCollected),
         Just(E::GarbageIsCollected),
         Just(E::IsStopped),
@@ -74,6 +83,8 @@ struct World {
     came: usize,
     /// Those whose agent ran.
     ran: BTreeSet<String>,
+    /// Those of them that ended because the Job was suspended.
+    preempted: BTreeSet<String>,
     end: Option<TaskStatus>,
 }
 
@@ -99,6 +110,7 @@ impl World {
             made: 0,
             came: 0,
             ran: BTreeSet::new(),
+            preempted: BTreeSet::new(),
             end: None,
         }
     }
@@ -140,11 +152,9 @@ impl World {
             Event::PodComes => {
                 let name = format!("t-{}", self.came);
                 let live = self.newest().is_some();
-                if let Some(job) = self
-                    .job
-                    .as_ref()
-                    .filter(|j| j.finished.is_none() && j.ending.is_none() && !j.deleting && !live)
-                {
+                if let Some(job) = self.job.as_ref().filter(|j| {
+                    j.finished.is_none() && j.ending.is_none() && !j.deleting && j.held.is_none() && !live
+                }) {
                     self.pods.push(PodView {
                         name,
                         owner_uid: job.uid.clone(),
@@ -237,6 +247,49 @@ impl World {
                         pod.deleting = true;
                         pod.gone_by.get_or_insert(at(now + 45));
                     }
+                }
+            }
+            Event::AgentEndsAlone(code, says) => {
+                if let Some(pod) = self.newest() {
+                    let mut end = ended(code, 1);
+                    end.finished = Some(at(now));
+                    if code == 255 {
+                        end.reason = "Unknown".into();
+                        end.report = None;
+                    }
+                    end.report = end.report.filter(|_| says);
+                    pod.agent = ContainerView::Terminated(end);
+                }
+            }
+            Event::JobIsSuspended(seen) => {
+                let has_started = self.newest().is_some_and(|pod| pod.has_started());
+                let goes = |j: &&mut JobView| j.finished.is_none() && j.ending.is_none() && !j.deleting;
+                if let Some(job) = self.job.as_mut().filter(goes) {
+                    job.held = Some(Held::Suspended);
+                    if let Some(pod) = self.newest() {
+                        pod.deleting = true;
+                        pod.agent = match seen {
+                            true => ContainerView::Terminated(ended(143, 1)),
+                            false => pod.agent.clone(),
+                        };
+                        pod.gone = !seen;
+                        let name = pod.name.clone();
+                        if has_started || seen {
+                            self.ran.insert(name.clone());
+                            self.preempted.insert(name);
+                        }
+                    }
+                    if !seen {
+                        self.now += 60;
+                        self.happens(Event::JobIsResumed);
+                    }
+                }
+            }
+            Event::JobIsResumed => {
+                if let Some(job) = self.job.as_mut().filter(|job| job.held.is_some()) {
+                    job.held = None;
+                    job.started = Some(at(now));
+                    job.resumed = Some(at(now));
                 }
             }
             Event::JobIsDeleted => {
@@ -342,12 +395,24 @@ impl World {
             .as_ref()
             .map_or(0, |policy| policy.limit);
         let limit = again::MAX_DISRUPTIONS + usize::try_from(retries).unwrap();
-        prop_assert!(self.ran.len() <= limit, "{:?} ran", self.ran);
+        let counted = self.ran.difference(&self.preempted).count();
+        prop_assert!(counted <= limit, "{:?} ran, {:?}", self.ran, self.preempted);
+        for attempt in &status.attempts {
+            let queued = attempt.reason == Some(TaskReason::Queued);
+            prop_assert!(
+                !queued || self.preempted.contains(&attempt.pod_name),
+                "{:?}",
+                attempt
+            );
+        }
         let goes_on = !status.phase.is_some_and(TaskPhase::is_terminal);
-        let live = self.pods.last().filter(|pod| !pod.is_over() && !pod.gone);
+        // The end of an agent that left no report is given a moment.
+        let open = |pod: &&PodView| !pod.gone && (!pod.is_over() || pod.outlives_its_agent());
+        let live = self.pods.last().filter(open);
         for name in self.ran.iter().filter(|_| goes_on) {
             let is_live = live.is_some_and(|pod| pod.name == *name);
-            let told = status.attempts.iter().any(|a| a.pod_name == *name);
+            // Earlier ones are in the sum of the last.
+            let told = status.attempts.iter().any(|a| a.pod_name == *name) || self.preempted.contains(name);
             prop_assert!(is_live || told, "{name} is forgotten: {:?}", status);
         }
         Ok(())
@@ -390,7 +455,7 @@ proptest! {
         for _ in 0..12 {
             use Event as E;
             for event in [
-                E::GarbageIsCollected, E::WorkspaceComes, E::DependenciesSucceed, E::TimePasses(4000), E::PodComes,
+                E::GarbageIsCollected, E::JobIsResumed, E::WorkspaceComes, E::DependenciesSucceed, E::TimePasses(4000), E::PodComes,
                 E::AgentStarts, E::AgentEnds(last),
             ] {
                 world.happens(event);

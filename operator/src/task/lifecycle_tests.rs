@@ -8,7 +8,7 @@ use super::*;
 use crate::task::dependencies::Satisfied;
 use crate::task::fixtures::{task, workspace};
 use crate::task::outcome::Failure;
-use crate::task::view::{ContainerView, Ended, JobEnd};
+use crate::task::view::{ContainerView, Ended, Held, JobEnd};
 
 #[path = "lifecycle_volumes_tests.rs"]
 mod volumes_tests;
@@ -18,6 +18,12 @@ mod again_tests;
 
 #[path = "lifecycle_lost_tests.rs"]
 mod lost_tests;
+
+#[path = "lifecycle_agent_end_tests.rs"]
+mod agent_end_tests;
+
+#[path = "lifecycle_queued_tests.rs"]
+mod queued_tests;
 
 #[path = "lifecycle_simulation.rs"]
 mod simulation;
@@ -59,6 +65,9 @@ fn job() -> JobView {
         deleting: false,
         deleting_since: None,
         started: Some(at(NOW - 60)),
+        held: None,
+        queue: None,
+        resumed: None,
     }
 }
 
@@ -98,7 +107,8 @@ fn ended(exit_code: i32, tokens: i64) -> Ended {
     Ended {
         exit_code,
         report: Some(Box::new(Report {
-            is_final: true,
+            // One that was killed had no time for a last word.
+            is_final: !matches!(exit_code, 137 | 143),
             usage,
             outputs: vec!["branch: b".into()],
             ..Report::new()

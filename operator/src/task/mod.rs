@@ -7,6 +7,7 @@ mod claims_tests;
 pub mod controller;
 pub mod dependencies;
 mod env;
+pub mod fault;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod gather;
@@ -37,6 +38,7 @@ pub mod status;
 pub mod stores;
 mod token_host;
 pub mod view;
+mod view_job;
 pub mod written;
 
 pub use axon_api::branch_lock;

@@ -1,12 +1,13 @@
 //! Why a pod failed: typed, with the evidence.
 //!
-//! The order of the rules is the order of trust: what the kubelet knows (memory, eviction) before what the
-//! container said, and both before the bare exit code.
+//! The order of the rules: memory, the agent's own final word, what the cluster did to the pod, and the exit code. What each
+//! word of the cluster means is in [`super::fault`].
 
 use axon_api::TaskReason;
 use axon_api::outputs::tail;
 use axon_api::v1alpha1::Attempt;
 
+use super::fault::{self, Place};
 use super::view::{Ended, JobEnd, PodView};
 
 /// A reason and its words.
@@ -30,8 +31,48 @@ impl Failure {
 /// The Job controller's reason for a Job that took too long.
 pub const DEADLINE: &str = "DeadlineExceeded";
 
+/// Exit code of a container that was killed.
+const SIGKILLED: i32 = 137;
+
 /// Longest evidence (bytes) that goes into a message.
 const EVIDENCE: usize = 1500;
+
+/// The agent's own word about how its run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// It has done its task.
+    Succeeded,
+    /// It could not.
+    Failed(Failure),
+}
+
+/// Returns the agent's own word about how its run ended, if the pod has it: a final report of a container that has ended.
+/// It counts whatever became of the pod and its Job afterwards. An agent that was stopped from outside has given none.
+#[must_use]
+pub fn verdict(pod: &PodView) -> Option<Verdict> {
+    let ended = pod.agent_ended()?;
+    let report = ended.report.as_ref().filter(|report| report.is_final)?;
+    if report.reason == Some(TaskReason::Stopped) {
+        return None;
+    }
+    if has_succeeded(ended) {
+        return Some(Verdict::Succeeded);
+    }
+    let failure = of_pod(pod)?;
+    // Images that give no reason fail by their exit code, which may be the cluster's doing.
+    (report.reason.is_some() || !fault::is_lost(failure.reason)).then_some(Verdict::Failed(failure))
+}
+
+/// Returns true for an agent that has done its task: by its exit code or, if its node has lost that, by its final report.
+#[must_use]
+pub fn has_succeeded(ended: &Ended) -> bool {
+    let lost = fault::of(Place::Terminated, &ended.reason).is_some_and(|word| fault::is_lost(word.reason));
+    let says_so = ended
+        .report
+        .as_ref()
+        .is_some_and(|r| r.is_final && r.reason.is_none());
+    ended.exit_code == 0 || says_so && lost
+}
 
 /// Returns why `pod` failed, or `None` if nothing of it has failed.
 #[must_use]
@@ -51,7 +92,7 @@ pub fn of_pod(pod: &PodView) -> Option<Failure> {
         ));
     }
     match pod.agent_ended() {
-        Some(ended) if ended.exit_code == 0 => None,
+        Some(ended) if has_succeeded(ended) => None,
         Some(ended) => Some(of_container(
             pod,
             ended,
@@ -75,9 +116,9 @@ pub fn of_job(end: &JobEnd, pod: Option<&PodView>, last: Option<&Attempt>) -> Fa
     let JobEnd::Failed { reason, message, .. } = end else {
         return of_pod.unwrap_or_else(|| Failure::new(TaskReason::Unknown, "the Job has not failed"));
     };
-    if reason == DEADLINE {
+    if let Some(word) = fault::of(Place::Job, reason) {
         return Failure::new(
-            TaskReason::DeadlineExceeded,
+            word.reason,
             "the run took longer than its deadline (podOverrides.activeDeadlineSeconds, or the operator's default) and was terminated",
         );
     }
@@ -97,7 +138,14 @@ pub fn of_job(end: &JobEnd, pod: Option<&PodView>, last: Option<&Attempt>) -> Fa
 }
 
 fn of_container(pod: &PodView, ended: &Ended, default: TaskReason, what: &str, on_node: &str) -> Failure {
-    if ended.reason == "OOMKilled" {
+    let said = ended.report.as_deref();
+    let reason = said.and_then(|report| report.reason);
+    // An agent that was stopped from outside has not failed.
+    let own = reason.filter(|own| said.is_some_and(|r| r.is_final) && *own != TaskReason::Stopped);
+    // The runtime tells of any process of the container that ran out of memory: a child's end explains a bare failure, and
+    // not a credential that was refused.
+    let bare = matches!(own, None | Some(TaskReason::AgentError | TaskReason::CloneFailed));
+    if ended.reason == "OOMKilled" && (bare || ended.exit_code == SIGKILLED) {
         return Failure::new(
             TaskReason::OOMKilled,
             format!(
@@ -107,29 +155,18 @@ fn of_container(pod: &PodView, ended: &Ended, default: TaskReason, what: &str, o
             ),
         );
     }
-    if let Some(failure) = disrupted(pod, on_node) {
+    if own.is_none()
+        && let Some(failure) = disrupted(pod, on_node).or_else(|| lost(pod, ended, what, on_node))
+    {
         return failure;
     }
-    if matches!(ended.reason.as_str(), "StartError" | "ContainerCannotRun") {
+    let known = fault::of(Place::Terminated, &ended.reason);
+    if let Some(word) = known.filter(|word| word.reason == TaskReason::InvalidConfig) {
         return Failure::new(
-            TaskReason::InvalidConfig,
+            word.reason,
             format!(
                 "{what} can't be started, so the image does not follow the agent image interface: {}",
                 evidence(&ended.message)
-            ),
-        );
-    }
-    let said = ended.report.as_ref();
-    let reason = said.and_then(|report| report.reason);
-    if pod.deleting && matches!(reason, None | Some(TaskReason::Stopped)) {
-        // Among the last words may be what became of the work.
-        let words = said.and_then(|report| report.message.as_deref());
-        let words = words.map(|words| format!(": {words}")).unwrap_or_default();
-        return Failure::new(
-            TaskReason::PodLost,
-            format!(
-                "pod {} was deleted{on_node} while {what} ran (exit code {}){words}",
-                pod.name, ended.exit_code
             ),
         );
     }
@@ -148,43 +185,67 @@ fn of_container(pod: &PodView, ended: &Ended, default: TaskReason, what: &str, o
     Failure::new(reason.unwrap_or(default), message)
 }
 
+/// Returns what became of a container that its node lost, or whose pod was deleted, and that gave no other reason.
+fn lost(pod: &PodView, ended: &Ended, what: &str, on_node: &str) -> Option<Failure> {
+    let said = ended.report.as_deref();
+    let known = fault::of(Place::Terminated, &ended.reason);
+    if let Some(word) = known.filter(|word| fault::is_lost(word.reason)) {
+        let message = format!(
+            "{what} of pod {} was lost{on_node} (exit code {}, {}): the node or its container runtime has restarted, or \
+             the node was too busy",
+            pod.name, ended.exit_code, ended.reason
+        );
+        return Some(Failure::new(word.reason, message));
+    }
+    let reason = said.and_then(|report| report.reason);
+    if !pod.deleting || !matches!(reason, None | Some(TaskReason::Stopped)) {
+        return None;
+    }
+    // Among the last words may be what became of the work.
+    let words = said.and_then(|report| report.message.as_deref());
+    let words = words.map(|words| format!(": {words}")).unwrap_or_default();
+    Some(Failure::new(
+        TaskReason::PodLost,
+        format!(
+            "pod {} was deleted{on_node} while {what} ran (exit code {}){words}",
+            pod.name, ended.exit_code
+        ),
+    ))
+}
+
+/// Returns what the kubelet, the scheduler or a controller did to the pod as a whole.
 fn disrupted(pod: &PodView, on_node: &str) -> Option<Failure> {
+    let name = &pod.name;
     if let Some((reason, message)) = &pod.failure
-        && reason == "Evicted"
+        && let Some(word) = fault::of(Place::Pod, reason)
     {
-        if is_over_its_own_limit(message) {
-            return Some(Failure::new(
-                TaskReason::StorageExceeded,
-                format!(
-                    "the kubelet ended pod {}{on_node}: {}; raise podOverrides.resources.limits.ephemeral-storage, or \
-                     the sizeLimit of the volume",
-                    pod.name,
-                    message.trim().trim_end_matches('.')
-                ),
-            ));
+        let message = message.trim().trim_end_matches('.');
+        if reason == "Evicted" && fault::is_over_its_own_limit(message) {
+            let advice = if fault::is_over_a_volumes_limit(message) {
+                "raise the sizeLimit of the volume in podOverrides.volumes, or of the pod's own volumes by the operator's \
+                 AXON_POD_SCRATCH_LIMIT"
+            } else {
+                "raise podOverrides.resources.limits.ephemeral-storage"
+            };
+            let message = format!("the kubelet ended pod {name}{on_node}: {message}; {advice}");
+            return Some(Failure::new(TaskReason::StorageExceeded, message));
         }
-        return Some(Failure::new(
-            TaskReason::Evicted,
-            format!("pod {} was evicted{on_node}: {message}", pod.name),
-        ));
+        let what = match word.reason {
+            TaskReason::DeadlineExceeded => {
+                "was longer active than its own spec.activeDeadlineSeconds".into()
+            }
+            _ if reason == "Evicted" => format!("was evicted{on_node}"),
+            _ if pod.has_started() => format!("was ended{on_node} ({reason})"),
+            _ => format!("could not run{on_node} ({reason})"),
+        };
+        return Some(Failure::new(word.reason, format!("pod {name} {what}: {message}")));
     }
     pod.disruption.as_ref().map(|(reason, message)| {
         Failure::new(
             TaskReason::Evicted,
-            format!("pod {} was disrupted{on_node} ({reason}): {message}", pod.name),
+            format!("pod {name} was disrupted{on_node} ({reason}): {message}"),
         )
     })
-}
-
-/// Returns whether these are the kubelet's words about a pod that wrote more than its own limit: a container, all of
-/// them, or a volume. Another run would write as much again; a pod that a node had no room for runs elsewhere.
-fn is_over_its_own_limit(message: &str) -> bool {
-    let of_volume =
-        message.starts_with("Usage of EmptyDir volume ") && message.contains(" exceeds the limit ");
-    of_volume
-        || message.starts_with("Pod ephemeral local storage usage exceeds the total limit of containers ")
-        || message.starts_with("Container ")
-            && message.contains(" exceeded its local ephemeral storage limit ")
 }
 
 fn evidence(log: &str) -> String {
@@ -194,204 +255,12 @@ fn evidence(log: &str) -> String {
 fn signal_name(exit_code: i32) -> &'static str {
     match exit_code {
         130 => " (interrupted)",
-        137 => " (killed, SIGKILL)",
+        SIGKILLED => " (killed, SIGKILL)",
         143 => " (terminated, SIGTERM)",
         _ => "",
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use axon_api::outputs::Report;
-
-    use super::super::view::ContainerView;
-    use super::*;
-
-    fn pod(agent: Ended) -> PodView {
-        PodView {
-            name: "t-abc".into(),
-            node: Some("n1".into()),
-            agent: ContainerView::Terminated(agent),
-            ..PodView::default()
-        }
-    }
-
-    fn ended(exit_code: i32, reason: &str) -> Ended {
-        Ended {
-            exit_code,
-            reason: reason.into(),
-            ..Ended::default()
-        }
-    }
-
-    fn report(reason: TaskReason, message: &str) -> Option<Box<Report>> {
-        Some(Box::new(Report {
-            is_final: true,
-            reason: Some(reason),
-            message: Some(message.into()),
-            ..Report::new()
-        }))
-    }
-
-    #[test]
-    fn success_is_no_failure() {
-        assert_eq!(of_pod(&pod(ended(0, "Completed"))), None);
-        assert_eq!(of_pod(&PodView::default()), None);
-    }
-
-    #[test]
-    fn memory_wins_over_what_the_agent_said() {
-        let failure = of_pod(&pod(Ended {
-            report: report(TaskReason::AgentError, "x"),
-            ..ended(137, "OOMKilled")
-        }))
-        .unwrap();
-        assert_eq!(failure.reason, TaskReason::OOMKilled);
-        assert!(
-            failure.message.contains("limits.memory") && failure.message.contains("n1"),
-            "{}",
-            failure.message
-        );
-    }
-
-    #[test]
-    fn the_report_names_the_reason() {
-        let failure = of_pod(&pod(Ended {
-            report: report(TaskReason::AuthFailed, "invalid x-api-key"),
-            ..ended(1, "Error")
-        }));
-        assert_eq!(
-            failure,
-            Some(Failure::new(TaskReason::AuthFailed, "invalid x-api-key"))
-        );
-    }
-
-    #[test]
-    fn without_a_report_the_log_and_then_the_exit_code_speak() {
-        let log = of_pod(&pod(Ended {
-            message: "\nboom\n".into(),
-            ..ended(2, "Error")
-        }))
-        .unwrap();
-        assert_eq!(log, Failure::new(TaskReason::AgentError, "boom"));
-        let bare = of_pod(&pod(ended(137, "Error"))).unwrap();
-        assert_eq!(
-            bare.message,
-            "the agent ended with exit code 137 (killed, SIGKILL)"
-        );
-    }
-
-    #[test]
-    fn a_deleted_pod_is_lost_unless_the_agent_itself_failed() {
-        let mut lost = pod(Ended {
-            report: report(TaskReason::Stopped, "SIGTERM"),
-            ..ended(143, "Error")
-        });
-        lost.deleting = true;
-        let failure = of_pod(&lost).unwrap();
-        assert_eq!(failure.reason, TaskReason::PodLost);
-        assert!(failure.message.ends_with(": SIGTERM"), "{}", failure.message);
-        let mut failed = pod(Ended {
-            report: report(TaskReason::AgentError, "x"),
-            ..ended(1, "Error")
-        });
-        failed.deleting = true;
-        assert_eq!(of_pod(&failed).unwrap().reason, TaskReason::AgentError);
-    }
-
-    #[test]
-    fn a_pod_that_wrote_too_much_is_not_disrupted() {
-        for said in [
-            "Usage of EmptyDir volume \"tmp\" exceeds the limit \"10Gi\". ",
-            "Pod ephemeral local storage usage exceeds the total limit of containers 10Gi. ",
-            "Container agent exceeded its local ephemeral storage limit \"10Gi\". ",
-        ] {
-            let mut full = pod(ended(137, "Error"));
-            full.failure = Some(("Evicted".into(), said.into()));
-            let failure = of_pod(&full).unwrap();
-            assert_eq!(failure.reason, TaskReason::StorageExceeded, "{said}");
-            assert!(
-                failure.message.contains(said.trim().trim_end_matches('.')),
-                "{}",
-                failure.message
-            );
-        }
-    }
-
-    #[test]
-    fn eviction_and_disruption_are_not_the_agents_fault() {
-        let mut evicted = pod(ended(137, "Error"));
-        evicted.failure = Some(("Evicted".into(), "The node was low on resource: memory.".into()));
-        assert_eq!(of_pod(&evicted).unwrap().reason, TaskReason::Evicted);
-        for said in [
-            "Pod was rejected: The node had condition: [DiskPressure]. ",
-            "The node had condition: [MemoryPressure]. ",
-            "In words of another release",
-        ] {
-            evicted.failure = Some(("Evicted".into(), said.into()));
-            assert_eq!(of_pod(&evicted).unwrap().reason, TaskReason::Evicted, "{said}");
-        }
-        let mut drained = PodView {
-            name: "p".into(),
-            ..PodView::default()
-        };
-        drained.disruption = Some(("EvictionByEvictionAPI".into(), "Eviction API: evicting".into()));
-        assert!(
-            of_pod(&drained)
-                .unwrap()
-                .message
-                .contains("EvictionByEvictionAPI")
-        );
-    }
-
-    #[test]
-    fn a_failed_clone_has_gits_words() {
-        let ended = Ended {
-            report: report(TaskReason::CloneFailed, "fatal: repository not found"),
-            ..ended(1, "Error")
-        };
-        let view = PodView {
-            workspace: ContainerView::Terminated(ended),
-            ..PodView::default()
-        };
-        assert_eq!(
-            of_pod(&view),
-            Some(Failure::new(
-                TaskReason::CloneFailed,
-                "fatal: repository not found"
-            ))
-        );
-    }
-
-    #[test]
-    fn a_job_past_its_deadline_says_so_whatever_the_pod_says() {
-        let end = JobEnd::Failed {
-            reason: "DeadlineExceeded".into(),
-            message: String::new(),
-            at: None,
-        };
-        assert_eq!(
-            of_job(&end, Some(&pod(ended(143, "Error"))), None).reason,
-            TaskReason::DeadlineExceeded
-        );
-    }
-
-    #[test]
-    fn a_job_without_a_pod_lost_it() {
-        let end = JobEnd::Failed {
-            reason: "BackoffLimitExceeded".into(),
-            message: "limit".into(),
-            at: None,
-        };
-        assert_eq!(of_job(&end, None, None).reason, TaskReason::PodLost);
-        let known = Attempt {
-            reason: Some(TaskReason::AgentError),
-            message: Some("boom".into()),
-            ..Attempt::default()
-        };
-        assert_eq!(
-            of_job(&end, None, Some(&known)),
-            Failure::new(TaskReason::AgentError, "boom")
-        );
-    }
-}
+#[path = "outcome_tests.rs"]
+mod tests;

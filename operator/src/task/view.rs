@@ -1,4 +1,4 @@
-//! What matters of a Job and of a Pod, read once from the Kubernetes objects. No rules here.
+//! What matters of a Pod, read once from the Kubernetes object. No rules here.
 
 use std::collections::BTreeSet;
 
@@ -6,72 +6,12 @@ use axon_api::contract::container;
 use axon_api::labels;
 use axon_api::outputs::Report;
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::{Job, JobCondition, JobStatus};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, Volume};
 use kube::ResourceExt;
-use kube::core::{ApiResource, NotUsed, Object};
 
+use super::fault::{self, Place};
+pub use super::view_job::{Held, JobEnd, JobSeen, JobView, jobs};
 use crate::watch::{Keep, LARGE, Seen, keep_metadata, prune};
-
-/// A Job, as far as a Task's life depends on it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct JobView {
-    /// Its own UID.
-    pub uid: Option<String>,
-    /// UID of the controlling owner.
-    pub owner_uid: Option<String>,
-    /// True if its labels say that the operator made it for a Task of its name.
-    pub made_by_us: bool,
-    /// How it ended, if it has.
-    pub finished: Option<JobEnd>,
-    /// How it is going to end, once that is certain; its pod may still run, on an unreachable node for ever.
-    pub ending: Option<JobEnd>,
-    /// True once deletion has begun.
-    pub deleting: bool,
-    /// When deletion began, if it has.
-    pub deleting_since: Option<Timestamp>,
-    /// When the Job controller took it up and began to make its pod.
-    pub started: Option<Timestamp>,
-}
-
-/// How a Job ended.
-#[derive(Clone, Debug, PartialEq)]
-pub enum JobEnd {
-    /// Condition `Complete`.
-    Complete,
-    /// Condition `Failed`, with its reason and message.
-    Failed {
-        /// Reason of the condition, such as `DeadlineExceeded` or `BackoffLimitExceeded`.
-        reason: String,
-        /// Message of the condition.
-        message: String,
-        /// Since when.
-        at: Option<Timestamp>,
-    },
-}
-
-/// A Job without the pod that it describes: thousands come in one list.
-pub type JobSeen = Object<NotUsed, JobStatus>;
-
-impl Seen for JobSeen {
-    const KIND: &'static str = "Job";
-
-    fn read(json: &str) -> serde_json::Result<Self> {
-        let kept = prune(json, &|path, _| match path {
-            ["metadata"] | ["metadata", "labels"] => Keep::Each,
-            ["metadata", "labels", label] => of_ours(label),
-            ["metadata", "ownerReferences"] => Keep::All,
-            ["metadata", member] => keep_metadata(member),
-            ["spec"] => Keep::Instead("{}"),
-            _ => Keep::All,
-        })?;
-        serde_json::from_str(&kept)
-    }
-
-    fn revision(&self) -> Option<String> {
-        self.resource_version()
-    }
-}
 
 impl Seen for Pod {
     const KIND: &'static str = "Pod";
@@ -97,7 +37,7 @@ impl Seen for Pod {
 }
 
 /// Of labels, which may be many, those are kept that say whose Job or pod it is.
-fn of_ours(label: &str) -> Keep {
+pub(super) fn of_ours(label: &str) -> Keep {
     if matches!(label, labels::TASK | labels::MANAGED_BY) {
         Keep::All
     } else {
@@ -105,46 +45,7 @@ fn of_ours(label: &str) -> Keep {
     }
 }
 
-/// Returns where the API has Jobs.
-#[must_use]
-pub fn jobs() -> ApiResource {
-    ApiResource::erase::<Job>(&())
-}
-
-impl From<&JobSeen> for JobView {
-    fn from(job: &JobSeen) -> Self {
-        let conditions = job
-            .status
-            .as_ref()
-            .and_then(|s| s.conditions.as_deref())
-            .unwrap_or_default();
-        let is_true = |kind: &str| conditions.iter().find(|c| c.status == "True" && c.type_ == kind);
-        let failed = |c: &JobCondition| JobEnd::Failed {
-            reason: c.reason.clone().unwrap_or_default(),
-            message: c.message.clone().unwrap_or_default(),
-            at: c.last_transition_time.as_ref().map(|t| t.0),
-        };
-        let complete = is_true("Complete").map(|_| JobEnd::Complete);
-        let label = |name: &str| job.labels().get(name).map(String::as_str);
-        Self {
-            uid: job.uid(),
-            owner_uid: controller_uid(job),
-            made_by_us: label(labels::MANAGED_BY) == Some(labels::MANAGER)
-                && label(labels::TASK) == job.metadata.name.as_deref(),
-            finished: complete.or_else(|| is_true("Failed").map(failed)),
-            ending: is_true("FailureTarget").map(failed),
-            deleting: job.metadata.deletion_timestamp.is_some(),
-            // A Job has no grace period of its own: this is when its deletion was asked for.
-            deleting_since: job.metadata.deletion_timestamp.as_ref().map(|t| t.0),
-            started: job
-                .status
-                .as_ref()
-                .and_then(|status| Some(status.start_time.as_ref()?.0)),
-        }
-    }
-}
-
-fn controller_uid(object: &impl ResourceExt) -> Option<String> {
+pub(super) fn controller_uid(object: &impl ResourceExt) -> Option<String> {
     object
         .owner_references()
         .iter()
@@ -168,6 +69,8 @@ pub struct PodView {
     /// True if its phase is `Failed`: nothing runs in it any more, whatever is told of its containers. A kubelet that
     /// rejects a pod says nothing of them, and one that is lost with its node leaves them running.
     pub failed: bool,
+    /// True if its phase is `Succeeded`.
+    pub succeeded: bool,
     /// When its grace period ends, once deletion has begun.
     pub gone_by: Option<Timestamp>,
     /// When it got its node.
@@ -188,6 +91,19 @@ pub struct PodView {
     pub workspace: ContainerView,
     /// The container that runs the agent.
     pub agent: ContainerView,
+    /// A container of somebody else's, such as a proxy, that can't be started.
+    pub stuck: Option<Stuck>,
+}
+
+/// A container that can't be started, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    /// Its name.
+    pub container: String,
+    /// The kubelet's reason, such as `CrashLoopBackOff`.
+    pub reason: String,
+    /// The kubelet's message; may be empty.
+    pub message: String,
 }
 
 /// An object that a volume is made of.
@@ -300,6 +216,7 @@ impl From<&Pod> for PodView {
             deleting: pod.metadata.deletion_timestamp.is_some(),
             gone: false,
             failed: status.phase.as_deref() == Some("Failed"),
+            succeeded: status.phase.as_deref() == Some("Succeeded"),
             owner_uid: controller_uid(pod),
             gone_by: pod.metadata.deletion_timestamp.as_ref().map(|t| t.0),
             scheduled: conditions
@@ -326,8 +243,24 @@ impl From<&Pod> for PodView {
             },
             workspace: find(&status.init_container_statuses, container::WORKSPACE),
             agent: find(&status.container_statuses, container::AGENT),
+            stuck: [&status.init_container_statuses, &status.container_statuses]
+                .into_iter()
+                .flat_map(|statuses| statuses.iter().flatten())
+                .filter(|c| c.name != container::WORKSPACE && c.name != container::AGENT)
+                .find_map(stuck),
         }
     }
+}
+
+fn stuck(status: &ContainerStatus) -> Option<Stuck> {
+    let waiting = status.state.as_ref()?.waiting.as_ref()?;
+    let reason = waiting.reason.clone().unwrap_or_default();
+    fault::of(Place::Waiting, &reason)?;
+    Some(Stuck {
+        container: status.name.clone(),
+        reason,
+        message: waiting.message.clone().unwrap_or_default(),
+    })
 }
 
 impl From<&ContainerState> for ContainerView {
@@ -373,6 +306,12 @@ impl PodView {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.failed || self.agent_ended().is_some() || self.workspace_failed().is_some()
+    }
+
+    /// Returns true if the agent has ended and other containers of the pod go on, or the kubelet has not told of their end yet.
+    #[must_use]
+    pub fn outlives_its_agent(&self) -> bool {
+        self.agent_ended().is_some() && !self.failed && !self.succeeded && !self.gone
     }
 
     /// Returns true if one of its containers runs or has run: it may have spent money.

@@ -5,6 +5,7 @@
 mod again;
 mod bounds;
 mod failures;
+mod fault;
 mod former;
 mod github_app;
 mod harness;

@@ -8,17 +8,18 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::with_job::newest;
-use super::{Decision, Observed, before_job, fail, move_to};
+use super::{Decision, Observed, agent_end, before_job, fail, move_to};
+use crate::task::fault;
 use crate::task::outcome::Failure;
 use crate::task::status::record_lost;
-use crate::task::view::JobView;
+use crate::task::view::{JobView, PodView};
 
 /// Runs lost to something else than their agent after which a Task fails. Each may have spent money from the start.
 pub(super) const MAX_DISRUPTIONS: usize = 3;
 
 /// Returns how many runs were lost to something else than their agent.
 pub(super) fn disruptions(status: &TaskStatus) -> usize {
-    let lost = |a: &&Attempt| matches!(a.reason, Some(TaskReason::Evicted | TaskReason::PodLost));
+    let lost = |a: &&Attempt| a.reason.is_some_and(fault::is_lost);
     status.attempts.iter().filter(lost).count()
 }
 
@@ -119,11 +120,16 @@ pub(super) fn between_runs(
     let pause = u64::try_from(left).ok().filter(|left| *left > 0);
     match (job, pause) {
         (Some(job), _) if job.deleting => Decision::Wait(None),
-        // A Job that has not ended might still run. One that has is kept for its log until the next run.
-        (Some(job), pause) if job.finished.is_none() || pause.is_none() => Decision::DeleteJob,
+        // A Job that has not ended might still run. One that has, or in which nothing of the agent is left, is kept for its
+        // log until the next run.
+        (Some(job), pause) if may_run(job, &observed.pods) || pause.is_none() => Decision::DeleteJob,
         (_, Some(seconds)) => Decision::Wait(Some(Duration::from_secs(seconds))),
         (_, None) => create(observed, status),
     }
+}
+
+fn may_run(job: &JobView, pods: &[PodView]) -> bool {
+    job.finished.is_none() && !agent_end::is_quiet(pods)
 }
 
 fn create(observed: &Observed<'_>, status: &TaskStatus) -> Decision {

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use axon_api::contract::container::{AGENT, WORKSPACE};
 use axon_api::{TaskPhase, TaskReason, TaskStatus};
 use jiff::Timestamp;
 
 use super::{Decision, Observed, again, move_to, stay, volumes};
+use crate::task::fault::{self, Place, Then, Word};
 use crate::task::outcome::Failure;
-use crate::task::view::{ContainerView, JobView, PodView};
+use crate::task::view::{ContainerView, JobView, PodView, Stuck};
 
 pub(super) fn decide(
     observed: &Observed<'_>,
@@ -43,27 +45,30 @@ pub(super) fn decide(
         // The Job has not taken note: what was recorded is kept, the phase stays.
         return stay(observed, status, None);
     }
-    if let Some(ContainerView::Waiting { reason, message }) = stuck_container(pod) {
-        return match reason.as_str() {
-            "CreateContainerConfigError" if message.to_lowercase().contains("secret") => pending(
+    if let Some((stuck, word)) = stuck_container(pod) {
+        let Stuck { reason, message, .. } = &stuck;
+        let secret = word.word == "CreateContainerConfigError" && message.to_lowercase().contains("secret");
+        return match word.then {
+            Then::Waits if secret => pending(
                 TaskReason::SecretNotFound,
                 &format!("the pod can't start: {message}"),
             ),
-            "CreateContainerConfigError" | "CreateContainerError" => {
-                pending(TaskReason::Starting, &format!("the pod can't start: {message}"))
-            }
-            _ => image_pull(observed, status, job, pod, (reason, message)),
+            Then::Waits => pending(
+                word.reason,
+                &format!(
+                    "the pod can't start: container {}: {message} ({reason})",
+                    stuck.container
+                ),
+            ),
+            _ => image_pull(observed, status, job, pod, &stuck, word.then),
         };
     }
     match (&pod.agent, &pod.workspace) {
-        (ContainerView::Running { .. }, _) => move_to(
-            observed,
-            status,
-            TaskPhase::Running,
-            TaskReason::AgentRunning,
-            &taken_away(pod),
-            None,
-        ),
+        (ContainerView::Running { .. }, _) => {
+            let (message, wake) = taken_away(pod, observed.now);
+            let (phase, reason) = (TaskPhase::Running, TaskReason::AgentRunning);
+            move_to(observed, status, phase, reason, &message, wake)
+        }
         (_, ContainerView::Running { since }) => cloning(observed, status, *since),
         _ => match &pod.unschedulable {
             Some(why) => pending(
@@ -78,19 +83,38 @@ pub(super) fn decide(
     }
 }
 
-/// Returns what is said of a pod that runs on while it is to end; empty if it is not.
-fn taken_away(pod: &PodView) -> String {
+/// Returns what is said of a pod that runs on while it is to end, empty if it is not, and when to look again.
+fn taken_away(pod: &PodView, now: Timestamp) -> (String, Option<Duration>) {
     let why = match &pod.disruption {
         Some((reason, _)) => format!(" ({reason})"),
-        None if pod.deleting => String::new(),
-        None => return String::new(),
+        None if pod.deleting || pod.gone => String::new(),
+        None => return (String::new(), None),
     };
     let name = &pod.name;
+    if pod.gone {
+        return (
+            format!("pod {name} is gone{why}; its Job decides what follows"),
+            None,
+        );
+    }
     let node = pod.node.as_deref().unwrap_or_default();
-    format!(
-        "pod {name} is being taken away{why}: waits for node {node} to end it; if the node is gone for good, delete its Node object"
-    )
+    let message = format!("pod {name} is being taken away{why}: waits for node {node} to end it");
+    let Some(by) = pod.gone_by else {
+        return (message, None);
+    };
+    // Only then is something wrong with the node.
+    let left = by.as_second() + OVERDUE - now.as_second();
+    match u64::try_from(left) {
+        Ok(left @ 1..) => (message, Some(Duration::from_secs(left))),
+        _ => (
+            format!("{message}, which is overdue; if the node is gone for good, delete its Node object"),
+            None,
+        ),
+    }
 }
+
+/// Seconds after a pod's grace period in which its kubelet tells of the pod's end.
+const OVERDUE: i64 = 30;
 
 /// What is said from the Job's creation until the first container runs; one text, so that it is written once.
 pub(in crate::task) const STARTING: &str = "the pod is starting";
@@ -98,13 +122,26 @@ pub(in crate::task) const STARTING: &str = "the pod is starting";
 /// Seconds after which a Job normally has a pod.
 const POD_EXPECTED_SECONDS: i64 = 5;
 
-fn stuck_container(pod: &PodView) -> Option<&ContainerView> {
-    [&pod.workspace, &pod.agent].into_iter().find(|c| {
-        matches!(c, ContainerView::Waiting { reason, .. } if matches!(
-            reason.as_str(),
-            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull"
-                | "CreateContainerConfigError" | "CreateContainerError"
-        ))
+/// Returns a container that keeps the agent from starting, and what the kubelet's word for that means. Containers of others
+/// count as long as the agent has not started.
+fn stuck_container(pod: &PodView) -> Option<(Stuck, &'static Word)> {
+    let own = [(WORKSPACE, &pod.workspace), (AGENT, &pod.agent)];
+    let own = own.into_iter().filter_map(|(name, state)| match state {
+        ContainerView::Waiting { reason, message } => Some(Stuck {
+            container: name.to_owned(),
+            reason: reason.clone(),
+            message: message.clone(),
+        }),
+        _ => None,
+    });
+    let starts = !matches!(
+        pod.agent,
+        ContainerView::Running { .. } | ContainerView::Terminated(_)
+    );
+    let others = pod.stuck.clone().filter(|_| starts);
+    own.chain(others).find_map(|stuck| {
+        let word = fault::of(Place::Waiting, &stuck.reason)?;
+        Some((stuck, word))
     })
 }
 
@@ -131,8 +168,10 @@ fn image_pull(
     status: &TaskStatus,
     job: &JobView,
     pod: &PodView,
-    (reason, message): (&str, &str),
+    stuck: &Stuck,
+    then: Then,
 ) -> Decision {
+    let Stuck { reason, message, .. } = stuck;
     // Not from the pod's creation: it may have waited for a node, and its workspace may have taken long.
     let prepared = match &pod.workspace {
         ContainerView::Terminated(ended) => ended.finished,
@@ -150,7 +189,7 @@ fn image_pull(
         Some(told) if reason == "ImagePullBackOff" => told.to_owned(),
         _ => format!("an image can't be pulled: {message}"),
     };
-    if age >= limit || reason == "InvalidImageName" {
+    if age >= limit || then == Then::Fails {
         let failure = Failure {
             reason: TaskReason::ImagePull,
             message,

@@ -8,11 +8,13 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::again::{self, MAX_DISRUPTIONS, disruptions};
-use super::{Decision, Observed, fail, lost, move_to, progress, stay};
+use super::agent_end::{self, AgentEnd};
+use super::{Decision, Observed, fail, lost, move_to, preempted, progress, stay};
 use crate::task::dependencies::Dependencies;
+use crate::task::fault;
 use crate::task::outcome::{self, Failure};
 use crate::task::status::{record_attempt, record_lost};
-use crate::task::view::{ContainerView, JobEnd, JobView, PodView};
+use crate::task::view::{ContainerView, Held, JobEnd, JobView, PodView};
 
 /// Seconds after a pod's grace period after which nobody waits for its last words any more.
 const ENDING_MARGIN: i64 = 30;
@@ -26,27 +28,46 @@ pub(super) fn decide(observed: &Observed<'_>, status: &TaskStatus, job: &JobView
         satisfied.record(&mut status);
     }
     if let Some((pod_name, failure)) = lost::unseen(observed, &status, job) {
+        let started = status.start_time.as_ref().map(|time| time.0);
+        let failure = preempted::or_unseen(failure, job, started);
+        preempted::make_room(&mut status, &pod_name, &failure);
         record_lost(&mut status, &pod_name, job.uid.clone(), &failure);
     }
-    record(observed, &mut status, job.finished.is_some());
+    let agent_end = agent_end::of(observed, Some(job));
+    let own = match agent_end {
+        Some(AgentEnd::Over(pod)) => Some(pod),
+        _ => None,
+    };
+    record(
+        observed,
+        &mut status,
+        Some(job),
+        job.finished.is_some() || own.is_some(),
+    );
     let newest = newest(&observed.pods);
-    if let Some(pod) = newest {
+    if let Some(pod) = own.or(newest) {
         status.pod_name = Some(pod.name.clone());
         if let Some(since) = agent_started(pod) {
             status.start_time = Some(Time(since));
         }
     }
+    if let Some(pod) = own {
+        return ended_by_agent(observed, &status, Some(job), pod);
+    }
     match &job.finished {
-        Some(JobEnd::Complete) => {
-            let (phase, reason) = (TaskPhase::Succeeded, TaskReason::Completed);
-            move_to(observed, &status, phase, reason, "", None)
-        }
+        Some(JobEnd::Complete) => succeed(observed, &status),
         Some(JobEnd::Failed { at, .. }) if ending(observed, *at).is_some() => {
             stay(observed, &status, ending(observed, *at))
         }
+        // Another container of the pod has failed.
+        Some(JobEnd::Failed { reason, .. })
+            if reason != outcome::DEADLINE && agent_succeeded(newest, last_of(&status, job)) =>
+        {
+            succeed(observed, &status)
+        }
         Some(end) => {
             let failure = outcome::of_job(end, newest, last_of(&status, job));
-            let lost = matches!(failure.reason, TaskReason::PodLost | TaskReason::Evicted);
+            let lost = fault::is_lost(failure.reason);
             again::after_failure(observed, &status, Some(job), &failure, lost)
         }
         None if job.deleting => without_job(observed, &status, Some(job)),
@@ -66,15 +87,70 @@ pub(super) fn decide(observed: &Observed<'_>, status: &TaskStatus, job: &JobView
             }
             again::after_attempts(observed, &status, Some(job), &failure, false)
         }
+        None if let Some(AgentEnd::Soon(pause)) = agent_end => stay(observed, &status, Some(pause)),
+        None if let Some(held) = job.held => queued(observed, &status, job, held),
         None => match overdue(observed, job) {
             Some(Overdue::Waits(pause)) => stay(observed, &status, Some(pause)),
             Some(Overdue::Over(end)) => {
                 let failure = outcome::of_job(end, newest, last_of(&status, job));
                 again::after_failure(observed, &status, Some(job), &failure, false)
             }
-            None => progress::decide(observed, &status, job, newest),
+            None => {
+                // What a suspension has ended is not the pod that the Job is about to have.
+                let ended = |pod: &&PodView| (pod.is_over() || pod.gone) && job.has_suspended(pod.created);
+                progress::decide(observed, &status, job, newest.filter(|pod| !ended(pod)))
+            }
         },
     }
+}
+
+fn succeed(observed: &Observed<'_>, status: &TaskStatus) -> Decision {
+    let (phase, reason) = (TaskPhase::Succeeded, TaskReason::Completed);
+    move_to(observed, status, phase, reason, "", None)
+}
+
+/// Ends the run as the agent in `pod` did, which is recorded.
+fn ended_by_agent(
+    observed: &Observed<'_>,
+    status: &TaskStatus,
+    job: Option<&JobView>,
+    pod: &PodView,
+) -> Decision {
+    let Some(failure) = outcome::of_pod(pod) else {
+        return succeed(observed, status);
+    };
+    let lost = fault::is_lost(failure.reason);
+    let replaced = newest(&observed.pods).filter(|newest| newest.name != pod.name);
+    if replaced.is_some_and(PodView::has_started) {
+        // It has begun to work, and is an attempt, too.
+        return again::after_failure(observed, status, job, &failure, lost);
+    }
+    again::after_attempts(observed, status, job, &failure, lost)
+}
+
+/// Returns true if the agent of the Job's last pod ended with 0; the pod may be gone by now.
+fn agent_succeeded(newest: Option<&PodView>, last: Option<&Attempt>) -> bool {
+    match newest.and_then(PodView::agent_ended) {
+        Some(ended) => outcome::has_succeeded(ended),
+        None => last.is_some_and(|last| last.exit_code == Some(0) && last.reason.is_none()),
+    }
+}
+
+/// Says that the Job is kept from having a pod. The pod that it had is being ended, or has been.
+fn queued(observed: &Observed<'_>, status: &TaskStatus, job: &JobView, held: Held) -> Decision {
+    let message = match (held, &job.queue) {
+        (Held::Suspended, Some(queue)) => {
+            format!("the Job waits in queue {queue} (spec.suspend), which starts its pod when there is room")
+        }
+        (Held::Suspended, None) => {
+            "the Job is suspended (spec.suspend): its pod starts when it is resumed".to_owned()
+        }
+        (Held::NoParallelism, _) => {
+            "the Job has spec.parallelism 0: its pod starts when that is 1 again".to_owned()
+        }
+    };
+    let (phase, reason) = (TaskPhase::Pending, TaskReason::Queued);
+    move_to(observed, status, phase, reason, &message, None)
 }
 
 /// A pod that is to end because its Job's time is over, and has not.
@@ -105,8 +181,7 @@ fn last_of<'a>(status: &'a TaskStatus, job: &JobView) -> Option<&'a Attempt> {
 }
 
 fn was_lost(attempt: Option<&Attempt>) -> bool {
-    let reason = attempt.and_then(|a| a.reason);
-    matches!(reason, Some(TaskReason::Evicted | TaskReason::PodLost))
+    attempt.and_then(|a| a.reason).is_some_and(fault::is_lost)
 }
 
 /// Says first that the Task is being stopped, and then deletes the Job, which ends the pod with its grace period.
@@ -122,14 +197,22 @@ fn stop(observed: &Observed<'_>, status: &TaskStatus) -> Decision {
 /// The Job is gone or going. Its pod may still run, and spend: its last words are waited for.
 pub(super) fn without_job(observed: &Observed<'_>, status: &TaskStatus, job: Option<&JobView>) -> Decision {
     let mut status = status.clone();
-    record(observed, &mut status, true);
+    record(observed, &mut status, job, true);
+    if let Some(AgentEnd::Over(pod)) = agent_end::of(observed, None) {
+        return ended_by_agent(observed, &status, job, pod);
+    }
     if let Some(pause) = ending(observed, job.and_then(|job| job.deleting_since)) {
         return stay(observed, &status, Some(pause));
     }
     if observed.task.spec.is_stopped() {
         let last = status.attempts.last();
+        let this_pod = last.filter(|a| Some(&a.pod_name) == status.pod_name.as_ref());
+        let last_code = this_pod.and_then(|a| a.exit_code);
         let message = match last.filter(|a| a.reason == Some(TaskReason::Stopped)) {
             Some(last) => last.message.clone().unwrap_or_default(),
+            None if let Some(code) = last_code => {
+                format!("stopped on request; the agent ended with exit code {code}")
+            }
             None if status.start_time.is_some() => {
                 "stopped on request; nothing is known of the agent's last seconds".to_owned()
             }
@@ -162,9 +245,16 @@ fn ending(observed: &Observed<'_>, since: Option<Timestamp>) -> Option<Duration>
 }
 
 /// Records the pods that have ended, or that were lost. `final_look` says that the Job is over.
-fn record(observed: &Observed<'_>, status: &mut TaskStatus, final_look: bool) {
+fn record(observed: &Observed<'_>, status: &mut TaskStatus, job: Option<&JobView>, final_look: bool) {
     let newest = newest(&observed.pods);
-    for pod in &observed.pods {
+    let is_held = job.is_some_and(|job| job.held.is_some());
+    // Oldest first: what is summed up is told by what is recorded after it.
+    let mut pods: Vec<&PodView> = observed.pods.iter().collect();
+    pods.sort_by_key(|pod| (pod.created, &pod.name));
+    for pod in pods {
+        if preempted::is_merged(status, &observed.pods, pod) {
+            continue;
+        }
         // A pod that stays is recorded with the Job's end, in one write. One that is on its way out is recorded now: its
         // figures would go with it.
         let leaves = pod.deleting || pod.gone;
@@ -175,13 +265,20 @@ fn record(observed: &Observed<'_>, status: &mut TaskStatus, final_look: bool) {
         let is_newest = newest.is_some_and(|n| n.name == pod.name);
         let Some(ended) = pod.agent_ended().or_else(|| pod.workspace_failed()) else {
             // What was lost with its Job is told by the Job's end.
-            if let Some(failure) = lost::of(pod, is_newest).filter(|_| !(is_newest && final_look)) {
-                let failure = as_wished(observed, failure);
+            // A Job that is suspended goes on, and tells nothing.
+            let tells = is_newest && !is_held;
+            if let Some(failure) = lost::of(pod, tells).filter(|_| !(is_newest && final_look)) {
+                let failure = preempted::or(as_wished(observed, failure), status, job, pod);
+                preempted::make_room(status, &pod.name, &failure);
                 record_lost(status, &pod.name, pod.owner_uid.clone(), &failure);
             }
             continue;
         };
-        let failure = outcome::of_pod(pod).map(|failure| as_wished(observed, failure));
+        let failure =
+            outcome::of_pod(pod).map(|failure| preempted::or(as_wished(observed, failure), status, job, pod));
+        if let Some(failure) = &failure {
+            preempted::make_room(status, &pod.name, failure);
+        }
         let log_outputs: &[String] = if is_newest { &observed.log_outputs } else { &[] };
         let known = status.attempts.iter().find(|a| a.pod_name == pod.name);
         // The log is read once; a later look must not wipe out what it gave.
@@ -207,8 +304,9 @@ fn as_wished(observed: &Observed<'_>, failure: Failure) -> Failure {
 /// Returns the newest pod.
 #[must_use]
 pub fn newest(pods: &[PodView]) -> Option<&PodView> {
-    pods.iter()
-        .max_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)))
+    // Times are whole seconds: of two pods of the same one, a pod that is gone was there first.
+    let age = |pod: &PodView| (pod.created, !pod.gone, pod.name.clone());
+    pods.iter().max_by_key(|pod| age(pod))
 }
 
 fn agent_started(pod: &PodView) -> Option<Timestamp> {

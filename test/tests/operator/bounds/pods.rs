@@ -12,6 +12,11 @@ async fn the_operators_token_starts_no_pod_that_is_more_than_a_tasks() {
     tried::<Job>(&w.own, w.name(), &job)
         .await
         .expect("what the operator builds itself, with all overrides, passes");
+    // A queue's webhook suspends it at its creation.
+    let suspended = with(&job, "/spec/suspend", json!(true));
+    tried::<Job>(&w.own, w.name(), &suspended)
+        .await
+        .expect("a queue may suspend a Job");
     let (pod, agent) = ("/spec/template/spec", "/spec/template/spec/containers/0");
     let security = format!("{agent}/securityContext");
     let probe = json!({"httpGet": {"host": "169.254.169.254", "port": 80, "path": "/latest/meta-data"}});
