@@ -606,15 +606,18 @@ fn an_image_may_fail_for_a_while_and_the_cause_is_kept() {
 }
 
 #[test]
-fn success_keeps_outputs_and_start() {
+fn success_keeps_outputs_start_and_what_the_agent_says_of_it() {
     let t = with_phase(TaskPhase::Running);
     let done = JobView {
         finished: Some(JobEnd::Complete),
         ..job()
     };
+    let mut end = ended(0, 7);
+    let note = "1 tool call was denied (Bash)";
+    end.report.as_mut().unwrap().message = Some(note.into());
     let view = pod(
         ContainerView::Terminated(Ended::default()),
-        ContainerView::Terminated(ended(0, 7)),
+        ContainerView::Terminated(end),
     );
     let status = status_of(decide(&Observed {
         job: Some(done),
@@ -622,6 +625,7 @@ fn success_keeps_outputs_and_start() {
         ..observed(&t)
     }));
     assert_eq!(status.phase, Some(TaskPhase::Succeeded));
+    assert_eq!(status.message.as_deref(), Some(note));
     assert_eq!(status.results["branch"], "b");
     assert_eq!(status.usage.unwrap().input_tokens, Some(7));
     assert_eq!(status.start_time, Some(Time(at(NOW - 40))));

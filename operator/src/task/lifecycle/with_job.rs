@@ -55,7 +55,7 @@ pub(super) fn decide(observed: &Observed<'_>, status: &TaskStatus, job: &JobView
         return ended_by_agent(observed, &status, Some(job), pod);
     }
     match &job.finished {
-        Some(JobEnd::Complete) => succeed(observed, &status),
+        Some(JobEnd::Complete) => succeed(observed, &status, newest),
         Some(JobEnd::Failed { at, .. }) if ending(observed, *at).is_some() => {
             stay(observed, &status, ending(observed, *at))
         }
@@ -63,7 +63,7 @@ pub(super) fn decide(observed: &Observed<'_>, status: &TaskStatus, job: &JobView
         Some(JobEnd::Failed { reason, .. })
             if reason != outcome::DEADLINE && agent_succeeded(newest, last_of(&status, job)) =>
         {
-            succeed(observed, &status)
+            succeed(observed, &status, newest)
         }
         Some(end) => {
             let failure = outcome::of_job(end, newest, last_of(&status, job));
@@ -104,9 +104,16 @@ pub(super) fn decide(observed: &Observed<'_>, status: &TaskStatus, job: &JobView
     }
 }
 
-fn succeed(observed: &Observed<'_>, status: &TaskStatus) -> Decision {
+/// `pod` is the one whose agent succeeded, if it is still there: its report may say what people should know.
+fn succeed(observed: &Observed<'_>, status: &TaskStatus, pod: Option<&PodView>) -> Decision {
     let (phase, reason) = (TaskPhase::Succeeded, TaskReason::Completed);
-    move_to(observed, status, phase, reason, "", None)
+    let report = pod
+        .and_then(PodView::agent_ended)
+        .and_then(|ended| ended.report.as_ref());
+    let note = report
+        .filter(|report| report.is_final)
+        .and_then(|report| report.message.as_deref());
+    move_to(observed, status, phase, reason, note.unwrap_or_default(), None)
 }
 
 /// Ends the run as the agent in `pod` did, which is recorded.
@@ -117,7 +124,7 @@ fn ended_by_agent(
     pod: &PodView,
 ) -> Decision {
     let Some(failure) = outcome::of_pod(pod) else {
-        return succeed(observed, status);
+        return succeed(observed, status, Some(pod));
     };
     let lost = fault::is_lost(failure.reason);
     let replaced = newest(&observed.pods).filter(|newest| newest.name != pod.name);
