@@ -12,6 +12,7 @@ pub mod cli;
 pub mod credential;
 pub mod env;
 pub mod failure;
+pub mod key_form;
 pub mod mcp_secrets;
 pub mod program;
 pub mod renewed;

@@ -26,6 +26,7 @@ use crate::agent::{self, Launch};
 use crate::children;
 use crate::env::Env;
 use crate::failure::Failure;
+use crate::key_form;
 use crate::renewed;
 use crate::run::checkpoint::Checkpoint;
 use crate::run::facts::Facts;
@@ -61,6 +62,7 @@ fn run(
     checkpoint: &Arc<Mutex<Checkpoint>>,
 ) -> Result<(Report, u8), Failure> {
     let agent = agent::of(env)?;
+    key_form::check(env, agent.kind())?;
     let mut setup = input::read(env, args)?;
     let hidden = children::hidden(env, agent.key_variables(&setup));
     setup.mcp_servers = setup

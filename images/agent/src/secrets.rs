@@ -1,5 +1,7 @@
 //! Keeps credentials out of everything that is printed or reported.
 
+mod parts;
+
 use std::path::PathBuf;
 
 use axon_api::agents::AgentType;
@@ -31,6 +33,8 @@ const OTHER_VARIABLES: [&str; 10] = [
 #[derive(Clone, Default)]
 pub struct Secrets {
     values: Vec<String>,
+    /// Credentials of which parts must not be seen, either.
+    whole: Vec<String>,
     /// Those that are no more than words.
     words: Vec<String>,
     /// A token that is renewed.
@@ -54,14 +58,15 @@ impl Secrets {
             .filter(|value| !is_address(value))
             .flat_map(with_token);
         let (words, of_servers): (Vec<_>, Vec<_>) = of_servers.partition(|value| is_words(value));
-        let values = credential_variables()
+        let credentials = credential_variables()
             .into_iter()
-            .filter_map(|name| env.text(name))
-            .flat_map(with_parts)
-            .chain(password)
-            .chain(of_servers);
+            .filter_map(|name| env.text(name));
+        let whole: Vec<String> = credentials.flat_map(with_parts).chain(password).collect();
+        let encoded = whole.iter().flat_map(|value| parts::encoded(value));
+        let values = whole.iter().cloned().chain(encoded).chain(of_servers);
         Self {
             values: sorted(values),
+            whole: sorted(whole),
             words: sorted(words),
             renewed: renewed::file(env),
         }
@@ -71,6 +76,7 @@ impl Secrets {
     #[must_use]
     pub fn scrub(&self, text: &str) -> String {
         let text = self.without_values(text);
+        let text = parts::hidden(&text, &self.whole);
         without_userinfo(&hidden(&text, &self.words))
     }
 
@@ -236,6 +242,29 @@ mod tests {
             Secrets::of(&env).scrub("a ghp_12345678-longer b ghp_12345678 c short d passpass1"),
             "a *** b *** c short d ***"
         );
+    }
+
+    #[test]
+    fn parts_lines_and_other_writings_of_a_token_are_hidden() {
+        let env: Env = [
+            ("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-AbCdEfGh\nIjKlMnOpQrStUv"),
+            ("GITHUB_TOKEN", "ghp/1234+5678=abcd"),
+        ]
+        .into_iter()
+        .collect();
+        let secrets = Secrets::of(&env);
+        for (text, clean) in [
+            (
+                "bad header \"Bearer sk-ant-oat01-AbCdEfGh\"",
+                "bad header \"Bearer ***\"",
+            ),
+            ("rest: IjKlMnOpQrStUv", "rest: ***"),
+            ("cut sk-ant-oat01-Ab…", "cut ***…"),
+            (r"json sk-ant-oat01-AbCdEfGh\nIjKlMnOpQrStUv", "json ***"),
+            ("url ?t=ghp%2F1234%2B5678%3Dabcd&x", "url ?t=***&x"),
+        ] {
+            assert_eq!(secrets.scrub(text), clean);
+        }
     }
 
     #[test]

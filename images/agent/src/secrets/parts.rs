@@ -1,0 +1,85 @@
+//! Parts of credentials in text: programs quote them cut off, in lines, or encoded.
+
+use std::collections::HashSet;
+
+/// Bytes of a part that is told from ordinary text.
+const LENGTH: usize = 12;
+
+/// Returns `text` with each stretch hidden that is a part of one of `values`, of twelve bytes or more.
+pub(super) fn hidden<'a>(text: &str, values: impl IntoIterator<Item = &'a String>) -> String {
+    let values: Vec<&[u8]> = values.into_iter().map(|value| value.as_bytes()).collect();
+    let parts: HashSet<&[u8]> = values.iter().flat_map(|value| value.windows(LENGTH)).collect();
+    if parts.is_empty() {
+        return text.to_owned();
+    }
+    let mut covered = vec![false; text.len()];
+    for (at, part) in text.as_bytes().windows(LENGTH).enumerate() {
+        if parts.contains(part) {
+            covered
+                .iter_mut()
+                .skip(at)
+                .take(LENGTH)
+                .for_each(|byte| *byte = true);
+        }
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut is_hidden = false;
+    for (at, c) in text.char_indices() {
+        let hide = covered.iter().skip(at).take(c.len_utf8()).any(|byte| *byte);
+        if !hide {
+            clean.push(c);
+        } else if !is_hidden {
+            clean.push_str("***");
+        }
+        is_hidden = hide;
+    }
+    clean
+}
+
+/// Returns a value as it stands in JSON and in URLs, where that differs from the value.
+pub(super) fn encoded(value: &str) -> Vec<String> {
+    let json = serde_json::to_string(value).unwrap_or_default();
+    let json = json.trim_start_matches('"').trim_end_matches('"').to_owned();
+    let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+    let percent = form.replace('+', "%20");
+    let mut all = vec![json, form, percent];
+    all.retain(|encoded| encoded != value);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_hidden_as_far_as_they_reach() {
+        let values = [
+            "sk-ant-oat01-AbCdEfGhIjKlMnOp".to_owned(),
+            "übergroß-geheim".to_owned(),
+        ];
+        for (text, clean) in [
+            ("", ""),
+            ("key sk-ant-oat01-AbCdEfGhIjKlMnOp!", "key ***!"),
+            (
+                "begins sk-ant-oat01-AbCd, ends EfGhIjKlMnOp",
+                "begins ***, ends ***",
+            ),
+            ("EfGhIjKlMnO", "EfGhIjKlMnO"),
+            ("xEfGhIjKlMnOpx twice EfGhIjKlMnOpEfGhIjKlMnOp", "x***x twice ***"),
+            ("a größter b übergroß-ge c", "a größter b *** c"),
+            (
+                "ordinary words, and more of them than twelve",
+                "ordinary words, and more of them than twelve",
+            ),
+        ] {
+            assert_eq!(hidden(text, &values), clean, "{text}");
+        }
+        assert_eq!(hidden("as it is", &[]), "as it is");
+    }
+
+    #[test]
+    fn a_value_is_known_in_other_writings() {
+        assert_eq!(encoded("a b/c\n"), ["a b/c\\n", "a+b%2Fc%0A", "a%20b%2Fc%0A"]);
+        assert!(encoded("plain-1").is_empty());
+    }
+}
