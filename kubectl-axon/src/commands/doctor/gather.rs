@@ -27,6 +27,9 @@ use crate::error::{Action, Kind as Failure};
 use crate::follow;
 use crate::manifests::{NAMESPACE, OPERATOR};
 
+/// Longest time without a leader that is no fault: a lease of a replica that was killed runs out in it.
+const ELECTION: std::time::Duration = std::time::Duration::from_secs(20);
+
 /// Verb and resource of what a user needs; a group of "" is Kubernetes' own.
 const USER: [(&str, &str, &str); 11] = [
     ("create", axon_api::GROUP, "tasks"),
@@ -92,7 +95,13 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
     let (version, resources, leader, user, operator_rights) = futures::join!(
         version,
         resources,
-        leader(cluster, place),
+        leader_in_time(
+            cluster,
+            place,
+            operator
+                .as_ref()
+                .is_ok_and(|found| found.as_ref().is_some_and(|o| o.ready > 0))
+        ),
         user_rights(cluster),
         operator_rights(cluster, place)
     );
@@ -131,6 +140,18 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
         spawners,
         secrets,
         github,
+    }
+}
+
+/// Waits as long as an election takes if replicas are ready: right after an installation or an update nobody leads yet.
+async fn leader_in_time(cluster: &Cluster, place: &str, is_ready: bool) -> Fact<Option<i64>> {
+    let limit = tokio::time::Instant::now() + ELECTION;
+    loop {
+        let found = leader(cluster, place).await;
+        if !is_ready || !matches!(found, Ok(None)) || tokio::time::Instant::now() >= limit {
+            return found;
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
 }
 
