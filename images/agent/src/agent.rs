@@ -10,6 +10,7 @@ pub mod mcp;
 pub mod opencode;
 pub mod plugin;
 pub mod provider;
+mod slash;
 pub mod tokens;
 
 use std::ffi::OsString;

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::mcp::{self, Remote, Server, Transport};
 use super::plugin::named;
-use super::{Agent, Launch, Setup, Stream};
+use super::slash::as_prompt;
+use super::{Agent, Launch, Setup, Stream, base};
 use crate::env::Env;
 use crate::failure::Failure;
 
@@ -83,13 +84,19 @@ impl Agent for Gemini {
             files,
             programs: vec![wrapper.program],
             // Without --prompt, standard input is the prompt.
-            stdin: setup.prompt.clone(),
+            stdin: as_prompt(&setup.prompt, |name| !base::applies(setup) && names_file(name)),
         })
     }
 
     fn stream(&self, env: &Env) -> Box<dyn Stream + Send> {
         Box::new(stream::GeminiStream::new(home(env).join("tmp")))
     }
+}
+
+/// Looks for a command of the repository, in which gemini works.
+fn names_file(name: &str) -> bool {
+    let path = format!("{}.toml", name.replace(':', "/"));
+    Path::new(".gemini/commands").join(path).is_file()
 }
 
 fn home(env: &Env) -> PathBuf {

@@ -7,7 +7,7 @@ const LENGTH: usize = 12;
 
 /// Returns `text` with each stretch hidden that is a part of one of `values`, of twelve bytes or more.
 pub(super) fn hidden<'a>(text: &str, values: impl IntoIterator<Item = &'a String>) -> String {
-    let values: Vec<&[u8]> = values.into_iter().map(|value| value.as_bytes()).collect();
+    let values: Vec<&[u8]> = values.into_iter().map(String::as_bytes).collect();
     let parts: HashSet<&[u8]> = values.iter().flat_map(|value| value.windows(LENGTH)).collect();
     if parts.is_empty() {
         return text.to_owned();
