@@ -6,6 +6,7 @@ pub mod codex;
 pub mod figures;
 pub mod gemini;
 pub mod journal;
+mod literal;
 pub mod mcp;
 pub mod opencode;
 pub mod plugin;
@@ -27,6 +28,7 @@ use crate::agent::plugin::Plugin;
 use crate::env::{Env, LOGIN_PATH};
 use crate::failure::Failure;
 
+pub use self::literal::Place;
 pub use self::provider::{provider_reason, said};
 pub use self::tokens::Tokens;
 
@@ -45,6 +47,14 @@ pub trait Agent {
     fn key_variables(&self, setup: &Setup<'_>) -> Vec<&'static str> {
         let _ = setup;
         self.kind().credential_variables()
+    }
+    /// Returns a value out of a Secret as it has to stand in the agent's configuration, so that the agent takes it as it is.
+    ///
+    /// # Errors
+    /// What a value is like that the agent can't have.
+    fn literal(&self, value: &str, place: Place) -> Result<String, &'static str> {
+        let _ = place;
+        Ok(value.to_owned())
     }
     /// Returns what people should know of its credential at the time `now`, before it is used.
     fn advice(&self, env: &Env, now: Timestamp) -> Option<String> {

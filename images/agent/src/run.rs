@@ -63,7 +63,7 @@ fn run(
 ) -> Result<(Report, u8), Failure> {
     let agent = agent::of(env)?;
     key_form::check(env, agent.kind())?;
-    let mut setup = input::read(env, args)?;
+    let mut setup = input::read(env, args, &|value, place| agent.literal(value, place))?;
     let hidden = children::hidden(env, agent.key_variables(&setup));
     setup.mcp_servers = setup
         .mcp_servers

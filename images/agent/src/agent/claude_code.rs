@@ -9,7 +9,7 @@ use axon_api::agents::AgentType;
 
 use super::plugin::Plugin;
 use super::slash::as_prompt;
-use super::{Agent, Launch, Setup, Stream, base};
+use super::{Agent, Launch, Place, Setup, Stream, base, literal};
 use crate::env::Env;
 use crate::failure::Failure;
 
@@ -28,6 +28,10 @@ impl Agent for ClaudeCode {
 
     fn kind(&self) -> AgentType {
         AgentType::ClaudeCode
+    }
+
+    fn literal(&self, value: &str, place: Place) -> Result<String, &'static str> {
+        Ok(literal::for_claude(value, place))
     }
 
     fn launch(&self, setup: &Setup<'_>) -> Result<Launch, Failure> {
@@ -79,6 +83,7 @@ impl Agent for ClaudeCode {
                 .into_iter()
                 .filter(|name| !setup.env.is_set(name))
                 .map(|name| (name, "1".into()))
+                .chain(literal::variables(setup.mcp_servers.as_deref()))
                 .collect(),
             unset: unset.collect(),
             files,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::mcp::{self, Remote, Server, Transport};
 use super::plugin::named;
 use super::slash::as_prompt;
-use super::{Agent, Launch, Setup, Stream, base};
+use super::{Agent, Launch, Place, Setup, Stream, base, literal};
 use crate::env::Env;
 use crate::failure::Failure;
 
@@ -35,6 +35,10 @@ impl Agent for Gemini {
 
     fn kind(&self) -> AgentType {
         AgentType::Gemini
+    }
+
+    fn literal(&self, value: &str, _: Place) -> Result<String, &'static str> {
+        literal::fault_for_gemini(value).map_or_else(|| Ok(value.to_owned()), Err)
     }
 
     fn launch(&self, setup: &Setup<'_>) -> Result<Launch, Failure> {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::mcp::{self, Remote, Server, Transport};
 use super::plugin::named;
-use super::{Agent, Launch, Setup, Stream, base};
+use super::{Agent, Launch, Place, Setup, Stream, base, literal};
 use crate::env::Env;
 use crate::failure::Failure;
 use crate::say;
@@ -63,6 +63,10 @@ impl Agent for OpenCode {
         set.chain(self.kind().credential_variables()).collect()
     }
 
+    fn literal(&self, value: &str, _: Place) -> Result<String, &'static str> {
+        Ok(literal::for_opencode(value))
+    }
+
     fn launch(&self, setup: &Setup<'_>) -> Result<Launch, Failure> {
         let home = home(setup.env);
         let mut args: Vec<OsString> = ["run", "--format", "json", "--auto"].map(Into::into).into();
@@ -75,7 +79,10 @@ impl Agent for OpenCode {
         }
 
         let servers = mcp::servers(setup.mcp_servers.as_deref())?;
-        let mut files = vec![(home.join("opencode.json"), config(&servers).to_string())];
+        let mut files = vec![(
+            home.join("opencode.json"),
+            literal::written(&config(&servers).to_string()),
+        )];
         if let Some(instructions) = base::instructions(setup, &["AGENTS.md", "CLAUDE.md"]) {
             files.push((home.join("AGENTS.md"), instructions));
         }

@@ -10,17 +10,20 @@ use axon_api::contract::env as names;
 use serde_json::{Map, Value};
 
 use super::commands;
-use crate::agent::Setup;
 use crate::agent::plugin::Plugin;
+use crate::agent::{Place, Setup};
 use crate::env::Env;
 use crate::failure::Failure;
 use crate::mcp_secrets;
+
+/// Writes a value out of a Secret for the agent at hand ([`crate::agent::Agent::literal`]).
+type Literal<'a> = &'a dyn Fn(&str, Place) -> Result<String, &'static str>;
 
 /// Reads the contract's variables and files.
 ///
 /// # Errors
 /// `InvalidConfig` for a missing prompt, a file that can't be read, or MCP servers that are malformed or not there.
-pub fn read<'a>(env: &'a Env, args: &[OsString]) -> Result<Setup<'a>, Failure> {
+pub fn read<'a>(env: &'a Env, args: &[OsString], literal: Literal<'_>) -> Result<Setup<'a>, Failure> {
     let instructions = text_or_file(env, names::AGENTS_MD, names::AGENTS_MD_FILE)?;
     let servers = text_or_file(env, names::MCP_SERVERS, names::MCP_SERVERS_FILE)?;
     Ok(Setup {
@@ -28,7 +31,10 @@ pub fn read<'a>(env: &'a Env, args: &[OsString]) -> Result<Setup<'a>, Failure> {
         prompt: prompt(env, args)?,
         model: env.text(names::MODEL).map(str::to_owned),
         instructions,
-        mcp_servers: servers.map(|text| mcp_servers(env, &text)).transpose()?.flatten(),
+        mcp_servers: servers
+            .map(|text| mcp_servers(env, &text, literal))
+            .transpose()?
+            .flatten(),
         plugins: plugins(env)?,
     })
 }
@@ -68,7 +74,7 @@ fn unreadable(variable: &str, error: &io::Error) -> Failure {
 }
 
 /// Returns the text with the values out of Secrets in their places, or `None` when it names no server.
-fn mcp_servers(env: &Env, text: &str) -> Result<Option<String>, Failure> {
+fn mcp_servers(env: &Env, text: &str, literal: Literal<'_>) -> Result<Option<String>, Failure> {
     let mut value = serde_json::from_str::<Value>(text).ok();
     let servers = value
         .as_mut()
@@ -88,8 +94,8 @@ fn mcp_servers(env: &Env, text: &str) -> Result<Option<String>, Failure> {
         let Some(server) = server.as_object_mut() else {
             continue;
         };
-        for (dir, values) in [("headersDir", "headers"), ("envDir", "env")] {
-            changed |= fill_in(name, server, dir, values)?;
+        for (dir, place) in [("headersDir", Place::Header), ("envDir", Place::Environment)] {
+            changed |= fill_in(name, server, (dir, place), literal)?;
         }
         commands::check(env, name, server)?;
     }
@@ -100,7 +106,16 @@ fn mcp_servers(env: &Env, text: &str) -> Result<Option<String>, Failure> {
 }
 
 /// Replaces the member `dir`, a directory, by its files' contents in the member `values`, where they win.
-fn fill_in(name: &str, server: &mut Map<String, Value>, dir: &str, values: &str) -> Result<bool, Failure> {
+fn fill_in(
+    name: &str,
+    server: &mut Map<String, Value>,
+    (dir, place): (&str, Place),
+    literal: Literal<'_>,
+) -> Result<bool, Failure> {
+    let values = match place {
+        Place::Header => "headers",
+        Place::Environment => "env",
+    };
     let Some(path) = server.remove(dir) else {
         return Ok(false);
     };
@@ -115,7 +130,11 @@ fn fill_in(name: &str, server: &mut Map<String, Value>, dir: &str, values: &str)
         .or_insert_with(|| Value::Object(Map::new()))
         .as_object_mut()
         .ok_or_else(|| Failure::invalid(format!("MCP server {name:?}: {values} is no map")))?;
-    target.extend(found.into_iter().map(|(key, value)| (key, Value::String(value))));
+    for (key, value) in found {
+        let value = literal(&value, place)
+            .map_err(|fault| Failure::invalid(format!("MCP server {name:?}: the Secret's {key} {fault}")))?;
+        target.insert(key, Value::String(value));
+    }
     Ok(true)
 }
 
@@ -143,10 +162,14 @@ mod tests {
 
     use super::*;
 
+    fn as_it_is(value: &str, _: Place) -> Result<String, &'static str> {
+        Ok(value.to_owned())
+    }
+
     fn fault(pairs: &[(&str, &str)], args: &[&str]) -> String {
         let env: Env = pairs.iter().copied().collect();
         let args: Vec<OsString> = args.iter().map(OsString::from).collect();
-        read(&env, &args).unwrap_err().message
+        read(&env, &args, &as_it_is).unwrap_err().message
     }
 
     #[test]
@@ -168,7 +191,7 @@ mod tests {
         ]
         .into_iter()
         .collect();
-        let setup = read(&env, &["from the argument".into()]).unwrap();
+        let setup = read(&env, &["from the argument".into()], &as_it_is).unwrap();
         assert_eq!(setup.prompt, b"from the file\n");
         assert_eq!(setup.instructions.as_deref(), Some("file"));
         assert_eq!(setup.mcp_servers.as_deref(), Some(servers));
@@ -185,7 +208,7 @@ mod tests {
         let env: Env = [(names::PLUGIN_DIR, dir.path().as_os_str())]
             .into_iter()
             .collect();
-        let setup = read(&env, &["p".into()]).unwrap();
+        let setup = read(&env, &["p".into()], &as_it_is).unwrap();
         let dirs: Vec<_> = setup.plugins.iter().map(|plugin| plugin.dir.clone()).collect();
         assert_eq!(dirs, [dir.path().join("a"), dir.path().join("b")]);
         assert_eq!((setup.mcp_servers, setup.instructions), (None, None));
@@ -212,7 +235,9 @@ mod tests {
             "a": {"type": "http", "url": "http://h", "headersDir": headers,
                   "headers": {"Authorization": "Bearer inline", "X-Team": "core"}},
             "b": {"type": "stdio", "command": "/bin/sh"}}});
-        let read = mcp_servers(&Env::default(), &text.to_string()).unwrap().unwrap();
+        let read = mcp_servers(&Env::default(), &text.to_string(), &as_it_is)
+            .unwrap()
+            .unwrap();
         let read: Value = serde_json::from_str(&read).unwrap();
         assert_eq!(
             read["mcpServers"]["a"],
@@ -225,7 +250,7 @@ mod tests {
     #[test]
     fn a_server_whose_secret_is_not_there_is_named() {
         let text = r#"{"mcpServers":{"tickets":{"type":"stdio","command":"x","envDir":"/none"}}}"#;
-        let failure = mcp_servers(&Env::default(), text).unwrap_err();
+        let failure = mcp_servers(&Env::default(), text, &as_it_is).unwrap_err();
         assert!(failure.message.contains("\"tickets\""), "{}", failure.message);
         assert_eq!(failure.reason, axon_api::TaskReason::InvalidConfig);
     }
@@ -233,7 +258,7 @@ mod tests {
     #[test]
     fn no_server_is_no_configuration() {
         assert_eq!(
-            mcp_servers(&Env::default(), r#"{"mcpServers":{}}"#).unwrap(),
+            mcp_servers(&Env::default(), r#"{"mcpServers":{}}"#, &as_it_is).unwrap(),
             None
         );
     }
