@@ -138,6 +138,8 @@ impl Templates {
         } else {
             prompt(shown)?
         };
+        // No container starts with it, and one in a text of others may not stop their item.
+        let prompt = prompt.replace('\0', "\u{fffd}");
         if prompt.is_empty() {
             return Err(RenderError::EmptyPrompt);
         }
@@ -344,6 +346,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_nul_of_others_stops_no_item() {
+        let item = Item {
+            body: "key\0x".into(),
+            ..issue(1)
+        };
+        let (prompt, _) = rendered("{{.Raw.Body}}", "", &item).unwrap();
+        assert_eq!(prompt, "key\u{fffd}x");
     }
 
     #[test]

@@ -33,6 +33,11 @@ pub enum PromptError {
         "the prompt asks for a result that is not handed on: {0}; correct what that Task reports, or leave it out of spec.prompt, in new Tasks"
     )]
     Result(String),
+    /// It has a character that no argument of a program can have.
+    #[error(
+        "spec.prompt or spec.model has a NUL character (U+0000), with which no container starts: leave it out in a new Task"
+    )]
+    Nul,
     /// The results make it longer than a prompt may be.
     #[error(
         "the prompt renders to {length} characters, and a Task takes at most {MAX_PROMPT}: pass on less of the results in spec.prompt of a new Task"
@@ -69,6 +74,10 @@ pub fn render<'a>(
     task: &'a Task,
     outputs: &BTreeMap<String, Vec<String>>,
 ) -> Result<Cow<'a, str>, PromptError> {
+    let model = task.spec.model.as_deref().unwrap_or_default();
+    if task.spec.prompt.contains('\0') || model.contains('\0') {
+        return Err(PromptError::Nul);
+    }
     if !is_template(task) {
         return Ok(Cow::Borrowed(&task.spec.prompt));
     }
@@ -228,6 +237,18 @@ mod tests {
         assert!(error.contains("renders to 524289 characters"), "{error}");
         let full = format!("{{{{printf \"%0{MAX_PROMPT}d\" 7}}}}");
         assert_eq!(rendered(&full, &["a"]).unwrap().len(), MAX_PROMPT);
+    }
+
+    #[test]
+    fn a_character_that_no_container_starts_with_is_named() {
+        let error = rendered("Composite key is slug\0owner", &[]).unwrap_err();
+        assert!(
+            error.contains("U+0000") && error.contains("spec.prompt"),
+            "{error}"
+        );
+        let mut t = task("t");
+        t.spec.model = Some("m\0".into());
+        assert_eq!(render(&t, &BTreeMap::new()), Err(PromptError::Nul));
     }
 
     #[test]

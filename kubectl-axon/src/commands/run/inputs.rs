@@ -37,6 +37,11 @@ pub(crate) fn prompt(text: &str) -> Result<String> {
     if prompt.trim().is_empty() {
         return Err(CliError::usage("--prompt is empty: say what the agent should do"));
     }
+    if prompt.contains('\0') {
+        return Err(CliError::usage(
+            "the prompt has a NUL character (U+0000), with which no container starts: leave it out",
+        ));
+    }
     fits("--prompt", text, &prompt, MAX_PROMPT)
         .map_err(|e| e.hint("put long material into the repository and name its path in the prompt"))?;
     Ok(prompt)
