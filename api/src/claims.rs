@@ -195,7 +195,8 @@ fn fault(key: &str, value: &str) -> Option<&'static str> {
 pub fn fault_for_dependents(key: &str, value: &str) -> Option<&'static str> {
     let (fits, why) = match key {
         "branch" => (
-            is_branch(value) && branch_fault(value).is_none(),
+            // An agent could take the first character for the begin of a file's name.
+            is_branch(value) && branch_fault(value).is_none() && !value.starts_with('@'),
             "no name of a branch",
         ),
         "commit" => (

@@ -13,6 +13,7 @@ pub mod images;
 pub mod leadership;
 pub mod listen;
 pub mod members;
+pub mod mention;
 pub mod metrics;
 pub mod reread;
 pub mod run;

@@ -41,7 +41,10 @@ pub struct Credentials {
     pub secret_ref: Option<NameRef>,
 }
 
-/// Who configures the agent's CLI: hooks, MCP servers, commands, skills, instructions and settings in the repository.
+/// Whose files configure the agent's CLI (hooks, MCP servers, commands, skills, instructions, settings): `Ref`, those of the
+/// checked-out tree, or `Base`, those of the repository's default branch. If absent, `Base` for refs that anybody may propose, such
+/// as `refs/pull/7/head`, and for Tasks that a TaskSpawner creates for pull requests; `Ref` for all others. A Task's value
+/// wins over its Workspace's.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display, strum::EnumString,
 )]

@@ -5,6 +5,7 @@ pub mod commands;
 pub mod facts;
 pub mod input;
 pub mod outcome;
+pub mod outside;
 pub mod process;
 pub mod pump;
 pub mod push;
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axon_api::contract::env as names;
 use axon_api::outputs::{Report, marker_block};
+use axon_api::v1alpha1::Trust;
 use jiff::Timestamp;
 
 use crate::agent::{self, Launch};
@@ -68,6 +70,12 @@ fn run(
     setup.mcp_servers = setup
         .mcp_servers
         .map(|servers| children::servers_without(servers, &hidden));
+    if env.trust() == Trust::Base {
+        let servers = setup.mcp_servers.take();
+        setup.mcp_servers = servers
+            .map(|servers| outside::servers(servers, &env.home()))
+            .transpose()?;
+    }
     let mut launch = agent.launch(&setup)?;
     children::forget(env, &hidden, &mut launch);
     renewed::wrap_gh(env, &mut launch);

@@ -62,7 +62,13 @@ pub(super) fn words(
             // The message begins with what is said here.
             let more = message.strip_prefix("stopped on request").unwrap_or(&message);
             let words = format!("was stopped on request {} ago", since(ended));
-            (human::gist(&format!("{words}{more}"), 200), vec![retry()])
+            let more = more.trim_start_matches([':', ' ']);
+            let words = if more.is_empty() {
+                words
+            } else {
+                format!("{words}: {more}")
+            };
+            (human::gist(&words, 200), vec![retry()])
         }
         (TaskPhase::Succeeded, _) => {
             let words = format!("succeeded {} ago", since(ended));

@@ -14,7 +14,6 @@ pub mod inert;
 pub mod item;
 pub mod look;
 pub mod mark;
-mod mention;
 pub mod metrics;
 pub mod plan;
 #[cfg(test)]

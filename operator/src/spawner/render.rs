@@ -12,8 +12,8 @@ use kube::core::ObjectMeta;
 use super::inert;
 use super::item::{Item, Kind};
 use super::mark::Mark;
-use super::mention;
 use super::seen::Seen;
+use crate::mention;
 
 /// The templates of a spawner, ready for use.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ pub enum RenderError {
     EmptyPrompt,
     /// The prompt is longer than a Task's may be.
     #[error(
-        "taskTemplate.promptTemplate renders to {length} characters, and a Task takes at most {MAX_PROMPT}: show less of the item, such as {{{{fence (printf \"%.100000s\" .Raw.Comments)}}}}"
+        "taskTemplate.promptTemplate renders to {length} characters, and a Task takes at most {MAX_PROMPT}: show less of the item, such as {{{{printf \"%.100000s\" .Comments}}}}"
     )]
     PromptTooLong {
         /// Characters that it renders to.
@@ -294,12 +294,10 @@ mod tests {
             }
         );
         assert!(
-            error
-                .to_string()
-                .contains(r#"{{fence (printf "%.100000s" .Raw.Comments)}}"#),
+            error.to_string().contains(r#"{{printf "%.100000s" .Comments}}"#),
             "{error}"
         );
-        let advice = r#"{{fence (printf "%.100000s" .Raw.Body)}}"#;
+        let advice = r#"{{printf "%.100000s" .Body}}"#;
         let (short, _) = rendered(advice, "", &item(MAX_PROMPT - 1)).unwrap();
         let length = short.chars().count();
         assert!((100_000..100_300).contains(&length), "the advice works: {length}");

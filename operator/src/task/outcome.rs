@@ -137,9 +137,28 @@ pub fn of_job(end: &JobEnd, pod: Option<&PodView>, last: Option<&Attempt>) -> Fa
     })
 }
 
+/// Returns the reason that a pod may give for its own failure. What the cluster or the operator knows better is nothing that
+/// an image can claim: some of it would run the Task again.
+fn claimed(reason: TaskReason) -> TaskReason {
+    use TaskReason as R;
+    match reason {
+        R::AgentError
+        | R::AuthFailed
+        | R::RateLimited
+        | R::ProviderUnavailable
+        | R::ContextLengthExceeded
+        | R::ToolsDenied
+        | R::Stalled
+        | R::Stopped
+        | R::CloneFailed
+        | R::InvalidConfig => reason,
+        _ => R::AgentError,
+    }
+}
+
 fn of_container(pod: &PodView, ended: &Ended, default: TaskReason, what: &str, on_node: &str) -> Failure {
     let said = ended.report.as_deref();
-    let reason = said.and_then(|report| report.reason);
+    let reason = said.and_then(|report| report.reason).map(claimed);
     // An agent that was stopped from outside has not failed.
     let own = reason.filter(|own| said.is_some_and(|r| r.is_final) && *own != TaskReason::Stopped);
     // The runtime tells of any process of the container that ran out of memory: a child's end explains a bare failure, and

@@ -65,6 +65,32 @@ fn the_report_names_the_reason() {
 }
 
 #[test]
+fn an_image_claims_no_reason_that_the_cluster_gives() {
+    use TaskReason as R;
+    for (claimed, counts) in [
+        (R::AuthFailed, R::AuthFailed),
+        (R::ToolsDenied, R::ToolsDenied),
+        (R::ProviderUnavailable, R::ProviderUnavailable),
+        (R::CloneFailed, R::CloneFailed),
+        // These would run the Task again on its owner's money.
+        (R::Evicted, R::AgentError),
+        (R::PodLost, R::AgentError),
+        (R::Queued, R::AgentError),
+        (R::OOMKilled, R::AgentError),
+        (R::DeadlineExceeded, R::AgentError),
+        (R::DependencyFailed, R::AgentError),
+        (R::Completed, R::AgentError),
+        (R::Unknown, R::AgentError),
+    ] {
+        let failure = of_pod(&pod(Ended {
+            report: report(claimed, "word"),
+            ..ended(1, "Error")
+        }));
+        assert_eq!(failure, Some(Failure::new(counts, "word")), "{claimed}");
+    }
+}
+
+#[test]
 fn without_a_report_the_log_and_then_the_exit_code_speak() {
     let log = of_pod(&pod(Ended {
         message: "\nboom\n".into(),

@@ -72,12 +72,11 @@ pub fn conclude(program: &str, ended: &Ended) -> Outcome {
             (SIGNAL_BASE + number, format!("{program} was ended by {name}"))
         }
     };
-    let by_itself = matches!(ended.exit, Exit::Code(code) if code != 0);
-    let success = match (&ended.settled, &ended.verdict) {
-        (Some(verdict), _) => Some(verdict),
-        (None, Some(verdict)) if !by_itself && (ended.stopped.is_none() || code == 0) => Some(verdict),
-        (None, _) => None,
-    };
+    // A tool can write an event into the agent's output and kill the agent then: without our doing it takes a zero as well.
+    let success = ended
+        .settled
+        .as_ref()
+        .or(ended.verdict.as_ref().filter(|_| code == 0));
     if let Some(message) = success.and_then(success_of) {
         return Outcome {
             exit_code: 0,
@@ -304,11 +303,11 @@ mod tests {
             );
             assert_ne!(code, 0);
         }
-        let crashed = ended(Exit::Signal(11), Some(Verdict::Done));
+        let killed = ended(Exit::Signal(9), Some(Verdict::Done));
         assert_eq!(
-            parts(&crashed),
-            (0, None, None),
-            "a crash at the very end takes nothing back"
+            parts(&killed).1,
+            Some(TaskReason::AgentError),
+            "a tool can do that"
         );
     }
 

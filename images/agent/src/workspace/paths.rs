@@ -1,7 +1,7 @@
 //! Paths by which a repository configures agents, and so the CLIs that read them with our credentials.
 
 /// Names that count in every directory: agents read those beside the files that they open.
-const EVERYWHERE: [&str; 17] = [
+const EVERYWHERE: [&str; 18] = [
     ".agents",
     ".claude",
     ".claude.json",
@@ -16,6 +16,7 @@ const EVERYWHERE: [&str; 17] = [
     "AGENTS.override.md",
     "CLAUDE.local.md",
     "CLAUDE.md",
+    "CONTEXT.md",
     "GEMINI.md",
     "opencode.json",
     "opencode.jsonc",

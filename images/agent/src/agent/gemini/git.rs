@@ -99,12 +99,19 @@ mod tests {
         );
         put(&wrapper.program.0, &wrapper.program.1);
         let mut command = Command::new(&wrapper.program.0);
-        let output = command
+        command
             .args(["a b", "'c"])
             .env_clear()
-            .envs(shell.iter().copied())
-            .output()
-            .unwrap();
+            .envs(shell.iter().copied());
+        // A test beside this one may have started a program while the file was open for writing.
+        let output = loop {
+            match command.output() {
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                    std::thread::yield_now();
+                }
+                result => break result.unwrap(),
+            }
+        };
         assert!(output.stderr.is_empty(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
