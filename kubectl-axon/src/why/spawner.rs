@@ -33,6 +33,11 @@ pub fn explain_spawner(name: &str, object: &Value, flag: &str, now: Timestamp) -
             "is suspended".to_owned(),
             vec![format!("kubectl axon resume taskspawner {name}{flag}")],
         )
+    } else if let Some(message) = paused(object) {
+        (
+            format!("is paused: {message}"),
+            vec![format!("kubectl axon describe taskspawner {name}{flag}")],
+        )
     } else if let Some((reason, message)) = faults.first() {
         (
             format!("has a problem ({reason}): {message}"),
@@ -134,6 +139,15 @@ fn is_fault(condition: &Value) -> bool {
     TELLING
         .iter()
         .any(|(kind, bad)| is("type", kind) && is("status", bad))
+}
+
+/// Returns why a TaskSpawner is suspended that does not ask for it: its Workspace is paused.
+fn paused(object: &Value) -> Option<String> {
+    let is =
+        |condition: &Value, key: &str, value: &str| condition.get(key).and_then(Value::as_str) == Some(value);
+    let paused = conditions(object).find(|c| is(c, "type", "Suspended") && is(c, "status", "True"))?;
+    let message = paused.get("message").and_then(Value::as_str)?;
+    Some(human::joined(message))
 }
 
 /// Returns reason and message of the conditions that tell of a problem.

@@ -273,6 +273,13 @@ fn spawners_say_what_stops_them() {
         of(json!({"spec": {}, "status": {"phase": "Running", "lastDiscoveryTime": "2026-01-02T09:58:00Z"}}));
     assert_eq!(fine.summary, "s is at work, and looked for work 2m ago.");
     assert!(of(json!({"spec": {}})).summary.contains("not been taken up"));
+    let paused = json!({"type": "Suspended", "status": "True", "reason": "WorkspacePaused",
+        "message": "workspace \"app\" is paused: annotation axon.io/paused"});
+    let paused = of(json!({"spec": {}, "status": {"phase": "Suspended", "conditions": [paused]}}));
+    assert_eq!(
+        paused.summary,
+        "s is paused: workspace \"app\" is paused: annotation axon.io/paused."
+    );
 }
 
 #[test]
