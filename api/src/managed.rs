@@ -4,7 +4,7 @@ use kube::core::ObjectMeta;
 
 use crate::labels;
 
-/// What the operator does about such an object.
+/// Action of the operator for such an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plan {
     /// Nothing: the object is as the operator writes it.

@@ -54,8 +54,7 @@ pub fn has_hidden(text: &str) -> bool {
     judged(text).any(|(_, hidden)| hidden)
 }
 
-/// Returns `text` with each hidden character replaced by what `escape` gives, apart from those that emoji and words are
-/// made of.
+/// Returns `text` with each hidden character replaced by what `escape` gives. Characters that belong to emoji or words stay.
 #[must_use]
 pub fn escaped(text: &str, escape: impl Fn(char) -> String) -> String {
     let mut escaped = String::with_capacity(text.len());

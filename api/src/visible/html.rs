@@ -241,7 +241,7 @@ fn shown(text: &str) -> String {
     tag
 }
 
-/// Returns the attributes `href` and `src` of a tag as they are written anew.
+/// Returns the attributes `href` and `src` of a tag, normalised.
 fn addresses(attributes: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = attributes;

@@ -108,9 +108,9 @@ struct Writer<'a> {
     html: Html,
     /// Links and pictures around this place; absent for an address that is its own text.
     links: Vec<Option<Link>>,
-    /// Whether each of the definitions of footnotes around this place is left out.
+    /// Open footnote definitions, outermost first; `true` for each that is left out.
     definitions: Vec<bool>,
-    /// How many pictures and footnotes around this place are left out.
+    /// Number of open pictures and footnotes that are left out.
     skipped: usize,
     footnotes: HashMap<String, usize>,
 }

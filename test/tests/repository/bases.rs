@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
-use super::release::{DIGEST, fakes, program, script};
+use super::release::{DIGEST, fakes, make, program, script};
 use super::root;
 
 /// Makes an image of the release with a `docker` that only notes how it was called; returns these notes.
@@ -15,19 +15,7 @@ fn build(folder: &Path, image: &str, bases: &str) -> (Output, String) {
     program(&folder.join("bin/strip"), "touch \"$2\"\n");
     program(&folder.join("bin/npm"), "exit 1\n");
     let stage = folder.join("stage");
-    let mut command = Command::new("make");
-    for variable in [
-        "MAKEFLAGS",
-        "MAKELEVEL",
-        "REGISTRY",
-        "TAG",
-        "IMAGE_ARCH",
-        "CLUSTER",
-        "PROFILE",
-    ] {
-        command.env_remove(variable);
-    }
-    let output = command
+    let output = make()
         .args(["--silent", &format!("image-existing-{image}")])
         .args(["CLUSTER=existing", "REGISTRY=r.example", "TAG=t", "CARGO=true"])
         .arg(format!("STAGE={}", stage.display()))

@@ -230,8 +230,8 @@ fn images_of_both_architectures_are_joined_told_and_tried() {
     );
 }
 
-fn dry_make(words: &[&str]) -> String {
-    // What a make above has exported must not count.
+/// Returns a call of `make` without the variables that a `make` above has exported.
+pub fn make() -> Command {
     let mut command = Command::new("make");
     for variable in [
         "MAKEFLAGS",
@@ -244,12 +244,11 @@ fn dry_make(words: &[&str]) -> String {
     ] {
         command.env_remove(variable);
     }
-    let output = command
-        .arg("-n")
-        .args(words)
-        .current_dir(root())
-        .output()
-        .unwrap();
+    command
+}
+
+fn dry_make(words: &[&str]) -> String {
+    let output = make().arg("-n").args(words).current_dir(root()).output().unwrap();
     String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
 }
 
