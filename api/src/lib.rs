@@ -6,7 +6,6 @@ pub mod branch_lock;
 pub mod claims;
 pub mod contract;
 pub mod crds;
-pub mod fence;
 pub mod file_path;
 pub mod git;
 pub mod godur;
@@ -20,13 +19,10 @@ pub mod network;
 pub mod outputs;
 pub mod packed;
 pub mod reference;
-pub mod schedule;
 pub mod shown;
-pub mod template;
 pub mod trust;
 pub mod usage;
 pub mod v1alpha1;
-pub mod visible;
 pub mod yaml;
 
 pub use v1alpha1::{

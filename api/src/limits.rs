@@ -10,12 +10,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 
-use crate::template;
-
 /// Characters of a prompt.
 pub const MAX_PROMPT: usize = 512 * 1024;
-/// Characters of a prompt template: the most that the template parser reads.
-pub const MAX_PROMPT_TEMPLATE: usize = template::MAX_TEXT;
+/// Characters of a prompt template: the most that the template parser reads, `go_template::MAX_TEXT`.
+pub const MAX_PROMPT_TEMPLATE: usize = 256 * 1024;
 /// Characters of one text that becomes a file: instructions, a skill, a sub-agent, a file of a Workspace.
 pub const MAX_CONTENT: usize = 256 * 1024;
 /// Characters of the value of an environment variable, an argument or a command.

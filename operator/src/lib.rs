@@ -23,4 +23,5 @@ pub mod spawner;
 pub mod task;
 pub mod telemetry;
 pub mod turns;
+pub mod untrusted;
 pub mod watch;

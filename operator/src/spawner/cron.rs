@@ -1,8 +1,8 @@
 //! The clock as a source: what is due, and how far runs are dealt with. Pure.
 
 use axon_api::TaskSpawner;
-use axon_api::schedule::Schedule;
 use axon_api::v1alpha1::{Cron, TaskSpawnerStatus};
+use go_cron::Schedule;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 

@@ -62,7 +62,7 @@ fn run_of_braces(run: &str, mark: char) -> String {
 
 #[cfg(test)]
 mod tests {
-    use axon_api::template::{Limits, Template, TemplateError, Value};
+    use go_template::{Limits, Template, TemplateError, Value};
 
     use super::*;
     use crate::spawner::item::Item;

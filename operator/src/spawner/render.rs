@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use axon_api::git::branch_fault;
 use axon_api::limits::{MAX_PROMPT, excess};
-use axon_api::template::{Limits, MissingKey, Template, TemplateError};
 use axon_api::v1alpha1::{TaskSpawner, TaskTemplate, Trust};
 use axon_api::{Task, labels, naming};
+use go_template::{Limits, MissingKey, Template, TemplateError};
 use kube::core::ObjectMeta;
 
 use super::inert;

@@ -1,10 +1,10 @@
 //! What templates see of an item: texts as GitHub's page shows them, with fences around those of several lines, and below
 //! `Raw` as their authors wrote them. Pure.
 
-use axon_api::fence::Fence;
+use crate::untrusted::fence::Fence;
+use crate::untrusted::visible::markdown;
 use axon_api::shown::one_line;
-use axon_api::template::Value;
-use axon_api::visible::markdown;
+use go_template::Value;
 
 use super::item::{Item, Kind};
 use crate::github::{Comment, joined};
@@ -192,10 +192,8 @@ mod tests {
     }
 
     fn text(value: &Value, path: &str) -> String {
-        let template = axon_api::template::Template::parse("t", &format!("{{{{{path}}}}}")).unwrap();
-        template
-            .render(value, axon_api::template::Limits::default())
-            .unwrap()
+        let template = go_template::Template::parse("t", &format!("{{{{{path}}}}}")).unwrap();
+        template.render(value, go_template::Limits::default()).unwrap()
     }
 
     #[test]

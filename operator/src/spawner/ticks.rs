@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use axon_api::schedule::Schedule;
+use go_cron::Schedule;
 use jiff::{SignedDuration, Timestamp};
 
 /// Runs that are counted one by one; beyond, their number is not told exactly.

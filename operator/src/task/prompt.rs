@@ -8,13 +8,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::untrusted::fence::Fence;
 use axon_api::Task;
 use axon_api::claims::fault_for_dependents;
-use axon_api::fence::Fence;
 use axon_api::limits::{MAX_PROMPT, excess};
 use axon_api::outputs::results;
 use axon_api::shown::one_line;
-use axon_api::template::{Limits, MissingKey, Template, TemplateError, Value};
+use go_template::{Limits, MissingKey, Template, TemplateError, Value};
 
 use crate::mention;
 

@@ -3,9 +3,9 @@
 use axon_api::TaskSpawner;
 use axon_api::agents::AgentType;
 use axon_api::limits::MAX_PROMPT_TEMPLATE;
-use axon_api::schedule::Schedule;
-use axon_api::template::Template;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use go_cron::Schedule;
+use go_template::Template;
 use serde_json::{Value, json};
 
 use super::super::run::credentials::{self, CredentialFlags};

@@ -6,9 +6,9 @@ use std::str::FromStr as _;
 
 use axon_api::agents::AgentType;
 use axon_api::git::{self, Repository};
-use axon_api::template::Template;
 use axon_api::v1alpha1::{NameRef, PodOverrides};
 use axon_api::{Task, TaskSpec, Workspace, WorkspaceSpec, labels};
+use go_template::Template;
 use serde_json::{Value, json};
 
 use super::{Args, MANAGER, credentials, inputs};

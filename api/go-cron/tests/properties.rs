@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use axon_api::schedule::{Schedule, ScheduleError};
+use go_cron::{Schedule, ScheduleError};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::markdown;
-use crate::shown::has_hidden;
+use axon_api::shown::has_hidden;
 
 #[test]
 fn what_the_page_does_not_show_is_taken_out() {

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use axon_api::schedule::Schedule;
+use go_cron::Schedule;
 use jiff::Timestamp;
 use serde::Deserialize;
 

@@ -57,7 +57,7 @@ pub enum ScheduleError {
 /// When something is to happen, again and again.
 ///
 /// ```
-/// use axon_api::schedule::Schedule;
+/// use go_cron::Schedule;
 ///
 /// let schedule = Schedule::parse("0 9 * * 1-5", Some("Europe/Berlin"))?;
 /// let friday_evening = "2026-03-27T20:00:00Z".parse()?;

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use axon_api::template::{Limits, MAX_TEXT, MissingKey, Stage, Template, TemplateError, Value};
+use go_template::{Limits, MAX_TEXT, MissingKey, Stage, Template, TemplateError, Value};
 use proptest::prelude::*;
 
 fn data() -> Value {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::shown::is_hidden;
+use axon_api::shown::is_hidden;
 
 /// Elements that GitHub's page keeps, and those that it shows as text. The tags of all others are not seen.
 const ELEMENTS: &[&str] = &[

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use axon_api::template::{Limits, MissingKey, Stage, Template, TemplateError, Value};
+use go_template::{Limits, MissingKey, Stage, Template, TemplateError, Value};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

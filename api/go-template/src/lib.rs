@@ -84,13 +84,13 @@ pub trait Fencing {
 /// A parsed template.
 ///
 /// ```
-/// use axon_api::template::{Limits, MissingKey, Template, Value};
+/// use go_template::{Limits, MissingKey, Template, Value};
 ///
 /// let template = Template::parse("prompt", "Fix #{{.Number}}{{with .Labels}} ({{.}}){{end}}")?;
 /// let data = Value::map([("Number", Value::Int(7)), ("Labels", Value::from("bug"))]);
 /// let text = template.missing_key(MissingKey::Error).render(&data, Limits::default())?;
 /// assert_eq!(text, "Fix #7 (bug)");
-/// # Ok::<(), axon_api::template::TemplateError>(())
+/// # Ok::<(), go_template::TemplateError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Template {

@@ -14,7 +14,7 @@
 //! | footnotes that nothing outside of footnotes refers to | nothing; the labels of the others become numbers |
 //! | what follows the language of a fenced block | nothing |
 //! | cells beyond the columns of a table | nothing |
-//! | invisible characters, as such or as references | nothing; see [`crate::shown`] |
+//! | invisible characters, as such or as references | nothing; see [`axon_api::shown`] |
 //!
 //! All else is copied, byte for byte. Where Markdown's readers differ about what is shown, the text goes. The addresses of
 //! links and pictures stay, which a page shows at the pointer; the sources of diagrams and formulas stay, with comments in them.
@@ -30,7 +30,7 @@ use std::ops::Range;
 use pulldown_cmark::{CodeBlockKind, Event, LinkType, Options, Parser, Tag, TagEnd};
 
 use self::html::Html;
-use crate::shown::{is_hidden, without_hidden};
+use axon_api::shown::{is_hidden, without_hidden};
 
 /// Extensions of Markdown in which GitHub hides something. What is written with the others is visible either way.
 const EXTENSIONS: Options = Options::ENABLE_TABLES.union(Options::ENABLE_FOOTNOTES);

@@ -1,0 +1,7 @@
+//! Texts of strangers on their way to an agent. Pure.
+//!
+//! - [`visible`] keeps of a text only what GitHub's page shows of it.
+//! - [`fence`] marks where a text begins and ends inside a prompt.
+
+pub mod fence;
+pub mod visible;
