@@ -11,10 +11,10 @@ use ipnet::IpNet;
 
 use crate::github::Hosts;
 use crate::images::Exact;
-use crate::task::network;
-use crate::task::pod_defaults::{PodDefaults, PullSecrets};
-use crate::task::pod_limits::{Amount, AmountError, PodLimits, ResourceList};
-use crate::watch::Scope;
+use crate::kube::watch::Scope;
+use crate::task::apply::network_policy;
+use crate::task::build::pod_defaults::{PodDefaults, PullSecrets};
+use crate::task::build::pod_limits::{Amount, AmountError, PodLimits, ResourceList};
 
 /// Runs AI coding agents as Kubernetes Jobs.
 #[derive(Debug, Clone, Parser)]
@@ -185,7 +185,7 @@ impl Args {
     /// Returns what Tasks' pods may reach. A proxy that they get by its address is part of it; `resolv_conf` is the
     /// operator's own file of this name, which has the same name servers as that of pods.
     #[must_use]
-    pub fn agent_network(&self, resolv_conf: &str) -> network::Options {
+    pub fn agent_network(&self, resolv_conf: &str) -> network_policy::Options {
         let mut allow = self.agent_network_allow.clone();
         let is_managed = self.agent_network_policy == AgentNetworkPolicy::Managed;
         let proxies = [&self.pod_https_proxy, &self.pod_http_proxy, &self.pod_all_proxy];
@@ -197,10 +197,10 @@ impl Args {
                 );
             }
         }
-        network::Options {
+        network_policy::Options {
             is_managed,
             allow,
-            name_servers: network::name_servers(resolv_conf),
+            name_servers: network_policy::name_servers(resolv_conf),
         }
     }
 

@@ -1,27 +1,25 @@
-//! The operator: pure rules about Tasks, and the thin shell that applies them to a cluster.
+//! The operator: pure rules about Tasks and TaskSpawners, and the thin shell that applies them to a cluster.
+//!
+//! - [`run`] wires everything together; [`args`] is the command line.
+//! - [`task`] runs in the leader: one Job per Task.
+//! - [`spawner`] runs in every replica: Tasks from issues, pull requests and schedules.
+//! - [`github`] is the client of GitHub's API.
+//! - [`kube`] has what every access to the API server shares: watches, retries, impersonation, events.
+//! - [`ha`] decides which replica leads and which one owns a TaskSpawner.
+//! - [`metrics`] and [`http`] are what operators of the operator see.
+//! - [`untrusted`] handles strangers' texts on their way to an agent; [`slots`] shares few slots among namespaces.
 
-pub mod admin;
 pub mod args;
-pub mod backlog;
-pub mod backoff;
 pub mod clock;
-pub mod cluster_clock;
-pub mod events;
 pub mod github;
-pub mod identity;
+pub mod ha;
+pub mod http;
 pub mod images;
-pub mod leadership;
-pub mod listen;
-pub mod members;
-pub mod mention;
+pub mod kube;
 pub mod metrics;
-pub mod reread;
 pub mod run;
-pub mod serve;
-pub mod shards;
+pub mod slots;
 pub mod spawner;
 pub mod task;
 pub mod telemetry;
-pub mod turns;
 pub mod untrusted;
-pub mod watch;

@@ -11,22 +11,28 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::Readiness;
 use crate::args::Args;
 use crate::clock::Clock;
-use crate::cluster_clock::ClusterClock;
-use crate::events::Events;
 use crate::github::{self, Github};
-use crate::identity::Identity;
+use crate::ha::leadership;
+use crate::ha::leadership::Timing;
+use crate::ha::membership;
+use crate::ha::membership::{Member, Membership};
+use crate::ha::server_clock::ClusterClock;
+use crate::http::Readiness;
+use crate::http::{listen, serve};
 use crate::images::Images;
-use crate::leadership::{self, Timing};
-use crate::members::{self, Member, Membership};
+use crate::kube::events::Events;
+use crate::kube::impersonation::Identity;
+use crate::kube::retry;
+use crate::kube::watch::{Large, Scope};
 use crate::metrics::Metrics;
-use crate::spawner::{self, context::Context, source::Source};
+use crate::spawner;
+use crate::spawner::source::github::Source;
+use crate::spawner::state::Context;
 use crate::task::controller::Options;
-use crate::task::prices::PriceTable;
-use crate::watch::{Large, Scope};
-use crate::{admin, listen, reread, serve, task};
+use crate::task::decide::prices::PriceTable;
+use crate::{http, task};
 
 /// The name servers that the kubelet gives every pod of the cluster, unless it asks for others.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -60,7 +66,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         call_limit: args.election_round,
         ..Timing::default()
     };
-    let client = reread::client(config.clone()).context("failed to build the Kubernetes client")?;
+    let client = retry::client(config.clone()).context("failed to build the Kubernetes client")?;
     let election = leadership::client(config, &timing).context("failed to build the election's client")?;
     let metrics = Metrics::new();
     let clock = match args.clock_skew {
@@ -81,7 +87,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         filled: filling,
         members: members.clone(),
     };
-    let routes = admin::routes(metrics.clone(), heard, readiness);
+    let routes = http::routes(metrics.clone(), heard, readiness);
     let serve = serve::serve(listener, routes, serve::Limits::default());
 
     // Work stops before leases are given up: election and membership go on until the work has ended.
@@ -99,7 +105,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         client: election,
         namespace: args.namespace.clone(),
         me: args.identity.clone(),
-        timing: members::Timing::default(),
+        timing: membership::Timing::default(),
         clock: cluster_clock.clone(),
     };
     let elected = tokio::spawn(elect);
@@ -223,9 +229,9 @@ async fn spawners(
             me,
             default_concurrency,
             large: Large::default(),
-            memories: spawner::context::Memories::default(),
+            memories: spawner::state::Memories::default(),
             turns: spawner::controller::turns(),
-            crowd: spawner::crowd::Crowd::default(),
+            crowd: spawner::run_burst::Crowd::default(),
         }
     });
     tokio::select! {
@@ -269,7 +275,8 @@ async fn lead(
             events.clone(),
         );
         let retention = options.record_retention;
-        let housekeeping = task::retention::run(client.clone(), &shared.scope, retention, clock.clone());
+        let housekeeping =
+            task::apply::retention::run(client.clone(), &shared.scope, retention, clock.clone());
         // Dropping the work stops it at once, also between two calls: every write is safe to repeat.
         tokio::select! {
             () = work => tracing::error!("the Task controller ended by itself; it is started again"),

@@ -318,5 +318,4 @@ impl<K: Eq + Hash> Permissions<K> {
 }
 
 #[cfg(test)]
-#[path = "approvals_tests.rs"]
 mod tests;

@@ -15,23 +15,24 @@ use kube_runtime::watcher::Event;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::ahead;
-use super::context::{Context, Memory};
-use super::cron;
-use super::look::{Work, template_fault};
 use super::plan::{Ledger, room, wanted};
 use super::render::Templates;
-use super::request::is_asked;
-use super::shell::ShellError;
 use super::status::{Outcome, Waiting};
 use super::stores::{Stores, watch_tasks};
-use super::ticks::pause_before;
-use crate::backoff::Pauses;
 use crate::github::Repository;
-use crate::members::Membership;
-use crate::task::stores::watch_custom;
-use crate::turns::{self, Turn, Turns};
-use crate::watch::{LENT, Scope, is_part};
+use crate::ha::membership::Membership;
+use crate::kube::backoff::Pauses;
+use crate::kube::watch::{LENT, Scope, is_part};
+use crate::slots;
+use crate::slots::{Turn, Turns};
+use crate::spawner::cluster::ShellError;
+use crate::spawner::prefetch;
+use crate::spawner::preview::request::is_asked;
+use crate::spawner::source::due_run::pause_before;
+use crate::spawner::source::schedule;
+use crate::spawner::spawn::{Work, template_fault};
+use crate::spawner::state::{Context, Memory};
+use crate::task::observe::stores::watch_custom;
 
 /// Most spawners that are looked at at the same time, each with one call at a time.
 const CONCURRENCY: u16 = 128;
@@ -166,7 +167,7 @@ async fn reconcile(kept: Arc<TaskSpawner>, context: Arc<Context>) -> Result<Acti
     context.metrics.spawners.owned(&kept);
     let held = if is_part(&kept.metadata) {
         let Some(place) = context.large.take(&kept.namespace().unwrap_or_default()) else {
-            return Ok(Action::requeue(turns::pause(rand::random())));
+            return Ok(Action::requeue(slots::pause(rand::random())));
         };
         Held {
             spawner: Arc::new(context.whole(&kept).await?.ok_or(ShellError::Changed)?),
@@ -213,7 +214,7 @@ async fn look(
             .then(|| Instant::now() + SPREAD.mul_f64(rand::random_range(0.0..1.0)));
     }
     let Ok(_turn) = turn(spawner, context, memory) else {
-        return Ok(turns::pause(rand::random()));
+        return Ok(slots::pause(rand::random()));
     };
     remember_tasks(spawner, context, memory);
     let limit = held.place.as_ref().map(|_| LENT);
@@ -450,7 +451,7 @@ async fn look_at_clock(
     };
     let status = spawner.status.clone().unwrap_or_default();
     let source = Some(format!("cron {}", spec.schedule));
-    let look = match cron::look(spawner, spec, &status, context.clock.now()) {
+    let look = match schedule::look(spawner, spec, &status, context.clock.now()) {
         Ok(look) => look,
         Err(fault) => {
             let outcome = Outcome {
@@ -508,7 +509,7 @@ async fn look_at_clock(
         get_ready(spawner, context, memory, templates, spec, run).await;
     }
     let now = context.clock.now();
-    let lead = ahead::lead(rand::random());
+    let lead = prefetch::lead(rand::random());
     let to_tick = look.due.next.map(|next| pause_before(next, now, lead));
     let retry = memory
         .next_poll
@@ -526,7 +527,7 @@ async fn get_ready(
     run: Timestamp,
 ) {
     let is_ready = memory.ahead.as_ref().is_some_and(|ahead| ahead.is_for(run));
-    if is_ready || !ahead::is_near(run, context.clock.now()) {
+    if is_ready || !prefetch::is_near(run, context.clock.now()) {
         return;
     }
     // The run does not wait for what is to make it faster.

@@ -7,7 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
 use kube_runtime::events::{Event, EventType};
 
-use crate::events::{self, Events};
+use crate::kube::events;
+use crate::kube::events::Events;
 
 /// Conditions that are news when they come to have this status.
 const BAD: [(&str, &str); 8] = [

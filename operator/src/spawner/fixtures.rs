@@ -2,7 +2,7 @@
 
 use axon_api::TaskSpawner;
 
-use super::item::Item;
+use crate::spawner::source::item::Item;
 
 /// A spawner with a GitHub source.
 pub(crate) fn github(name: &str) -> TaskSpawner {

@@ -1,34 +1,30 @@
-//! TaskSpawners: pure rules, and the thin shell that applies them.
+//! TaskSpawners. Every replica runs those that it owns.
+//!
+//! A poll goes through the rooms in this order:
+//! 1. [`source`] lists the items.
+//! 2. [`plan`] decides which become Tasks, under which names, within which limits. Pure.
+//! 3. [`render`] makes the Task of an item.
+//! 4. [`spawn`] claims and creates; [`cluster`] has the reads and writes.
+//! 5. [`status`] builds the TaskSpawner's status. Pure.
+//!
+//! [`controller`] decides when a TaskSpawner is polled, [`state`] is what a replica remembers of it, [`stores`] what it watches.
+//! [`preview`] answers what a poll would do. [`prefetch`] and [`run_burst`] keep schedules on time when many are due at once.
 
-pub mod ahead;
-pub mod approve;
-pub mod context;
+pub mod cluster;
 pub mod controller;
-pub mod cron;
-pub mod crowd;
 pub mod events;
 #[cfg(test)]
 pub(crate) mod fixtures;
-pub mod gate;
-pub mod inert;
-pub mod item;
-pub mod look;
-pub mod mark;
 pub mod metrics;
 pub mod plan;
-#[cfg(test)]
-mod plan_model;
-#[cfg(test)]
-mod plan_properties;
-mod prepare;
+pub mod prefetch;
 pub mod preview;
 #[cfg(test)]
 mod reasons_documented_tests;
 pub mod render;
-pub mod request;
-pub mod seen;
-pub mod shell;
+pub mod run_burst;
 pub mod source;
+pub mod spawn;
+pub mod state;
 pub mod status;
 pub mod stores;
-pub mod ticks;

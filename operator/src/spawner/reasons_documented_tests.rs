@@ -26,14 +26,22 @@ fn reasons_of(source: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// Returns the files of a folder and of those below it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let below = entries.map(|path| if path.is_dir() { files(&path) } else { vec![path] });
+    below.flatten().collect()
+}
+
 #[test]
 fn reasons_are_in_the_documentation() {
     let sources = root().join("operator/src");
-    let files = std::fs::read_dir(sources.join("spawner"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+    let files = files(&sources.join("spawner"))
+        .into_iter()
         .filter(|path| !path.to_string_lossy().ends_with("tests.rs"))
-        .filter(|path| !path.ends_with("fixtures.rs") && !path.ends_with("plan_properties.rs"))
+        .filter(|path| !path.ends_with("fixtures.rs") && !path.ends_with("plan/properties.rs"))
         .chain([sources.join("github/error.rs")]);
     let reasons: BTreeSet<String> = files
         .flat_map(|file| reasons_of(&std::fs::read_to_string(file).unwrap()))

@@ -447,5 +447,4 @@ pub fn whole_second(time: Timestamp) -> Timestamp {
 }
 
 #[cfg(test)]
-#[path = "status_tests.rs"]
 mod tests;

@@ -10,10 +10,10 @@ use kube_runtime::reflector::{ObjectRef, Store};
 use kube_runtime::{WatchStreamExt, reflector, watcher};
 use serde::{Deserialize, Serialize};
 
-use super::mark::Mark;
 use super::plan::Known;
-use crate::backoff::Pauses;
-use crate::watch::{Keep, Scope, Seen, Target, events, keep_metadata, prune};
+use crate::kube::backoff::Pauses;
+use crate::kube::watch::{Keep, Scope, Seen, Target, events, keep_metadata, prune};
+use crate::spawner::plan::match_state::Mark;
 
 /// A Task without its spec. Whatever else it holds, it can be read.
 #[derive(Resource, Clone, Debug, Serialize, Deserialize)]

@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::fixtures::task;
-use super::outcome;
-use super::prices::PriceTable;
-use super::record::record_of;
-use super::status::{enter, record_attempt};
-use super::view::{ContainerView, Ended, PodView};
 use crate::metrics::Metrics;
+use crate::task::apply::record::record_of;
+use crate::task::decide::failure;
+use crate::task::decide::prices::PriceTable;
+use crate::task::decide::status::{enter, record_attempt};
+use crate::task::observe::pod::{ContainerView, Ended, PodView};
 
 /// Reports that are nearly right, and any other text.
 fn messages() -> impl Strategy<Value = String> {
@@ -70,7 +70,7 @@ proptest! {
                 ..PodView::default()
             };
             let log = format!("---AXON_OUTPUTS_START---\ncost-usd: {message}\n{message}\n---AXON_OUTPUTS_END---\n");
-            let failure = outcome::of_pod(&pod);
+            let failure = failure::of_pod(&pod);
             let words = failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default();
             record_attempt(&mut status, &pod, &ended, failure, &parse_marker_block(&log), table.price_of(&task));
             status = enter(&status, TaskPhase::Failed, TaskReason::AgentError, &words, None, Timestamp::UNIX_EPOCH);

@@ -16,31 +16,37 @@ use tokio::time::Instant;
 
 use super::apply::{self, ApplyError, Done};
 use super::branch_lock;
-use super::gather::{gather, has_ended, referenced};
-use super::github_end;
-use super::github_secret;
-use super::github_token::{self, Step, Token};
-use super::index::{Interests, Key, Runs, place};
-use super::inputs;
-use super::kept::must_be_whole;
-use super::lifecycle::{Decision, decide};
-use super::network::{self, Network};
-use super::pod_defaults::PodDefaults;
-use super::pod_limits::PodLimits;
-use super::prices::PriceTable;
-use super::prompt;
-use super::rush::Rush;
-use super::stores::{Readiness, Stores, task_of, watch_custom, watch_jobs, watch_named, watch_pods};
-use super::view;
-use super::written::{self, Written};
-use crate::backoff::Pauses;
 use crate::clock::Clock;
-use crate::events::Events;
 use crate::images::Images;
+use crate::kube::backoff::Pauses;
+use crate::kube::events::Events;
+use crate::kube::watch::{LENT, is_large};
 use crate::metrics::Metrics;
 use crate::run::Shared;
-use crate::turns::{self, Turns};
-use crate::watch::{LENT, is_large};
+use crate::slots;
+use crate::slots::Turns;
+use crate::task::apply::job_burst::Rush;
+use crate::task::apply::network_policy;
+use crate::task::apply::network_policy::Network;
+use crate::task::build::pod_defaults::PodDefaults;
+use crate::task::build::pod_limits::PodLimits;
+use crate::task::build::prompt;
+use crate::task::decide::prices::PriceTable;
+use crate::task::decide::{Decision, decide};
+use crate::task::github_token::fetch;
+use crate::task::github_token::revoke;
+use crate::task::github_token::rules;
+use crate::task::github_token::rules::{Step, Token};
+use crate::task::observe::expectations;
+use crate::task::observe::expectations::Written;
+use crate::task::observe::index::{Interests, Key, Runs, place};
+use crate::task::observe::kept_task::must_be_whole;
+use crate::task::observe::pod;
+use crate::task::observe::stores::{
+    Readiness, Stores, task_of, watch_custom, watch_jobs, watch_named, watch_pods,
+};
+use crate::task::observe::whole;
+use crate::task::observe::{gather, has_ended, referenced};
 
 /// Most Tasks that are worked on at the same time.
 const CONCURRENCY: u16 = 32;
@@ -92,7 +98,7 @@ pub struct Options {
     /// Default limits of Tasks' pods.
     pub pod_limits: PodLimits,
     /// Settings of the NetworkPolicy of Tasks' pods.
-    pub agent_network: network::Options,
+    pub agent_network: network_policy::Options,
     /// How long an image may fail to be pulled.
     pub image_pull_limit: Duration,
     /// How long records of finished Tasks are kept.
@@ -165,8 +171,8 @@ pub async fn run(
         rush: Rush::default(),
         network,
         written,
-        ending: Semaphore::new(github_end::AT_ONCE),
-        minting: github_secret::places(),
+        ending: Semaphore::new(revoke::AT_ONCE),
+        minting: fetch::places(),
         failures,
         late_tokens: Mutex::default(),
     });
@@ -177,7 +183,7 @@ pub async fn run(
         .watches_stream_with(
             watch_jobs(client.clone(), &scope, stores.runs.clone(), filled.clone()),
             |job| task_of(&job),
-            view::jobs(),
+            pod::jobs(),
         )
         .watches_stream(
             watch_pods(
@@ -215,7 +221,7 @@ async fn reconcile(kept: Arc<Task>, context: Arc<Context>) -> Result<Action, App
     context.readiness.wait().await;
     let _measured = context.metrics.reconcile();
     if context.written.is_outdated(&kept) {
-        return Ok(Action::requeue(written::PAUSE));
+        return Ok(Action::requeue(expectations::PAUSE));
     }
     let workspace = referenced(
         &kept,
@@ -228,7 +234,7 @@ async fn reconcile(kept: Arc<Task>, context: Arc<Context>) -> Result<Action, App
         place => place.flatten(),
     };
     let task = if must_be_whole(&kept) {
-        match inputs::whole_task(&kept, &context).await? {
+        match whole::whole_task(&kept, &context).await? {
             Some(whole) => Arc::new(whole.object),
             None => return Ok(Action::requeue(backoff(1))),
         }
@@ -242,13 +248,12 @@ async fn reconcile(kept: Arc<Task>, context: Arc<Context>) -> Result<Action, App
             // Outside the attempt: what GitHub takes its time for must not hold a branch.
             None if token == Token::Unasked => {
                 let namespace = kept.namespace().unwrap_or_default();
-                let turn =
-                    github_secret::place(&context.minting, &namespace, workspace.as_deref(), Instant::now());
+                let turn = fetch::place(&context.minting, &namespace, workspace.as_deref(), Instant::now());
                 let Some(_turn) = turn else {
-                    return Ok(Action::requeue(turns::pause(rand::random())));
+                    return Ok(Action::requeue(slots::pause(rand::random())));
                 };
                 let asking = without_texts(&kept, &task);
-                let mut fetched = Box::pin(github_secret::fetch(&asking, workspace.as_deref(), &context));
+                let mut fetched = Box::pin(fetch::fetch(&asking, workspace.as_deref(), &context));
                 token = if place.is_none() {
                     fetched.await?
                 } else if let Ok(token) = tokio::time::timeout(LENT, &mut fetched).await {
@@ -332,7 +337,7 @@ async fn attempt(
     let mut gathered = gather(task, context, workspace, key.as_ref()).await?;
     let decision = decide(&gathered.observed(task, context, claimed_by.as_deref()));
     let workspace = gathered.workspace.as_deref();
-    let decision = match github_token::step(task, workspace, decision, token, context.clock.now()) {
+    let decision = match rules::step(task, workspace, decision, token, context.clock.now()) {
         Step::Do(decision) => decision,
         Step::Fetch => return Ok(None),
         Step::Mark(status) => {
@@ -343,7 +348,7 @@ async fn attempt(
             return Ok(Some(done));
         }
         // Nothing is held now: the Task has ended, and what is kept of it is enough.
-        Step::Release => return github_end::release(task, context).await.map(Some),
+        Step::Release => return revoke::release(task, context).await.map(Some),
     };
     if let Token::Minted(token) = token {
         gathered.github_token = Some(token.clone());

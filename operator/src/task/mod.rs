@@ -1,44 +1,23 @@
-//! The Task controller: pure rules in one file each, and the thin shell around them.
+//! The Task controller. The leader runs it.
+//!
+//! A reconcile goes through the rooms in this order:
+//! 1. [`observe`] reads what a decision needs, from the stores and from the API server.
+//! 2. [`decide`] returns one decision. Pure.
+//! 3. [`github_token`] gets a token for a GitHub App, where one is needed.
+//! 4. [`build`] makes the Job, its pod and its ConfigMap. Pure.
+//! 5. [`apply`] writes: Job, status, record, events. Nothing else writes.
+//!
+//! [`controller`] drives these steps, [`context`] has what they share.
 
 pub mod apply;
-mod ca;
+pub mod build;
 #[cfg(test)]
 mod claims_tests;
 pub mod controller;
-pub mod dependencies;
-mod env;
-pub mod fault;
+pub mod decide;
 #[cfg(test)]
 pub(crate) mod fixtures;
-pub mod gather;
-mod github_end;
-pub mod github_secret;
 pub mod github_token;
-pub mod index;
-pub mod input;
-pub mod inputs;
-pub mod job;
-pub mod kept;
-pub mod lifecycle;
-pub mod mcp_secrets;
-pub mod network;
-pub mod outcome;
-mod overrides;
-pub mod pod_defaults;
-pub mod pod_limits;
-pub mod prices;
-pub mod prompt;
-pub mod record;
-pub mod refusal;
-pub mod retention;
-pub mod rush;
-mod secret_file;
-mod ssh;
-pub mod status;
-pub mod stores;
-mod token_host;
-pub mod view;
-mod view_job;
-pub mod written;
+pub mod observe;
 
 pub use axon_api::branch_lock;

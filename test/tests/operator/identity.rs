@@ -1,7 +1,7 @@
 //! What the operator may do as a namespace's ServiceAccount `axon-spawner`, and what it may not.
 
 use axon_api::labels::MANAGED;
-use axon_operator::identity::{Act, Identity, IdentityError, NAME};
+use axon_operator::kube::impersonation::{Act, Identity, IdentityError, NAME};
 use axon_test::control_plane::ControlPlane;
 use axon_test::{audit, wait};
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};

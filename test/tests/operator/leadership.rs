@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use axon_operator::leadership::{self, Timing};
+use axon_operator::ha::leadership;
+use axon_operator::ha::leadership::Timing;
 use axon_test::control_plane::ControlPlane;
 use axon_test::wait;
 use tokio::sync::watch;

@@ -2,7 +2,7 @@
 
 use axon_api::network::{Allow, NAME};
 use axon_api::{TaskReason, labels};
-use axon_operator::task::network::{Network, Options, Ready};
+use axon_operator::task::apply::network_policy::{Network, Options, Ready};
 use axon_test::control_plane::ControlPlane;
 use axon_test::wait;
 use k8s_openapi::api::batch::v1::Job;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axon_api::v1alpha1::TaskRecord;
 use axon_api::{Task, TaskPhase, TaskReason, naming};
-use axon_operator::task::{record, retention};
-use axon_operator::watch::Scope;
+use axon_operator::kube::watch::Scope;
+use axon_operator::task::apply::{record, retention};
 use axon_test::control_plane::ControlPlane;
 use axon_test::wait;
 use jiff::Timestamp;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use axon_api::{AgentConfig, Task, TaskSpawner, Workspace};
-use axon_operator::identity::Identity;
+use axon_operator::kube::impersonation::Identity;
 use axon_test::control_plane::ControlPlane;
 use axon_test::{audit, wait};
 use k8s_openapi::NamespaceResourceScope;

@@ -2,7 +2,7 @@
 //! whatever RBAC allows. All other tests of this binary run the real operator under the same policies.
 
 use axon_api::Task;
-use axon_operator::identity::Identity;
+use axon_operator::kube::impersonation::Identity;
 use axon_test::control_plane::ControlPlane;
 use axon_test::wait;
 use k8s_openapi::NamespaceResourceScope;

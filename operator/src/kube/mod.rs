@@ -1,0 +1,15 @@
+//! What every access to the API server shares.
+//!
+//! - [`watch`]: lists and watches that keep of each object only what decisions need.
+//! - [`retry`]: reads that the API server answered with an error of its own are repeated at once.
+//! - [`backoff`]: pauses after errors of watches.
+//! - [`impersonation`]: acts in a namespace as its ServiceAccount `axon-spawner`.
+//! - [`refusal`]: whether a refused create can ever succeed. Pure.
+//! - [`events`]: Kubernetes events for people.
+
+pub mod backoff;
+pub mod events;
+pub mod impersonation;
+pub mod refusal;
+pub mod retry;
+pub mod watch;

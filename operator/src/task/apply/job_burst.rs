@@ -1,0 +1,131 @@
+//! When many Tasks may go at the same moment, their Jobs come first.
+//!
+//! A Job that is created starts pods; a status that says so starts nothing. While Jobs are created as fast as the API server
+//! takes them, the Tasks' step to Pending waits. A crash in between is what a crash between the two writes always was: the
+//! Job is found by its name.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use axon_api::{TaskPhase, TaskReason, TaskStatus};
+use tokio::time::Instant;
+
+/// Jobs that are being created at the same time from which on it is a rush.
+const MANY: usize = 16;
+
+/// Shortest pause before a status that gave way is looked at again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Time between two such looks: thousands that come back all at once would be in the way again.
+const APART: Duration = Duration::from_millis(1);
+
+/// Counts the Jobs that are being created, and spreads what gives way to them.
+#[derive(Debug, Default)]
+pub struct Rush {
+    creating: AtomicUsize,
+    /// The last look that was promised.
+    last: Mutex<Option<Instant>>,
+}
+
+impl Rush {
+    /// Counts one until what is returned is dropped.
+    #[must_use]
+    pub(crate) fn enter(&self) -> Creating<'_> {
+        self.creating.fetch_add(1, Ordering::Relaxed);
+        Creating(self)
+    }
+
+    /// Returns how long a status that gives way `now` waits for the next look.
+    #[must_use]
+    pub(crate) fn give_way(&self, now: Instant) -> Duration {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let soonest = now + PAUSE;
+        let next = last.map_or(soonest, |last| soonest.max(last + APART));
+        *last = Some(next);
+        next - now
+    }
+
+    /// Returns true if writing `new` over `old` gives way to the Jobs that are being created now.
+    ///
+    /// Only the step of a first run to Pending does: whatever else is in a status, such as a token that was minted or the
+    /// end of an earlier run, stands nowhere else.
+    #[must_use]
+    pub(crate) fn delays(&self, old: Option<&TaskStatus>, new: &TaskStatus) -> bool {
+        let step = (new.phase, new.reason) == (Some(TaskPhase::Pending), Some(TaskReason::Starting));
+        let told = old.is_some_and(|old| old.job_name.is_some() || old.next_run.is_some());
+        let more = new.github_token.is_some() || new.pod_name.is_some() || !new.attempts.is_empty();
+        step && !told && !more && self.creating.load(Ordering::Relaxed) >= MANY
+    }
+}
+
+/// A Job that is being created.
+pub(crate) struct Creating<'a>(&'a Rush);
+
+impl Drop for Creating<'_> {
+    fn drop(&mut self) {
+        self.0.creating.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axon_api::v1alpha1::GithubToken;
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    fn pending() -> TaskStatus {
+        TaskStatus {
+            phase: Some(TaskPhase::Pending),
+            reason: Some(TaskReason::Starting),
+            job_name: Some("t".into()),
+            ..TaskStatus::default()
+        }
+    }
+
+    #[test]
+    fn only_a_step_to_pending_gives_way_and_only_while_many_jobs_are_created() {
+        let rush = Rush::default();
+        let waiting = TaskStatus {
+            phase: Some(TaskPhase::Waiting),
+            ..TaskStatus::default()
+        };
+        assert!(!rush.delays(Some(&waiting), &pending()));
+        let creating: Vec<_> = (0..MANY).map(|_| rush.enter()).collect();
+        assert!(rush.delays(Some(&waiting), &pending()));
+        assert!(rush.delays(None, &pending()));
+        let running = TaskStatus {
+            phase: Some(TaskPhase::Running),
+            reason: Some(TaskReason::AgentRunning),
+            ..pending()
+        };
+        let with_token = TaskStatus {
+            github_token: Some(GithubToken {
+                secret_name: "t".into(),
+                expiration_time: Time(Timestamp::UNIX_EPOCH),
+                renew_time: Time(Timestamp::UNIX_EPOCH),
+            }),
+            ..pending()
+        };
+        for more in [running, with_token] {
+            assert!(!rush.delays(Some(&waiting), &more), "{more:?}");
+        }
+        assert!(!rush.delays(Some(&pending()), &pending()), "it was told before");
+        drop(creating);
+        assert!(!rush.delays(Some(&waiting), &pending()));
+    }
+    #[test]
+    fn what_gives_way_comes_back_one_after_the_other() {
+        let (rush, now) = (Rush::default(), Instant::now());
+        assert_eq!(rush.give_way(now), PAUSE);
+        assert_eq!(rush.give_way(now), PAUSE + APART);
+        assert_eq!(rush.give_way(now + APART * 2), PAUSE, "the line has moved on");
+        for _ in 0..1000 {
+            let _ = rush.give_way(now);
+        }
+        let later = now + Duration::from_secs(60);
+        assert_eq!(rush.give_way(later), PAUSE);
+    }
+}

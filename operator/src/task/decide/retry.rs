@@ -1,0 +1,145 @@
+//! A run that failed and is repeated: within the same Task, by a new Job of the same name, one at a time.
+
+use std::time::Duration;
+
+use axon_api::v1alpha1::{Attempt, NextRun};
+use axon_api::{TaskPhase, TaskReason, TaskStatus};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::with_job::newest;
+use super::{Decision, Observed, agent_end, before_job, fail, move_to};
+use crate::task::decide::failure::Failure;
+use crate::task::decide::fault;
+use crate::task::decide::status::record_lost;
+use crate::task::observe::pod::{JobView, PodView};
+
+/// Runs lost to something else than their agent after which a Task fails. Each may have spent money from the start.
+pub(crate) const MAX_DISRUPTIONS: usize = 3;
+
+/// Returns how many runs were lost to something else than their agent.
+pub(crate) fn disruptions(status: &TaskStatus) -> usize {
+    let lost = |a: &&Attempt| a.reason.is_some_and(fault::is_lost);
+    status.attempts.iter().filter(lost).count()
+}
+
+/// Decides what follows a run that failed. `job` is its Job, if that is still there; `replaced_anyway` says that the run
+/// may be repeated without a policy.
+pub(crate) fn after_failure(
+    observed: &Observed<'_>,
+    status: &TaskStatus,
+    job: Option<&JobView>,
+    failure: &Failure,
+    replaced_anyway: bool,
+) -> Decision {
+    let mut status = status.clone();
+    note_lost_pod(observed, &mut status, failure);
+    after_attempts(observed, &status, job, failure, replaced_anyway)
+}
+
+/// As [`after_failure`], for a failure whose attempts are all recorded.
+pub(crate) fn after_attempts(
+    observed: &Observed<'_>,
+    status: &TaskStatus,
+    job: Option<&JobView>,
+    failure: &Failure,
+    replaced_anyway: bool,
+) -> Decision {
+    let stopped = observed.task.spec.is_stopped();
+    let mut status = status.clone();
+    let policy = observed.task.spec.retry_policy.as_ref();
+    let made = status.retries.unwrap_or_default();
+    let pause = if stopped {
+        None
+    } else if replaced_anyway && disruptions(&status) < MAX_DISRUPTIONS {
+        Some(Duration::ZERO)
+    } else {
+        let pause = policy.and_then(|policy| policy.pause(failure.reason, made));
+        status.retries = pause.map(|_| made + 1).or(status.retries);
+        pause
+    };
+    let Some(pause) = pause else {
+        return fail(observed, &status, failure.reason, &failure.message);
+    };
+    let after = later(observed.now, pause);
+    status.next_run = Some(NextRun {
+        after: Time(after),
+        replaces: job.and_then(|job| job.uid.clone()),
+    });
+    let when = if pause.is_zero() {
+        "at once".to_owned()
+    } else {
+        format!("at {after}")
+    };
+    let (reason, words) = (failure.reason, &failure.message);
+    let message = format!("runs again {when}; the last run failed ({reason}): {words}");
+    move_to(
+        observed,
+        &status,
+        TaskPhase::Pending,
+        TaskReason::Retrying,
+        &message,
+        None,
+    )
+}
+
+/// Returns a whole second, as times are stored, that is no sooner than asked for.
+fn later(now: Timestamp, pause: Duration) -> Timestamp {
+    let whole = i64::try_from(pause.as_secs()).unwrap_or(i64::MAX);
+    let rest = i64::from(!pause.is_zero());
+    let second = now.as_second().saturating_add(whole).saturating_add(rest);
+    Timestamp::from_second(second).unwrap_or(Timestamp::MAX)
+}
+
+/// A pod that vanished without a word is an attempt, too.
+fn note_lost_pod(observed: &Observed<'_>, status: &mut TaskStatus, failure: &Failure) {
+    let pod_name = newest(&observed.pods)
+        .map(|pod| pod.name.clone())
+        .or_else(|| status.pod_name.clone())
+        .unwrap_or_default();
+    let job_uid = observed.job.as_ref().and_then(|job| job.uid.clone());
+    record_lost(status, &pod_name, job_uid, failure);
+}
+
+/// Decides for a Task whose next run is planned. `job` is the Job that failed, if it is still there.
+pub(crate) fn between_runs(
+    observed: &Observed<'_>,
+    status: &TaskStatus,
+    next: &NextRun,
+    job: Option<&JobView>,
+) -> Decision {
+    if observed.task.spec.is_stopped() {
+        let last = status.attempts.last().and_then(|a| a.message.as_deref());
+        let message = format!(
+            "stopped on request before another run; the last one failed: {}",
+            last.unwrap_or_default()
+        );
+        return fail(observed, status, TaskReason::Stopped, &message);
+    }
+    let left = next.after.0.as_second().saturating_sub(observed.now.as_second());
+    let pause = u64::try_from(left).ok().filter(|left| *left > 0);
+    match (job, pause) {
+        (Some(job), _) if job.deleting => Decision::Wait(None),
+        // A Job that has not ended might still run. One that has, or in which nothing of the agent is left, is kept for its
+        // log until the next run.
+        (Some(job), pause) if may_run(job, &observed.pods) || pause.is_none() => Decision::DeleteJob,
+        (_, Some(seconds)) => Decision::Wait(Some(Duration::from_secs(seconds))),
+        (_, None) => create(observed, status),
+    }
+}
+
+fn may_run(job: &JobView, pods: &[PodView]) -> bool {
+    job.finished.is_none() && !agent_end::is_quiet(pods)
+}
+
+fn create(observed: &Observed<'_>, status: &TaskStatus) -> Decision {
+    if observed.pods.iter().any(|pod| !pod.is_over() && !pod.gone) {
+        return Decision::Wait(None);
+    }
+    before_job::missing_objects(observed, status).unwrap_or_else(|| {
+        Decision::CreateJob(Box::new(TaskStatus {
+            next_run: None,
+            ..status.clone()
+        }))
+    })
+}
