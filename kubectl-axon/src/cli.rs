@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::cluster::connection;
+use crate::cluster::connection::ConnectionArgs;
 use crate::commands::{
     completion, config, cost, create, delete, describe, doctor, get, init, install, logs, preview, retry,
     run, stop, suspend, tree, uninstall, verify_image, version, wait, why,
 };
-use crate::connection::{self, ConnectionArgs};
 use crate::error::EXIT_CODES;
+use crate::term::output::STANDALONE;
 
 /// How usage lines name the program when kubectl starts it.
 pub const PLUGIN: &str = "kubectl axon";
-/// How usage lines name the program when it is started as `axon`.
-pub const STANDALONE: &str = "axon";
 
 /// Widest that help gets, however wide the terminal is.
 pub const WIDTH: usize = 100;

@@ -24,45 +24,10 @@ pub mod version;
 pub mod wait;
 pub mod why;
 
-use std::path::PathBuf;
-
 use crate::cli::{Cli, Command};
-use crate::cluster::Cluster;
-use crate::config_file::{self, Config};
-use crate::connection::ConnectionArgs;
 use crate::error::Result;
-use crate::output::Ui;
-
-/// What every command is given.
-pub struct Globals {
-    /// kubectl's flags.
-    pub connection: ConnectionArgs,
-    /// Path of the configuration file, if one was named.
-    pub config: Option<PathBuf>,
-}
-
-impl Globals {
-    /// Reads the configuration file and shows its warnings.
-    ///
-    /// # Errors
-    /// When the file can't be used.
-    pub fn configuration(&self, ui: &Ui) -> Result<Config> {
-        let loaded = config_file::load(self.config.as_deref())?;
-        for warning in &loaded.warnings {
-            ui.warn(warning);
-        }
-        Ok(loaded.config)
-    }
-
-    /// Connects, in the namespace that flags, configuration file and context agree on.
-    ///
-    /// # Errors
-    /// When files or flags can't be used. The server is not contacted yet.
-    pub async fn cluster(&self, ui: &Ui) -> Result<Cluster> {
-        let config = self.configuration(ui)?;
-        self.connection.connect(config.namespace.as_deref()).await
-    }
-}
+use crate::globals::Globals;
+use crate::term::output::Ui;
 
 /// Runs a command.
 ///

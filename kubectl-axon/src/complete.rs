@@ -4,15 +4,15 @@
 //! its description behind a tab, and a last line `:DIRECTIVE`. Completion never fails aloud: who asks is a shell in the
 //! middle of somebody's typing.
 
-mod live;
-mod look;
+mod cluster;
+mod line;
 
 use axon_api::shown::has_hidden;
 
-use crate::output::Ui;
-use crate::shown::Shown;
+use crate::term::output::Ui;
+use crate::term::shown::Shown;
 
-pub use look::{Request, Source, look};
+pub use crate::complete::line::{Request, Source, look};
 
 /// Directive: offer nothing else, such as files.
 const NO_FILES: u8 = 4;
@@ -33,7 +33,7 @@ pub fn answer(ui: &Ui, words: &[String]) {
         Source::Nothing => (Vec::new(), NO_FILES),
         Source::Files => (Vec::new(), FILES),
         Source::Words(words) => (words.clone(), NO_FILES),
-        source => (live::names(source, &request), NO_FILES),
+        source => (cluster::names(source, &request), NO_FILES),
     };
     let mut text = String::new();
     for (word, description) in candidates {
@@ -48,7 +48,7 @@ pub fn answer(ui: &Ui, words: &[String]) {
         }
         text += &whole;
         if !description.is_empty() {
-            text += &format!("\t{}", crate::human::gist(&description, MAX_DESCRIPTION));
+            text += &format!("\t{}", crate::term::format::gist(&description, MAX_DESCRIPTION));
         }
         text.push('\n');
     }

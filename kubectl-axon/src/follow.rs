@@ -3,12 +3,12 @@
 //! `decide` is pure: from what is observed to the next step. `observe` watches, `stream` reads logs.
 
 mod decide;
-mod ends;
 mod observe;
 mod resume;
 mod sink;
 mod stream;
 mod summary;
+mod wait;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use tokio::time::Instant;
 
+pub use crate::follow::wait::{Ends, Watched, Which};
 pub use decide::{container_state, explain_silence, pick};
-pub use ends::{Ends, Watched, Which};
 pub use observe::{newest, pods_of};
 pub use sink::Sink;
 pub use stream::read_once;
@@ -29,7 +29,7 @@ use self::decide::{Seen, Step};
 use self::observe::Observer;
 use crate::cluster::Cluster;
 use crate::error::{CliError, Kind, Result};
-use crate::output::{Notation, ObjectFormat, Style, Ui};
+use crate::term::output::{Notation, ObjectFormat, Style, Ui};
 
 /// After this long without any sign of an operator it is time to ask whether there is one.
 pub(crate) const OPERATOR_SILENCE: Duration = Duration::from_secs(10);

@@ -1,40 +1,34 @@
 //! kubectl-axon: runs AI coding agents as Kubernetes Jobs, from the command line.
 //!
-//! `cli` is what can be typed, `commands` has one file for each command, `connection` turns kubectl's flags and
-//! files into a [`cluster::Cluster`]. Data goes to stdout and talk to stderr, both through [`output::Ui`]; every
-//! failure is a [`error::CliError`], whose kind is the exit code.
+//! - [`cli`] is the command line; [`commands`] has one thin file for each command.
+//! - [`objects`] turns flags and the configuration file into objects; [`install`] has the manifests of the operator.
+//! - [`cluster`] is the connection and every request to the API server.
+//! - [`analysis`] has the pure rules behind `why`, `doctor`, `cost` and `tree`.
+//! - [`follow`] watches a Task; [`render`] makes an agent's log readable; [`complete`] completes command lines.
+//! - [`term`] prints. Data goes to stdout and talk to stderr, both through [`term::output::Ui`]; every failure is a
+//!   [`error::CliError`], whose kind is the exit code.
 
-pub mod ask;
+pub mod analysis;
 pub mod cli;
+pub mod cli_reference;
 pub mod cluster;
-pub mod columns;
 pub mod commands;
 pub mod complete;
 pub mod config_file;
-pub mod connection;
-pub mod cost;
-pub mod doctor;
 pub mod error;
 pub mod follow;
-pub mod graph;
-pub mod human;
+pub mod globals;
+pub mod install;
 pub mod kinds;
-pub mod manifests;
-pub mod output;
-pub mod patience;
-pub mod reference;
+pub mod objects;
 pub mod render;
-mod rights;
-pub mod shown;
-pub mod table;
-pub mod tasks;
-pub mod why;
+pub mod term;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use crate::error::CliError;
-use crate::output::Ui;
+use crate::term::output::Ui;
 
 /// Runs the program with `args` (the first one is its own name) and returns its exit code.
 #[must_use]

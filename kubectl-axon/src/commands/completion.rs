@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 
 use crate::error::{CliError, Result};
-use crate::output::Ui;
-use crate::shown::Shown;
+use crate::term::output::Ui;
+use crate::term::shown::Shown;
 
 /// Program that kubectl (1.26 and later) asks for completions of `kubectl axon`.
 const HELPER: &str = "kubectl_complete-axon";

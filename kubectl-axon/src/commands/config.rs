@@ -4,10 +4,10 @@ use axon_api::git::redacted;
 use clap::{Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::Globals;
 use crate::config_file::{self, Config};
 use crate::error::Result;
-use crate::output::{Notation, Ui};
+use crate::globals::Globals;
+use crate::term::output::{Notation, Ui};
 
 const DETAILS: &str = "\
 Credentials are not shown. Flags win over the file; the namespace of the file wins over that of the

@@ -7,15 +7,16 @@ use jiff::Timestamp;
 use kube::api::ListParams;
 use serde_json::{Map, Value, json};
 
-use super::Globals;
+use crate::analysis::cost::{By, Record, Report, Sum, report, runs};
 use crate::cluster::Cluster;
-use crate::cost::{By, Record, Report, Sum, report, runs};
+use crate::cluster::task_summary;
 use crate::error::{CliError, Result};
+use crate::globals::Globals;
 use crate::kinds::Kind;
-use crate::output::{Notation, Ui};
-use crate::shown::Shown;
-use crate::table::Table;
-use crate::{human, tasks};
+use crate::term::format;
+use crate::term::output::{Notation, Ui};
+use crate::term::shown::Shown;
+use crate::term::table::Table;
 use axon_api::money::Money;
 
 const DETAILS: &str = "\
@@ -92,7 +93,7 @@ fn days(text: &str) -> Result<Duration, String> {
 pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let cluster = globals.cluster(ui).await?;
     let namespace = (!args.all_namespaces).then_some(cluster.namespace.as_str());
-    let listed = tasks::list(&cluster, namespace);
+    let listed = task_summary::list(&cluster, namespace);
     let (tasks, records) = futures::join!(listed, records(&cluster, namespace));
     let (tasks, _) = tasks?;
     let records = records.unwrap_or_else(|error| {
@@ -142,26 +143,26 @@ fn remarks(total: &Sum) -> Vec<String> {
         remarks.push(format!(
             "~{} of {} is estimated by the operator's price table; COST and AVERAGE are without it.",
             estimate.short(),
-            human::count(total.estimated_runs, "run")
+            format::count(total.estimated_runs, "run")
         ));
     }
     if total.unknown > 0 {
         remarks.push(format!(
             "The cost of {} of {} is unknown: the agent reported none (yet). COST is the sum of the others.",
             total.unknown,
-            human::count(total.runs, "run")
+            format::count(total.runs, "run")
         ));
     }
     if total.input.runs < total.runs {
         remarks.push(format!(
             "The tokens of {} of {} are unknown.",
             total.runs - total.input.runs,
-            human::count(total.runs, "run")
+            format::count(total.runs, "run")
         ));
     }
     if total.unfinished() > 0 {
         let (runs, has) = (
-            human::count(total.unfinished(), "run"),
+            format::count(total.unfinished(), "run"),
             if total.unfinished() == 1 { "has" } else { "have" },
         );
         remarks.push(format!("{runs} {has} not ended; the figures are those so far."));
@@ -197,12 +198,12 @@ fn as_table(report: &Report, by: &By, wide: bool, width: Option<usize>) -> Strin
     let total = ("TOTAL".to_owned(), report.total.clone());
     for (key, sum) in report.groups.iter().chain(std::iter::once(&total)) {
         let money = |amount: Option<Money>| amount.map(Money::short).unwrap_or_default();
-        let tokens = |tokens: crate::cost::Tokens| match tokens.runs {
+        let tokens = |tokens: crate::analysis::cost::Tokens| match tokens.runs {
             0 => String::new(),
-            _ => human::quantity(tokens.count),
+            _ => format::quantity(tokens.count),
         };
         let mut cells = vec![
-            human::one_line(key),
+            format::one_line(key),
             sum.runs.to_string(),
             sum.success_percent().map(|p| format!("{p}%")).unwrap_or_default(),
             money(sum.cost()),
@@ -245,7 +246,7 @@ fn as_table(report: &Report, by: &By, wide: bool, width: Option<usize>) -> Strin
 /// Name and value of each figure of a sum.
 fn figures(sum: &Sum) -> Vec<(&'static str, Value)> {
     let money = |amount: Option<Money>| amount.map_or(Value::Null, |n| n.to_string().into());
-    let tokens = |tokens: crate::cost::Tokens| match tokens.runs {
+    let tokens = |tokens: crate::analysis::cost::Tokens| match tokens.runs {
         0 => Value::Null,
         _ => tokens.count.into(),
     };
@@ -315,7 +316,7 @@ fn as_csv(report: &Report, by: &By) -> String {
 /// Returns a text as a cell. A spreadsheet would run a text that begins as a formula does; behind an apostrophe it is text.
 fn cell(text: &str) -> String {
     let starts = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = human::one_line(text);
+    let text = format::one_line(text);
     let text = if starts || text.starts_with(['=', '+', '-', '@']) {
         format!("'{text}")
     } else {

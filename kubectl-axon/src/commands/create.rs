@@ -8,14 +8,14 @@ use clap::{Parser, Subcommand};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use super::Globals;
-use super::run::plan::WantedSecret;
-use super::run::{DryRun, ensure, inputs};
 use crate::cluster::posting;
 use crate::error::{Action, CliError, Kind as Failure, Result};
+use crate::globals::{DryRun, Globals};
 use crate::kinds::Kind;
-use crate::output::{Notation, ObjectFormat, Ui, yaml};
-use crate::shown::Shown;
+use crate::objects::plan::{WantedSecret, own_labels};
+use crate::objects::{ensure, inputs};
+use crate::term::output::{Notation, ObjectFormat, Ui, yaml};
+use crate::term::shown::Shown;
 
 /// Creates workspaces, agentconfigs or taskspawners
 #[derive(Parser, Debug)]
@@ -91,7 +91,7 @@ fn object(kind: Kind, name: &str, spec: &Value) -> Value {
     json!({
         "apiVersion": axon_api::API_VERSION,
         "kind": kind.resource().kind,
-        "metadata": {"name": name, "labels": super::run::plan::own_labels()},
+        "metadata": {"name": name, "labels": own_labels()},
         "spec": spec,
     })
 }

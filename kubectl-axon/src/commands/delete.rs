@@ -7,12 +7,12 @@ use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, ListParams, PartialObjectMeta};
 use tokio::time::Instant;
 
-use super::Globals;
 use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Kind as Failure, Result};
-use crate::human;
+use crate::globals::Globals;
 use crate::kinds::{Kind, parse_arguments};
-use crate::output::Ui;
+use crate::term::format;
+use crate::term::output::Ui;
 
 const EXAMPLES: &str = "\
 Types: task, taskspawner (ts), workspace (ws), agentconfig (ac), taskrecord (axr)
@@ -82,7 +82,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         }
         let what = format!(
             "{} in namespace {}",
-            human::count(names.len(), kind.singular()),
+            format::count(names.len(), kind.singular()),
             cluster.namespace
         );
         ui.confirm(
@@ -163,7 +163,7 @@ async fn wait(
                     format!(
                         "{}/{name} is being deleted but not gone after {}{blocked}",
                         kind.singular(),
-                        human::duration(timeout)
+                        format::duration(timeout)
                     ),
                 ));
             }

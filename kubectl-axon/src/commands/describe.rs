@@ -7,14 +7,16 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::ListParams;
 use serde_json::Value;
 
-use super::Globals;
 use crate::cluster::Cluster;
+use crate::cluster::event_time::told_at;
 use crate::error::{Action, CliError, Kind as Failure, Result};
+use crate::follow;
+use crate::globals::Globals;
 use crate::kinds::{Kind, detail, parse_arguments};
-use crate::output::Ui;
-use crate::shown::Shown;
-use crate::table::Table;
-use crate::{follow, human};
+use crate::term::format;
+use crate::term::output::Ui;
+use crate::term::shown::Shown;
+use crate::term::table::Table;
 
 const EXAMPLES: &str = "\
 Types: task, taskspawner (ts), workspace (ws), agentconfig (ac), taskrecord (axr)
@@ -113,7 +115,7 @@ fn labelled(label: &str, values: &[String]) -> String {
         } else {
             String::new()
         };
-        text += &format!("{head:<20}{}\n", human::one_line(value));
+        text += &format!("{head:<20}{}\n", format::one_line(value));
     }
     text
 }
@@ -147,7 +149,7 @@ fn section(title: &str, header: &[&str], rows: Rows, width: Option<usize>) -> St
 
 fn text(value: &Value, pointer: &str) -> String {
     match value.pointer(pointer) {
-        Some(Value::String(text)) => human::joined(text),
+        Some(Value::String(text)) => format::joined(text),
         Some(Value::Null) | None => String::new(),
         Some(other) => other.to_string(),
     }
@@ -163,7 +165,7 @@ fn attempts(object: &Value) -> Rows {
                 text(attempt, "/podName"),
                 text(attempt, "/exitCode"),
                 text(attempt, "/reason"),
-                human::spent(money("/usage/costUSD"), money("/usage/estimatedCostUSD")),
+                format::spent(money("/usage/costUSD"), money("/usage/estimatedCostUSD")),
                 text(attempt, "/message"),
             ]
         })
@@ -180,7 +182,7 @@ fn conditions(object: &Value, now: Timestamp) -> Rows {
                 text(condition, "/type"),
                 text(condition, "/status"),
                 text(condition, "/reason"),
-                since.map(|at| human::age(Some(at), now)).unwrap_or_default(),
+                since.map(|at| format::age(Some(at), now)).unwrap_or_default(),
                 text(condition, "/message"),
             ]
         })
@@ -215,17 +217,10 @@ async fn pods(cluster: &Cluster, kind: Kind, name: &str) -> Rows {
                 word.to_owned(),
                 reason.unwrap_or_default(),
                 exit.map(|code| code.to_string()).unwrap_or_default(),
-                message.map(|m| human::joined(&m)).unwrap_or_default(),
+                message.map(|m| format::joined(&m)).unwrap_or_default(),
             ])
         })
         .collect()
-}
-
-/// Returns when an event was told last.
-pub(super) fn told_at(event: &Event) -> Option<Timestamp> {
-    let times = [&event.last_timestamp, &event.metadata.creation_timestamp];
-    let [newest, created] = times.map(|time| time.as_ref().map(|t| t.0));
-    newest.or(event.event_time.as_ref().map(|t| t.0)).or(created)
 }
 
 async fn events(cluster: &Cluster, kind: Kind, name: &str) -> Rows {
@@ -245,10 +240,10 @@ async fn events(cluster: &Cluster, kind: Kind, name: &str) -> Rows {
     newest
         .map(|event| {
             vec![
-                human::age(told_at(event), now),
+                format::age(told_at(event), now),
                 event.type_.clone().unwrap_or_default(),
                 event.reason.clone().unwrap_or_default(),
-                event.message.as_deref().map(human::joined).unwrap_or_default(),
+                event.message.as_deref().map(format::joined).unwrap_or_default(),
             ]
         })
         .collect()

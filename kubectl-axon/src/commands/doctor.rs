@@ -5,11 +5,11 @@ mod gather;
 use clap::Parser;
 use serde_json::json;
 
-use super::Globals;
-use crate::doctor::{Finding, Verdict, examine};
+use crate::analysis::doctor::{Finding, Verdict, examine};
 use crate::error::{CliError, Kind as Failure, Result};
-use crate::human;
-use crate::output::{Notation, Style, Ui};
+use crate::globals::Globals;
+use crate::term::format;
+use crate::term::output::{Notation, Style, Ui};
 
 const DETAILS: &str = "\
 Looks only, changes nothing. Exit code 1 if something does not work; what could not be looked at,
@@ -51,7 +51,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
                 style,
                 &match failed {
                     0 => "\nnothing that was looked at is broken".to_owned(),
-                    n => format!("\n{} failed", crate::human::count(n, "check")),
+                    n => format!("\n{} failed", crate::term::format::count(n, "check")),
                 },
             );
         }
@@ -72,7 +72,7 @@ fn print(ui: &Ui, finding: &Finding) -> Result<()> {
     };
     let room = ui.width().map(|width| width.saturating_sub(INDENT));
     let mut head = format!("{word:<5} {:<18}", finding.check);
-    for line in human::wrapped(&finding.detail, room) {
+    for line in format::wrapped(&finding.detail, room) {
         ui.line(&format!("{head:INDENT$}{line}"))?;
         head.clear();
     }
@@ -80,7 +80,7 @@ fn print(ui: &Ui, finding: &Finding) -> Result<()> {
         let fix = ui.addressed(&format!("fix: {fix}"));
         // A command in lines could not be copied.
         let room = room.filter(|_| !fix.contains("kubectl "));
-        for line in human::wrapped(&fix, room) {
+        for line in format::wrapped(&fix, room) {
             ui.line(&format!("{:INDENT$}{line}", ""))?;
         }
     }

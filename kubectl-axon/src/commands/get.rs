@@ -1,7 +1,7 @@
 //! `get`: shows objects of all kinds.
 
 mod rows;
-mod wanted;
+mod selection;
 mod watch;
 
 use clap::Parser;
@@ -10,15 +10,15 @@ use kube::api::{DynamicObject, ListParams};
 use serde_json::{Value, json};
 
 use self::rows::Rows;
-use self::wanted::{SortBy, Wanted, WantedParser};
-use super::Globals;
 use crate::cluster::Cluster;
+use crate::commands::get::selection::{SortBy, Wanted, WantedParser};
 use crate::config_file::Config;
 use crate::error::{Action, CliError, Kind as Failure, Result};
-use crate::human;
+use crate::globals::Globals;
 use crate::kinds::{Column, Kind, columns, detail, parse_arguments};
-use crate::output::{Format, Notation, Ui};
-use crate::shown::Shown;
+use crate::term::format;
+use crate::term::output::{Format, Notation, Ui};
+use crate::term::shown::Shown;
 
 const EXAMPLES: &str = "\
 Types: task, taskspawner (ts), workspace (ws), agentconfig (ac), taskrecord (axr)
@@ -91,7 +91,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let sort_by = args.sort_by.as_deref().map(SortBy::parse).transpose()?;
     let output = match &args.output {
         Some(Wanted::Kubectls(format)) => {
-            return Err(wanted::kubectls(
+            return Err(selection::kubectls(
                 kind,
                 &names,
                 format,
@@ -133,7 +133,7 @@ fn kubectl_flags(globals: &Globals, config: &Config, args: &Args) -> String {
     let mut flags = String::new();
     let mut add = |flag: &str, value: Option<&str>| {
         if let Some(value) = value {
-            flags += &format!(" {flag} {}", human::quoted(value));
+            flags += &format!(" {flag} {}", format::quoted(value));
         }
     };
     let namespace = globals.connection.namespace.as_deref();

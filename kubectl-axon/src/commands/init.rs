@@ -5,10 +5,10 @@ use std::path::Path;
 
 use clap::Parser;
 
-use super::Globals;
 use crate::config_file;
 use crate::error::{CliError, Result};
-use crate::output::Ui;
+use crate::globals::Globals;
+use crate::term::output::Ui;
 
 const DETAILS: &str = "\
 The file is ~/.axon/config.yaml, or the one of --config. Flags win over it. Its keys: oauthToken,

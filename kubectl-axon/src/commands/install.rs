@@ -1,7 +1,7 @@
 //! `install`: applies what is built in, and waits until the operator runs.
 
 mod apply;
-mod keep;
+mod preserved;
 mod rollout;
 mod scope;
 
@@ -14,14 +14,13 @@ use clap::{ArgAction, Parser};
 use k8s_openapi::api::core::v1::ConfigMap;
 
 use self::apply::apply;
-use super::Globals;
-use super::run::DryRun;
-use super::version;
 use crate::cluster::Cluster;
+use crate::cluster::installed::{self, admission_is_served};
 use crate::error::{Action, CliError, Result};
-use crate::manifests::{Choices, NAMESPACE, POLICY, digests, images, manifests, policy};
-use crate::output::{Ui, yaml};
-use crate::shown::Shown;
+use crate::globals::{DryRun, Globals};
+use crate::install::manifests::{Choices, NAMESPACE, POLICY, digests, images, manifests, policy};
+use crate::term::output::{Ui, yaml};
+use crate::term::shown::Shown;
 
 const DETAILS: &str = "\
 Run it again at any time: it changes only what differs, and updates an older release. What flags do
@@ -86,7 +85,7 @@ pub struct Args {
 /// # Errors
 /// Wrong usage, whatever the cluster refuses, or an operator that does not come up in time.
 pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
-    if let Some(namespace) = one_namespace(globals) {
+    if let Some(namespace) = globals.one_namespace() {
         return Err(CliError::usage(format!(
             "the operator can't be installed into namespace {namespace:?} yet"
         ))
@@ -161,7 +160,7 @@ async fn keep_the_rest(ui: &Ui, cluster: &Cluster, choices: &mut Choices) -> Res
     let Some(live) = cluster.call(&action, api.get_opt(built_in.name())).await? else {
         return Ok(());
     };
-    for kept in keep::keep(choices, &live.data, &built_in.object) {
+    for kept in preserved::keep(choices, &live.data, &built_in.object) {
         ui.say(&kept);
     }
     Ok(())
@@ -170,12 +169,6 @@ async fn keep_the_rest(ui: &Ui, cluster: &Cluster, choices: &mut Choices) -> Res
 /// What an installation without admission policies lacks.
 const NOT_BOUNDED: &str = "this cluster serves no ValidatingAdmissionPolicies (Kubernetes 1.30 or later does): the operator is \
     installed without them, so that its token can run privileged pods, and every pod can run as axon-spawner";
-
-/// Returns whether the API server knows the kinds of admission policies.
-pub(crate) async fn admission_is_served(cluster: &Cluster) -> Result<bool> {
-    let served = version::served(cluster, "admissionregistration.k8s.io/v1").await?;
-    Ok(served.iter().any(|name| name == "validatingadmissionpolicies"))
-}
 
 /// The optional policy may have outlived its parameters, which are in the operator's namespace: then it refuses all Tasks.
 async fn policy_without_parameters(cluster: &Cluster) -> Option<String> {
@@ -204,17 +197,10 @@ async fn policy_without_parameters(cluster: &Cluster) -> Option<String> {
     })
 }
 
-/// Returns the namespace that was asked for, if it is not the operator's: install and uninstall are about the whole
-/// cluster.
-pub(super) fn one_namespace(globals: &Globals) -> Option<&str> {
-    let given = globals.connection.namespace.as_deref();
-    given.filter(|namespace| *namespace != NAMESPACE)
-}
-
 /// Fails if an operator is in another namespace: both would work on the same Tasks.
 async fn refuse_a_second(cluster: &Cluster) -> Result<()> {
     // Who may not look is not kept from installing.
-    match version::operator(cluster).await {
+    match installed::operator(cluster).await {
         Ok(Some(operator)) if operator.is_elsewhere() => Err(CliError::new(format!(
             "an operator is in namespace {} already; a second one would work on the same tasks",
             operator.namespace

@@ -5,12 +5,12 @@ use axon_api::contract::container::AGENT;
 use clap::{Parser, ValueEnum};
 use jiff::Timestamp;
 
-use super::Globals;
 use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Result};
 use crate::follow::{self, Options, Sink};
+use crate::globals::Globals;
 use crate::kinds::Kind;
-use crate::output::Ui;
+use crate::term::output::Ui;
 
 const DETAILS: &str = "\
 What the agent says goes to stdout; its turns, tools and costs go to stderr. --raw prints the

@@ -2,8 +2,8 @@
 
 use crate::cli;
 use crate::error::Result;
-use crate::output::Ui;
-use crate::shown::Shown;
+use crate::term::output::Ui;
+use crate::term::shown::Shown;
 
 /// Runs the command.
 ///

@@ -4,14 +4,14 @@ use axon_api::v1alpha1::{Answer, GithubIssues, PreviewItem, PreviewOutcome, Want
 use clap::Parser;
 use serde_json::json;
 
-use super::Globals;
-use crate::ask::ask;
+use crate::cluster::operator_query::ask;
 use crate::error::{CliError, Result};
-use crate::human;
+use crate::globals::Globals;
 use crate::kinds::{Kind, parse_named};
-use crate::output::{Format, Notation, Ui};
-use crate::shown::Shown;
-use crate::table::Table;
+use crate::term::format;
+use crate::term::output::{Format, Notation, Ui};
+use crate::term::shown::Shown;
+use crate::term::table::Table;
 
 const DETAILS: &str = "\
 The operator reads the source and tells what it would do with each item: Create; Wait for a limit,
@@ -93,7 +93,7 @@ fn table(ui: &Ui, answer: &Answer, wide: bool) -> Result<()> {
     if let Some(more) = answer.more_items {
         ui.say(&format!(
             "and {}",
-            human::count(usize::try_from(more).unwrap_or_default(), "more item")
+            format::count(usize::try_from(more).unwrap_or_default(), "more item")
         ));
     }
     Ok(())
@@ -117,7 +117,7 @@ fn columns(wide: bool) -> (Vec<String>, Vec<bool>) {
 }
 
 fn cells(item: &PreviewItem, wide: bool) -> Vec<String> {
-    let text = |text: &Option<String>| human::one_line(text.as_deref().unwrap_or_default());
+    let text = |text: &Option<String>| format::one_line(text.as_deref().unwrap_or_default());
     let mut all = vec![
         item.item.clone(),
         item.outcome.to_string(),

@@ -4,14 +4,15 @@ use axon_api::{Task, TaskPhase, labels, naming};
 use clap::Parser;
 use kube::api::ListParams;
 
-use super::Globals;
-use super::run::plan::{Plan, own_labels};
-use super::run::{self, manifest, references};
 use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Result};
 use crate::follow::{self, Options};
+use crate::globals::Globals;
 use crate::kinds::{Kind, parse_named};
-use crate::output::{ObjectFormat, Ui};
+use crate::objects::new_task;
+use crate::objects::plan::{Plan, own_labels};
+use crate::objects::{existence, manifest};
+use crate::term::output::{ObjectFormat, Ui};
 
 const DETAILS: &str = "\
 The new task asks for the same as the old one, which stays as it is. One that a taskspawner made is
@@ -72,14 +73,14 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         None => free_name(&old_name, &taken(&cluster).await?),
     };
     let task = repeated(&old, &old_name, &name);
-    let created = run::create(&cluster, &task, false).await?;
-    run::print_new(ui, &created, &name, args.output, args.watch)?;
+    let created = new_task::create(&cluster, &task, false).await?;
+    new_task::print_new(ui, &created, &name, args.output, args.watch)?;
     let plan = Plan {
         secrets: Vec::new(),
         workspace: None,
         task,
     };
-    for warning in references::missing(&cluster, &plan).await {
+    for warning in existence::missing(&cluster, &plan).await {
         ui.warn(&warning);
     }
     if args.watch {

@@ -1,34 +1,26 @@
 //! `run`: creates a Task, and what it needs of the configuration file.
 
-mod base;
-pub(crate) mod credentials;
-pub(crate) mod ensure;
-pub(crate) mod inputs;
-pub(crate) mod manifest;
 pub(crate) mod plan;
-pub(crate) mod references;
-mod users;
+mod template;
 
 use std::path::PathBuf;
 
-use axon_api::Task;
 use axon_api::agents::AgentType;
+use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use clap::{Parser, ValueEnum};
 use rand::Rng as _;
 use serde_json::json;
 
-use self::credentials::CredentialFlags;
-use self::plan::{Plan, plan};
-use super::Globals;
-use crate::cluster::{Cluster, posting};
-use crate::error::{Action, CliError, Result};
+use self::plan::plan;
+use crate::error::{CliError, Result};
 use crate::follow::{self, Options};
-use crate::output::{Notation, ObjectFormat, Ui, yaml};
-use crate::shown::Shown;
-
-/// Value of the label on what we make.
-pub const MANAGER: &str = "kubectl-axon";
+use crate::globals::{DryRun, Globals};
+use crate::objects::credentials::CredentialFlags;
+use crate::objects::new_task::{create, print_new, print_task};
+use crate::objects::plan::Plan;
+use crate::objects::{ensure, existence, inputs};
+use crate::term::output::{Notation, ObjectFormat, Ui, yaml};
+use crate::term::shown::Shown;
 
 const DETAILS: &str = "\
 Credentials and a workspace come from the configuration file (kubectl axon init writes one to fill
@@ -125,17 +117,6 @@ pub struct Args {
     pub output: Option<ObjectFormat>,
 }
 
-/// How far a dry run goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DryRun {
-    /// No dry run
-    None,
-    /// Print the objects; no cluster is needed
-    Client,
-    /// Send the objects; the server checks and forgets them
-    Server,
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -148,19 +129,19 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     }
     let config = globals.configuration(ui)?;
     let prompt = args.prompt.as_deref().map(inputs::prompt).transpose()?;
-    let mut base = base::from_file(&args, globals.connection.namespace.as_deref())?;
+    let mut base = template::from_file(&args, globals.connection.namespace.as_deref())?;
     if let Some(given) = &args.from_task {
         let cluster = globals.connection.connect(config.namespace.as_deref()).await?;
-        base = Some(base::from_task(&cluster, given).await?);
+        base = Some(template::from_task(&cluster, given).await?);
     }
     if let Some(given) = &args.from {
         let cluster = globals.connection.connect(config.namespace.as_deref()).await?;
-        base = Some(base::from_spawner(ui, &cluster, given, args.item).await?);
+        base = Some(template::from_spawner(ui, &cluster, given, args.item).await?);
     }
     let named = base.as_ref().and_then(|base| base.name.clone());
     let name = args.name.clone().or(named).unwrap_or_else(random_name);
     let mut plan = match (&base, prompt) {
-        (Some(base), prompt) => base::vary(&args, &config, base, prompt, &name)?,
+        (Some(base), prompt) => template::vary(&args, &config, base, prompt, &name)?,
         (None, prompt) => plan(&args, &config, prompt.unwrap_or_default(), &name)?,
     };
     // The manifest's namespace is no default: it wins over the file's.
@@ -172,7 +153,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     }
     let cluster = globals.connection.connect(configured.as_deref()).await?;
     plan.set_namespace(&cluster.namespace);
-    references::check_name(&cluster, &name).await?;
+    existence::check_name(&cluster, &name).await?;
     let changes = ensure::compare(&cluster, &plan.secrets, plan.workspace.as_ref()).await?;
     let trial = args.dry_run == DryRun::Server;
     if !trial {
@@ -185,7 +166,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     } else {
         print_new(ui, &task, &name, args.output, args.watch)?;
     }
-    for warning in references::missing(&cluster, &plan).await {
+    for warning in existence::missing(&cluster, &plan).await {
         ui.warn(&warning);
     }
     if trial {
@@ -199,40 +180,6 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         return Ok(());
     }
     follow::run(ui, &cluster, &name, &Options::watch(args.output)).await
-}
-
-pub(crate) async fn create(cluster: &Cluster, task: &Task, trial: bool) -> Result<Task> {
-    let name = task.metadata.name.clone().unwrap_or_default();
-    let action = Action::new("create", "tasks")
-        .named(&name)
-        .within(&cluster.namespace);
-    let params = posting(trial);
-    cluster
-        .call(&action, cluster.api::<Task>().create(&params, task))
-        .await
-}
-
-/// Prints a Task that was created. One that is watched and to be printed is printed at its end.
-pub(crate) fn print_new(
-    ui: &Ui,
-    task: &Task,
-    name: &str,
-    output: Option<ObjectFormat>,
-    watch: bool,
-) -> Result<()> {
-    if watch && output.is_some() {
-        ui.say(&format!("task/{name} created"));
-        return Ok(());
-    }
-    print_task(ui, task, name, output, false)
-}
-
-fn print_task(ui: &Ui, task: &Task, name: &str, output: Option<ObjectFormat>, trial: bool) -> Result<()> {
-    match output {
-        Some(format) => follow::print(ui, task, format),
-        None if trial => ui.line(&format!("task/{name} created (server dry run)")),
-        None => ui.line(&format!("task/{name} created")),
-    }
 }
 
 fn print_plan(ui: &Ui, plan: &Plan, output: Option<ObjectFormat>) -> Result<()> {

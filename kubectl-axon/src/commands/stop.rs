@@ -5,11 +5,11 @@ use clap::Parser;
 use kube::api::Patch;
 use serde_json::json;
 
-use super::Globals;
 use crate::cluster::{Cluster, patching};
 use crate::error::{Action, CliError, Result};
+use crate::globals::Globals;
 use crate::kinds::{Kind, parse_named};
-use crate::output::Ui;
+use crate::term::output::Ui;
 
 const DETAILS: &str = "\
 The agent is asked to end and has some seconds for it. The task then has failed with reason

@@ -5,11 +5,11 @@ use clap::Parser;
 use kube::api::Patch;
 use serde_json::json;
 
-use super::Globals;
 use crate::cluster::{Cluster, patching};
 use crate::error::{Action, CliError, Result};
+use crate::globals::Globals;
 use crate::kinds::{Kind, parse_arguments};
-use crate::output::Ui;
+use crate::term::output::Ui;
 
 /// Names of TaskSpawners
 #[derive(Parser, Debug)]

@@ -11,14 +11,15 @@ use jiff::Timestamp;
 use kube::api::ListParams;
 
 use self::drawing::Drawing;
-use super::Globals;
+use crate::analysis::graph::{Graph, Node, Spawner};
 use crate::cluster::Cluster;
+use crate::cluster::task_summary;
+use crate::cluster::task_summary::Brief;
 use crate::error::{CliError, Kind as Failure, Result};
-use crate::graph::{Graph, Node, Spawner};
+use crate::globals::Globals;
 use crate::kinds::{Kind, parse_named};
-use crate::output::{Notation, Ui};
-use crate::shown::Shown;
-use crate::tasks::{self, Brief};
+use crate::term::output::{Notation, Ui};
+use crate::term::shown::Shown;
 
 /// Seconds for which pipelines that have ended are shown without being asked for.
 const RECENT: i64 = 24 * 3600;
@@ -130,7 +131,7 @@ impl View<'_> {
                 .ok();
             Ok(all)
         };
-        let tasks = tasks::list(self.cluster, self.namespace());
+        let tasks = task_summary::list(self.cluster, self.namespace());
         let ((tasks, version), spawners) = futures::try_join!(tasks, spawners)?;
         Ok((tasks, spawners, version))
     }
@@ -231,7 +232,7 @@ impl View<'_> {
     }
 
     fn say_hidden(&self, shown: &Selected) {
-        let hidden = crate::human::count(shown.hidden, "pipeline");
+        let hidden = crate::term::format::count(shown.hidden, "pipeline");
         let place = self
             .namespace()
             .map(|n| format!(" in {n} namespace"))

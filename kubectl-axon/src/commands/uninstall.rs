@@ -1,6 +1,6 @@
 //! `uninstall`: removes what `install` made, and all objects of its kinds. It never waits for ever.
 
-mod identities;
+mod service_accounts;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,16 +9,15 @@ use clap::Parser;
 use kube::api::{DeleteParams, DynamicObject, ListParams, ObjectMeta};
 use tokio::time::{Instant, sleep};
 
-use self::identities::Identities;
-use super::Globals;
-use super::install::one_namespace;
 use crate::cluster::Cluster;
+use crate::commands::uninstall::service_accounts::Identities;
 use crate::error::{Action, CliError, Kind as Failure, Result};
-use crate::human::{count, duration};
+use crate::globals::Globals;
+use crate::install::manifests::{Choices, Manifest, NAMESPACE, POLICY, manifests, policy};
+use crate::install::rights;
 use crate::kinds::Kind;
-use crate::manifests::{Choices, Manifest, NAMESPACE, POLICY, manifests, policy};
-use crate::output::Ui;
-use crate::rights;
+use crate::term::format::{count, duration};
+use crate::term::output::Ui;
 
 const DETAILS: &str = "\
 Secrets that run made from the configuration file stay, and so does all that is not axon's.";
@@ -43,7 +42,7 @@ pub struct Args {
 /// # Errors
 /// Wrong usage, whatever the cluster refuses, or objects that do not go away.
 pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
-    if let Some(namespace) = one_namespace(globals) {
+    if let Some(namespace) = globals.one_namespace() {
         return Err(CliError::usage(format!(
             "axon can't be removed from namespace {namespace:?} alone, only from the whole cluster"
         ))

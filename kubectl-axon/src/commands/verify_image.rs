@@ -1,7 +1,7 @@
 //! `verify-image`: whether an image keeps the rules of the agent image interface, tried out in pods of the cluster.
 
-mod judge;
 mod pods;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use kube::api::{DeleteParams, LogParams, Patch};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use self::judge::{Seen, Verdict, checks};
 use self::pods::{Probe, Subject};
-use super::Globals;
 use crate::cluster::{Cluster, patching, posting};
+use crate::commands::verify_image::verdict::{Seen, Verdict, checks};
 use crate::error::{Action, CliError, Kind as Failure, Result};
-use crate::human;
-use crate::output::{Notation, Ui};
+use crate::globals::Globals;
+use crate::term::format;
+use crate::term::output::{Notation, Ui};
 
 const DETAILS: &str = "\
 It runs the image in four short pods, shaped as a Task's, in the namespace of the command. In place
@@ -124,13 +124,13 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         .await;
     let seen: BTreeMap<Probe, Seen> = seen?.into_iter().collect();
     gone?;
-    if let Some((probe, why)) = judge::unseen(&seen) {
+    if let Some((probe, why)) = verdict::unseen(&seen) {
         return Err(CliError::of(
             Failure::TimedOut,
             format!(
                 "the pod {name}-{} did not start within {}: {why}",
                 probe.name(),
-                human::duration(args.timeout)
+                format::duration(args.timeout)
             ),
         )
         .hint("this says nothing of the image; give the pods more time with --timeout"));

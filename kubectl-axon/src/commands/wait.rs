@@ -7,13 +7,13 @@ use clap::Parser;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::Globals;
 use crate::cluster::Cluster;
 use crate::error::{CliError, Kind as Failure, Result};
 use crate::follow::{self, Ends, Teller, Watched, Which};
-use crate::human;
+use crate::globals::Globals;
 use crate::kinds::{Kind, parse_named};
-use crate::output::{Notation, ObjectFormat, Ui};
+use crate::term::format;
+use crate::term::output::{Notation, ObjectFormat, Ui};
 
 const DETAILS: &str = "\
 Ends when all of the tasks have ended, and not only when they have succeeded, which is what kubectl
@@ -178,8 +178,8 @@ fn too_late(all: &[Watched], timeout: Duration, flags: &str) -> CliError {
     let text = format!(
         "{} of {} not ended after {}: {}",
         open.len(),
-        human::count(all.len(), "task"),
-        human::duration(timeout),
+        format::count(all.len(), "task"),
+        format::duration(timeout),
         words.join(", ")
     );
     let error = CliError::of(Failure::TimedOut, text);

@@ -8,15 +8,15 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use kube::api::ListParams;
 
-use super::Globals;
-use super::describe::told_at;
+use crate::analysis::why::{Answer, World, explain_spawner};
 use crate::cluster::Cluster;
+use crate::cluster::event_time::told_at;
 use crate::error::{Action, CliError, Kind as Failure, Result};
-use crate::human;
+use crate::globals::Globals;
 use crate::kinds::{Kind, parse_named};
-use crate::output::{Notation, Ui};
-use crate::shown::Shown;
-use crate::why::{Answer, World, explain_spawner};
+use crate::term::format;
+use crate::term::output::{Notation, Ui};
+use crate::term::shown::Shown;
 
 const EXAMPLES: &str = "\
 The first line is the answer; below it stands what it rests on, causes below what they cause.
@@ -106,7 +106,7 @@ async fn refusals(cluster: &Cluster, world: &World<'_>, answer: Option<&Answer>)
         };
         let newest = found.items.into_iter().max_by_key(told_at);
         let said = newest.and_then(|event| event.message).unwrap_or_default();
-        let said = human::joined(said.trim_start_matches("Error creating: "));
+        let said = format::joined(said.trim_start_matches("Error creating: "));
         if !said.is_empty() {
             all.insert(name.to_owned(), said);
         }
@@ -115,7 +115,7 @@ async fn refusals(cluster: &Cluster, world: &World<'_>, answer: Option<&Answer>)
 }
 
 fn text(answer: &Answer, width: Option<usize>) -> String {
-    let mut lines = human::wrapped(&answer.summary, width);
+    let mut lines = format::wrapped(&answer.summary, width);
     lines.push(String::new());
     for link in &answer.links {
         let reason = match link.reason.as_str() {
@@ -123,7 +123,7 @@ fn text(answer: &Answer, width: Option<usize>) -> String {
             reason => format!(" ({reason})"),
         };
         lines.push(format!("  {}: {}{reason}", link.object, link.phase));
-        let evidence = human::wrapped(&link.evidence, width.map(|width| width.saturating_sub(INDENT)));
+        let evidence = format::wrapped(&link.evidence, width.map(|width| width.saturating_sub(INDENT)));
         let evidence = evidence.iter().filter(|line| !line.is_empty());
         lines.extend(evidence.map(|line| format!("{:INDENT$}{line}", "")));
     }

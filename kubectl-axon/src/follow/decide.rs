@@ -5,7 +5,7 @@ use axon_api::{Task, TaskPhase, TaskReason};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
 use super::Options;
-use crate::human::joined;
+use crate::term::format::joined;
 
 /// The next thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -231,5 +231,4 @@ pub fn explain_silence(name: &str, task: &Task, pod: Option<&Pod>) -> String {
 }
 
 #[cfg(test)]
-#[path = "decide_tests.rs"]
 mod tests;

@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 
 use super::Teller;
 use crate::cluster::Cluster;
+use crate::cluster::reconnect::Patience;
 use crate::error::{Action, Result};
-use crate::patience::Patience;
 
 /// Seconds after which the server ends a watch. The client takes one that is still silent then for dead, as it is
 /// when a laptop wakes up in another network.

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::Options;
 use crate::error::{CliError, Result};
-use crate::output::{Style, Ui};
 use crate::render::{Event, Piece, Renderer};
+use crate::term::output::{Style, Ui};
 
 /// Writes the lines of a log.
 pub struct Sink<'a> {

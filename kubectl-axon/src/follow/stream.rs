@@ -13,8 +13,8 @@ use super::resume::Resume;
 use super::sink::Sink;
 use super::{Options, Teller, decide};
 use crate::cluster::Cluster;
+use crate::cluster::reconnect::Patience;
 use crate::error::{Action, CliError, Kind, Result};
-use crate::patience::Patience;
 
 /// Pause before a broken stream is opened again.
 const PAUSE: Duration = Duration::from_millis(500);

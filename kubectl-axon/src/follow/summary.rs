@@ -3,7 +3,7 @@
 use axon_api::usage::Usage;
 use axon_api::{Task, TaskPhase};
 
-use crate::human;
+use crate::term::format;
 
 /// Returns the Task's end: `task/x Failed (AgentError): message`. Further lines of the message stand below, indented.
 #[must_use]
@@ -18,7 +18,7 @@ pub fn headline(name: &str, task: &Task) -> String {
             line += &format!(" ({reason})");
         }
         if let Some(message) = status.message.as_deref().filter(|m| !m.trim().is_empty()) {
-            line += &format!(": {}", human::printable(message.trim()).replace('\n', "\n  "));
+            line += &format!(": {}", format::printable(message.trim()).replace('\n', "\n  "));
         }
     }
     line
@@ -42,22 +42,22 @@ pub fn summary(name: &str, task: &Task) -> Vec<String> {
             status
                 .results
                 .get(key)
-                .map(|v| human::one_line(v))
+                .map(|v| format::one_line(v))
                 .unwrap_or_default(),
         );
     }
     let usage = status.usage.clone().unwrap_or_default();
     field(
         "cost",
-        usage.cost_usd.as_deref().map(human::cost).unwrap_or_default(),
+        usage.cost_usd.as_deref().map(format::cost).unwrap_or_default(),
     );
     field(
         "estimate",
-        human::spent(None, usage.estimated_cost_usd.as_deref()),
+        format::spent(None, usage.estimated_cost_usd.as_deref()),
     );
     field("tokens", tokens(&usage));
     if let (Some(start), Some(end)) = (&status.start_time, &status.completion_time) {
-        field("duration", human::age(Some(start.0), end.0));
+        field("duration", format::age(Some(start.0), end.0));
     }
     lines
 }
@@ -70,7 +70,7 @@ fn tokens(usage: &Usage) -> String {
     ];
     let told = parts
         .iter()
-        .filter_map(|(count, word)| count.map(|count| format!("{} {word}", human::tokens(count))));
+        .filter_map(|(count, word)| count.map(|count| format!("{} {word}", format::tokens(count))));
     told.collect::<Vec<_>>().join(", ")
 }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Kind;
-use crate::human;
+use crate::term::format;
 
 /// A column: its header, and how to read its cell out of an object.
 pub struct Column {
@@ -17,7 +17,7 @@ impl Column {
     /// Returns the cell of an object; empty when there is nothing to show.
     #[must_use]
     pub fn cell(&self, object: &Value, now: Timestamp) -> String {
-        human::one_line(&(self.read)(object, now))
+        format::one_line(&(self.read)(object, now))
     }
 
     /// Returns true if a cell may be shortened where there is no room; names are never, they are typed again.
@@ -113,14 +113,14 @@ pub fn columns(kind: Kind, namespace: bool, wide: bool, labels: bool) -> Vec<Col
                     if lines == 0 {
                         String::new()
                     } else {
-                        human::count(lines, "line")
+                        format::count(lines, "line")
                     }
                 });
             }
         }
     }
     add("AGE", |o, now| {
-        human::age(time(o, "/metadata/creationTimestamp"), now)
+        format::age(time(o, "/metadata/creationTimestamp"), now)
     });
     if labels {
         all.push(Column {
@@ -144,7 +144,7 @@ pub(super) fn text(object: &Value, pointer: &str) -> String {
 pub(super) fn tokens(object: &Value, pointer: &str) -> String {
     match object.pointer(pointer) {
         None | Some(Value::Null) => String::new(),
-        Some(count) => human::tokens(count.as_i64().unwrap_or(-1)),
+        Some(count) => format::tokens(count.as_i64().unwrap_or(-1)),
     }
 }
 
@@ -190,7 +190,7 @@ fn branch(object: &Value) -> String {
 pub(super) fn spent(object: &Value, pointer: &str) -> String {
     let usage = object.pointer(pointer);
     let field = |name: &str| usage?.get(name)?.as_str();
-    human::spent(field("costUSD"), field("estimatedCostUSD"))
+    format::spent(field("costUSD"), field("estimatedCostUSD"))
 }
 
 /// Returns dollars at a JSON pointer; empty if there are none.
@@ -199,7 +199,7 @@ pub(super) fn dollars(object: &Value, pointer: &str) -> String {
     if dollars.is_empty() {
         dollars
     } else {
-        human::cost(&dollars)
+        format::cost(&dollars)
     }
 }
 
@@ -208,7 +208,7 @@ pub(super) fn duration(object: &Value, now: Timestamp) -> String {
     let Some(start) = time(object, "/status/startTime") else {
         return String::new();
     };
-    human::age(Some(start), time(object, "/status/completionTime").unwrap_or(now))
+    format::age(Some(start), time(object, "/status/completionTime").unwrap_or(now))
 }
 
 /// Returns why a TaskSpawner has failed; empty if it has not.
@@ -245,7 +245,7 @@ fn last_run(object: &Value, now: Timestamp) -> String {
         "/status/lastDiscoveryTime"
     };
     match time(object, field) {
-        Some(at) => human::age(Some(at), now),
+        Some(at) => format::age(Some(at), now),
         None => String::new(),
     }
 }
@@ -253,7 +253,7 @@ fn last_run(object: &Value, now: Timestamp) -> String {
 /// Returns how long it is until the next run of a schedule.
 fn next_run(object: &Value, now: Timestamp) -> String {
     match time(object, "/status/nextRunTime") {
-        Some(at) => human::age(Some(now), at),
+        Some(at) => format::age(Some(now), at),
         None => String::new(),
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Kind;
 use super::columns::{dollars, duration, names, source, text, time, tokens};
-use crate::human;
+use crate::term::format;
 
 /// Column in which values start.
 const INDENT: usize = 20;
@@ -36,7 +36,7 @@ pub fn detail(kind: Kind, object: &Value, now: Timestamp) -> String {
         }
     }
     if let Some(created) = time(object, "/metadata/creationTimestamp") {
-        block.field("Age", &human::age(Some(created), now));
+        block.field("Age", &format::age(Some(created), now));
     }
     block.0
 }
@@ -53,7 +53,7 @@ impl Block {
             } else {
                 String::new()
             };
-            let line = human::one_line(line);
+            let line = format::one_line(line);
             self.0.push_str(format!("{label:<INDENT$}{line}").trim_end());
             self.0.push('\n');
         }
@@ -147,7 +147,7 @@ fn record(block: &mut Block, object: &Value) {
 fn seconds(object: &Value, pointer: &str) -> String {
     let seconds = object.pointer(pointer).and_then(Value::as_u64);
     seconds
-        .map(|s| human::duration(std::time::Duration::from_secs(s)))
+        .map(|s| format::duration(std::time::Duration::from_secs(s)))
         .unwrap_or_default()
 }
 
@@ -202,14 +202,14 @@ fn spawner(block: &mut Block, object: &Value, now: Timestamp) {
     if let Some(polled) = time(object, "/status/lastDiscoveryTime") {
         block.field(
             "Last Discovery",
-            &format!("{} ago", human::age(Some(polled), now)),
+            &format!("{} ago", format::age(Some(polled), now)),
         );
     }
     if let Some(run) = time(object, "/status/lastRunTime") {
-        block.field("Last Run", &format!("{run}, {} ago", human::age(Some(run), now)));
+        block.field("Last Run", &format!("{run}, {} ago", format::age(Some(run), now)));
     }
     if let Some(run) = time(object, "/status/nextRunTime") {
-        block.field("Next Run", &format!("{run}, in {}", human::age(Some(now), run)));
+        block.field("Next Run", &format!("{run}, in {}", format::age(Some(now), run)));
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{GIST, Piece};
-use crate::human;
+use crate::term::format;
 
 /// Longest error that people are shown, in characters.
 const LONG: usize = 1000;
@@ -117,11 +117,11 @@ impl Event {
         let note = |text: String| vec![Piece::Note(text)];
         let fault = |text: String| vec![Piece::Fault(text)];
         match self {
-            Self::Start { model } => note(format!("[init] model={}", human::gist(model, GIST))),
+            Self::Start { model } => note(format!("[init] model={}", format::gist(model, GIST))),
             Self::McpServer { server, status } => fault(format!(
                 "[init] MCP server {}: {}",
-                human::gist(server, GIST),
-                human::gist(status, GIST)
+                format::gist(server, GIST),
+                format::gist(status, GIST)
             )),
             Self::Retry {
                 error,
@@ -136,7 +136,7 @@ impl Event {
                 };
                 note(format!(
                     "[retry] after {}{status}{count}",
-                    human::gist(error, GIST)
+                    format::gist(error, GIST)
                 ))
             }
             Self::Turn { turn } => {
@@ -145,7 +145,7 @@ impl Event {
                     Piece::Note(format!("--- Turn {turn} ---")),
                 ]
             }
-            Self::Text { text } => vec![Piece::Text(human::printable(text))],
+            Self::Text { text } => vec![Piece::Text(format::printable(text))],
             Self::Tool {
                 tool,
                 argument,
@@ -158,11 +158,11 @@ impl Event {
             Self::ToolError { message, nested } => fault(format!(
                 "{}[tool error] {}",
                 indent(*nested),
-                human::gist(message, GIST)
+                format::gist(message, GIST)
             )),
             Self::Result(outcome) => vec![outcome.piece()],
-            Self::Error { message } => fault(format!("[error] {}", human::gist(message, LONG))),
-            Self::Line { text } => vec![Piece::Text(human::printable(text))],
+            Self::Error { message } => fault(format!("[error] {}", format::gist(message, LONG))),
+            Self::Line { text } => vec![Piece::Text(format::printable(text))],
         }
     }
 }
@@ -179,7 +179,7 @@ impl Outcome {
         }
         let why = self.message.as_deref().filter(|why| !why.trim().is_empty());
         let why = why
-            .map(|why| format!(": {}", human::gist(why, LONG)))
+            .map(|why| format!(": {}", format::gist(why, LONG)))
             .unwrap_or_default();
         Piece::Fault(format!("[result] failed{facts}{why}"))
     }
@@ -187,17 +187,17 @@ impl Outcome {
     fn facts(&self) -> String {
         let turns = self
             .turns
-            .map(|turns| human::count(usize::try_from(turns).unwrap_or_default(), "turn"));
+            .map(|turns| format::count(usize::try_from(turns).unwrap_or_default(), "turn"));
         let tokens = match (self.input_tokens, self.output_tokens) {
             (Some(input), Some(output)) => Some(format!("{input} in / {output} out tokens")),
             _ => None,
         };
         let facts = [
             turns,
-            self.cost.as_deref().map(human::cost),
+            self.cost.as_deref().map(format::cost),
             tokens,
             self.cached_tokens.map(|tokens| format!("{tokens} from cache")),
-            self.duration_milliseconds.map(human::run_time),
+            self.duration_milliseconds.map(format::run_time),
         ];
         facts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
@@ -209,9 +209,9 @@ fn indent(nested: bool) -> &'static str {
 
 /// Returns a tool call in a line.
 fn call(tool: &str, argument: Option<&str>) -> String {
-    let tool = human::gist(tool, GIST);
+    let tool = format::gist(tool, GIST);
     match argument {
-        Some(argument) if !argument.trim().is_empty() => format!("{tool}: {}", human::gist(argument, GIST)),
+        Some(argument) if !argument.trim().is_empty() => format!("{tool}: {}", format::gist(argument, GIST)),
         _ => tool,
     }
 }

@@ -63,7 +63,7 @@ fn the_options_of_all_commands_are_listed() {
 fn the_reference_is_what_the_program_says() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cli.md");
     assert!(
-        std::fs::read_to_string(file).unwrap_or_default() == kubectl_axon::reference::markdown(),
+        std::fs::read_to_string(file).unwrap_or_default() == kubectl_axon::cli_reference::markdown(),
         "docs/cli.md is old: run `make generate`"
     );
 }

@@ -6,10 +6,10 @@ use axon_api::AgentConfig;
 use axon_api::limits::MAX_CONTENT;
 use serde_json::{Map, Value, json};
 
-use super::super::run::inputs;
 use super::{Common, checked_name, object, pruned, text_or_file};
 use crate::error::{CliError, Result};
 use crate::kinds::Kind;
+use crate::objects::inputs;
 
 const EXAMPLES: &str = "\
 After @ stands the name of a file. Skills and sub-agents become one plugin named axon. An MCP server

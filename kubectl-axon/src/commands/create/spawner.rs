@@ -8,13 +8,14 @@ use go_cron::Schedule;
 use go_template::Template;
 use serde_json::{Value, json};
 
-use super::super::run::credentials::{self, CredentialFlags};
-use super::super::run::inputs;
-use super::super::run::plan::{self, WantedSecret};
 use super::{Common, checked_name, object, pruned, text_or_file};
 use crate::config_file::Config;
 use crate::error::{CliError, Result};
 use crate::kinds::Kind;
+use crate::objects::credentials;
+use crate::objects::credentials::CredentialFlags;
+use crate::objects::inputs;
+use crate::objects::plan::{self, WantedSecret};
 
 const EXAMPLES: &str = "\
 Tasks come either by the clock (--cron) or from issues and pull requests of the workspace's

@@ -4,11 +4,11 @@ use axon_api::Workspace;
 use axon_api::git::Repository;
 use serde_json::{Value, json};
 
-use super::super::run::inputs;
-use super::super::run::plan::WantedSecret;
 use super::{Common, checked_name, object, pruned, text_or_file};
 use crate::error::{CliError, Result};
 use crate::kinds::Kind;
+use crate::objects::inputs;
+use crate::objects::plan::WantedSecret;
 
 const EXAMPLES: &str = "\
 A token is put into a secret named NAME-credentials. On the command line it would be seen by others

@@ -17,15 +17,15 @@ use k8s_openapi::api::core::v1::{LimitRange, Namespace, Pod, ResourceQuota, Secr
 use kube::api::{ListParams, PostParams};
 use kube::{Client, Config};
 
+use crate::analysis::doctor::credentials::{GithubFacts, Reach, SecretFacts};
+use crate::analysis::doctor::spawners::SpawnerFacts;
+use crate::analysis::doctor::{Fact, Facts, OperatorFacts, QuotaFacts, Right};
 use crate::cluster::Cluster;
-use crate::commands::version;
+use crate::cluster::installed;
 use crate::config_file::Config as File;
-use crate::doctor::credentials::{GithubFacts, Reach, SecretFacts};
-use crate::doctor::spawners::SpawnerFacts;
-use crate::doctor::{Fact, Facts, OperatorFacts, QuotaFacts, Right};
 use crate::error::{Action, Kind as Failure};
 use crate::follow;
-use crate::manifests::{NAMESPACE, OPERATOR};
+use crate::install::manifests::{NAMESPACE, OPERATOR};
 
 /// Longest time without a leader that is no fault: a lease of a replica that was killed runs out in it.
 const ELECTION: std::time::Duration = std::time::Duration::from_secs(20);
@@ -72,7 +72,7 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
         let info = cluster.call(&action, cluster.client.apiserver_version()).await;
         info.map(|info| info.git_version).map_err(|e| e.to_string())
     };
-    let found = version::operator(cluster).await.map_err(|e| e.to_string());
+    let found = installed::operator(cluster).await.map_err(|e| e.to_string());
     let variables = found
         .as_ref()
         .map(|found| found.as_ref().map(|o| o.variables.clone()).unwrap_or_default());
@@ -86,7 +86,7 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
             watches: o.watches,
         })
     });
-    let resources = async { version::crds(cluster).await.map_err(|e| e.to_string()) };
+    let resources = async { installed::crds(cluster).await.map_err(|e| e.to_string()) };
     let place = operator
         .as_ref()
         .ok()
@@ -126,7 +126,7 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
         cluster: version,
         resources,
         operator,
-        client: version::client(),
+        client: installed::client(),
         leader,
         user,
         operator_rights,
@@ -274,7 +274,9 @@ async fn quotas(cluster: &Cluster) -> Fact<Vec<QuotaFacts>> {
         QuotaFacts {
             name: quota.metadata.name.unwrap_or_default(),
             exhausted,
-            demands_limits: hard.keys().any(|key| crate::doctor::demands_of_pods(key)),
+            demands_limits: hard
+                .keys()
+                .any(|key| crate::analysis::doctor::demands_of_pods(key)),
             counts_tasks: COUNTS.iter().any(|resource| hard.contains_key(*resource)),
         }
     });
@@ -311,7 +313,7 @@ async fn image_faults(cluster: &Cluster) -> Fact<Vec<String>> {
                 let message = waiting.and_then(|w| w.message.as_deref()).unwrap_or_default();
                 faults.push(format!(
                     "pod {name}: {reason}: {}",
-                    crate::human::gist(message, 200)
+                    crate::term::format::gist(message, 200)
                 ));
             }
         }

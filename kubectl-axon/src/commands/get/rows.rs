@@ -6,9 +6,9 @@ use serde_json::Value;
 use super::View;
 use crate::error::Result;
 use crate::kinds::{Column, Kind};
-use crate::output::Format;
-use crate::shown::Shown;
-use crate::table::Table;
+use crate::term::output::Format;
+use crate::term::shown::Shown;
+use crate::term::table::Table;
 
 pub(super) struct Rows<'a> {
     view: &'a View<'a>,

@@ -9,8 +9,8 @@ use tokio::time::{sleep, timeout};
 
 use super::rows::Rows;
 use super::{View, value};
+use crate::cluster::reconnect::Patience;
 use crate::error::Result;
-use crate::patience::Patience;
 
 /// Seconds after which the server ends a watch.
 const WATCH_SECONDS: u32 = 120;

@@ -4,8 +4,8 @@ use kube::api::{Patch, PatchParams};
 
 use crate::cluster::{Cluster, FIELD_MANAGER};
 use crate::error::{Action, Result};
-use crate::manifests::Manifest;
-use crate::output::Ui;
+use crate::install::manifests::Manifest;
+use crate::term::output::Ui;
 
 /// Applies an object and prints what became of it.
 pub(super) async fn apply(ui: &Ui, cluster: &Cluster, manifest: &Manifest) -> Result<()> {

@@ -11,9 +11,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Kind, Result};
-use crate::human::{duration, one_line};
-use crate::manifests::{Manifest, NAMESPACE, OPERATOR};
-use crate::output::Ui;
+use crate::install::manifests::{Manifest, NAMESPACE, OPERATOR};
+use crate::term::format::{duration, one_line};
+use crate::term::output::Ui;
 
 /// Waits until the API server serves the definitions.
 pub(super) async fn established(

@@ -5,9 +5,9 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 
 use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Kind, Result};
-use crate::manifests::Choices;
-use crate::output::Ui;
-use crate::rights::{revoke, revoke_in_namespaces};
+use crate::install::manifests::Choices;
+use crate::install::rights::{revoke, revoke_in_namespaces};
+use crate::term::output::Ui;
 
 /// All namespaces of the cluster, as `--watch-namespace` names them.
 const ALL: &str = "*";

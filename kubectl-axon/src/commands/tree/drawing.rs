@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::columns;
-use crate::graph::{Graph, Line, Mark, Node, Path};
-use crate::human;
-use crate::shown::{Colour, Shown};
-use crate::table::Table;
-use crate::tasks::Brief;
+use crate::analysis::graph::{Graph, Line, Mark, Node, Path};
+use crate::cluster::task_summary::Brief;
+use crate::term::format;
+use crate::term::shown::{Colour, Shown};
+use crate::term::table::Table;
+use crate::term::text_width;
 use axon_api::money::Money;
 use axon_api::usage::Usage;
 
@@ -144,7 +144,7 @@ impl Drawing<'_> {
                 let age = object.and_then(|o| o.metadata.created());
                 vec![
                     phase.unwrap_or_else(|| "Gone".to_owned()),
-                    age.map(|at| human::age(Some(at), self.now)).unwrap_or_default(),
+                    age.map(|at| format::age(Some(at), self.now)).unwrap_or_default(),
                     " ".to_owned(),
                     " ".to_owned(),
                     " ".to_owned(),
@@ -177,7 +177,7 @@ impl Drawing<'_> {
         if matches!(node, Node::Spawner { .. }) {
             text += "ts/";
         }
-        text += &human::one_line(node.name());
+        text += &format::one_line(node.name());
         match (line.mark, node) {
             (Mark::Again, _) => text += &format!(" {}", pieces.again),
             (Mark::Cycle, _) => text += &format!(" {}", pieces.cycle),
@@ -199,7 +199,7 @@ impl Drawing<'_> {
             status
                 .results
                 .get(key)
-                .map(|v| human::one_line(v))
+                .map(|v| format::one_line(v))
                 .unwrap_or_default()
         };
         let pr = result("pr");
@@ -208,13 +208,13 @@ impl Drawing<'_> {
         let estimated = usage.and_then(|usage| usage.estimated_cost_usd.as_deref());
         let mut cells = vec![
             phase.unwrap_or_else(|| "New".to_owned()),
-            human::age(task.metadata.created(), self.now),
-            ran.map(|s| human::duration(std::time::Duration::from_secs(s)))
+            format::age(task.metadata.created(), self.now),
+            ran.map(|s| format::duration(std::time::Duration::from_secs(s)))
                 .unwrap_or_default(),
-            human::one_line(&task.spec.agent),
-            human::one_line(task.branch()),
+            format::one_line(&task.spec.agent),
+            format::one_line(task.branch()),
             if self.wide { pr } else { number(&pr) },
-            human::spent(reported, estimated),
+            format::spent(reported, estimated),
         ];
         if self.wide {
             cells.extend([
@@ -270,7 +270,7 @@ impl Drawing<'_> {
         }
         let mut lines = vec![String::new()];
         for path in paths {
-            let time = human::duration(std::time::Duration::from_secs(path.seconds));
+            let time = format::duration(std::time::Duration::from_secs(path.seconds));
             let mut names: Vec<&str> = path
                 .nodes
                 .iter()
@@ -326,7 +326,7 @@ fn number(url: &str) -> String {
     if !last.is_empty() && last.chars().all(|c| c.is_ascii_digit()) {
         format!("#{last}")
     } else {
-        columns::shortened(url, 24)
+        text_width::shortened(url, 24)
     }
 }
 
@@ -359,8 +359,8 @@ fn paint(text: &mut Shown, line: &str, place: usize) {
 mod tests {
 
     use super::*;
-    use crate::graph::Spawner;
-    use crate::graph::tests::{spawned, task};
+    use crate::analysis::graph::Spawner;
+    use crate::analysis::graph::tests::{spawned, task};
 
     fn drawn(tasks: &[Brief], spawners: &[Spawner], width: Option<usize>, unicode: bool) -> String {
         let graph = Graph::new(tasks, spawners);
@@ -433,7 +433,7 @@ mod tests {
             let widest = text
                 .lines()
                 .filter(|l| !l.starts_with('*'))
-                .map(columns::width)
+                .map(text_width::width)
                 .max();
             assert!(widest.unwrap() <= width, "{text}");
         }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::graph::{Graph, Node};
+use crate::analysis::graph::{Graph, Node};
 
 /// Returns nodes, critical paths and cycles.
 pub(super) fn json(graph: &Graph<'_>, shown: &BTreeSet<usize>, now: Timestamp) -> Value {
@@ -85,7 +85,7 @@ fn described(node: &Node<'_>, now: Timestamp) -> Value {
 
 /// What stands in a node: name, and what it is or how far.
 fn labels(node: &Node<'_>) -> (String, String) {
-    let name = crate::human::one_line(node.name());
+    let name = crate::term::format::one_line(node.name());
     match node {
         Node::Task(task) => {
             let phase = task.status.phase.map_or("New".to_owned(), |p| p.to_string());
@@ -161,7 +161,7 @@ pub(super) fn mermaid(graph: &Graph<'_>, shown: &BTreeSet<usize>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::tests::{spawned, task};
+    use crate::analysis::graph::tests::{spawned, task};
 
     #[test]
     fn programs_get_the_same_graph() {

@@ -11,12 +11,12 @@ use kube::core::Request;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::View;
+use crate::analysis::graph::{Graph, Spawner};
+use crate::cluster::reconnect::Patience;
+use crate::cluster::task_summary::{Brief, listing};
 use crate::error::{CliError, Result};
-use crate::graph::{Graph, Spawner};
 use crate::kinds::Kind;
-use crate::patience::Patience;
-use crate::shown::Shown;
-use crate::tasks::{Brief, listing};
+use crate::term::shown::Shown;
 
 /// Seconds after which the server ends a watch, and all is listed again.
 const WATCH_SECONDS: u32 = 60;

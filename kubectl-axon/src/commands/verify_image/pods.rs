@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use serde_json::{Value, json};
 
 use crate::error::{CliError, Result};
-use crate::human;
+use crate::term::format;
 
 /// Everything that a shell, the kubelet or a careless quotation would change.
 pub const PROMPT: &str =
@@ -145,7 +145,7 @@ pub fn waits_for(pod: &Pod) -> String {
     let said = |reason: Option<&str>, message: Option<&str>| {
         let parts = [reason, message].into_iter().flatten();
         let parts: Vec<String> = parts
-            .map(human::one_line)
+            .map(format::one_line)
             .filter(|part| !part.is_empty())
             .collect();
         Some(parts.join(": ")).filter(|words| !words.is_empty())

@@ -8,12 +8,12 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, RoleBinding};
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 
+use crate::analysis::doctor::Fact;
+use crate::analysis::doctor::guards::{AdmissionFacts, BindingState, RoleFacts, TaskPolicy, widened};
 use crate::cluster::Cluster;
-use crate::commands::install::admission_is_served;
-use crate::doctor::Fact;
-use crate::doctor::guards::{AdmissionFacts, BindingState, RoleFacts, TaskPolicy, widened};
+use crate::cluster::installed::admission_is_served;
 use crate::error::Action;
-use crate::manifests::{Choices, POLICY, manifests};
+use crate::install::manifests::{Choices, POLICY, manifests};
 
 /// Learns which admission policies are in force. `place` is the operator's namespace.
 pub(super) async fn admission(cluster: &Cluster, place: &str) -> Fact<AdmissionFacts> {

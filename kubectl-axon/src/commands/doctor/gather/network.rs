@@ -6,9 +6,9 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::ListParams;
 
+use crate::analysis::doctor::Fact;
+use crate::analysis::doctor::network::NetworkFacts;
 use crate::cluster::Cluster;
-use crate::doctor::Fact;
-use crate::doctor::network::NetworkFacts;
 use crate::error::Action;
 
 /// Learns it; `variables` are those of the operator.
