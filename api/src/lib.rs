@@ -3,7 +3,6 @@
 
 pub mod agents;
 pub mod branch_lock;
-pub mod claims;
 pub mod contract;
 pub mod crds;
 pub mod file_path;

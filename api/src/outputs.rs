@@ -3,14 +3,16 @@
 //! First choice is the container's termination message: one line of JSON, [`Report`], at most 4096 bytes. Images
 //! that know only axon's contract print a marker block in their log instead; [`parse_marker_block`] reads that.
 
+pub mod claims;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::claims::{self, LeftOut};
 use crate::money::Money;
+use crate::outputs::claims::LeftOut;
 use crate::shown::storable;
 use crate::usage::{Usage, reported_tokens};
 use crate::v1alpha1::TaskReason;

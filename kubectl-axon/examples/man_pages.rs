@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = Path::new(&folder);
     std::fs::create_dir_all(folder)?;
     // A page names its program by the name of the command.
-    let command = cli::command(cli::PLUGIN).bin_name("kubectl-axon");
+    let command = cli::command(kubectl_axon::term::output::PLUGIN).bin_name("kubectl-axon");
     let mut command = command.disable_help_subcommand(true);
     command.build();
     write(&command, folder)?;

@@ -12,10 +12,7 @@ use crate::commands::{
     run, stop, suspend, tree, uninstall, verify_image, version, wait, why,
 };
 use crate::error::EXIT_CODES;
-use crate::term::output::STANDALONE;
-
-/// How usage lines name the program when kubectl starts it.
-pub const PLUGIN: &str = "kubectl axon";
+use crate::term::output::{PLUGIN, STANDALONE};
 
 /// Widest that help gets, however wide the terminal is.
 pub const WIDTH: usize = 100;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::{Arg, Command, CommandFactory as _};
 
-use crate::cli::{self, Cli, PLUGIN};
+use crate::cli::{self, Cli};
 use crate::config_file::{KEYS, Key, WORKSPACE_KEYS};
 use crate::error::EXIT_CODES;
 
@@ -35,7 +35,7 @@ Workspace that Tasks or TaskSpawners use is not moved to another repository with
 /// Returns the reference.
 #[must_use]
 pub fn markdown() -> String {
-    let mut root = Cli::command().bin_name(PLUGIN);
+    let mut root = Cli::command().bin_name(crate::term::output::PLUGIN);
     root.build();
     let mut page = INTRODUCTION.to_owned();
     for command in root.get_subcommands().filter(|c| is_shown(c)) {

@@ -26,7 +26,7 @@ pub type Candidate = (String, String);
 
 /// Answers for the words after the program's name, of which the last one is being typed.
 pub fn answer(ui: &Ui, words: &[String]) {
-    let mut command = crate::cli::command(crate::cli::PLUGIN);
+    let mut command = crate::cli::command(crate::term::output::PLUGIN);
     command.build();
     let request = look(&command, words);
     let (candidates, directive) = match &request.source {
@@ -48,7 +48,7 @@ pub fn answer(ui: &Ui, words: &[String]) {
         }
         text += &whole;
         if !description.is_empty() {
-            text += &format!("\t{}", crate::term::format::gist(&description, MAX_DESCRIPTION));
+            text += &format!("\t{}", crate::format::gist(&description, MAX_DESCRIPTION));
         }
         text.push('\n');
     }

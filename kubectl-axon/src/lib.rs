@@ -1,11 +1,11 @@
 //! kubectl-axon: runs AI coding agents as Kubernetes Jobs, from the command line.
 //!
-//! - [`cli`] is the command line; [`commands`] has one thin file for each command.
+//! - [`cli`] is the command line, [`dispatch`] the way from it to a command; [`commands`] has one thin file for each command.
 //! - [`objects`] turns flags and the configuration file into objects; [`install`] has the manifests of the operator.
 //! - [`cluster`] is the connection and every request to the API server.
 //! - [`analysis`] has the pure rules behind `why`, `doctor`, `cost` and `tree`.
 //! - [`follow`] watches a Task; [`render`] makes an agent's log readable; [`complete`] completes command lines.
-//! - [`term`] prints. Data goes to stdout and talk to stderr, both through [`term::output::Ui`]; every failure is a
+//! - [`mod@format`] writes numbers and times, [`text_width`] counts columns; [`term`] prints. Data goes to stdout and talk to stderr, both through [`term::output::Ui`]; every failure is a
 //!   [`error::CliError`], whose kind is the exit code.
 
 pub mod analysis;
@@ -15,14 +15,17 @@ pub mod cluster;
 pub mod commands;
 pub mod complete;
 pub mod config_file;
+pub mod dispatch;
 pub mod error;
 pub mod follow;
+pub mod format;
 pub mod globals;
 pub mod install;
 pub mod kinds;
 pub mod objects;
 pub mod render;
 pub mod term;
+pub mod text_width;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -55,7 +58,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         .enable_all()
         .build()
         .map_err(|e| CliError::new(format!("cannot start: {e}")))
-        .and_then(|runtime| runtime.block_on(Box::pin(commands::execute(&ui, cli))));
+        .and_then(|runtime| runtime.block_on(Box::pin(dispatch::execute(&ui, cli))));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

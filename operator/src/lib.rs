@@ -1,6 +1,6 @@
 //! The operator: pure rules about Tasks and TaskSpawners, and the thin shell that applies them to a cluster.
 //!
-//! - [`run`] wires everything together; [`args`] is the command line.
+//! - [`run`] wires everything together; [`args`] is the command line, [`shared`] what all parts of a replica share.
 //! - [`task`] runs in the leader: one Job per Task.
 //! - [`spawner`] runs in every replica: Tasks from issues, pull requests and schedules.
 //! - [`github`] is the client of GitHub's API.
@@ -18,6 +18,7 @@ pub mod images;
 pub mod kube;
 pub mod metrics;
 pub mod run;
+pub mod shared;
 pub mod slots;
 pub mod spawner;
 pub mod task;

@@ -27,10 +27,11 @@ use crate::kube::impersonation::Identity;
 use crate::kube::retry;
 use crate::kube::watch::{Large, Scope};
 use crate::metrics::Metrics;
+use crate::shared::Shared;
 use crate::spawner;
 use crate::spawner::source::github::Source;
 use crate::spawner::state::Context;
-use crate::task::controller::Options;
+use crate::task::context::Options;
 use crate::task::decide::prices::PriceTable;
 use crate::{http, task};
 
@@ -178,23 +179,6 @@ fn is_empty_folder(folder: Option<&Path>) -> bool {
     // The kubelet's own entries begin with two dots.
     let visible = |name: std::ffi::OsString| !name.to_string_lossy().starts_with("..");
     !entries.flatten().any(|entry| visible(entry.file_name()))
-}
-
-/// What all parts of a replica share.
-#[derive(Clone)]
-pub struct Shared {
-    /// This replica's name.
-    pub me: String,
-    /// Acts in namespaces.
-    pub identity: Identity,
-    /// Talks to GitHub.
-    pub github: Github,
-    /// Places for large objects of Tasks. TaskSpawners have their own.
-    pub large: Large,
-    /// Namespaces that the operator reconciles.
-    pub scope: Scope,
-    /// Most Tasks at the same time of a TaskSpawner that names no `maxConcurrency`.
-    pub default_concurrency: Option<usize>,
 }
 
 /// Runs this replica's share of the spawners.

@@ -3,6 +3,8 @@
 
 #[path = "repository/bases.rs"]
 mod bases;
+#[path = "repository/layers.rs"]
+mod layers;
 #[path = "repository/nightly.rs"]
 mod nightly;
 #[path = "repository/pins.rs"]

@@ -18,6 +18,9 @@ use nix::unistd::Pid;
 use crate::env::Env;
 use crate::say;
 
+/// Protocols that git may speak: none of them starts a program that a URL names.
+pub const GIT_PROTOCOLS: &str = "https:http:git:ssh";
+
 /// Longest pause between two looks at the program.
 const POLL: Duration = Duration::from_millis(50);
 /// How long output may still come after the program ended, when something it left behind holds the pipe.

@@ -334,7 +334,7 @@ fn operator(facts: &Facts) -> Finding {
                 );
                 return bad(check, Verdict::Fail, state, fix);
             }
-            if let Some(warning) = crate::cluster::installed::skew(&facts.client, &operator.version) {
+            if let Some(warning) = crate::install::installed::skew(&facts.client, &operator.version) {
                 return bad(check, Verdict::Warn, warning, install(facts));
             }
             ok(check, state)
@@ -448,7 +448,7 @@ fn quota(facts: &Facts) -> Finding {
         check,
         match quotas.len() {
             0 => "none in the namespace".to_owned(),
-            n => format!("{} with room", crate::term::format::count(n, "resourcequota")),
+            n => format!("{} with room", crate::format::count(n, "resourcequota")),
         },
     )
 }

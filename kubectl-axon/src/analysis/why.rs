@@ -14,7 +14,7 @@ use axon_api::{Task, TaskPhase, TaskReason, Workspace};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::term::format;
+use crate::format;
 
 pub use spawner::explain_spawner;
 

@@ -1,12 +1,10 @@
 //! The cluster as commands see it: a client, a namespace, and requests that always come to an end.
 //!
 //! - [`connection`]: kubectl's flags and kubeconfig; [`reconnect`]: pauses after a broken connection.
-//! - [`installed`]: versions of what is installed.
 //! - [`task_summary`]: Tasks as lists need them; [`operator_query`]: asks the operator what a TaskSpawner would do.
 
 pub mod connection;
 pub mod event_time;
-pub mod installed;
 pub mod operator_query;
 pub mod reconnect;
 pub mod task_summary;

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Kind as Failure, Result};
+use crate::format;
 use crate::globals::Globals;
 use crate::kinds::{Kind, parse_arguments};
-use crate::term::format;
 use crate::term::output::Ui;
 
 const EXAMPLES: &str = "\

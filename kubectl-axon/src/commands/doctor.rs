@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::analysis::doctor::{Finding, Verdict, examine};
 use crate::error::{CliError, Kind as Failure, Result};
+use crate::format;
 use crate::globals::Globals;
-use crate::term::format;
 use crate::term::output::{Notation, Style, Ui};
 
 const DETAILS: &str = "\
@@ -51,7 +51,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
                 style,
                 &match failed {
                     0 => "\nnothing that was looked at is broken".to_owned(),
-                    n => format!("\n{} failed", crate::term::format::count(n, "check")),
+                    n => format!("\n{} failed", crate::format::count(n, "check")),
                 },
             );
         }

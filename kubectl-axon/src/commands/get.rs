@@ -14,9 +14,9 @@ use crate::cluster::Cluster;
 use crate::commands::get::selection::{SortBy, Wanted, WantedParser};
 use crate::config_file::Config;
 use crate::error::{Action, CliError, Kind as Failure, Result};
+use crate::format;
 use crate::globals::Globals;
 use crate::kinds::{Column, Kind, columns, detail, parse_arguments};
-use crate::term::format;
 use crate::term::output::{Format, Notation, Ui};
 use crate::term::shown::Shown;
 

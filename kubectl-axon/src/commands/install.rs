@@ -15,9 +15,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 
 use self::apply::apply;
 use crate::cluster::Cluster;
-use crate::cluster::installed::{self, admission_is_served};
 use crate::error::{Action, CliError, Result};
 use crate::globals::{DryRun, Globals};
+use crate::install::installed::{self, admission_is_served};
 use crate::install::manifests::{Choices, NAMESPACE, POLICY, digests, images, manifests, policy};
 use crate::term::output::{Ui, yaml};
 use crate::term::shown::Shown;

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use crate::cluster::operator_query::ask;
 use crate::error::{CliError, Result};
+use crate::format;
 use crate::globals::Globals;
 use crate::kinds::{Kind, parse_named};
-use crate::term::format;
 use crate::term::output::{Format, Notation, Ui};
 use crate::term::shown::Shown;
 use crate::term::table::Table;

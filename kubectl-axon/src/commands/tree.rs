@@ -232,7 +232,7 @@ impl View<'_> {
     }
 
     fn say_hidden(&self, shown: &Selected) {
-        let hidden = crate::term::format::count(shown.hidden, "pipeline");
+        let hidden = crate::format::count(shown.hidden, "pipeline");
         let place = self
             .namespace()
             .map(|n| format!(" in {n} namespace"))

@@ -12,11 +12,11 @@ use tokio::time::{Instant, sleep};
 use crate::cluster::Cluster;
 use crate::commands::uninstall::service_accounts::Identities;
 use crate::error::{Action, CliError, Kind as Failure, Result};
+use crate::format::{count, duration};
 use crate::globals::Globals;
 use crate::install::manifests::{Choices, Manifest, NAMESPACE, POLICY, manifests, policy};
 use crate::install::rights;
 use crate::kinds::Kind;
-use crate::term::format::{count, duration};
 use crate::term::output::Ui;
 
 const DETAILS: &str = "\

@@ -18,8 +18,8 @@ use self::pods::{Probe, Subject};
 use crate::cluster::{Cluster, patching, posting};
 use crate::commands::verify_image::verdict::{Seen, Verdict, checks};
 use crate::error::{Action, CliError, Kind as Failure, Result};
+use crate::format;
 use crate::globals::Globals;
-use crate::term::format;
 use crate::term::output::{Notation, Ui};
 
 const DETAILS: &str = "\

@@ -3,9 +3,9 @@
 use clap::Parser;
 use serde::Serialize;
 
-use crate::cluster::installed::{Operator, client, crds, operator, skew};
 use crate::error::{Kind, Result};
 use crate::globals::Globals;
+use crate::install::installed::{Operator, client, crds, operator, skew};
 use crate::term::output::{Notation, Ui};
 
 /// Prints the versions of this program and of the operator

@@ -10,9 +10,9 @@ use tokio::time::sleep;
 use crate::cluster::Cluster;
 use crate::error::{CliError, Kind as Failure, Result};
 use crate::follow::{self, Ends, Teller, Watched, Which};
+use crate::format;
 use crate::globals::Globals;
 use crate::kinds::{Kind, parse_named};
-use crate::term::format;
 use crate::term::output::{Notation, ObjectFormat, Ui};
 
 const DETAILS: &str = "\

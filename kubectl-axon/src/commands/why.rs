@@ -12,9 +12,9 @@ use crate::analysis::why::{Answer, World, explain_spawner};
 use crate::cluster::Cluster;
 use crate::cluster::event_time::told_at;
 use crate::error::{Action, CliError, Kind as Failure, Result};
+use crate::format;
 use crate::globals::Globals;
 use crate::kinds::{Kind, parse_named};
-use crate::term::format;
 use crate::term::output::{Notation, Ui};
 use crate::term::shown::Shown;
 

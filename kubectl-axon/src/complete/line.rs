@@ -300,7 +300,7 @@ mod tests {
     use super::*;
 
     fn at(line: &str) -> Request {
-        let mut command = crate::cli::command(crate::cli::PLUGIN);
+        let mut command = crate::cli::command(crate::term::output::PLUGIN);
         command.build();
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         look(&command, &words)

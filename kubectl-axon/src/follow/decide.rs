@@ -5,7 +5,7 @@ use axon_api::{Task, TaskPhase, TaskReason};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
 use super::Options;
-use crate::term::format::joined;
+use crate::format::joined;
 
 /// The next thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

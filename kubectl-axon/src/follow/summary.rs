@@ -3,7 +3,7 @@
 use axon_api::usage::Usage;
 use axon_api::{Task, TaskPhase};
 
-use crate::term::format;
+use crate::format;
 
 /// Returns the Task's end: `task/x Failed (AgentError): message`. Further lines of the message stand below, indented.
 #[must_use]

@@ -1,4 +1,6 @@
-//! What `install` applies: the manifests below `config/`, built in, and the rights of a narrower scope.
+//! What `install` applies: the manifests below `config/`, built in, and the rights of a narrower scope. [`installed`] reads what
+//! is there: the operator, the kinds, and whether the API server knows admission policies.
 
+pub mod installed;
 pub mod manifests;
 pub mod rights;

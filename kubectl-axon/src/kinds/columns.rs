@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Kind;
-use crate::term::format;
+use crate::format;
 
 /// A column: its header, and how to read its cell out of an object.
 pub struct Column {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Kind;
 use super::columns::{dollars, duration, names, source, text, time, tokens};
-use crate::term::format;
+use crate::format;
 
 /// Column in which values start.
 const INDENT: usize = 20;

@@ -8,8 +8,8 @@ use super::ensure::Change;
 use crate::cluster::Cluster;
 use crate::cluster::task_summary::{Meta, Named, Status};
 use crate::error::Result;
+use crate::format::count;
 use crate::kinds::Kind;
-use crate::term::format::count;
 
 /// Users that are named; the rest is counted.
 const MOST_NAMED: usize = 4;

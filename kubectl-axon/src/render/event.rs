@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{GIST, Piece};
-use crate::term::format;
+use crate::format;
 
 /// Longest error that people are shown, in characters.
 const LONG: usize = 1000;

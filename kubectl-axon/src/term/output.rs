@@ -8,6 +8,8 @@ use serde::Serialize;
 use crate::error::{CliError, Kind, Result};
 use crate::term::shown::{Colour, Shown};
 
+/// How usage lines name the program when kubectl starts it.
+pub const PLUGIN: &str = "kubectl axon";
 /// How usage lines name the program when it is started as `axon`.
 pub const STANDALONE: &str = "axon";
 
@@ -307,7 +309,7 @@ mod tests {
         };
         assert_eq!(ui.addressed("run: kubectl axon logs x"), "run: axon logs x");
         let plugin = Ui {
-            program: crate::cli::PLUGIN,
+            program: PLUGIN,
             colour: false,
         };
         assert_eq!(plugin.addressed("kubectl axon logs x"), "kubectl axon logs x");

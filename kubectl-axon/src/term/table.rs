@@ -2,8 +2,8 @@
 
 use comfy_table::{ContentArrangement, Table as Grid, presets};
 
-use crate::term::format::printable;
-use crate::term::text_width;
+use crate::format::printable;
+use crate::text_width;
 
 /// Rows under a header.
 #[derive(Debug, Clone)]

@@ -295,7 +295,7 @@ const LINES: &[(&str, &[&[&str]])] = &[
 
 /// Returns all command lines: those above, each as it is and with every format that its command offers.
 fn lines() -> Vec<Vec<String>> {
-    let root = kubectl_axon::cli::command(kubectl_axon::cli::PLUGIN);
+    let root = kubectl_axon::cli::command(kubectl_axon::term::output::PLUGIN);
     let mut all = Vec::new();
     for command in root.get_subcommands() {
         let name = command.get_name();

@@ -1,6 +1,7 @@
 //! What every access to the API server shares.
 //!
 //! - [`watch`]: lists and watches that keep of each object only what decisions need.
+//! - [`call`]: one call, within a time limit.
 //! - [`retry`]: reads that the API server answered with an error of its own are repeated at once.
 //! - [`backoff`]: pauses after errors of watches.
 //! - [`impersonation`]: acts in a namespace as its ServiceAccount `axon-spawner`.
@@ -8,6 +9,7 @@
 //! - [`events`]: Kubernetes events for people.
 
 pub mod backoff;
+pub mod call;
 pub mod events;
 pub mod impersonation;
 pub mod refusal;

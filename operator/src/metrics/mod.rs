@@ -1,5 +1,6 @@
 //! Figures about the operator's work, in OpenMetrics form. Labels are bounded: no names of Tasks.
 
+pub mod spawners;
 pub mod task_count;
 
 use std::sync::atomic::AtomicU64;
@@ -16,8 +17,8 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::time::Instant;
 
 use crate::github::Figures;
+use crate::metrics::spawners::SpawnerMetrics;
 use crate::metrics::task_count::Backlog;
-use crate::spawner::metrics::SpawnerMetrics;
 
 /// Labels of a started Task.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]

@@ -14,19 +14,19 @@ use serde_json::json;
 use super::plan::Known;
 use super::status::Blocked;
 use super::stores::SlimTask;
+use crate::kube::call::{CallError, timed};
 use crate::kube::impersonation::{Act, IdentityError};
 use crate::kube::watch;
 use crate::kube::watch::{Guarded, Listing};
 use crate::spawner::plan::match_state::Mark;
 use crate::spawner::state::Context;
-use crate::task::apply::{ApplyError, timed};
 
 /// Why a spawner's work stopped for now. It is taken up again.
 #[derive(Debug, thiserror::Error)]
 pub enum ShellError {
     /// The API server.
     #[error(transparent)]
-    Call(#[from] ApplyError),
+    Call(#[from] CallError),
     /// Another replica owns the spawner now.
     #[error("another replica runs this spawner")]
     NotOwner,
@@ -255,7 +255,7 @@ impl Context {
 }
 
 /// Lists Tasks as they all were at one moment.
-async fn known(client: &Client, path: &str, selector: &str) -> Result<Vec<Known>, ApplyError> {
+async fn known(client: &Client, path: &str, selector: &str) -> Result<Vec<Known>, CallError> {
     let mut begun = 1;
     loop {
         match timed("list tasks", known_at_once(client, path, selector)).await {

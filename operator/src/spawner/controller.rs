@@ -22,6 +22,7 @@ use super::stores::{Stores, watch_tasks};
 use crate::github::Repository;
 use crate::ha::membership::Membership;
 use crate::kube::backoff::Pauses;
+use crate::kube::watch::watch_custom;
 use crate::kube::watch::{LENT, Scope, is_part};
 use crate::slots;
 use crate::slots::{Turn, Turns};
@@ -32,7 +33,6 @@ use crate::spawner::source::due_run::pause_before;
 use crate::spawner::source::schedule;
 use crate::spawner::spawn::{Work, template_fault};
 use crate::spawner::state::{Context, Memory};
-use crate::task::observe::stores::watch_custom;
 
 /// Most spawners that are looked at at the same time, each with one call at a time.
 const CONCURRENCY: u16 = 128;

@@ -15,7 +15,6 @@ pub mod controller;
 pub mod events;
 #[cfg(test)]
 pub(crate) mod fixtures;
-pub mod metrics;
 pub mod plan;
 pub mod prefetch;
 pub mod preview;

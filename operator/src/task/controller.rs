@@ -1,7 +1,6 @@
 //! The shell of the Task controller: gathers what the rules need, asks them, and carries out what they say.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axon_api::{AgentConfig, Task, Workspace};
@@ -14,24 +13,21 @@ use kube_runtime::watcher::Event;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::apply::{self, ApplyError, Done};
+use super::apply::{self, Done};
 use super::branch_lock;
+use super::context::{Context, Failures, Options};
 use crate::clock::Clock;
-use crate::images::Images;
 use crate::kube::backoff::Pauses;
+use crate::kube::call::CallError;
 use crate::kube::events::Events;
+use crate::kube::watch::watch_custom;
 use crate::kube::watch::{LENT, is_large};
 use crate::metrics::Metrics;
-use crate::run::Shared;
+use crate::shared::Shared;
 use crate::slots;
-use crate::slots::Turns;
 use crate::task::apply::job_burst::Rush;
-use crate::task::apply::network_policy;
 use crate::task::apply::network_policy::Network;
-use crate::task::build::pod_defaults::PodDefaults;
-use crate::task::build::pod_limits::PodLimits;
 use crate::task::build::prompt;
-use crate::task::decide::prices::PriceTable;
 use crate::task::decide::{Decision, decide};
 use crate::task::github_token::fetch;
 use crate::task::github_token::revoke;
@@ -42,79 +38,12 @@ use crate::task::observe::expectations::Written;
 use crate::task::observe::index::{Interests, Key, Runs, place};
 use crate::task::observe::kept_task::must_be_whole;
 use crate::task::observe::pod;
-use crate::task::observe::stores::{
-    Readiness, Stores, task_of, watch_custom, watch_jobs, watch_named, watch_pods,
-};
+use crate::task::observe::stores::{Readiness, Stores, task_of, watch_jobs, watch_named, watch_pods};
 use crate::task::observe::whole;
 use crate::task::observe::{gather, has_ended, referenced};
 
 /// Most Tasks that are worked on at the same time.
 const CONCURRENCY: u16 = 32;
-
-/// What every reconciliation has.
-pub struct Context {
-    /// Client for reads and writes.
-    pub client: Client,
-    /// Identities and GitHub.
-    pub shared: Shared,
-    /// What was watched.
-    pub stores: Stores,
-    /// Whether the stores are filled.
-    readiness: Readiness,
-    /// What it was told at its start.
-    pub options: Options,
-    /// Time.
-    pub clock: Clock,
-    /// Figures.
-    pub metrics: Metrics,
-    /// Events for people.
-    pub events: Events,
-    /// Jobs that were just created and may not be in the store yet, by branch key, so that two Tasks decided at the
-    /// same moment do not both take a branch. The Jobs themselves are the truth; this only bridges the watch's delay.
-    branch_claims: Mutex<HashMap<branch_lock::Key, Claim>>,
-    /// Jobs that are being created.
-    pub(super) rush: Rush,
-    /// The NetworkPolicies that are there before Jobs.
-    pub(super) network: Network,
-    /// Statuses whose events have not come back yet.
-    pub(super) written: Arc<Written>,
-    /// Places for Tasks that have ended and whose tokens are revoked.
-    pub(super) ending: Semaphore,
-    /// Places for Tasks that get tokens.
-    minting: Turns,
-    failures: Failures,
-    /// Tokens for the next look at a Task, by its UID: one that was just noted in the status, or one that GitHub gave after the
-    /// place of a large Task was given back.
-    late_tokens: Mutex<HashMap<String, Token>>,
-}
-
-/// What the Task controller is told at its start.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Images to run.
-    pub images: Images,
-    /// What every Task's pod gets.
-    pub pod_defaults: PodDefaults,
-    /// Default limits of Tasks' pods.
-    pub pod_limits: PodLimits,
-    /// Settings of the NetworkPolicy of Tasks' pods.
-    pub agent_network: network_policy::Options,
-    /// How long an image may fail to be pulled.
-    pub image_pull_limit: Duration,
-    /// How long records of finished Tasks are kept.
-    pub record_retention: Duration,
-    /// What models cost.
-    pub prices: Arc<PriceTable>,
-}
-
-/// UID of the Task whose Job was last created for a branch. Held while one decides about that branch.
-type Claim = Arc<tokio::sync::Mutex<Option<String>>>;
-
-/// Failures in a row, by Task.
-type Failures = Arc<Mutex<HashMap<ObjectRef<Task>, u32>>>;
-
-/// Claims after which they are forgotten.
-const MAX_CLAIMS: usize = 10_000;
 
 /// Runs the controller until the returned future is dropped.
 pub async fn run(
@@ -216,7 +145,7 @@ pub async fn run(
     Box::pin(controller).await;
 }
 
-async fn reconcile(kept: Arc<Task>, context: Arc<Context>) -> Result<Action, ApplyError> {
+async fn reconcile(kept: Arc<Task>, context: Arc<Context>) -> Result<Action, CallError> {
     // Half-filled stores would show missing objects that are there.
     context.readiness.wait().await;
     let _measured = context.metrics.reconcile();
@@ -323,7 +252,7 @@ async fn attempt(
     context: &Context,
     workspace: Option<Arc<Workspace>>,
     token: &Token,
-) -> Result<Option<Done>, ApplyError> {
+) -> Result<Option<Done>, CallError> {
     // Only a Task that may still get a Job competes for its branch.
     let competes = !has_ended(task) && task.status.as_ref().is_none_or(|s| s.job_name.is_none());
     let key = branch_lock::key(task, workspace.as_deref()).filter(|_| competes);
@@ -369,34 +298,8 @@ async fn warn_of_renewal(task: &Task, token: &Token, context: &Context) {
     }
 }
 
-impl Context {
-    fn late_token(&self, task: &Task) -> Token {
-        let mut late = self.late_tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        let uid = task.metadata.uid.as_deref().unwrap_or_default();
-        late.remove(uid).unwrap_or(Token::Unasked)
-    }
-
-    fn keep_token(&self, task: &Task, token: Token) {
-        let mut late = self.late_tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        if late.len() > MAX_CLAIMS {
-            // Those of Tasks that were deleted; the others are asked for again.
-            late.clear();
-        }
-        late.insert(task.uid().unwrap_or_default(), token);
-    }
-
-    fn claim(&self, key: &branch_lock::Key) -> Claim {
-        let mut claims = self.branch_claims.lock().unwrap_or_else(PoisonError::into_inner);
-        if claims.len() > MAX_CLAIMS {
-            // All but the newest are in the index of Jobs by now; those that are held are of this moment.
-            claims.retain(|_, claim| Arc::strong_count(claim) > 1);
-        }
-        Arc::clone(claims.entry(key.clone()).or_default())
-    }
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "the signature is the Controller's")]
-fn on_error(task: Arc<Task>, error: &ApplyError, context: Arc<Context>) -> Action {
+fn on_error(task: Arc<Task>, error: &CallError, context: Arc<Context>) -> Action {
     let (name, namespace) = (task.name_any(), task.namespace().unwrap_or_default());
     if error.is_conflict() {
         // Someone wrote first; the event of that write is on its way.

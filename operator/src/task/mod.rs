@@ -13,6 +13,7 @@ pub mod apply;
 pub mod build;
 #[cfg(test)]
 mod claims_tests;
+pub mod context;
 pub mod controller;
 pub mod decide;
 #[cfg(test)]

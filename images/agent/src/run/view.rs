@@ -20,8 +20,6 @@ use tempfile::TempDir;
 use crate::env::Env;
 use crate::program::{Call, Output};
 
-/// Protocols that git may speak: none of them starts a program that a URL names.
-pub const PROTOCOLS: &str = "https:http:git:ssh";
 /// What is shared with the clone: objects, refs, and where its history is cut off. Data, all of it.
 const SHARED: [&str; 4] = ["objects", "refs", "packed-refs", "shallow"];
 /// Longest content of HEAD that counts.
@@ -187,7 +185,7 @@ fn variables(env: &Env, dir: &Path) -> Vec<(&'static str, OsString)> {
         ("GIT_CONFIG_GLOBAL", "/dev/null".into()),
         ("GIT_ATTR_NOSYSTEM", "1".into()),
         ("GIT_TERMINAL_PROMPT", "0".into()),
-        ("GIT_ALLOW_PROTOCOL", PROTOCOLS.into()),
+        ("GIT_ALLOW_PROTOCOL", crate::program::GIT_PROTOCOLS.into()),
         ("GIT_NO_REPLACE_OBJECTS", "1".into()),
         ("GIT_NO_LAZY_FETCH", "1".into()),
         ("GIT_OPTIONAL_LOCKS", "0".into()),

@@ -25,7 +25,6 @@ use crate::env::Env;
 use crate::failure::Failure;
 use crate::program::{Call, End, Output};
 use crate::renewed;
-use crate::run::view::PROTOCOLS;
 use crate::say;
 use crate::secrets::Secrets;
 use crate::signals;
@@ -458,7 +457,7 @@ impl<'a> Clone<'a> {
         call.dir = Some(PathBuf::from("/"));
         call.set.extend([
             ("GIT_TERMINAL_PROMPT", "0".into()),
-            ("GIT_ALLOW_PROTOCOL", PROTOCOLS.into()),
+            ("GIT_ALLOW_PROTOCOL", crate::program::GIT_PROTOCOLS.into()),
         ]);
         if self.own_ssh_command {
             let ssh = "ssh -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=4";

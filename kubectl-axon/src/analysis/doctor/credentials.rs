@@ -101,7 +101,7 @@ fn reach(secrets: &[SecretFacts]) -> Option<Finding> {
             check,
             format!(
                 "{} for chosen repositories",
-                crate::term::format::count(n, "credential")
+                crate::format::count(n, "credential")
             ),
         )),
         _ => Some(ok(

@@ -70,7 +70,7 @@ fn working(facts: &Facts, spawners: &[SpawnerFacts]) -> Option<Finding> {
         0 => String::new(),
         n => format!(" (and {n} more)"),
     };
-    let why = crate::term::format::gist(first.stalled.as_deref().unwrap_or_default(), 200);
+    let why = crate::format::gist(first.stalled.as_deref().unwrap_or_default(), 200);
     Some(bad(
         check,
         Verdict::Fail,
@@ -102,7 +102,7 @@ fn gate(facts: &Facts, spawners: &[SpawnerFacts]) -> Option<Finding> {
         return Some(bad(
             check,
             Verdict::Warn,
-            format!("{}: {}", unsure.name, crate::term::format::gist(why, 200)),
+            format!("{}: {}", unsure.name, crate::format::gist(why, 200)),
             describe(facts, &unsure.name),
         ));
     }

@@ -4,7 +4,7 @@ use axon_api::{Task, TaskPhase, TaskReason, Workspace, labels};
 use jiff::Timestamp;
 
 use super::secrets;
-use crate::term::format;
+use crate::format;
 
 /// What is known besides the Task.
 pub(crate) struct Context<'a> {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Answer, Link};
-use crate::term::format;
+use crate::format;
 
 /// Explains a TaskSpawner from its spec, its counts and its conditions.
 #[must_use]

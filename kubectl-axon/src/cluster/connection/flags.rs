@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::term::format;
+use crate::format;
 
 const HEADING: &str = "Connection options (as in kubectl)";
 

@@ -21,10 +21,10 @@ use crate::analysis::doctor::credentials::{GithubFacts, Reach, SecretFacts};
 use crate::analysis::doctor::spawners::SpawnerFacts;
 use crate::analysis::doctor::{Fact, Facts, OperatorFacts, QuotaFacts, Right};
 use crate::cluster::Cluster;
-use crate::cluster::installed;
 use crate::config_file::Config as File;
 use crate::error::{Action, Kind as Failure};
 use crate::follow;
+use crate::install::installed;
 use crate::install::manifests::{NAMESPACE, OPERATOR};
 
 /// Longest time without a leader that is no fault: a lease of a replica that was killed runs out in it.
@@ -313,7 +313,7 @@ async fn image_faults(cluster: &Cluster) -> Fact<Vec<String>> {
                 let message = waiting.and_then(|w| w.message.as_deref()).unwrap_or_default();
                 faults.push(format!(
                     "pod {name}: {reason}: {}",
-                    crate::term::format::gist(message, 200)
+                    crate::format::gist(message, 200)
                 ));
             }
         }

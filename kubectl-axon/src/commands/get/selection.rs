@@ -7,8 +7,8 @@ use clap::{Arg, Command, ValueEnum as _};
 use serde_json::Value;
 
 use crate::error::{CliError, Result};
+use crate::format;
 use crate::kinds::Kind;
-use crate::term::format;
 use crate::term::output::Format;
 
 /// Formats that kubectl has and that are left to it.

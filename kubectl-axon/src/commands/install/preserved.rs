@@ -91,7 +91,7 @@ pub(super) fn keep(choices: &mut Choices, live: &Value, built_in: &Value) -> Vec
     {
         kept.push(format!(
             "keeps {}; --replicas changes it",
-            crate::term::format::count(usize::try_from(value).unwrap_or_default(), "replica",)
+            crate::format::count(usize::try_from(value).unwrap_or_default(), "replica",)
         ));
         choices.replicas = Some(value);
     }

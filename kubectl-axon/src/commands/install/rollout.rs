@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Kind, Result};
+use crate::format::{duration, one_line};
 use crate::install::manifests::{Manifest, NAMESPACE, OPERATOR};
-use crate::term::format::{duration, one_line};
 use crate::term::output::Ui;
 
 /// Waits until the API server serves the definitions.

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 
 use crate::analysis::graph::{Graph, Line, Mark, Node, Path};
 use crate::cluster::task_summary::Brief;
-use crate::term::format;
+use crate::format;
 use crate::term::shown::{Colour, Shown};
 use crate::term::table::Table;
-use crate::term::text_width;
+use crate::text_width;
 use axon_api::money::Money;
 use axon_api::usage::Usage;
 

@@ -85,7 +85,7 @@ fn described(node: &Node<'_>, now: Timestamp) -> Value {
 
 /// What stands in a node: name, and what it is or how far.
 fn labels(node: &Node<'_>) -> (String, String) {
-    let name = crate::term::format::one_line(node.name());
+    let name = crate::format::one_line(node.name());
     match node {
         Node::Task(task) => {
             let phase = task.status.phase.map_or("New".to_owned(), |p| p.to_string());

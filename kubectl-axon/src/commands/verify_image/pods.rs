@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use serde_json::{Value, json};
 
 use crate::error::{CliError, Result};
-use crate::term::format;
+use crate::format;
 
 /// Everything that a shell, the kubelet or a careless quotation would change.
 pub const PROMPT: &str =

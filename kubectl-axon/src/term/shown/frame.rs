@@ -1,7 +1,7 @@
 //! A text that takes the place of the one before it on a terminal.
 
 use super::Shown;
-use crate::term::text_width;
+use crate::text_width;
 
 impl Shown {
     /// Returns what draws the text in place of the last frame, which had `above` lines, and the number of its lines. No line is

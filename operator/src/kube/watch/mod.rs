@@ -1,5 +1,6 @@
 //! Watches that hold little: lists are read object by object, and of each object only what somebody needs.
 
+mod custom;
 mod events;
 mod kinds;
 mod listing;
@@ -10,6 +11,7 @@ mod seen;
 mod split;
 mod whole;
 
+pub use custom::{Watch, watch_custom};
 pub use events::{Target, events};
 pub use listing::Listing;
 pub use part::{LARGE, LENT, Large, is_large, is_part, keep_metadata, mark};

@@ -15,17 +15,12 @@ pub mod retention;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::future::Future;
 use std::time::Duration;
 
-use axon_api::contract::container;
-use axon_api::outputs::parse_marker_block;
 use axon_api::shown::make_storable;
 use axon_api::{API_VERSION, Task, TaskPhase, TaskReason, TaskStatus, labels};
-use futures::AsyncReadExt;
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, LogParams, PostParams, Preconditions, PropagationPolicy};
+use kube::api::{DeleteParams, PostParams, Preconditions, PropagationPolicy};
 use kube::core::Status;
 use kube::{Api, Resource, ResourceExt};
 use kube_runtime::controller::Action;
@@ -34,7 +29,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::controller::Context;
+use super::context::Context;
 use crate::task::apply::network_policy::Ready;
 use crate::task::build::job;
 use crate::task::build::pod_defaults;
@@ -48,109 +43,19 @@ use crate::task::observe::whole;
 use crate::task::observe::whole::Inputs;
 use crate::task::observe::{Gathered, has_ended};
 
-use crate::kube::impersonation::IdentityError;
+use crate::kube::call::{CallError, timed};
 use crate::kube::refusal;
 use crate::kube::refusal::Refusal;
 use crate::kube::watch;
 use crate::slots;
 use crate::task::decide::status::enter;
-use crate::task::observe::pod::PodView;
 
-/// Longest that one API call may take; the client itself would wait for ever on a dead connection.
-const CALL_LIMIT: Duration = Duration::from_secs(30);
-/// Lines of a log that are read for a marker block.
-const LOG_LINES: i64 = 500;
-/// Bytes of them that are kept.
-const LOG_BYTES: usize = 64 * 1024;
-/// Seconds after an agent's end in which its log is tried again.
-const LOG_PATIENCE: i64 = 60;
 /// Pause before a Job that was refused is tried again.
 const REFUSED_PAUSE: Duration = Duration::from_secs(15);
 /// Pause before a Job is decided on again whose parts have changed, should the event of that change never come.
 const CHANGED_PAUSE: Duration = Duration::from_millis(500);
 /// Pause before another look at what a former Task of the same name has left.
 const LEFTOVER_PAUSE: Duration = Duration::from_secs(2);
-
-/// A write or read that did not happen. It is tried again.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// The API server refused or could not be reached.
-    #[error("failed to {what}: {source}")]
-    Call {
-        /// What was tried.
-        what: &'static str,
-        /// What came back.
-        #[source]
-        source: Box<kube::Error>,
-    },
-    /// No answer in time.
-    #[error("failed to {what}: no answer within {} s", CALL_LIMIT.as_secs())]
-    Timeout {
-        /// What was tried.
-        what: &'static str,
-    },
-    /// What is done as the namespace's ServiceAccount did not work.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-}
-
-impl ApplyError {
-    /// Returns what the API server said, if it said anything.
-    #[must_use]
-    pub fn said(&self) -> Option<&Status> {
-        match self {
-            Self::Call { source, .. } => match source.as_ref() {
-                kube::Error::Api(status) => Some(status),
-                _ => None,
-            },
-            Self::Identity(error) => error.said(),
-            Self::Timeout { .. } => None,
-        }
-    }
-
-    /// Returns true when somebody else wrote the object first.
-    #[must_use]
-    pub fn is_conflict(&self) -> bool {
-        self.said().is_some_and(Status::is_conflict)
-    }
-
-    /// Returns true when an object of this name is there.
-    #[must_use]
-    pub fn is_already_exists(&self) -> bool {
-        self.said().is_some_and(Status::is_already_exists)
-    }
-
-    /// Returns true when the object is gone, or another one has its name.
-    #[must_use]
-    pub fn is_missing_or_replaced(&self) -> bool {
-        self.said()
-            .is_some_and(|said| said.is_not_found() || said.is_conflict())
-    }
-
-    /// Returns true when the same call would be refused again: a missing right, kind or namespace, or bad content.
-    #[must_use]
-    pub fn is_refusal(&self) -> bool {
-        self.said()
-            .is_some_and(|said| matches!(said.code, 400 | 403 | 404 | 413 | 422))
-    }
-}
-
-/// Waits for a call, but not for ever.
-///
-/// # Errors
-/// [`ApplyError`].
-pub async fn timed<T>(
-    what: &'static str,
-    call: impl Future<Output = kube::Result<T>>,
-) -> Result<T, ApplyError> {
-    match tokio::time::timeout(CALL_LIMIT, call).await {
-        Ok(result) => result.map_err(|source| ApplyError::Call {
-            what,
-            source: Box::new(source),
-        }),
-        Err(_) => Err(ApplyError::Timeout { what }),
-    }
-}
 
 /// What was done.
 pub struct Done {
@@ -176,13 +81,13 @@ impl Done {
 /// Does what was decided.
 ///
 /// # Errors
-/// [`ApplyError`] if a call failed; the reconciliation is then repeated as a whole.
+/// [`CallError`] if a call failed; the reconciliation is then repeated as a whole.
 pub async fn carry_out(
     task: &Task,
     decision: Decision,
     gathered: &Gathered,
     context: &Context,
-) -> Result<Done, ApplyError> {
+) -> Result<Done, CallError> {
     let namespace = task.namespace().unwrap_or_default();
     match decision {
         Decision::Wait(None) => Ok(Done::nothing(Action::await_change())),
@@ -229,7 +134,7 @@ fn only(uid: Option<String>) -> DeleteParams {
     }
 }
 
-fn ignore_missing<T>(result: Result<T, ApplyError>) -> Result<(), ApplyError> {
+fn ignore_missing<T>(result: Result<T, CallError>) -> Result<(), CallError> {
     match result {
         Err(error) if !error.said().is_some_and(Status::is_not_found) => Err(error),
         _ => Ok(()),
@@ -241,7 +146,7 @@ async fn create_job(
     known: &TaskStatus,
     gathered: &Gathered,
     context: &Context,
-) -> Result<Done, ApplyError> {
+) -> Result<Done, CallError> {
     let old = task.status.clone().unwrap_or_default();
     let generation = task.metadata.generation;
     let to =
@@ -346,7 +251,7 @@ fn plan(inputs: &Inputs, gathered: &Gathered, context: &Context) -> Result<job::
     Ok(plan)
 }
 
-async fn create_plan(task: &Task, plan: &job::Plan, context: &Context) -> Result<Created, ApplyError> {
+async fn create_plan(task: &Task, plan: &job::Plan, context: &Context) -> Result<Created, CallError> {
     if let Some(config_map) = &plan.config_map {
         let created = create_owned("create configmap", task, config_map, context).await?;
         if !matches!(created, Created::Yes | Created::Before) {
@@ -377,7 +282,7 @@ async fn create_owned<K>(
     task: &Task,
     object: &K,
     context: &Context,
-) -> Result<Created, ApplyError>
+) -> Result<Created, CallError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + Serialize
@@ -431,7 +336,7 @@ where
 }
 
 /// Writes the status; returns true if it begins a phase.
-async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Result<bool, ApplyError> {
+async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Result<bool, CallError> {
     // Once: what became of the record since is others' business.
     if !has_ended(task) {
         record::keep(task, status, &context.client).await?;
@@ -477,59 +382,11 @@ async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Re
 /// Tells of a status that the API server refuses, in an event: nothing else can be seen of it. API servers before Kubernetes
 /// 1.30 check all rules of the definition at each write, so a Task that was stored under other definitions, and breaks a rule
 /// of these, can't get a status.
-async fn tell_refused_status(task: &Task, error: &ApplyError, context: &Context) {
+async fn tell_refused_status(task: &Task, error: &CallError, context: &Context) {
     let note = format!(
         "the API server does not store what became of the Task: delete it with `kubectl delete task {}`, and create it again with a \
          spec that is accepted; the operator tries again with growing pauses of up to 5 minutes: {error}",
         task.name_any()
     );
     context.events.warn(task, "StatusRefused", &note).await;
-}
-
-/// Reads the marker block from the end of the agent's log.
-///
-/// # Errors
-/// If the log can't be read now but may be later. A log that is gone, or that can't be read a minute after the agent's
-/// end, has no outputs.
-pub async fn read_outputs(
-    context: &Context,
-    namespace: &str,
-    pod: &PodView,
-) -> Result<Vec<String>, ApplyError> {
-    let api = Api::<Pod>::namespaced(context.client.clone(), namespace);
-    let params = LogParams {
-        container: Some(container::AGENT.into()),
-        tail_lines: Some(LOG_LINES),
-        ..LogParams::default()
-    };
-    let error = match timed("read log", read_end(&api, &pod.name, &params)).await {
-        Ok(end) => return Ok(parse_marker_block(&end)),
-        Err(error) => error,
-    };
-    let ended = pod.agent_ended().and_then(|ended| ended.finished);
-    let long_ago = ended.is_none_or(|at| context.clock.now().as_second() - at.as_second() > LOG_PATIENCE);
-    if long_ago
-        || error
-            .said()
-            .is_some_and(|status| matches!(status.code, 400 | 404))
-    {
-        tracing::warn!(%namespace, pod = %pod.name, %error, "no outputs: the agent left no report and its log can't be read");
-        return Ok(Vec::new());
-    }
-    Err(error)
-}
-
-/// Returns the last [`LOG_BYTES`] of a log. The API's own byte limit would keep the first ones.
-async fn read_end(api: &Api<Pod>, pod: &str, params: &LogParams) -> kube::Result<String> {
-    let mut stream = api.log_stream(pod, params).await?;
-    let (mut end, mut buffer) = (Vec::new(), vec![0; 16 * 1024]);
-    loop {
-        let read = stream.read(&mut buffer).await.map_err(kube::Error::ReadEvents)?;
-        if read == 0 {
-            return Ok(String::from_utf8_lossy(&end).into_owned());
-        }
-        end.extend_from_slice(buffer.get(..read).unwrap_or_default());
-        let excess = end.len().saturating_sub(LOG_BYTES);
-        end.drain(..excess);
-    }
 }

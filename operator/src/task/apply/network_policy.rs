@@ -17,8 +17,8 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use tokio::time::Instant;
 
+use crate::kube::call::{CallError, timed};
 use crate::kube::impersonation::is_about_rights;
-use crate::task::apply::{ApplyError, timed};
 
 /// Lifetime of the cached answer that a namespace has its policy.
 const GOOD: Duration = Duration::from_secs(60);
@@ -112,8 +112,8 @@ impl Network {
     /// Makes sure of a namespace's policy, unless that was done a moment ago. Does not wait for another Task's look.
     ///
     /// # Errors
-    /// [`ApplyError`] for a call that may go well when it is repeated.
-    pub async fn ensure(&self, namespace: &str) -> Result<Ready, ApplyError> {
+    /// [`CallError`] for a call that may go well when it is repeated.
+    pub async fn ensure(&self, namespace: &str) -> Result<Ready, CallError> {
         if !self.options.is_managed {
             return Ok(Ready::Yes);
         }
@@ -163,7 +163,7 @@ impl Network {
         Arc::clone(all.entry(namespace.to_owned()).or_default())
     }
 
-    async fn look(&self, namespace: &str) -> Result<Ready, ApplyError> {
+    async fn look(&self, namespace: &str) -> Result<Ready, CallError> {
         let namespaces = Api::<Namespace>::all(self.client.clone());
         let about = timed("get namespace", namespaces.get_metadata(namespace)).await?;
         let more = match network::of_namespace(namespace, about.metadata.annotations.as_ref()) {
@@ -203,7 +203,7 @@ pub(crate) fn pause(chance: f64) -> Duration {
     FAILED.mul_f64(2.0 + 2.0 * chance)
 }
 
-fn words(namespace: &str, error: &ApplyError) -> String {
+fn words(namespace: &str, error: &CallError) -> String {
     let said = error.said().map(|said| said.message.as_str()).unwrap_or_default();
     let why = match is_about_rights(said) {
         true => format!(

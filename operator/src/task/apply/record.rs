@@ -9,7 +9,7 @@ use axon_api::{Task, TaskPhase, TaskStatus, labels, naming};
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::{Api, Client, ResourceExt};
 
-use crate::task::apply::{ApplyError, timed};
+use crate::kube::call::{CallError, timed};
 
 /// Returns the record of a Task whose status becomes `status`; `None` as long as it has not ended.
 #[must_use]
@@ -57,7 +57,7 @@ fn model(task: &Task) -> Option<String> {
 ///
 /// # Errors
 /// If the API server does not answer. What it refuses is told and no reason for a Task not to end.
-pub async fn keep(task: &Task, status: &TaskStatus, client: &Client) -> Result<(), ApplyError> {
+pub async fn keep(task: &Task, status: &TaskStatus, client: &Client) -> Result<(), CallError> {
     let Some(record) = record_of(task, status) else {
         return Ok(());
     };
@@ -75,7 +75,7 @@ pub async fn keep(task: &Task, status: &TaskStatus, client: &Client) -> Result<(
     }
 }
 
-async fn write(record: &TaskRecord, client: &Client) -> Result<(), ApplyError> {
+async fn write(record: &TaskRecord, client: &Client) -> Result<(), CallError> {
     let api = Api::<TaskRecord>::namespaced(
         client.clone(),
         record.metadata.namespace.as_deref().unwrap_or_default(),

@@ -9,8 +9,8 @@ use kube::{Api, Client, Resource as _};
 use serde::Deserialize;
 
 use crate::clock::Clock;
+use crate::kube::call::{CallError, timed};
 use crate::kube::watch::{Guarded, Keep, Listing, Scope, Seen, keep_metadata, prune};
-use crate::task::apply::{ApplyError, timed};
 
 /// Pause between two looks. Records are kept for days.
 const PAUSE: Duration = Duration::from_secs(3600);
@@ -47,7 +47,7 @@ pub async fn sweep(
     scope: &Scope,
     retention: Duration,
     now: Timestamp,
-) -> Result<usize, ApplyError> {
+) -> Result<usize, CallError> {
     let (mut deleted, mut failed) = (0, None);
     for namespace in scope.namespaces() {
         match sweep_in(client, namespace, retention, now).await {
@@ -67,7 +67,7 @@ pub async fn sweep_in(
     namespace: Option<&str>,
     retention: Duration,
     now: Timestamp,
-) -> Result<usize, ApplyError> {
+) -> Result<usize, CallError> {
     let path = TaskRecord::url_path(&(), namespace);
     let (mut listing, mut deleted) = (Listing::new(client.clone(), &path, None), 0);
     while let Some(json) = timed("list task records", listing.next()).await? {
@@ -111,7 +111,7 @@ fn is_over(record: &ObjectMeta, retention: Duration, now: Timestamp) -> bool {
     age.is_some_and(|age| age > retention)
 }
 
-async fn delete(client: &Client, record: &ObjectMeta) -> Result<bool, ApplyError> {
+async fn delete(client: &Client, record: &ObjectMeta) -> Result<bool, CallError> {
     let (Some(namespace), Some(name)) = (&record.namespace, &record.name) else {
         return Ok(false);
     };

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use crate::untrusted::fence::Fence;
 use axon_api::Task;
-use axon_api::claims::fault_for_dependents;
 use axon_api::limits::{MAX_PROMPT, excess};
+use axon_api::outputs::claims::fault_for_dependents;
 use axon_api::outputs::results;
 use axon_api::shown::one_line;
 use go_template::{Limits, MissingKey, Template, TemplateError, Value};

@@ -1,7 +1,7 @@
 //! Builds a Task's status. The only place that sets conditions and times, so that phase, reason, message, times and
 //! conditions never disagree.
 
-use axon_api::claims;
+use axon_api::outputs::claims;
 use axon_api::outputs::{results, usage_from_results};
 use axon_api::shown::storable;
 use axon_api::usage::Usage;

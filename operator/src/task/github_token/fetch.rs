@@ -16,11 +16,11 @@ use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
 use crate::github::{self, Credential, Grant, InstallationToken, Repository};
+use crate::kube::call::{CallError, timed};
 use crate::kube::impersonation::{Act, IdentityError};
 use crate::slots::{Turn, Turns};
-use crate::task::apply::{ApplyError, timed};
 use crate::task::build::volumes::ssh;
-use crate::task::controller::Context;
+use crate::task::context::Context;
 use crate::task::github_token::host;
 use crate::task::github_token::rules::{Token, of_error, unseen};
 
@@ -69,12 +69,12 @@ pub(crate) fn place(
 /// Returns what the Workspace's Secret gives for a Task: itself, or a token that is good beyond its renewal.
 ///
 /// # Errors
-/// [`ApplyError`] for what may be better at the next try and is not worth a word to the user.
+/// [`CallError`] for what may be better at the next try and is not worth a word to the user.
 pub async fn fetch(
     task: &Task,
     workspace: Option<&Workspace>,
     context: &Context,
-) -> Result<Token, ApplyError> {
+) -> Result<Token, CallError> {
     let Some(workspace) = workspace else {
         return Ok(unseen(task, "its Workspace does not exist"));
     };
@@ -167,7 +167,7 @@ fn had_one(task: &Task) -> bool {
 }
 
 /// Returns whether the Task is as the decision saw it, and so has not ended since.
-async fn is_current(task: &Task, context: &Context) -> Result<bool, ApplyError> {
+async fn is_current(task: &Task, context: &Context) -> Result<bool, CallError> {
     let api = Api::<Task>::namespaced(context.client.clone(), &task.namespace().unwrap_or_default());
     let now = timed("get task", api.get_metadata_opt(&task.name_any())).await?;
     Ok(now.is_some_and(|now| now.metadata.resource_version == task.metadata.resource_version))
@@ -183,7 +183,7 @@ enum Kept {
     Foreign(Token),
 }
 
-async fn look(task: &Task, namespace: &str, context: &Context) -> Result<Kept, ApplyError> {
+async fn look(task: &Task, namespace: &str, context: &Context) -> Result<Kept, CallError> {
     let name = naming::task_github_token(&task.name_any());
     let secret = match context.shared.identity.secret(namespace, &name).await {
         Ok(Some(secret)) => secret,
@@ -253,7 +253,7 @@ async fn keep(
     old: Option<Box<Secret>>,
     token: &InstallationToken,
     context: &Context,
-) -> Result<Token, ApplyError> {
+) -> Result<Token, CallError> {
     let namespace = &task.namespace().unwrap_or_default();
     let now = context.clock.now();
     let minted = GithubToken {

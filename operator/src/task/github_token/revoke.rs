@@ -15,10 +15,11 @@ use kube::{Api, ResourceExt};
 use kube_runtime::controller::Action;
 
 use crate::github::{self, Credential, GithubError, Repository};
+use crate::kube::call::{CallError, timed};
 use crate::kube::impersonation::{Act, IdentityError};
 use crate::kube::watch;
-use crate::task::apply::{ApplyError, Done, timed};
-use crate::task::controller::Context;
+use crate::task::apply::Done;
+use crate::task::context::Context;
 use crate::task::github_token::fetch::{FORMER_TOKEN, is_of};
 
 /// How long after a Task's end its token is tried to be revoked at a host that does not answer. Then the Secret is deleted
@@ -37,8 +38,8 @@ pub(crate) const AT_ONCE: usize = 8;
 /// needed than what the store keeps: no place for large ones is held while GitHub is asked.
 ///
 /// # Errors
-/// [`ApplyError`] if the API server does not answer.
-pub(crate) async fn release(task: &Task, context: &Context) -> Result<Done, ApplyError> {
+/// [`CallError`] if the API server does not answer.
+pub(crate) async fn release(task: &Task, context: &Context) -> Result<Done, CallError> {
     if let Some(pause) = remove(task, context).await? {
         return Ok(Done::nothing(Action::requeue(pause)));
     }
@@ -53,7 +54,7 @@ pub(crate) async fn release(task: &Task, context: &Context) -> Result<Done, Appl
 }
 
 /// Returns when to try again, if it has to be.
-async fn remove(task: &Task, context: &Context) -> Result<Option<Duration>, ApplyError> {
+async fn remove(task: &Task, context: &Context) -> Result<Option<Duration>, CallError> {
     let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
     let secret_name = naming::task_github_token(&name);
     let secret = match context.shared.identity.secret(&namespace, &secret_name).await {

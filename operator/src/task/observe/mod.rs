@@ -3,12 +3,14 @@
 //!
 //! - [`stores`]: the watches; [`pod`] and [`job`]: what is read of a Pod and a Job; [`kept_task`]: what is kept of a Task.
 //! - [`index`]: who depends on whom; [`expectations`]: own writes that the watch has not returned yet.
+//! - [`logs`]: the end of an agent's log, where there is no report.
 //! - [`whole`]: the parts that the stores leave out, read when a Job is created.
 
 pub mod expectations;
 pub mod index;
 pub mod job;
 pub mod kept_task;
+pub mod logs;
 pub mod pod;
 pub mod stores;
 pub mod whole;
@@ -22,9 +24,9 @@ use kube::api::ListParams;
 use kube::{Api, Resource, ResourceExt};
 use kube_runtime::reflector::{ObjectRef, Store};
 
-use super::apply::{self, ApplyError};
 use super::branch_lock::{self, Rival};
-use super::controller::Context;
+use super::context::Context;
+use crate::kube::call::{CallError, timed};
 use crate::task::decide::dependencies;
 use crate::task::decide::dependencies::{Dependencies, Satisfied};
 use crate::task::observe::index::Key;
@@ -61,7 +63,7 @@ pub async fn gather(
     context: &Context,
     workspace: Option<Arc<Workspace>>,
     key: Option<&branch_lock::Key>,
-) -> Result<Gathered, ApplyError> {
+) -> Result<Gathered, CallError> {
     let agent_config = referenced(
         task,
         &context.stores.agent_configs,
@@ -108,16 +110,12 @@ pub async fn gather(
     Ok(gathered)
 }
 
-async fn read_job_and_pods(
-    task: &Task,
-    context: &Context,
-    gathered: &mut Gathered,
-) -> Result<(), ApplyError> {
+async fn read_job_and_pods(task: &Task, context: &Context, gathered: &mut Gathered) -> Result<(), CallError> {
     let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
     let status = task.status.clone().unwrap_or_default();
     if gathered.job.is_none() && status.job_name.is_some() {
         let api = Api::<JobSeen>::namespaced_with(context.client.clone(), &namespace, &pod::jobs());
-        gathered.job = apply::timed("get job", api.get_opt(&name))
+        gathered.job = timed("get job", api.get_opt(&name))
             .await?
             .as_ref()
             .map(JobView::from);
@@ -138,14 +136,14 @@ async fn read_job_and_pods(
         // The Job's end was seen before its pod's; the pod holds the outputs.
         let api = Api::<Pod>::namespaced(context.client.clone(), &namespace);
         let selector = ListParams::default().labels(&format!("{}={name}", labels::TASK));
-        let live = apply::timed("list pods", api.list(&selector)).await?;
+        let live = timed("list pods", api.list(&selector)).await?;
         let live: Vec<PodView> = live.items.iter().map(PodView::from).filter(belongs).collect();
         if !live.is_empty() {
             gathered.pods = live;
         }
     }
     if let Some(pod) = newest(&gathered.pods).filter(|pod| needs_log(pod, &status)) {
-        gathered.log_outputs = apply::read_outputs(context, &namespace, pod).await?;
+        gathered.log_outputs = logs::read_outputs(context, &namespace, pod).await?;
     }
     if let Some(pod) = newest(&gathered.pods).filter(|pod| volumes::are_overdue(pod, context.clock.now())) {
         gathered.missing = missing(&namespace, pod, context).await?;
@@ -155,7 +153,7 @@ async fn read_job_and_pods(
 
 /// Returns what a pod's volumes need and is not there. Of Secrets only the metadata is asked for, as the namespace's
 /// ServiceAccount; where that may not look, nothing is known of them.
-async fn missing(namespace: &str, pod: &PodView, context: &Context) -> Result<Vec<Needed>, ApplyError> {
+async fn missing(namespace: &str, pod: &PodView, context: &Context) -> Result<Vec<Needed>, CallError> {
     let mut missing = Vec::new();
     for needed in &pod.needs {
         let is_there = if needed.kind == "Secret" {
@@ -165,7 +163,7 @@ async fn missing(namespace: &str, pod: &PodView, context: &Context) -> Result<Ve
             }
         } else {
             let api = Api::<ConfigMap>::namespaced(context.client.clone(), namespace);
-            let found = apply::timed("get configmap", api.get_metadata_opt(&needed.name)).await?;
+            let found = timed("get configmap", api.get_metadata_opt(&needed.name)).await?;
             found.is_some()
         };
         if !is_there {

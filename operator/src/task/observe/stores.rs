@@ -11,12 +11,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, Resource, ResourceExt};
 use kube_runtime::reflector::store::Writer;
 use kube_runtime::reflector::{ObjectRef, Store};
-use kube_runtime::{WatchStreamExt, reflector, watcher};
+use kube_runtime::{WatchStreamExt, watcher};
 use tokio::sync::watch;
 
 use super::index::{Interests, Key, Runs};
 use crate::kube::backoff::Pauses;
-use crate::kube::watch::{Scope, Seen, Target, events};
+use crate::kube::watch::{Scope, Seen, Target, Watch, events, watch_custom};
 use crate::task::observe::pod;
 use crate::task::observe::pod::JobSeen;
 use crate::task::observe::{has_ended, is_queued};
@@ -117,30 +117,6 @@ impl Filled {
             }
         }
     }
-}
-
-/// An endless watch of one kind that fills a store and yields every object that was touched.
-pub trait Watch<K>: Stream<Item = Result<K, watcher::Error>> + Send + 'static {}
-impl<K, S: Stream<Item = Result<K, watcher::Error>> + Send + 'static> Watch<K> for S {}
-
-/// Watches a kind of ours; `told` sees each event after the store.
-pub fn watch_custom<K>(
-    client: Client,
-    scope: &Scope,
-    writer: Writer<K>,
-    told: impl Fn(&watcher::Event<K>) + Send + 'static,
-) -> impl Watch<K>
-where
-    K: Seen + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Debug,
-{
-    let events = events::<K>(scope.target::<K>(client, &())).backoff(Pauses::of_watch());
-    reflector(writer, events)
-        .inspect(move |event| {
-            if let Ok(event) = event {
-                told(event);
-            }
-        })
-        .touched_objects()
 }
 
 /// Watches a kind that Tasks refer to.

@@ -11,10 +11,10 @@ use kube_runtime::reflector::ObjectRef;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::kube::call::{CallError, timed};
 use crate::kube::watch::{Whole, is_part, whole};
-use crate::task::apply::{ApplyError, timed};
 use crate::task::build::prompt;
-use crate::task::controller::Context;
+use crate::task::context::Context;
 use crate::task::observe::Gathered;
 
 /// What a Job is made of.
@@ -32,7 +32,7 @@ pub struct Inputs {
 ///
 /// # Errors
 /// If the API server does not answer.
-pub async fn read(task: &Task, gathered: &Gathered, context: &Context) -> Result<Option<Inputs>, ApplyError> {
+pub async fn read(task: &Task, gathered: &Gathered, context: &Context) -> Result<Option<Inputs>, CallError> {
     let Some(read) = whole_task(task, context).await? else {
         return Ok(None);
     };
@@ -59,7 +59,7 @@ pub async fn read(task: &Task, gathered: &Gathered, context: &Context) -> Result
 ///
 /// # Errors
 /// If the API server does not answer.
-pub async fn whole_task(task: &Task, context: &Context) -> Result<Option<Whole<Task>>, ApplyError> {
+pub async fn whole_task(task: &Task, context: &Context) -> Result<Option<Whole<Task>>, CallError> {
     let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
     let read = timed("get task", whole::<Task>(&context.client, &namespace, &name)).await?;
     Ok(read.filter(|read| read.object.metadata.uid == task.metadata.uid))
@@ -71,7 +71,7 @@ async fn completed<K>(
     kept: Option<&Arc<K>>,
     task: &Task,
     context: &Context,
-) -> Result<Option<Option<Arc<K>>>, ApplyError>
+) -> Result<Option<Option<Arc<K>>>, CallError>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned,
 {
@@ -107,7 +107,7 @@ struct Outputs {
 pub async fn results(
     task: &Task,
     context: &Context,
-) -> Result<HashMap<String, Option<Arc<Task>>>, ApplyError> {
+) -> Result<HashMap<String, Option<Arc<Task>>>, CallError> {
     let mut all = HashMap::new();
     let status = task.status.as_ref();
     if !prompt::is_template(task) || status.is_some_and(|s| s.job_name.is_some()) {

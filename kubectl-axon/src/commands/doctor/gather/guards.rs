@@ -11,8 +11,8 @@ use kube::api::ListParams;
 use crate::analysis::doctor::Fact;
 use crate::analysis::doctor::guards::{AdmissionFacts, BindingState, RoleFacts, TaskPolicy, widened};
 use crate::cluster::Cluster;
-use crate::cluster::installed::admission_is_served;
 use crate::error::Action;
+use crate::install::installed::admission_is_served;
 use crate::install::manifests::{Choices, POLICY, manifests};
 
 /// Learns which admission policies are in force. `place` is the operator's namespace.

@@ -97,7 +97,7 @@ async fn a_crowd_of_tasks_costs_the_calls_of_one() {
     let server = Server::default();
     let network = server.network(true);
     let crowd = || futures::future::join_all((0..200).map(|_| network.ensure("team")));
-    let count = |all: &[Result<Ready, ApplyError>], of: &Ready| {
+    let count = |all: &[Result<Ready, CallError>], of: &Ready| {
         all.iter().filter(|ready| ready.as_ref().unwrap() == of).count()
     };
     let first = crowd().await;

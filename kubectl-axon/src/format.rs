@@ -159,9 +159,7 @@ pub fn wrapped(sentence: &str, width: Option<usize>) -> Vec<String> {
         let Some(line) = lines.last_mut() else {
             break;
         };
-        if !line.is_empty()
-            && crate::term::text_width::width(line) + 1 + crate::term::text_width::width(word) > width
-        {
+        if !line.is_empty() && crate::text_width::width(line) + 1 + crate::text_width::width(word) > width {
             lines.push(word.to_owned());
         } else {
             if !line.is_empty() {

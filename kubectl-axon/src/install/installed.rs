@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::ListParams;
 use serde::Serialize;
 
-use super::Cluster;
+use crate::cluster::Cluster;
 use crate::error::{Action, CliError, Kind, Result};
 use crate::install::manifests;
 

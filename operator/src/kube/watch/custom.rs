@@ -1,0 +1,36 @@
+//! Watches of our own kinds.
+
+use std::fmt::Debug;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Client, Resource};
+use kube_runtime::reflector::store::Writer;
+use kube_runtime::{WatchStreamExt, reflector, watcher};
+
+use super::{Scope, Seen, events};
+use crate::kube::backoff::Pauses;
+
+/// An endless watch of one kind that fills a store and yields every object that was touched.
+pub trait Watch<K>: Stream<Item = Result<K, watcher::Error>> + Send + 'static {}
+impl<K, S: Stream<Item = Result<K, watcher::Error>> + Send + 'static> Watch<K> for S {}
+
+/// Watches a kind of ours; `told` sees each event after the store.
+pub fn watch_custom<K>(
+    client: Client,
+    scope: &Scope,
+    writer: Writer<K>,
+    told: impl Fn(&watcher::Event<K>) + Send + 'static,
+) -> impl Watch<K>
+where
+    K: Seen + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Debug,
+{
+    let events = events::<K>(scope.target::<K>(client, &())).backoff(Pauses::of_watch());
+    reflector(writer, events)
+        .inspect(move |event| {
+            if let Ok(event) = event {
+                told(event);
+            }
+        })
+        .touched_objects()
+}

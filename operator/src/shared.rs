@@ -1,0 +1,22 @@
+//! What the Task controller and the spawners of a replica share.
+
+use crate::github::Github;
+use crate::kube::impersonation::Identity;
+use crate::kube::watch::{Large, Scope};
+
+/// What all parts of a replica share.
+#[derive(Clone)]
+pub struct Shared {
+    /// This replica's name.
+    pub me: String,
+    /// Acts in namespaces.
+    pub identity: Identity,
+    /// Talks to GitHub.
+    pub github: Github,
+    /// Places for large objects of Tasks. TaskSpawners have their own.
+    pub large: Large,
+    /// Namespaces that the operator reconciles.
+    pub scope: Scope,
+    /// Most Tasks at the same time of a TaskSpawner that names no `maxConcurrency`.
+    pub default_concurrency: Option<usize>,
+}

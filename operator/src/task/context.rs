@@ -1,0 +1,116 @@
+//! What every reconcile of a Task shares.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axon_api::{Task, branch_lock};
+use kube::{Client, ResourceExt};
+use kube_runtime::reflector::ObjectRef;
+use tokio::sync::Semaphore;
+
+use super::apply::job_burst::Rush;
+use super::apply::network_policy::{self, Network};
+use super::build::pod_defaults::PodDefaults;
+use super::build::pod_limits::PodLimits;
+use super::decide::prices::PriceTable;
+use super::github_token::rules::Token;
+use super::observe::expectations::Written;
+use super::observe::stores::{Readiness, Stores};
+use crate::clock::Clock;
+use crate::images::Images;
+use crate::kube::events::Events;
+use crate::metrics::Metrics;
+use crate::shared::Shared;
+use crate::slots::Turns;
+
+/// What the Task controller is told at its start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Images to run.
+    pub images: Images,
+    /// What every Task's pod gets.
+    pub pod_defaults: PodDefaults,
+    /// Default limits of Tasks' pods.
+    pub pod_limits: PodLimits,
+    /// Settings of the NetworkPolicy of Tasks' pods.
+    pub agent_network: network_policy::Options,
+    /// How long an image may fail to be pulled.
+    pub image_pull_limit: Duration,
+    /// How long records of finished Tasks are kept.
+    pub record_retention: Duration,
+    /// What models cost.
+    pub prices: Arc<PriceTable>,
+}
+
+/// What every reconciliation has.
+pub struct Context {
+    /// Client for reads and writes.
+    pub client: Client,
+    /// Identities and GitHub.
+    pub shared: Shared,
+    /// What was watched.
+    pub stores: Stores,
+    /// Whether the stores are filled.
+    pub(super) readiness: Readiness,
+    /// What it was told at its start.
+    pub options: Options,
+    /// Time.
+    pub clock: Clock,
+    /// Figures.
+    pub metrics: Metrics,
+    /// Events for people.
+    pub events: Events,
+    /// Jobs that were just created and may not be in the store yet, by branch key, so that two Tasks decided at the
+    /// same moment do not both take a branch. The Jobs themselves are the truth; this only bridges the watch's delay.
+    pub(super) branch_claims: Mutex<HashMap<branch_lock::Key, Claim>>,
+    /// Jobs that are being created.
+    pub(super) rush: Rush,
+    /// The NetworkPolicies that are there before Jobs.
+    pub(super) network: Network,
+    /// Statuses whose events have not come back yet.
+    pub(super) written: Arc<Written>,
+    /// Places for Tasks that have ended and whose tokens are revoked.
+    pub(super) ending: Semaphore,
+    /// Places for Tasks that get tokens.
+    pub(super) minting: Turns,
+    pub(super) failures: Failures,
+    /// Tokens for the next look at a Task, by its UID: one that was just noted in the status, or one that GitHub gave after the
+    /// place of a large Task was given back.
+    pub(super) late_tokens: Mutex<HashMap<String, Token>>,
+}
+
+/// UID of the Task whose Job was last created for a branch. Held while one decides about that branch.
+pub(super) type Claim = Arc<tokio::sync::Mutex<Option<String>>>;
+
+/// Failures in a row, by Task.
+pub(super) type Failures = Arc<Mutex<HashMap<ObjectRef<Task>, u32>>>;
+
+/// Claims after which they are forgotten.
+const MAX_CLAIMS: usize = 10_000;
+
+impl Context {
+    pub(super) fn late_token(&self, task: &Task) -> Token {
+        let mut late = self.late_tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let uid = task.metadata.uid.as_deref().unwrap_or_default();
+        late.remove(uid).unwrap_or(Token::Unasked)
+    }
+
+    pub(super) fn keep_token(&self, task: &Task, token: Token) {
+        let mut late = self.late_tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if late.len() > MAX_CLAIMS {
+            // Those of Tasks that were deleted; the others are asked for again.
+            late.clear();
+        }
+        late.insert(task.uid().unwrap_or_default(), token);
+    }
+
+    pub(super) fn claim(&self, key: &branch_lock::Key) -> Claim {
+        let mut claims = self.branch_claims.lock().unwrap_or_else(PoisonError::into_inner);
+        if claims.len() > MAX_CLAIMS {
+            // All but the newest are in the index of Jobs by now; those that are held are of this moment.
+            claims.retain(|_, claim| Arc::strong_count(claim) > 1);
+        }
+        Arc::clone(claims.entry(key.clone()).or_default())
+    }
+}
