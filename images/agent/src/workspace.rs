@@ -8,6 +8,7 @@ mod missing;
 pub mod paths;
 pub mod plan;
 pub mod plugins;
+pub mod preflight;
 pub mod remote;
 pub mod ssh;
 
