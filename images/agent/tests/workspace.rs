@@ -436,3 +436,63 @@ fn large_files_are_told_of_wherever_they_are_set_up() {
         assert_eq!(text.contains("Git LFS"), told, "{path}: {text}");
     }
 }
+
+/// Git runs it as `ssh`: the near end of the connection is real, and so is the far one as far as the key may go.
+const SSH: &str = r#"for last; do :; done
+case "$last" in
+    *git-receive-pack*) test -z "$REFUSAL" || { printf '%s\n' "$REFUSAL" >&2; exit 1; } ;;
+esac
+cd "$SERVER" && exec sh -c "$(printf %s "$last" | sed "s|'/|'|")""#;
+
+#[test]
+fn a_key_that_can_only_read_is_told_before_the_agent_is_paid() {
+    let server = Server::start();
+    let root = server.root.path().to_str().unwrap();
+    let branch = ("AXON_BRANCH", "axon/new");
+    for (refusal, reason) in [
+        (
+            "ERROR: The key you are authenticating with has been marked as read only.",
+            Some(TaskReason::AuthFailed),
+        ),
+        (
+            "ERROR: Permission to o/r.git denied to deploy key",
+            Some(TaskReason::AuthFailed),
+        ),
+        (
+            "ERROR: This repository was archived so it is read-only.",
+            Some(TaskReason::CloneFailed),
+        ),
+        (
+            "Unauthorized use is prohibited.\nConnection closed by 192.0.2.1 port 22",
+            None,
+        ),
+    ] {
+        let pod = Pod::new("");
+        pod.program("ssh", SSH);
+        let pairs = [("SERVER", root), ("REFUSAL", refusal), branch];
+        let url = "ssh://git@git.example/repo.git";
+        if let Some(reason) = reason {
+            assert!(!workspace(&pod, url, &pairs).status.success());
+            let report = pod.report();
+            let message = report.message.unwrap();
+            assert_eq!(report.reason, Some(reason), "{message}");
+            assert!(
+                message.contains(refusal) && message.contains("axon/new"),
+                "{message}"
+            );
+            assert!(message.contains("AXON_PUSH_CHECK=off"), "{message}");
+            assert!(!pod.dir("repo").join("file").exists(), "{message}");
+        }
+        let pairs = if reason.is_some() { &pairs[..2] } else { &pairs };
+        let output = workspace(&pod, url, pairs);
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && log.contains("warning: "), "{log}");
+        assert!(log.contains(refusal.lines().last().unwrap()), "{log}");
+    }
+    let pod = Pod::new("");
+    pod.program("ssh", SSH);
+    let url = "git@git.example:repo.git";
+    let output = workspace(&pod, url, &[("SERVER", root), ("REFUSAL", ""), branch]);
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && !log.contains("warning: "), "{log}");
+}

@@ -163,17 +163,23 @@ pub fn advice(stderr: &str, url: &str, has_token: bool) -> Option<String> {
     Some(advice.to_owned())
 }
 
-/// Returns the lines of git's standard error that are worth reading: its last `max` ones, without progress.
+/// Returns the lines of git's standard error that are worth reading: its last `max` ones, without progress and general advice.
 #[must_use]
 pub fn evidence(stderr: &str, max: usize) -> String {
     let lines: Vec<&str> = stderr
         .split(['\n', '\r'])
         .map(str::trim_end)
-        .filter(|line| !line.trim().is_empty() && !is_progress(line))
+        .filter(|line| !line.trim().is_empty() && !is_progress(line) && !ADVICE.contains(line))
         .collect();
     let from = lines.len().saturating_sub(max);
     lines.get(from..).unwrap_or_default().join("\n")
 }
+
+/// What git advises whatever has happened.
+const ADVICE: [&str; 2] = [
+    "Please make sure you have the correct access rights",
+    "and the repository exists.",
+];
 
 fn is_progress(line: &str) -> bool {
     let line = line.trim_start_matches("remote: ");
@@ -315,7 +321,7 @@ mod tests {
 
     #[test]
     fn evidence_is_git_s_last_words_without_progress() {
-        let text = "remote: Counting objects: 5% (1/20)\rremote: Counting objects: 100%\nReceiving objects: 1%\r\nhint: x\nfatal: y\n\n";
+        let text = "remote: Counting objects: 5% (1/20)\rremote: Counting objects: 100%\nReceiving objects: 1%\r\nhint: x\nfatal: y\n\nPlease make sure you have the correct access rights\nand the repository exists.\n";
         assert_eq!(evidence(text, 5), "hint: x\nfatal: y");
         assert_eq!(evidence(text, 1), "fatal: y");
     }

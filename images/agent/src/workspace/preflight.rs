@@ -120,7 +120,7 @@ impl Answer {
         }
     }
 
-    fn advice(self) -> Option<String> {
+    fn advice(self, is_ssh: bool) -> Option<String> {
         let otherwise = format!(
             "if the Task pushes nothing there, set {}={OFF} in podOverrides.env",
             names::PUSH_CHECK
@@ -129,10 +129,16 @@ impl Answer {
             Self::Refused(Cause::Archived) => Some(format!(
                 "unarchive the repository, or name another one in spec.repo of the Workspace; {otherwise}"
             )),
-            Self::Refused(Cause::ReadOnly) => Some(format!(
-                "give the credential in the Secret of spec.secretRef write access (GitHub: Contents, read and write; a \
-                 deploy key: Allow write access); {otherwise}"
-            )),
+            Self::Refused(Cause::ReadOnly) => {
+                let (what, how) = if is_ssh {
+                    ("key", "a deploy key: Allow write access")
+                } else {
+                    ("token", "GitHub: Contents, read and write")
+                };
+                Some(format!(
+                    "give the {what} in the Secret of spec.secretRef write access ({how}); {otherwise}"
+                ))
+            }
             _ => None,
         }
     }
@@ -158,7 +164,8 @@ impl Clone<'_> {
     /// without `--dry-run`: the host lists what it has, if the credential may push.
     pub(super) fn ask_for_pushes(&self) -> Result<(), Failure> {
         let repository = Repository::parse(&self.remote.url).ok();
-        let has_credential = self.has_token() || repository.is_some_and(|repository| repository.is_ssh);
+        let is_ssh = repository.is_some_and(|repository| repository.is_ssh);
+        let has_credential = self.has_token() || is_ssh;
         let is_off = self.env.text(names::PUSH_CHECK) == Some(OFF);
         if is_off || (self.branch.is_none() && !has_credential) {
             return Ok(());
@@ -177,7 +184,7 @@ impl Clone<'_> {
             End::TimedOut(limit) => format!("no answer for {}s", limit.as_secs()),
             _ => evidence(&output.stderr, EVIDENCE_LINES),
         };
-        let advice = self.advice(&output.stderr).or_else(|| answer.advice());
+        let advice = self.advice(&output.stderr).or_else(|| answer.advice(is_ssh));
         let advice = advice.map(|advice| format!("\n{advice}")).unwrap_or_default();
         let told = |what: &str| self.secrets.scrub(&format!("{what}: {said}{advice}"));
         match (verdict, self.branch) {
