@@ -10,6 +10,7 @@ pub mod plan;
 pub mod plugins;
 pub mod preflight;
 pub mod remote;
+mod rules;
 pub mod ssh;
 
 use std::fs;

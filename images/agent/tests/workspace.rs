@@ -496,3 +496,46 @@ fn a_key_that_can_only_read_is_told_before_the_agent_is_paid() {
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && !log.contains("warning: "), "{log}");
 }
+
+#[test]
+fn rules_of_github_for_the_branch_are_told_and_fail_nothing() {
+    let server = Server::start();
+    for (curl, found) in [
+        (
+            r#"cat > "$HOME/config"; echo "$*" > "$HOME/args"; echo '[{"type":"pull_request"}]'; echo '{"protected":true}'"#,
+            Some("branch protection, pull_request"),
+        ),
+        ("cat >/dev/null; echo '[]'; exit 22", None),
+        ("sleep 60", None),
+    ] {
+        let pod = Pod::new("");
+        pod.program("curl", curl);
+        let here = server.url().replace("repo.git", "");
+        let near = format!("[url \"{here}\"]\n\tinsteadOf = https://github.com/o/\n");
+        fs::write(pod.dir("home/.gitconfig"), near).unwrap();
+        let pairs = [("AXON_BRANCH", "topic"), ("GITHUB_TOKEN", "ghp_sesame_sesame")];
+        let output = workspace(&pod, "https://github.com/o/repo.git", &pairs);
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{log}");
+        assert_eq!(log.contains("warning: "), found.is_some(), "{log}");
+        let Some(found) = found else { continue };
+        assert!(
+            log.contains(&format!(
+                "pushes to branch \"topic\" of https://github.com/o/repo.git: {found}"
+            )),
+            "{log}"
+        );
+        let read = |name: &str| fs::read_to_string(pod.dir("home").join(name)).unwrap();
+        assert!(read("config").contains("Bearer ghp_sesame_sesame") && !read("args").contains("sesame"));
+        assert!(read("args").contains("https://api.github.com/repos/o/repo/branches/topic"));
+        let pod = Pod::new("");
+        pod.program("curl", "echo asked >&2; exit 1");
+        fs::write(
+            pod.dir("home/.gitconfig"),
+            format!("[url \"{here}\"]\n\tinsteadOf = https://git.example/o/\n"),
+        )
+        .unwrap();
+        let output = workspace(&pod, "https://git.example/o/repo.git", &pairs);
+        assert!(output.status.success() && !String::from_utf8(output.stderr).unwrap().contains("asked"));
+    }
+}

@@ -165,6 +165,9 @@ impl<'a> Clone<'a> {
         }
         self.create(&advertised)?;
         self.ask_for_pushes()?;
+        if let Some(branch) = self.branch {
+            self.tell_of_rules(branch, !advertised.has_branch(branch));
+        }
         if self.trust == Trust::Base {
             self.keep_out()?;
         }

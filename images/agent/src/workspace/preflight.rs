@@ -15,7 +15,7 @@ use crate::say;
 /// Longest time that the host's answer may take.
 const LIMIT: Duration = Duration::from_secs(10);
 /// Value of the variable that switches the question off.
-const OFF: &str = "off";
+pub(super) const OFF: &str = "off";
 
 /// What the host says about pushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,11 +144,15 @@ impl Answer {
     }
 }
 
+/// Returns true if the host is known to be GitHub's own: it has its API on a host of its own.
+pub(super) fn is_github(repository: &Repository) -> bool {
+    !repository.github_api().ends_with("/api/v3")
+}
+
 /// Returns why GitHub takes no branch of this name, if it does not.
 #[must_use]
 pub fn name_fault(repository: &Repository, branch: &str) -> Option<&'static str> {
-    let is_github = repository.is_github_com() || repository.site().ends_with(".ghe.com");
-    if !is_github {
+    if !is_github(repository) {
         None
     } else if branch.starts_with("refs/") {
         Some("begins with \"refs/\", which GitHub refuses: name it without \"refs/heads/\"")
