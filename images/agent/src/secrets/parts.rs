@@ -56,7 +56,7 @@ pub(super) fn encoded(value: &str) -> Vec<String> {
 pub(super) fn in_base64(value: &str) -> Vec<String> {
     let mut all = Vec::new();
     for (before, mixed) in [(0, 0), (1, 2), (2, 3)] {
-        let text = [&[0; 2][..before], value.as_bytes()].concat();
+        let text = [&vec![0; before], value.as_bytes()].concat();
         let end = text.len() * 8 / 6;
         for alphabet in [&BASE64_STANDARD_NO_PAD, &BASE64_URL_SAFE_NO_PAD] {
             let encoded = alphabet.encode(&text);

@@ -12,13 +12,12 @@ use std::time::{Duration, Instant};
 
 use axon_api::TaskReason;
 use axon_api::contract::env as names;
-use axon_api::git::{Repository, branch_fault};
+use axon_api::git::branch_fault;
 use axon_api::v1alpha1::Trust;
 use nix::sys::signal::Signal;
 
 use super::messages::{self, Fault, evidence};
 use super::plan::{ALL_BRANCHES, Advertised, Target, patterns};
-use super::preflight::name_fault;
 use super::remote::Remote;
 use super::ssh::Access;
 use crate::ca;
@@ -92,12 +91,6 @@ impl<'a> Clone<'a> {
         if let Some((name, fault)) = branch.and_then(|name| Some((name, branch_fault(name)?))) {
             return Err(Failure::invalid(format!("branch {name:?} {fault}")));
         }
-        let repository = Repository::parse(url).ok();
-        if let (Some(name), Some(repository)) = (branch, repository)
-            && let Some(fault) = name_fault(&repository, name)
-        {
-            return Err(Failure::invalid(format!("branch {name:?} {fault}")));
-        }
         let cancel = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&cancel);
         // As PID 1 we would not even notice a SIGTERM otherwise.
@@ -151,23 +144,11 @@ impl<'a> Clone<'a> {
                 self.reference.unwrap_or_default()
             )));
         };
-        if let Some(branch) = self.branch
-            && let Some(other) = advertised.in_the_way_of(branch)
-        {
-            // Otherwise the agent would learn of it when all of its work is done.
-            return Err(Failure::invalid(format!(
-                "branch {branch:?} can't be pushed to {}, which has a branch {other:?}: name another one in spec.branch",
-                self.remote.shown
-            )));
-        }
         if target == Target::Nothing && !self.branch.is_some_and(|branch| advertised.has_branch(branch)) {
             self.is_really_empty(&advertised)?;
         }
         self.create(&advertised)?;
-        self.ask_for_pushes()?;
-        if let Some(branch) = self.branch {
-            self.tell_of_rules(branch, !advertised.has_branch(branch));
-        }
+        self.preflight(&advertised)?;
         if self.trust == Trust::Base {
             self.keep_out()?;
         }

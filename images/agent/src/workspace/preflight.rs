@@ -8,6 +8,7 @@ use axon_api::git::Repository;
 
 use super::clone::{Clone, EVIDENCE_LINES};
 use super::messages::{Fault, evidence};
+use super::plan::Advertised;
 use crate::failure::Failure;
 use crate::program::{Call, End};
 use crate::say;
@@ -15,7 +16,7 @@ use crate::say;
 /// Longest time that the host's answer may take.
 const LIMIT: Duration = Duration::from_secs(10);
 /// Value of the variable that switches the question off.
-pub(super) const OFF: &str = "off";
+const OFF: &str = "off";
 
 /// What the host says about pushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,14 +165,40 @@ pub fn name_fault(repository: &Repository, branch: &str) -> Option<&'static str>
 }
 
 impl Clone<'_> {
+    /// Fails, or says so, if what the run is to do can't be pushed. The agent would learn of it when all of its work is
+    /// done.
+    pub(super) fn preflight(&self, advertised: &Advertised) -> Result<(), Failure> {
+        let repository = Repository::parse(&self.remote.url).ok();
+        if let Some(branch) = self.branch {
+            if let Some(fault) = repository
+                .as_ref()
+                .and_then(|repository| name_fault(repository, branch))
+            {
+                return Err(Failure::invalid(format!("branch {branch:?} {fault}")));
+            }
+            if let Some(other) = advertised.in_the_way_of(branch) {
+                return Err(Failure::invalid(format!(
+                    "branch {branch:?} can't be pushed to {}, which has a branch {other:?}: name another one in spec.branch",
+                    self.remote.shown
+                )));
+            }
+        }
+        if self.env.text(names::PUSH_CHECK) == Some(OFF) {
+            return Ok(());
+        }
+        self.ask_for_pushes(repository.as_ref())?;
+        if let (Some(branch), Some(repository)) = (self.branch, &repository) {
+            self.tell_of_rules(repository, branch, !advertised.has_branch(branch));
+        }
+        Ok(())
+    }
+
     /// Asks the host whether it takes pushes. The repository here is still empty, so that nothing could be pushed even
     /// without `--dry-run`: the host lists what it has, if the credential may push.
-    pub(super) fn ask_for_pushes(&self) -> Result<(), Failure> {
-        let repository = Repository::parse(&self.remote.url).ok();
+    fn ask_for_pushes(&self, repository: Option<&Repository>) -> Result<(), Failure> {
         let is_ssh = repository.is_some_and(|repository| repository.is_ssh);
         let has_credential = self.has_token() || is_ssh;
-        let is_off = self.env.text(names::PUSH_CHECK) == Some(OFF);
-        if is_off || (self.branch.is_none() && !has_credential) {
+        if self.branch.is_none() && !has_credential {
             return Ok(());
         }
         let output = self.start(&Call {

@@ -4,14 +4,13 @@
 
 use std::time::Duration;
 
-use axon_api::contract::env as names;
 use axon_api::git::Repository;
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
 use super::clone::Clone;
-use super::preflight::{OFF, is_github};
+use super::preflight::is_github;
 use crate::program::Call;
 use crate::renewed;
 use crate::say;
@@ -91,13 +90,8 @@ fn configuration(token: &str) -> Option<String> {
 
 impl Clone<'_> {
     /// Says which rules may refuse the run's pushes, if GitHub says so in time.
-    pub(super) fn tell_of_rules(&self, branch: &str, is_new: bool) {
-        if self.env.text(names::PUSH_CHECK) == Some(OFF) {
-            return;
-        }
-        let asked = Repository::parse(&self.remote.url)
-            .ok()
-            .and_then(|repository| questions(&repository, branch, is_new));
+    pub(super) fn tell_of_rules(&self, repository: &Repository, branch: &str, is_new: bool) {
+        let asked = questions(repository, branch, is_new);
         let input = renewed::token(self.env).and_then(|token| configuration(&token));
         let (Some(urls), Some(input)) = (asked, input) else {
             return;
