@@ -103,6 +103,8 @@ pub mod env {
     pub const GIT_SSH_COMMAND: &str = "GIT_SSH_COMMAND";
     /// Repository URL, when the Task has a Workspace.
     pub const REPO: &str = "AXON_REPO";
+    /// `off` if the host is not to be asked whether it takes pushes; from `podOverrides.env`.
+    pub const PUSH_CHECK: &str = "AXON_PUSH_CHECK";
     /// Directory of the Task's own ConfigMap; init container only.
     pub const INPUT_DIR: &str = "AXON_INPUT_DIR";
     /// Token for git and for GitHub's API.

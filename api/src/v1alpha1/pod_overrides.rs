@@ -29,7 +29,7 @@ pub struct PodOverrides {
     #[schemars(range(min = 1))]
     pub active_deadline_seconds: Option<i64>,
     /// Additional environment variables of the agent container. Built-in variables win over equal names.
-    /// `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY` and `ALL_PROXY` also reach the container that clones.
+    /// `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`, `ALL_PROXY` and `AXON_PUSH_CHECK` also reach the container that clones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_ELEMENTS))]
     pub env: Vec<EnvVar>,

@@ -2,7 +2,7 @@
 
 use std::env::{join_paths, split_paths};
 use std::ffi::OsString;
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -41,6 +41,8 @@ pub struct Call {
     pub set: Vec<(&'static str, OsString)>,
     /// Variables to remove.
     pub unset: Vec<&'static str>,
+    /// Its standard input: a few lines at most, which the pipe holds.
+    pub input: Option<String>,
     /// It is killed after this time.
     pub limit: Option<Duration>,
     /// It is killed when it says nothing for this time.
@@ -96,6 +98,7 @@ impl Call {
             dir: None,
             set: vec![("LC_ALL", "C".into())],
             unset: Vec::new(),
+            input: None,
             limit: None,
             silence: None,
         }
@@ -109,7 +112,10 @@ impl Call {
         let mut command = Command::new(self.program);
         command.args(&self.args).process_group(0);
         command
-            .stdin(Stdio::null())
+            .stdin(match self.input {
+                Some(_) => Stdio::piped(),
+                None => Stdio::null(),
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command.envs(self.set.iter().map(|(name, value)| (name, value)));
@@ -120,6 +126,10 @@ impl Call {
             command.current_dir(dir);
         }
         let mut child = command.spawn()?;
+        if let (Some(mut stdin), Some(input)) = (child.stdin.take(), &self.input) {
+            // A program that reads nothing is none that fails.
+            let _ = stdin.write_all(input.as_bytes());
+        }
         let heard = Heard::default();
         let stdout = collect(child.stdout.take(), &heard);
         let stderr = collect(child.stderr.take(), &heard);
@@ -253,6 +263,11 @@ mod tests {
         assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("out", "err"));
         assert_eq!(output.end, End::Failure(Some(3)));
         assert!(go(&sh("true")).success());
+        let echo = Call {
+            input: Some("in".into()),
+            ..sh("cat")
+        };
+        assert_eq!(go(&echo).stdout, "in");
     }
 
     #[test]

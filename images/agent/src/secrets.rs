@@ -33,7 +33,7 @@ const OTHER_VARIABLES: [&str; 10] = [
 #[derive(Clone, Default)]
 pub struct Secrets {
     values: Vec<String>,
-    /// Credentials of which parts must not be seen, either.
+    /// Credentials of which parts must not be seen, either, also in base64.
     whole: Vec<String>,
     /// Those that are no more than words.
     words: Vec<String>,
@@ -61,7 +61,8 @@ impl Secrets {
         let credentials = credential_variables()
             .into_iter()
             .filter_map(|name| env.text(name));
-        let whole: Vec<String> = credentials.flat_map(with_parts).chain(password).collect();
+        let whole = credentials.flat_map(with_parts).chain(password);
+        let whole: Vec<String> = whole.flat_map(with_base64).collect();
         let encoded = whole.iter().flat_map(|value| parts::encoded(value));
         let values = whole.iter().cloned().chain(encoded).chain(of_servers);
         Self {
@@ -75,8 +76,9 @@ impl Secrets {
     /// Returns `text` with every secret replaced by `***` and without the user part of http(s) URLs.
     #[must_use]
     pub fn scrub(&self, text: &str) -> String {
-        let text = self.without_values(text);
-        let text = parts::hidden(&text, &self.whole);
+        let renewed = self.renewed();
+        let text = hidden(&hidden(text, &self.values), &renewed);
+        let text = parts::hidden(&text, self.whole.iter().chain(&renewed));
         without_userinfo(&hidden(&text, &self.words))
     }
 
@@ -84,14 +86,13 @@ impl Secrets {
     /// though an MCP server has them from a Secret, such as the name of an organisation.
     #[must_use]
     pub fn scrub_fact(&self, text: &str) -> String {
-        without_userinfo(&self.without_values(text))
+        without_userinfo(&hidden(&hidden(text, &self.values), &self.renewed()))
     }
 
-    fn without_values(&self, text: &str) -> String {
-        let renewed = self.renewed.as_deref().and_then(renewed::read);
-        let renewed = renewed.filter(|token| token.len() >= SHORTEST);
-        let text = hidden(text, &self.values);
-        hidden(&text, renewed.as_slice())
+    /// Returns the token that is good now, if it is one that is renewed.
+    fn renewed(&self) -> Vec<String> {
+        let token = self.renewed.as_deref().and_then(renewed::read);
+        sorted(token.into_iter().flat_map(with_base64))
     }
 }
 
@@ -133,6 +134,12 @@ fn with_token(value: String) -> Vec<String> {
     });
     let token = token.map(|(_, token)| token.trim().to_owned());
     [Some(value), token].into_iter().flatten().collect()
+}
+
+/// Returns a value, and how it stands in base64.
+fn with_base64(value: String) -> Vec<String> {
+    let encoded = parts::in_base64(value.trim());
+    std::iter::once(value).chain(encoded).collect()
 }
 
 /// Returns true for what people call things: words of letters, with a few digits at most behind them.
@@ -209,6 +216,9 @@ pub fn without_userinfo(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+
     use super::*;
 
     #[test]
@@ -265,6 +275,22 @@ mod tests {
         ] {
             assert_eq!(secrets.scrub(text), clean);
         }
+        // What git sends, and what `http.extraHeader` may hold.
+        let header = BASE64_STANDARD.encode("x-access-token:ghp/1234+5678=abcd");
+        for text in [
+            format!("Authorization: Basic {header}"),
+            format!("Authorization: Basic {}…", &header[..header.len() - 8]),
+        ] {
+            let clean = secrets.scrub(&text);
+            assert!(
+                clean.starts_with("Authorization: Basic eC1hY2Nlc3MtdG9rZW46") && clean.contains("***"),
+                "{clean}"
+            );
+            assert!(
+                clean.len() <= "Authorization: Basic eC1hY2Nlc3MtdG9rZW46Z***".len() + 4,
+                "{clean}"
+            );
+        }
     }
 
     #[test]
@@ -275,6 +301,9 @@ mod tests {
         for token in ["ghs_12345678", "ghs_abcdefgh"] {
             std::fs::write(file.path(), token).unwrap();
             assert_eq!(secrets.scrub(&format!("a {token} b")), "a *** b");
+            let header = BASE64_STANDARD.encode(format!("u:{token}"));
+            let clean = secrets.scrub(&header);
+            assert!(clean.contains("***") && clean.len() < 12, "{clean}");
         }
     }
 

@@ -8,7 +8,9 @@ mod missing;
 pub mod paths;
 pub mod plan;
 pub mod plugins;
+pub mod preflight;
 pub mod remote;
+mod rules;
 pub mod ssh;
 
 use std::fs;

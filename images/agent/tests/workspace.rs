@@ -436,3 +436,106 @@ fn large_files_are_told_of_wherever_they_are_set_up() {
         assert_eq!(text.contains("Git LFS"), told, "{path}: {text}");
     }
 }
+
+/// Git runs it as `ssh`: the near end of the connection is real, and so is the far one as far as the key may go.
+const SSH: &str = r#"for last; do :; done
+case "$last" in
+    *git-receive-pack*) test -z "$REFUSAL" || { printf '%s\n' "$REFUSAL" >&2; exit 1; } ;;
+esac
+cd "$SERVER" && exec sh -c "$(printf %s "$last" | sed "s|'/|'|")""#;
+
+#[test]
+fn a_key_that_can_only_read_is_told_before_the_agent_is_paid() {
+    let server = Server::start();
+    let root = server.root.path().to_str().unwrap();
+    let branch = ("AXON_BRANCH", "axon/new");
+    for (refusal, reason) in [
+        (
+            "ERROR: The key you are authenticating with has been marked as read only.",
+            Some(TaskReason::AuthFailed),
+        ),
+        (
+            "ERROR: Permission to o/r.git denied to deploy key",
+            Some(TaskReason::AuthFailed),
+        ),
+        (
+            "ERROR: This repository was archived so it is read-only.",
+            Some(TaskReason::CloneFailed),
+        ),
+        (
+            "Unauthorized use is prohibited.\nConnection closed by 192.0.2.1 port 22",
+            None,
+        ),
+    ] {
+        let pod = Pod::new("");
+        pod.program("ssh", SSH);
+        let pairs = [("SERVER", root), ("REFUSAL", refusal), branch];
+        let url = "ssh://git@git.example/repo.git";
+        if let Some(reason) = reason {
+            assert!(!workspace(&pod, url, &pairs).status.success());
+            let report = pod.report();
+            let message = report.message.unwrap();
+            assert_eq!(report.reason, Some(reason), "{message}");
+            assert!(
+                message.contains(refusal) && message.contains("axon/new"),
+                "{message}"
+            );
+            assert!(message.contains("AXON_PUSH_CHECK=off"), "{message}");
+            assert!(!pod.dir("repo").join("file").exists(), "{message}");
+        }
+        let pairs = if reason.is_some() { &pairs[..2] } else { &pairs };
+        let output = workspace(&pod, url, pairs);
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && log.contains("warning: "), "{log}");
+        assert!(log.contains(refusal.lines().last().unwrap()), "{log}");
+    }
+    let pod = Pod::new("");
+    pod.program("ssh", SSH);
+    let url = "git@git.example:repo.git";
+    let output = workspace(&pod, url, &[("SERVER", root), ("REFUSAL", ""), branch]);
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && !log.contains("warning: "), "{log}");
+}
+
+#[test]
+fn rules_of_github_for_the_branch_are_told_and_fail_nothing() {
+    let server = Server::start();
+    for (curl, found) in [
+        (
+            r#"cat > "$HOME/config"; echo "$*" > "$HOME/args"; echo '[{"type":"pull_request"}]'; echo '{"protected":true}'"#,
+            Some("branch protection, pull_request"),
+        ),
+        ("cat >/dev/null; echo '[]'; exit 22", None),
+        ("sleep 60", None),
+    ] {
+        let pod = Pod::new("");
+        pod.program("curl", curl);
+        let here = server.url().replace("repo.git", "");
+        let near = format!("[url \"{here}\"]\n\tinsteadOf = https://github.com/o/\n");
+        fs::write(pod.dir("home/.gitconfig"), near).unwrap();
+        let pairs = [("AXON_BRANCH", "topic"), ("GITHUB_TOKEN", "ghp_sesame_sesame")];
+        let output = workspace(&pod, "https://github.com/o/repo.git", &pairs);
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{log}");
+        assert_eq!(log.contains("warning: "), found.is_some(), "{log}");
+        let Some(found) = found else { continue };
+        assert!(
+            log.contains(&format!(
+                "pushes to branch \"topic\" of https://github.com/o/repo.git: {found}"
+            )),
+            "{log}"
+        );
+        let read = |name: &str| fs::read_to_string(pod.dir("home").join(name)).unwrap();
+        assert!(read("config").contains("Bearer ghp_sesame_sesame") && !read("args").contains("sesame"));
+        assert!(read("args").contains("https://api.github.com/repos/o/repo/branches/topic"));
+        let pod = Pod::new("");
+        pod.program("curl", "echo asked >&2; exit 1");
+        fs::write(
+            pod.dir("home/.gitconfig"),
+            format!("[url \"{here}\"]\n\tinsteadOf = https://git.example/o/\n"),
+        )
+        .unwrap();
+        let output = workspace(&pod, "https://git.example/o/repo.git", &pairs);
+        assert!(output.status.success() && !String::from_utf8(output.stderr).unwrap().contains("asked"));
+    }
+}

@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
+
 /// Bytes of a part that is told from ordinary text.
 const LENGTH: usize = 12;
 
@@ -47,6 +50,23 @@ pub(super) fn encoded(value: &str) -> Vec<String> {
     all
 }
 
+/// Returns how a value stands in base64 of a longer text, such as `user:token` in a header of HTTP: base64 takes three
+/// bytes at a time, so that the number of bytes before the value decides. The characters that also depend on what
+/// stands before and behind are left out.
+pub(super) fn in_base64(value: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    for (before, mixed) in [(0, 0), (1, 2), (2, 3)] {
+        let text = [&vec![0; before], value.as_bytes()].concat();
+        let end = text.len() * 8 / 6;
+        for alphabet in [&BASE64_STANDARD_NO_PAD, &BASE64_URL_SAFE_NO_PAD] {
+            let encoded = alphabet.encode(&text);
+            all.extend(encoded.get(mixed..end).map(str::to_owned));
+        }
+    }
+    all.dedup();
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +95,40 @@ mod tests {
             assert_eq!(hidden(text, &values), clean, "{text}");
         }
         assert_eq!(hidden("as it is", &[]), "as it is");
+    }
+
+    #[test]
+    fn a_value_is_known_in_base64_whatever_stands_around_it() {
+        let value = "ghp_AbCdEfGh?>~12345678";
+        let forms = in_base64(value);
+        for (before, behind) in [
+            ("", ""),
+            ("x", ""),
+            ("xy", "!"),
+            ("x-access-token:", ""),
+            ("u:", "\n"),
+            ("abc", "ab"),
+        ] {
+            let text = format!("{before}{value}{behind}");
+            for encoded in [
+                BASE64_STANDARD_NO_PAD.encode(&text),
+                BASE64_URL_SAFE_NO_PAD.encode(&text),
+            ] {
+                let rest = encoded.len()
+                    - forms
+                        .iter()
+                        .filter(|form| encoded.contains(*form))
+                        .map(String::len)
+                        .max()
+                        .unwrap_or_default();
+                // A character or two of the value are left at each end.
+                assert!(
+                    rest <= (before.len() + behind.len()).div_ceil(3) * 4 + 4,
+                    "{text}: {encoded}"
+                );
+            }
+        }
+        assert!(in_base64("").iter().all(String::is_empty));
     }
 
     #[test]

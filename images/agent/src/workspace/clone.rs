@@ -16,7 +16,7 @@ use axon_api::git::branch_fault;
 use axon_api::v1alpha1::Trust;
 use nix::sys::signal::Signal;
 
-use super::messages::{Fault, evidence};
+use super::messages::{self, Fault, evidence};
 use super::plan::{ALL_BRANCHES, Advertised, Target, patterns};
 use super::remote::Remote;
 use super::ssh::Access;
@@ -34,7 +34,7 @@ const LIST_LIMIT: Duration = Duration::from_secs(60);
 /// A transfer that shows no progress for this time is dead. Generous: a server may prepare a big pack in silence.
 const SILENCE: Duration = Duration::from_secs(180);
 /// Lines of git's own words in a message.
-const EVIDENCE_LINES: usize = 8;
+pub(super) const EVIDENCE_LINES: usize = 8;
 /// History fetched to find where an existing branch left its base, before all of it is.
 const DEEPER: &str = "--depth=200";
 
@@ -60,12 +60,12 @@ const IDENTITY: [(&str, &str); 2] = [
 
 /// A clone to be made.
 pub struct Clone<'a> {
-    secrets: &'a Secrets,
-    env: &'a Env,
-    remote: Remote,
+    pub(super) secrets: &'a Secrets,
+    pub(super) env: &'a Env,
+    pub(super) remote: Remote,
     access: Access,
     reference: Option<&'a str>,
-    branch: Option<&'a str>,
+    pub(super) branch: Option<&'a str>,
     pub(super) dir: &'a Path,
     trust: Trust,
     own_ssh_command: bool,
@@ -143,19 +143,11 @@ impl<'a> Clone<'a> {
                 self.reference.unwrap_or_default()
             )));
         };
-        if let Some(branch) = self.branch
-            && let Some(other) = advertised.in_the_way_of(branch)
-        {
-            // Otherwise the agent would learn of it when all of its work is done.
-            return Err(Failure::invalid(format!(
-                "branch {branch:?} can't be pushed to {}, which has a branch {other:?}: name another one in spec.branch",
-                self.remote.shown
-            )));
-        }
         if target == Target::Nothing && !self.branch.is_some_and(|branch| advertised.has_branch(branch)) {
             self.is_really_empty(&advertised)?;
         }
         self.create(&advertised)?;
+        self.preflight(&advertised)?;
         if self.trust == Trust::Base {
             self.keep_out()?;
         }
@@ -205,7 +197,16 @@ impl<'a> Clone<'a> {
             limit: Some(LIST_LIMIT),
             ..self.call(args)
         };
-        Ok(Advertised::parse(&self.persist("list the refs", &call)?.stdout))
+        let listed = self.persist("list the refs", &call)?;
+        if let Some(to) = messages::redirected(&listed.stderr) {
+            let to = self.secrets.scrub(to);
+            say!(
+                "warning: {} redirects to {to}: write that URL in spec.repo of the Workspace, since tokens and pull \
+                 requests are matched by it",
+                self.remote.shown
+            );
+        }
+        Ok(Advertised::parse(&listed.stdout))
     }
 
     fn create(&self, advertised: &Advertised) -> Result<(), Failure> {
@@ -412,7 +413,7 @@ impl<'a> Clone<'a> {
         Err(Failure::clone_failed("out of tries"))
     }
 
-    fn start(&self, call: &Call) -> Result<Output, Failure> {
+    pub(super) fn start(&self, call: &Call) -> Result<Output, Failure> {
         let output = call
             .run(&self.cancel)
             .map_err(|error| Failure::clone_failed(format!("can't run git: {error}")))?;
@@ -432,13 +433,23 @@ impl<'a> Clone<'a> {
             End::Failure(None) if said.is_empty() => "git was killed".to_owned(),
             _ => said,
         };
-        let advice = self.access.advice(&output.stderr);
-        let advice = advice.or_else(|| ca::advice(&output.stderr));
+        let advice = self.advice(&output.stderr);
         let advice = advice.map(|advice| format!("\n{advice}")).unwrap_or_default();
         Failure {
             reason: fault.reason(),
             message: self.secrets.scrub(&format!("{what}: {why}{advice}")),
         }
+    }
+
+    /// Returns what to do about an error of git's that has to do with the host.
+    pub(super) fn advice(&self, said: &str) -> Option<String> {
+        let advice = self.access.advice(said).or_else(|| ca::advice(said));
+        advice.or_else(|| messages::advice(said, &self.remote.url, self.has_token()))
+    }
+
+    /// Returns true if git has a token for the host from us.
+    pub(super) fn has_token(&self) -> bool {
+        !self.remote.credential.is_empty()
     }
 
     pub(super) fn in_clone(&self, args: Vec<&str>) -> Call {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axon_api::TaskReason;
+use url::Url;
 
 /// How a git command failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Fault {
     Other,
 }
 
+/// Said with any status, 403 too.
+const LIMITED: [&str; 3] = ["rate limit", "too many requests", "try again later"];
 const AUTH: [&str; 15] = [
     "could not read username",
     "could not read password",
@@ -32,7 +35,7 @@ const AUTH: [&str; 15] = [
     "sso authorization",
     "bad credentials",
 ];
-const TRANSIENT: [&str; 22] = [
+const TRANSIENT: [&str; 23] = [
     "could not resolve host",
     "could not resolve hostname",
     "temporary failure in name resolution",
@@ -41,6 +44,7 @@ const TRANSIENT: [&str; 22] = [
     "connection reset",
     "connection timed out",
     "connection was reset",
+    "connection closed by",
     "operation timed out",
     "timeout was reached",
     "network is unreachable",
@@ -58,18 +62,25 @@ const TRANSIENT: [&str; 22] = [
 ];
 
 impl Fault {
-    /// Reads git's standard error. Authentication wins: ssh reports it along with a hang-up.
+    /// Reads git's standard error. Authentication wins over the network: ssh reports it along with a hang-up.
     #[must_use]
     pub fn of(stderr: &str) -> Self {
         let text = stderr.to_ascii_lowercase();
         let any = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
-        if any(&AUTH) {
+        if Self::is_limit(&text) {
+            Self::Transient
+        } else if any(&AUTH) {
             Self::Auth
         } else if any(&TRANSIENT) || text.contains("returned error: 5") {
             Self::Transient
         } else {
             Self::Other
         }
+    }
+
+    /// Returns true for the words of a host that has had too many requests or is being maintained; `text` is lower case.
+    pub(super) fn is_limit(text: &str) -> bool {
+        LIMITED.iter().any(|phrase| text.contains(phrase))
     }
 
     /// Returns the reason for the Task's status.
@@ -91,17 +102,84 @@ impl Fault {
     }
 }
 
-/// Returns the lines of git's standard error that are worth reading: its last `max` ones, without progress.
+/// Returns the URL that the host has sent git to, if it has.
+#[must_use]
+pub fn redirected(stderr: &str) -> Option<&str> {
+    let mut lines = stderr.lines().rev();
+    let to = lines.find_map(|line| line.strip_prefix("warning: redirecting to "))?;
+    Some(to.trim().trim_end_matches('/'))
+}
+
+/// Returns the scheme and host that git has no user name for, if that is its error.
+fn asked_for(stderr: &str) -> Option<Url> {
+    let (_, rest) = stderr.split_once("could not read Username for '")?;
+    Url::parse(rest.split_once('\'')?.0).ok()
+}
+
+/// Returns what to do about an error that git reports over HTTP. `url` is the repository's, and `has_token` is true if
+/// the Workspace's Secret has a token for it.
+#[must_use]
+pub fn advice(stderr: &str, url: &str, has_token: bool) -> Option<String> {
+    let text = stderr.to_ascii_lowercase();
+    let any = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
+    let advice = if any(&["could not read username", "could not read password"]) {
+        if !has_token {
+            "the host wants a credential: put a token as GITHUB_TOKEN into a Secret, and name it in spec.secretRef of \
+             the Workspace"
+        } else {
+            // Otherwise git's credential helper has said why it gave none.
+            let (asked, own) = (asked_for(stderr)?, Url::parse(url).ok()?);
+            let elsewhere = asked.origin() != own.origin();
+            return elsewhere.then(|| {
+                format!(
+                    "the host redirects to {}, and the token is for the scheme and host of spec.repo alone: write the \
+                     repository's URL there in spec.repo of the Workspace",
+                    asked.origin().ascii_serialization()
+                )
+            });
+        }
+    } else if any(&["update url base from redirection"]) {
+        "the host answers with another page, such as that of a log-in: check spec.repo of the Workspace"
+    } else if any(&["saml sso", "sso authorization"]) {
+        "authorize the token for the organization's single sign-on (`Configure SSO` beside the token on GitHub), or \
+         put one that is into the Secret of spec.secretRef"
+    } else if any(&["tokens (classic) are forbidden", "access tokens are forbidden"]) {
+        "put a token of a kind that the organization allows into the Secret of spec.secretRef"
+    } else if has_token
+        && any(&[
+            "authentication failed",
+            "invalid username or",
+            "bad credentials",
+            "returned error: 401",
+        ])
+    {
+        "the host does not accept the token: it has expired, was revoked, or is another host's. Put a new one as \
+         GITHUB_TOKEN into the Secret of spec.secretRef"
+    } else if has_token && text.contains("not found") {
+        "check spec.repo of the Workspace; hosts also say so of a repository that the token may not read"
+    } else {
+        return None;
+    };
+    Some(advice.to_owned())
+}
+
+/// Returns the lines of git's standard error that are worth reading: its last `max` ones, without progress and general advice.
 #[must_use]
 pub fn evidence(stderr: &str, max: usize) -> String {
     let lines: Vec<&str> = stderr
         .split(['\n', '\r'])
         .map(str::trim_end)
-        .filter(|line| !line.trim().is_empty() && !is_progress(line))
+        .filter(|line| !line.trim().is_empty() && !is_progress(line) && !ADVICE.contains(line))
         .collect();
     let from = lines.len().saturating_sub(max);
     lines.get(from..).unwrap_or_default().join("\n")
 }
+
+/// What git advises whatever has happened.
+const ADVICE: [&str; 2] = [
+    "Please make sure you have the correct access rights",
+    "and the repository exists.",
+];
 
 fn is_progress(line: &str) -> bool {
     let line = line.trim_start_matches("remote: ");
@@ -136,6 +214,18 @@ mod tests {
             (
                 "fatal: unable to access 'https://h/x/': The requested URL returned error: 403",
                 Fault::Auth,
+            ),
+            (
+                "remote: You have exceeded a secondary rate limit.\nfatal: unable to access 'https://h/x/': The requested URL returned error: 403",
+                Fault::Transient,
+            ),
+            (
+                "fatal: unable to access 'https://h/x/': The requested URL returned error: 429",
+                Fault::Transient,
+            ),
+            (
+                "Connection closed by 192.0.2.1 port 22\nfatal: Could not read from remote repository.",
+                Fault::Transient,
             ),
             (
                 "git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.",
@@ -180,6 +270,42 @@ mod tests {
     }
 
     #[test]
+    fn errors_about_credentials_come_with_what_to_do() {
+        let wants = "fatal: could not read Username for 'https://h': terminal prompts disabled";
+        let refused = "remote: Invalid username or token. Password authentication is not supported for Git operations.\nfatal: Authentication failed for 'https://github.com/o/r/'";
+        let sso = "remote: The 'acme' organization has enabled or enforced SAML SSO.\nremote: To access this repository, you must re-authorize the OAuth Application.\nfatal: unable to access 'https://github.com/acme/r/': The requested URL returned error: 403";
+        let page = "fatal: unable to update url base from redirection:\n  asked for: https://h/r/info/refs?service=git-upload-pack\n   redirect: https://h/users/sign_in";
+        let forbidden = "remote: Personal access tokens (classic) are forbidden from accessing this repository.\nfatal: unable to access 'https://github.com/o/r/': The requested URL returned error: 403";
+        let missing = "remote: Repository not found.\nfatal: repository 'https://h/x/' not found";
+        for (said, has_token, part) in [
+            (wants, false, "name it in spec.secretRef"),
+            (refused, true, "it has expired, was revoked"),
+            (sso, true, "Configure SSO"),
+            (forbidden, true, "of a kind that the organization allows"),
+            (page, false, "that of a log-in"),
+            (missing, true, "may not read"),
+        ] {
+            let advice = advice(said, "https://h/o/r", has_token).unwrap_or_default();
+            assert!(advice.contains(part), "{said}: {advice}");
+        }
+        for (url, is_elsewhere) in [
+            ("http://h/o/r", true),
+            ("https://other/o/r", true),
+            ("https://h:443/o/r", false),
+        ] {
+            let advice = advice(wants, url, true);
+            let names = advice.is_some_and(|advice| advice.contains("redirects to https://h, "));
+            assert_eq!(names, is_elsewhere, "{url}");
+        }
+        let moved = "warning: redirecting to https://h/o/new.git/\nabc\tHEAD";
+        assert_eq!(redirected(moved), Some("https://h/o/new.git"));
+        assert_eq!(redirected(wants), None);
+        for (said, has_token) in [(wants, true), (missing, false), ("fatal: early EOF", true)] {
+            assert_eq!(advice(said, "https://h/o/r", has_token), None, "{said}");
+        }
+    }
+
+    #[test]
     fn only_what_may_pass_is_tried_again_and_three_times_at_most() {
         let seconds = |fault: Fault| {
             (2..7)
@@ -195,7 +321,7 @@ mod tests {
 
     #[test]
     fn evidence_is_git_s_last_words_without_progress() {
-        let text = "remote: Counting objects: 5% (1/20)\rremote: Counting objects: 100%\nReceiving objects: 1%\r\nhint: x\nfatal: y\n\n";
+        let text = "remote: Counting objects: 5% (1/20)\rremote: Counting objects: 100%\nReceiving objects: 1%\r\nhint: x\nfatal: y\n\nPlease make sure you have the correct access rights\nand the repository exists.\n";
         assert_eq!(evidence(text, 5), "hint: x\nfatal: y");
         assert_eq!(evidence(text, 1), "fatal: y");
     }

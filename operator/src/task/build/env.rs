@@ -83,20 +83,20 @@ pub(crate) fn workspace(task: &Task, workspace: Option<&Workspace>, inputs: &Inp
         all.push(literal(env::INPUT_DIR, contract::INPUT_DIR));
     }
     let user = task.spec.pod_overrides.as_ref().map(|o| o.env.as_slice());
-    add(&mut all, &of_proxies(user.unwrap_or_default()));
+    add(&mut all, &for_the_clone(user.unwrap_or_default()));
     all
 }
 
 /// Returns the variables that say which way leads out of the cluster, and those that their values refer to: the clone
-/// has to find it as the agent does.
-fn of_proxies(user: &[EnvVar]) -> Vec<&EnvVar> {
+/// has to find it as the agent does. [`env::PUSH_CHECK`] is for the clone alone.
+fn for_the_clone(user: &[EnvVar]) -> Vec<&EnvVar> {
     let mut wanted: Vec<&str> = Vec::new();
     let mut found: Vec<&EnvVar> = Vec::new();
     // From the end: a value refers to what stands before it.
     for variable in user.iter().rev() {
         let name = variable.name.as_str();
         let is_proxy = PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name));
-        if is_proxy || wanted.contains(&name) {
+        if is_proxy || name == env::PUSH_CHECK || wanted.contains(&name) {
             let value = variable.value.as_deref().unwrap_or_default();
             let parts = value.split("$(").skip(1);
             wanted.extend(parts.filter_map(|part| Some(part.split_once(')')?.0)));

@@ -515,6 +515,7 @@ fn the_workspace_has_the_agents_resources_and_its_way_out_of_the_cluster() {
                 {"name": "MINE", "value": "$(HTTPS_PROXY)"},
                 {"name": "HTTPS_PROXY", "value": "http://$(PROXY_LOGIN)@$(PROXY_HOST):3128"},
                 {"name": "no_proxy", "value": ".svc"},
+                {"name": "AXON_PUSH_CHECK", "value": "off"},
                 {"name": "HOME", "value": "$(HTTP_PROXY)"},
             ]
         }))
@@ -533,7 +534,8 @@ fn the_workspace_has_the_agents_resources_and_its_way_out_of_the_cluster() {
             "PROXY_HOST",
             "PROXY_LOGIN",
             "HTTPS_PROXY",
-            "no_proxy"
+            "no_proxy",
+            "AXON_PUSH_CHECK"
         ]
     );
     assert_eq!(

@@ -1,0 +1,398 @@
+//! Whether the host takes the run's pushes, asked before the agent is paid.
+
+use std::time::Duration;
+
+use axon_api::TaskReason;
+use axon_api::contract::env as names;
+use axon_api::git::Repository;
+
+use super::clone::{Clone, EVIDENCE_LINES};
+use super::messages::{Fault, evidence};
+use super::plan::Advertised;
+use crate::failure::Failure;
+use crate::program::{Call, End};
+use crate::say;
+
+/// Longest time that the host's answer may take.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Value of the variable that switches the question off.
+const OFF: &str = "off";
+
+/// What the host says about pushes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The credential may push. Rules for single branches show only at a real push.
+    Granted,
+    /// No push can succeed.
+    Refused(Cause),
+    /// The host gave no answer, or none that is known.
+    Unknown,
+}
+
+/// Why no push can succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The repository is archived.
+    Archived,
+    /// There is no credential, or the host does not accept it.
+    Credential,
+    /// The credential is for reading.
+    ReadOnly,
+}
+
+/// What is done about an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing: the run goes on.
+    Go,
+    /// A line in the log.
+    Warn,
+    /// The Task fails with this reason.
+    Fail(TaskReason),
+}
+
+/// Hosts that ask for a credential, or do not accept the one that they got.
+const CREDENTIAL: [&str; 7] = [
+    "could not read username",
+    "could not read password",
+    "authentication failed",
+    "returned error: 401",
+    "saml sso",
+    "are forbidden from accessing this repository",
+    "permission denied (",
+];
+/// GitHub, GitLab, Bitbucket, Gitea, Azure DevOps, gitolite, and git's own servers. No single word that a company's
+/// greeting over SSH may have, such as "unauthorized", and no text without a space that a repository's name may have.
+const READ_ONLY: [&str; 17] = [
+    "returned error: 403",
+    "returned error: 405",
+    "write access",
+    "denied to ",
+    " read-only",
+    " read only",
+    "not allowed to push",
+    "not allowed to upload",
+    "pushing over http is not allowed",
+    "can't push code",
+    "repository access denied",
+    "permission denied for writing",
+    "not authorized to write",
+    "tf401027",
+    "denied by ",
+    "service not enabled",
+    "access denied or repository not exported",
+];
+
+impl Answer {
+    /// Reads how `git push --dry-run` of nothing has ended.
+    #[must_use]
+    pub fn of(end: &End, stderr: &str) -> Self {
+        let text = stderr.to_ascii_lowercase();
+        let any = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
+        // An empty repository has nothing in common with ours, and git calls that a failure.
+        if *end == End::Success || text.contains("no refs in common") {
+            Self::Granted
+        } else if *end != End::Failure(Some(1)) && *end != End::Failure(Some(128)) {
+            Self::Unknown
+        } else if any(&[" archived "]) {
+            Self::Refused(Cause::Archived)
+        } else if Fault::is_limit(&text) {
+            Self::Unknown
+        } else if any(&CREDENTIAL) {
+            Self::Refused(Cause::Credential)
+        } else if any(&READ_ONLY) || (text.contains("fatal: repository '") && text.contains("not found")) {
+            Self::Refused(Cause::ReadOnly)
+        } else {
+            Self::Unknown
+        }
+    }
+
+    /// Returns what is done about it. `has_branch`: the Task names a branch, so that its work is to be pushed.
+    /// `has_credential`: the Workspace has a credential for pushes. Without one, a branch may only keep Tasks apart.
+    #[must_use]
+    pub fn verdict(self, has_branch: bool, has_credential: bool) -> Verdict {
+        match self {
+            Self::Granted => Verdict::Go,
+            Self::Refused(cause) if has_branch && has_credential => Verdict::Fail(match cause {
+                Cause::Archived => TaskReason::CloneFailed,
+                Cause::Credential | Cause::ReadOnly => TaskReason::AuthFailed,
+            }),
+            Self::Refused(_) | Self::Unknown => Verdict::Warn,
+        }
+    }
+
+    fn advice(self, is_ssh: bool) -> Option<String> {
+        let otherwise = format!(
+            "if the Task pushes nothing there, set {}={OFF} in podOverrides.env",
+            names::PUSH_CHECK
+        );
+        match self {
+            Self::Refused(Cause::Archived) => Some(format!(
+                "unarchive the repository, or name another one in spec.repo of the Workspace; {otherwise}"
+            )),
+            Self::Refused(Cause::ReadOnly) => {
+                let (what, how) = if is_ssh {
+                    ("key", "a deploy key: Allow write access")
+                } else {
+                    ("token", "GitHub: Contents, read and write")
+                };
+                Some(format!(
+                    "give the {what} in the Secret of spec.secretRef write access ({how}); {otherwise}"
+                ))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Returns true if the host is known to be GitHub's own: it has its API on a host of its own.
+pub(super) fn is_github(repository: &Repository) -> bool {
+    !repository.github_api().ends_with("/api/v3")
+}
+
+/// Returns why GitHub takes no branch of this name, if it does not.
+#[must_use]
+pub fn name_fault(repository: &Repository, branch: &str) -> Option<&'static str> {
+    if !is_github(repository) {
+        None
+    } else if branch.starts_with("refs/") {
+        Some("begins with \"refs/\", which GitHub refuses: name it without \"refs/heads/\"")
+    } else if branch.len() == 40 && branch.chars().all(|c| c.is_ascii_hexdigit()) {
+        Some("looks like the id of a commit, which GitHub refuses")
+    } else {
+        None
+    }
+}
+
+impl Clone<'_> {
+    /// Fails, or says so, if what the run is to do can't be pushed. The agent would learn of it when all of its work is
+    /// done.
+    pub(super) fn preflight(&self, advertised: &Advertised) -> Result<(), Failure> {
+        let repository = Repository::parse(&self.remote.url).ok();
+        if let Some(branch) = self.branch {
+            if let Some(fault) = repository
+                .as_ref()
+                .and_then(|repository| name_fault(repository, branch))
+            {
+                return Err(Failure::invalid(format!("branch {branch:?} {fault}")));
+            }
+            if let Some(other) = advertised.in_the_way_of(branch) {
+                return Err(Failure::invalid(format!(
+                    "branch {branch:?} can't be pushed to {}, which has a branch {other:?}: name another one in spec.branch",
+                    self.remote.shown
+                )));
+            }
+        }
+        if self.env.text(names::PUSH_CHECK) == Some(OFF) {
+            return Ok(());
+        }
+        self.ask_for_pushes(repository.as_ref())?;
+        if let (Some(branch), Some(repository)) = (self.branch, &repository) {
+            self.tell_of_rules(repository, branch, !advertised.has_branch(branch));
+        }
+        Ok(())
+    }
+
+    /// Asks the host whether it takes pushes. The repository here is still empty, so that nothing could be pushed even
+    /// without `--dry-run`: the host lists what it has, if the credential may push.
+    fn ask_for_pushes(&self, repository: Option<&Repository>) -> Result<(), Failure> {
+        let is_ssh = repository.is_some_and(|repository| repository.is_ssh);
+        let has_credential = self.has_token() || is_ssh;
+        if self.branch.is_none() && !has_credential {
+            return Ok(());
+        }
+        let output = self.start(&Call {
+            limit: Some(LIMIT),
+            ..self.in_clone(vec!["push", "--dry-run", "--no-verify", "origin", ":"])
+        })?;
+        let answer = Answer::of(&output.end, &output.stderr);
+        let verdict = answer.verdict(self.branch.is_some(), has_credential);
+        if verdict == Verdict::Go {
+            return Ok(());
+        }
+        let shown = &self.remote.shown;
+        let said = match &output.end {
+            End::TimedOut(limit) => format!("no answer for {}s", limit.as_secs()),
+            _ => evidence(&output.stderr, EVIDENCE_LINES),
+        };
+        let advice = self.advice(&output.stderr).or_else(|| answer.advice(is_ssh));
+        let advice = advice.map(|advice| format!("\n{advice}")).unwrap_or_default();
+        let told = |what: &str| self.secrets.scrub(&format!("{what}: {said}{advice}"));
+        match (verdict, self.branch) {
+            (Verdict::Fail(reason), Some(branch)) => Err(Failure {
+                reason,
+                message: told(&format!("branch {branch:?} can't be pushed to {shown}")),
+            }),
+            _ if answer == Answer::Unknown => {
+                say!(
+                    "warning: {}",
+                    told(&format!("can't find out whether {shown} takes pushes"))
+                );
+                Ok(())
+            }
+            _ => {
+                say!(
+                    "warning: {}",
+                    told(&format!("{shown} takes no pushes of this Task"))
+                );
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HTTP_403: &str =
+        "fatal: unable to access 'https://h/o/r.git/': The requested URL returned error: 403";
+    const SSH: &str = "fatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights\n\
+                       and the repository exists.";
+
+    fn answer(said: &str) -> Answer {
+        Answer::of(&End::Failure(Some(128)), said)
+    }
+
+    #[test]
+    fn hosts_words_are_known() {
+        use Cause::{Archived, Credential, ReadOnly};
+        for (said, after, cause) in [
+            (
+                "remote: This repository was archived so it is read-only.",
+                HTTP_403,
+                Archived,
+            ),
+            (
+                "ERROR: This repository was archived so it is read-only.",
+                SSH,
+                Archived,
+            ),
+            (
+                "remote: You can't push code to an archived project.",
+                HTTP_403,
+                Archived,
+            ),
+            (
+                "remote: Permission to o/r.git denied to somebody.",
+                HTTP_403,
+                ReadOnly,
+            ),
+            (
+                "remote: Write access to repository not granted.",
+                HTTP_403,
+                ReadOnly,
+            ),
+            (
+                "remote: You are not allowed to push code to this project.",
+                HTTP_403,
+                ReadOnly,
+            ),
+            (
+                "remote: Repository not found.",
+                "fatal: repository 'https://h/o/r.git/' not found",
+                ReadOnly,
+            ),
+            ("ERROR: Permission to o/r.git denied to deploy key", SSH, ReadOnly),
+            (
+                "ERROR: The key you are authenticating with has been marked as read only.",
+                SSH,
+                ReadOnly,
+            ),
+            (
+                "remote: ERROR: This deploy key does not have write access to this project.",
+                SSH,
+                ReadOnly,
+            ),
+            (
+                "conq: repository access denied. access via a deployment key is read-only.",
+                "fatal: The remote end hung up unexpectedly",
+                ReadOnly,
+            ),
+            ("FATAL: W any r user DENIED by fallthru", SSH, ReadOnly),
+            (
+                "",
+                "fatal: remote error: access denied or repository not exported: /r.git",
+                ReadOnly,
+            ),
+            (
+                "remote: Invalid username or token. Password authentication is not supported for Git operations.",
+                "fatal: Authentication failed for 'https://h/o/r.git/'",
+                Credential,
+            ),
+            (
+                "remote: The 'acme' organization has enabled or enforced SAML SSO.",
+                HTTP_403,
+                Credential,
+            ),
+            (
+                "",
+                "fatal: could not read Username for 'https://h': terminal prompts disabled",
+                Credential,
+            ),
+        ] {
+            assert_eq!(
+                answer(&format!("{said}\n{after}")),
+                Answer::Refused(cause),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_may_pass_or_is_not_known_refuses_nothing() {
+        for said in [
+            "fatal: unable to access 'https://h/r/': The requested URL returned error: 502",
+            "fatal: unable to access 'https://h/r/': The requested URL returned error: 429",
+            "remote: You have exceeded a secondary rate limit.\nfatal: unable to access 'https://h/r/': The requested URL returned error: 403",
+            "remote: The repository is temporarily read-only. Please try again later.\nfatal: unable to access 'https://h/r/': The requested URL returned error: 403",
+            "Unauthorized use of this system is prohibited.\nConnection closed by 192.0.2.1 port 22\nfatal: Could not read from remote repository.",
+            "fatal: unable to access 'https://h/archived/read-only.git/': The requested URL returned error: 502",
+            "fatal: the remote end hung up unexpectedly",
+            "",
+        ] {
+            assert_eq!(answer(said), Answer::Unknown, "{said}");
+        }
+        for end in [End::TimedOut(LIMIT), End::Failure(None)] {
+            assert_eq!(Answer::of(&end, HTTP_403), Answer::Unknown);
+        }
+        let empty = "No refs in common and none specified; doing nothing.\nPerhaps you should specify a branch.\nfatal: the remote end hung up unexpectedly";
+        assert_eq!(Answer::of(&End::Failure(Some(1)), empty), Answer::Granted);
+        assert_eq!(Answer::of(&End::Success, ""), Answer::Granted);
+    }
+
+    #[test]
+    fn only_work_that_is_to_be_pushed_and_could_be_fails_a_task() {
+        let (archived, read_only) = (Answer::Refused(Cause::Archived), Answer::Refused(Cause::ReadOnly));
+        for (answer, has_branch, has_credential, verdict) in [
+            (Answer::Granted, true, true, Verdict::Go),
+            (read_only, true, true, Verdict::Fail(TaskReason::AuthFailed)),
+            (archived, true, true, Verdict::Fail(TaskReason::CloneFailed)),
+            (read_only, false, true, Verdict::Warn),
+            (read_only, true, false, Verdict::Warn),
+            (Answer::Unknown, true, true, Verdict::Warn),
+        ] {
+            assert_eq!(answer.verdict(has_branch, has_credential), verdict, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_github_refuses_are_known() {
+        let id = "0123456789abcdef0123456789abcdef01234567";
+        for (url, branch, is_refused) in [
+            ("https://github.com/o/r", "refs/heads/x", true),
+            ("git@github.com:o/r.git", id, true),
+            ("https://acme.ghe.com/o/r", id, true),
+            ("https://github.com/o/r", "axon/refs/heads/x", false),
+            ("https://github.com/o/r", &id[..39], false),
+            ("https://git.example.com/o/r", "refs/heads/x", false),
+        ] {
+            let repository = Repository::parse(url).unwrap();
+            assert_eq!(
+                name_fault(&repository, branch).is_some(),
+                is_refused,
+                "{url} {branch}"
+            );
+        }
+    }
+}
