@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::mcp::{self, Remote, Server, Transport};
 use super::plugin::named;
+use super::slash::after_mark;
 use super::{Agent, Launch, Place, Setup, Stream, base, literal};
 use crate::env::Env;
 use crate::failure::Failure;
@@ -79,10 +80,7 @@ impl Agent for OpenCode {
         }
 
         let servers = mcp::servers(setup.mcp_servers.as_deref())?;
-        let mut files = vec![(
-            home.join("opencode.json"),
-            literal::written(&config(&servers).to_string()),
-        )];
+        let mut files = vec![(home.join("opencode.json"), literal::written(&config(&servers))?)];
         if let Some(instructions) = base::instructions(setup, &["AGENTS.md", "CLAUDE.md"]) {
             files.push((home.join("AGENTS.md"), instructions));
         }
@@ -113,7 +111,7 @@ impl Agent for OpenCode {
             unset,
             files,
             // A prompt that is an argument is quoted anew; standard input is not.
-            stdin: setup.prompt.clone(),
+            stdin: after_mark(&setup.prompt),
             ..Launch::default()
         })
     }
