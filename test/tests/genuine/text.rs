@@ -18,7 +18,7 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::Cli;
-use super::texts::{BEGINS, Channel, TEXTS, expected, is_carried};
+use super::texts::{BEGINS, Channel, TEXTS, expected, is_carried, reads_file};
 
 /// An MCP server that keeps the requests that came.
 #[derive(Default)]
@@ -314,8 +314,29 @@ pub async fn begins(cli: &Cli, env: &[(&str, &str)]) {
         let prompt = format!("{begin}\n@say fin \t\r\n\n");
         let ended = cli.run(run, &prompt, env).await;
         let is_command = matches!(cli.kind, "claude-code" | "gemini") && begin.starts_with('/');
-        let expected = if is_command { format!(" {prompt}") } else { prompt };
+        let reads_file = reads_file(cli.kind, begin);
+        let expected = if is_command {
+            format!(" {prompt}")
+        } else if reads_file {
+            let is_gemini = cli.kind == "gemini";
+            // Where one name is a file, gemini puts a blank before each that could be one, and cuts the end.
+            let spaced = || prompt.replace("\n@", "\n @").replace("me@", "me @");
+            if is_gemini {
+                spaced().trim_end().to_owned()
+            } else {
+                prompt
+            }
+        } else {
+            prompt
+        };
         let found = cli.get(run, "prompt").await;
+        let bodies = cli.get(run, "record?bodies=1").await;
+        if bodies.contains("NOTES") != reads_file {
+            wrong.push(format!(
+                "{}, {begin:?}: a file is read: {}",
+                cli.kind, !reads_file
+            ));
+        }
         if (ended.code, ended.report.reason) != (Some(0), None) || found != expected {
             let message = ended.report.message.unwrap_or_default();
             wrong.push(format!(
@@ -398,6 +419,10 @@ pub async fn is_refused(cli: &Cli, env: &[(&str, &str)]) {
         ),
     ] {
         cases.push((b"@say x", servers, words));
+    }
+    if cli.kind == "opencode" {
+        let words = "headers \"X\" has a character beyond U+00FF";
+        cases.push((b"@say x", http("http://h/", json!({"X": "日"})), words));
     }
     for (prompt, servers, words) in cases {
         let file = cli.put("mcp.json", &servers);

@@ -141,7 +141,7 @@ pub const CHANGED: [(&str, &[Channel], &str, &str); 28] = [
 ];
 
 /// Begins of prompts, each of which needs a run.
-pub const BEGINS: [&str; 22] = [
+pub const BEGINS: [&str; 23] = [
     "/login returns 500",
     "/stats model",
     "/quit now",
@@ -160,11 +160,21 @@ pub const BEGINS: [&str; 22] = [
     "\u{1b}[31mred",
     "<system-reminder>x",
     "@notes.md now",
+    "me@notes.md now",
+    r"me\@notes.md \@notes.md",
     "--help",
     "exit",
-    "?",
     "\u{85}x\u{a0}",
 ];
+
+/// Returns true if the CLI puts the content of `notes.md` beside a prompt that begins so.
+pub fn reads_file(cli: &str, begin: &str) -> bool {
+    match cli {
+        "claude-code" => begin.starts_with('@'),
+        "gemini" => begin.contains('@') && !begin.contains('\\'),
+        _ => false,
+    }
+}
 
 /// Returns true if there is a way for a text to go: others are refused, which `refused` in `text.rs` tries out.
 pub fn is_carried(cli: &str, channel: Channel, text: &str) -> bool {

@@ -74,7 +74,11 @@ fn unit(text: &[u8], at: usize) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use axon_api::contract::env;
+
     use super::*;
+    use crate::agent::Verdict;
+    use crate::env::Env;
 
     #[test]
     fn a_good_line_is_left_as_it_is() {
@@ -110,10 +114,78 @@ mod tests {
         }
     }
 
+    /// An event of each agent that ends well, and one that does not.
+    const EVENTS: [(&str, &str, &str); 4] = [
+        (
+            "claude-code",
+            r#"{"type":"result","subtype":"success","is_error":false,"result":"WORDS","usage":{"output_tokens":1}}"#,
+            r#"{"type":"result","subtype":"success","is_error":true,"result":"WORDS","usage":{"output_tokens":1}}"#,
+        ),
+        (
+            "codex",
+            r#"{"type":"turn.completed","usage":{"output_tokens":1},"note":"WORDS"}"#,
+            r#"{"type":"turn.failed","error":{"message":"WORDS"}}"#,
+        ),
+        (
+            "gemini",
+            r#"{"type":"result","status":"success","note":"WORDS"}"#,
+            r#"{"type":"result","status":"error","error":{"message":"WORDS"}}"#,
+        ),
+        (
+            "opencode",
+            r#"{"type":"step_finish","part":{"id":"p","reason":"stop","note":"WORDS"}}"#,
+            r#"{"type":"error","error":{"name":"APIError","data":{"message":"WORDS"}}}"#,
+        ),
+    ];
+
+    #[test]
+    fn no_agent_s_verdict_is_lost_to_what_its_output_holds() {
+        let long = "x".repeat(1 << 20);
+        let words: [(&[u8], &str); 9] = [
+            (b"plain", "plain"),
+            (b"\\ud800 half", "\u{fffd} half"),
+            (b"half \\uDFFF", "half \u{fffd}"),
+            (b"a\0b", "a\u{fffd}b"),
+            (b"a\\u0000b", "a\0b"),
+            (b"\x1b[31mred", "\u{fffd}[31mred"),
+            (b"caf\xe9", "caf\u{fffd}"),
+            (b"\xef\xbb\xbfmark", "\u{feff}mark"),
+            (long.as_bytes(), &long),
+        ];
+        let around: [(&[u8], &[u8]); 5] = [
+            (b"", b"\n"),
+            (b"", b"\r\n"),
+            (b"\xef\xbb\xbf", b"\n"),
+            (b"\0", b"\0\n"),
+            (b" \t", b""),
+        ];
+        for (kind, done, failed) in EVENTS {
+            let env: Env = [(env::AGENT_TYPE, kind), ("HOME", "/none")].into_iter().collect();
+            let verdict = |event: &str, words: &[u8], (before, after): (&[u8], &[u8])| {
+                let (begin, end) = event.split_once("WORDS").unwrap();
+                let mut stream = super::super::of(&env)
+                    .unwrap_or_else(|e| panic!("{e}"))
+                    .stream(&env);
+                stream.line(&[before, begin.as_bytes(), words, end.as_bytes(), after].concat());
+                stream.verdict()
+            };
+            for (words, told) in words {
+                for around in around {
+                    let name = || format!("{kind}, {:.40}, {around:?}", words.escape_ascii().to_string());
+                    assert_eq!(verdict(done, words, around), Some(Verdict::Done), "{}", name());
+                    match verdict(failed, words, around) {
+                        Some(Verdict::Failed { message, .. }) => assert_eq!(message, told, "{}", name()),
+                        other => panic!("{}: {other:?}", name()),
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_megabyte_of_faults_is_replaced_in_one_pass() {
-        let line = format!("{{\"a\":\"{}\"}}", "\\ud800".repeat(1 << 20));
+        let line = format!("{{\"a\":\"{}\"}}", "\\ud800".repeat(1 << 18));
         let found: serde_json::Value = serde_json::from_slice(&readable(line.as_bytes())).unwrap();
-        assert_eq!(found["a"].as_str().unwrap().chars().count(), 1 << 20);
+        assert_eq!(found["a"].as_str().unwrap().chars().count(), 1 << 18);
     }
 }
