@@ -16,6 +16,7 @@ mod error;
 mod escape;
 mod eval;
 mod exec;
+mod fields;
 mod float;
 mod format;
 mod frame;
@@ -33,6 +34,24 @@ pub use value::{List, Map, Struct, Value};
 
 /// The longest text that is parsed, in bytes; twice what fits into one argument of a program.
 pub const MAX_TEXT: usize = 256 * 1024;
+
+/// The fields that prompt and branch of a TaskSpawner see of an item.
+pub const ITEM_FIELDS: [&str; 14] = [
+    "Body",
+    "Comments",
+    "ID",
+    "Kind",
+    "Labels",
+    "Number",
+    "Raw.Body",
+    "Raw.Comments",
+    "Raw.Labels",
+    "Raw.Title",
+    "Schedule",
+    "Time",
+    "Title",
+    "URL",
+];
 
 /// What a field or key that is not in a map becomes, Go's option `missingkey`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use axon_api::TaskSpawner;
 use axon_api::agents::AgentType;
 use axon_api::limits::MAX_PROMPT_TEMPLATE;
 use axon_api::schedule::Schedule;
-use axon_api::template::Template;
+use axon_api::template::{ITEM_FIELDS, Template};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde_json::{Value, json};
 
@@ -143,8 +143,14 @@ pub(super) fn plan(args: &Args, config: &Config) -> Result<(Value, Vec<WantedSec
         ("--branch", args.branch.as_deref()),
     ] {
         if let Some(template) = template {
-            Template::parse(flag.trim_start_matches('-'), template)
+            let template = Template::parse(flag.trim_start_matches('-'), template)
                 .map_err(|e| CliError::usage(format!("{flag}: {e}")))?;
+            if let Some(field) = template.unknown_field(&ITEM_FIELDS) {
+                let fields = ITEM_FIELDS.join(", .");
+                return Err(CliError::usage(format!(
+                    "{flag}: an item has no field {field}: there is .{fields}"
+                )));
+            }
         }
     }
     axon_api::godur::parse(&args.poll_interval)
