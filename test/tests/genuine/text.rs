@@ -18,7 +18,9 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::Cli;
-use super::texts::{BEGINS, Channel, TEXTS, expected, is_carried, reads_file};
+use super::texts::{
+    BEGINS, Channel, DESCRIPTION, TEXTS, description_of_skill, expected, is_carried, reads_file,
+};
 
 /// An MCP server that keeps the requests that came.
 #[derive(Default)]
@@ -162,7 +164,19 @@ pub async fn arrives(cli: &Cli, env: &[(&str, &str)]) {
     );
     let front = "name: x\ndescription: BLANKS\n--- \nbody";
     cli.put("plugins/team/skills/blanks/SKILL.md", &format!("---  \n{front}"));
-    let agent = document("name: reviewer\ndescription: The agent", Channel::SubAgent);
+    let front = format!(
+        "name: x\ndescription: {}",
+        json!(format!("[skill]{DESCRIPTION}[end]"))
+    );
+    cli.put(
+        "plugins/team/skills/told/SKILL.md",
+        &format!("---\n{front}\n---\nbody"),
+    );
+    let front = format!(
+        "name: reviewer\ndescription: {}",
+        json!(format!("[agent]{DESCRIPTION}[end]"))
+    );
+    let agent = document(&front, Channel::SubAgent);
     cli.put("plugins/team/agents/reviewer.md", &agent);
     let instructions = cli.put("agents.md", &matrix.marked(Channel::Instructions));
 
@@ -238,6 +252,20 @@ pub async fn arrives(cli: &Cli, env: &[(&str, &str)]) {
     matrix.check_marked(Channel::Prompt, &[cli.get("all", "prompt").await]);
     for channel in [Channel::Instructions, Channel::Skill, Channel::SubAgent] {
         matrix.check_marked(channel, &recorded);
+    }
+    for (begin, expected) in [
+        ("[skill]", description_of_skill(cli.kind)),
+        ("[agent]", DESCRIPTION),
+    ] {
+        let between = |text: &String| Some(text.split_once(begin)?.1.split_once("[end]")?.0.to_owned());
+        let found: Vec<String> = recorded.iter().filter_map(between).collect();
+        if !found.iter().any(|found| found == expected) {
+            let cell = format!(
+                "{}, description of {begin}: {expected:?}, found {found:?}",
+                cli.kind
+            );
+            matrix.wrong.push(cell);
+        }
     }
     let list = |name: &str| -> Vec<Vec<u8>> {
         let list = fs::read(cli.path(name)).unwrap_or_default();

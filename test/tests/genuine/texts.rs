@@ -140,6 +140,23 @@ pub const CHANGED: [(&str, &[Channel], &str, &str); 28] = [
     ("gemini", &[Instructions], "trailing", "a  \n b \n"),
 ];
 
+/// What a skill and a sub-agent are for.
+pub const DESCRIPTION: &str =
+    "${HOME} @notes.md {{args}} !`touch ran` <b>&amp;</b> \u{feff}\u{2028}e\u{301}\u{1b}[3m\ta\r\nb # c: d";
+
+/// Returns what becomes of [`DESCRIPTION`] in the list of skills.
+pub fn description_of_skill(cli: &str) -> &'static str {
+    match cli {
+        "claude-code" => {
+            "${HOME} @notes.md {{args}} !`touch ran` &lt;b&gt;&amp;&lt;/b&gt;  e\u{301} a b # c: d"
+        }
+        "codex" => {
+            "${HOME} @notes.md {{args}} !`touch ran` <b>&amp;</b> \u{feff} e\u{301}\u{1b}[3m a b # c: d"
+        }
+        _ => DESCRIPTION,
+    }
+}
+
 /// Begins of prompts, each of which needs a run.
 pub const BEGINS: [&str; 23] = [
     "/login returns 500",
