@@ -203,7 +203,7 @@ pub fn is_carried(cli: &str, channel: Channel, text: &str) -> bool {
         Prompt | Instructions => !text.contains('\0'),
         Skill | SubAgent => true,
         Argument | Variable => !text.contains('\0'),
-        SecretVariable => !text.contains('\0') && !(cli == "gemini" && is_expanded()),
+        SecretVariable => !(text.contains('\0') || cli == "gemini" && is_expanded()),
         Header => {
             let is_beyond = |c: char| c > '\u{ff}' && cli == "opencode";
             !text.contains(|c: char| c.is_ascii_control() && c != '\t' || is_beyond(c))
