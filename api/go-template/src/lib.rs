@@ -16,6 +16,7 @@ mod error;
 mod escape;
 mod eval;
 mod exec;
+mod fields;
 mod float;
 mod format;
 mod frame;

@@ -26,7 +26,7 @@ pub use retry::{MAX_BACKOFF, MAX_RETRIES, RetryPolicy, RetryReason};
 pub use task::{Task, TaskSpec};
 pub use task_record::{TaskRecord, TaskRecordSpec};
 pub use task_spawner::{
-    Cron, GithubIssues, ItemState, ItemType, TaskSpawner, TaskSpawnerSpec, TaskTemplate, When,
+    Cron, GithubIssues, ITEM_FIELDS, ItemState, ItemType, TaskSpawner, TaskSpawnerSpec, TaskTemplate, When,
 };
 pub use task_spawner_status::{Claim, TaskSpawnerPhase, TaskSpawnerStatus, WaitingItem, spawner_condition};
 pub use task_status::{Attempt, GithubToken, NextRun, TaskPhase, TaskReason, TaskStatus, condition};

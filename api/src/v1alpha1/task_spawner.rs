@@ -16,6 +16,24 @@ use super::task_spawner_status::TaskSpawnerStatus;
 use crate::agents::AgentType;
 use crate::limits::{MAX_ELEMENTS, MAX_GITHUB_LABEL, MAX_IMAGE, MAX_MODEL, MAX_PROMPT_TEMPLATE};
 
+/// The fields that prompt and branch of a TaskSpawner see of an item.
+pub const ITEM_FIELDS: [&str; 14] = [
+    "Body",
+    "Comments",
+    "ID",
+    "Kind",
+    "Labels",
+    "Number",
+    "Raw.Body",
+    "Raw.Comments",
+    "Raw.Labels",
+    "Raw.Title",
+    "Schedule",
+    "Time",
+    "Title",
+    "URL",
+];
+
 /// When to make Tasks, and which.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(

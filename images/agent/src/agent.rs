@@ -1,6 +1,7 @@
 //! The agent CLIs: how each is started, and what its output stream says. One file per agent.
 
 pub mod base;
+pub mod carried;
 pub mod claude_code;
 pub mod codex;
 pub mod figures;
@@ -11,8 +12,10 @@ pub mod mcp;
 pub mod opencode;
 pub mod plugin;
 pub mod provider;
+mod readable;
 mod slash;
 pub mod tokens;
+mod words;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -376,3 +376,29 @@ fn the_configuration_is_shown_without_its_credentials() {
     let none = Home::new().run(&["config", "view"]);
     assert_eq!((none.code, none.out.as_str()), (0, "{}\n"), "{}", none.err);
 }
+
+#[test]
+fn a_field_that_no_item_has_is_named_at_once() {
+    let home = Home::new();
+    for (flag, template, field) in [
+        ("--prompt", "Fix {{.Bdy}}", ".Bdy"),
+        ("--branch", "{{if .Title}}axon/{{.number}}{{end}}", ".number"),
+    ] {
+        let args = [
+            "create",
+            "taskspawner",
+            "s",
+            "--workspace",
+            "app",
+            "--credential-type",
+            "none",
+            flag,
+            template,
+            "--dry-run=client",
+        ];
+        let done = home.run(&args);
+        assert_eq!(done.code, 2, "{}", done.err);
+        let words = format!("{flag}: an item has no field {field}: there is .Body, .Comments, ");
+        assert!(done.err.contains(&words), "{}", done.err);
+    }
+}

@@ -1,24 +1,38 @@
 //! Names of files in text from people.
 //!
 //! Claude Code and Gemini replace `@PATH` by the content of that file: any that the agent may read, such as a key that is mounted
-//! for git. Both take it behind white space, and behind many other characters (`。`, `(`, `,`); neither does in an address such as
-//! `me@example.com`. Behind a backslash it stays a word, and means the same in Markdown.
+//! for git. Both take it behind white space, and behind many other characters (`。`, `(`, `,`). Gemini (0.61.0) takes it behind any
+//! but a backslash, also in an address such as `me@example.com`, and for a directory, an agent or a resource of an MCP server as
+//! well. Behind a backslash it stays a word, and means the same in Markdown.
 
 use axon_api::agents::AgentType;
 
-/// Returns true for an agent that reads files that its prompt names so.
-pub fn are_read_by(agent: AgentType) -> bool {
-    matches!(agent, AgentType::ClaudeCode | AgentType::Gemini)
+/// Returns how text from people is written for an agent that reads files that its prompt names so.
+pub fn escape(agent: AgentType) -> Option<fn(&str) -> String> {
+    match agent {
+        AgentType::ClaudeCode => Some(outside_addresses),
+        AgentType::Gemini => Some(everywhere),
+        AgentType::Codex | AgentType::OpenCode => None,
+    }
 }
 
 /// Returns the text with a backslash before each `@` that is not in the middle of an address.
-#[must_use]
-pub fn escaped(text: &str) -> String {
+fn outside_addresses(text: &str) -> String {
+    escaped(text, |before| {
+        before.is_ascii_alphanumeric() || "_.-+\\".contains(before)
+    })
+}
+
+/// Returns the text with a backslash before each `@`.
+fn everywhere(text: &str) -> String {
+    escaped(text, |before| before == '\\')
+}
+
+fn escaped(text: &str, is_word_behind: impl Fn(char) -> bool) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut before = ' ';
     for c in text.chars() {
-        let is_address = before.is_ascii_alphanumeric() || "_.-+\\".contains(before);
-        if c == '@' && !is_address {
+        if c == '@' && !is_word_behind(before) {
             escaped.push('\\');
         }
         escaped.push(c);
@@ -61,8 +75,21 @@ mod tests {
             ),
             (r"\@x", r"\@x"),
         ] {
-            assert_eq!(escaped(text), expected, "{text:?}");
-            assert_eq!(escaped(expected), expected, "once is enough");
+            assert_eq!(outside_addresses(text), expected, "{text:?}");
+            assert_eq!(outside_addresses(expected), expected, "once is enough");
+        }
+    }
+
+    #[test]
+    fn addresses_name_files_too_for_gemini() {
+        for (text, expected) in [
+            ("", ""),
+            ("me@example.com x@src/a.rs", r"me\@example.com x\@src/a.rs"),
+            ("@a @@b (@c", r"\@a \@\@b (\@c"),
+            (r"\@x \\@y", r"\@x \\@y"),
+        ] {
+            assert_eq!(everywhere(text), expected, "{text:?}");
+            assert_eq!(everywhere(expected), expected, "once is enough");
         }
     }
 
@@ -70,7 +97,7 @@ mod tests {
     fn two_agents_read_files() {
         use AgentType::{ClaudeCode, Codex, Gemini, OpenCode};
         assert_eq!(
-            [ClaudeCode, Codex, Gemini, OpenCode].map(are_read_by),
+            [ClaudeCode, Codex, Gemini, OpenCode].map(|agent| escape(agent).is_some()),
             [true, false, true, false]
         );
     }

@@ -42,7 +42,9 @@ fn read(dir: &Path, name: &str) -> Option<String> {
     let file = fs::canonicalize(dir.join(name)).ok()?;
     let data = fs::metadata(&file).ok()?;
     let is_good = file.starts_with(&root) && data.is_file() && data.len() <= LONGEST;
-    is_good.then(|| fs::read_to_string(&file).ok()).flatten()
+    let text = is_good.then(|| fs::read(&file).ok()).flatten()?;
+    // As the CLIs read it: a byte that is no UTF-8 costs no instructions.
+    Some(String::from_utf8_lossy(&text).into_owned())
 }
 
 #[cfg(test)]
@@ -59,11 +61,13 @@ mod tests {
         fs::write(outside.path().join("x"), "secret").unwrap();
         symlink(outside.path().join("x"), dir.path().join("GEMINI.md")).unwrap();
         fs::create_dir(dir.path().join("dir.md")).unwrap();
+        fs::write(dir.path().join("latin.md"), b"caf\xe9").unwrap();
         let text = "x".repeat(256 * 1024 + 1);
         fs::write(dir.path().join("long.md"), text).unwrap();
         let read = |name: &str| read(dir.path(), name);
         assert_eq!(read("AGENTS.md").as_deref(), Some("be kind"));
         assert_eq!(read("CLAUDE.md").as_deref(), Some("be kind"));
+        assert_eq!(read("latin.md").as_deref(), Some("caf\u{fffd}"));
         for name in ["GEMINI.md", "dir.md", "long.md", "none.md"] {
             assert_eq!(read(name), None, "{name}");
         }

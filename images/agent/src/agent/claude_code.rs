@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use axon_api::agents::AgentType;
+use serde_json::{Value, json};
 
 use super::plugin::Plugin;
 use super::slash::as_prompt;
@@ -59,7 +60,7 @@ impl Agent for ClaudeCode {
         if let Some(servers) = &setup.mcp_servers {
             let file = config.join("axon-mcp.json");
             args.extend(["--mcp-config".into(), file.clone().into()]);
-            files.push((file, servers.clone()));
+            files.push((file, with_utf8_headers(servers)));
         }
         let is_base = base::applies(setup);
         if is_base || setup.mcp_servers.is_some() {
@@ -97,6 +98,30 @@ impl Agent for ClaudeCode {
 
     fn stream(&self, _: &Env) -> Box<dyn Stream + Send> {
         Box::<stream::ClaudeStream>::default()
+    }
+}
+
+/// Returns the servers so that their headers are sent in UTF-8. What is no such document stays as it is: claude has its own words
+/// for that.
+fn with_utf8_headers(servers: &str) -> String {
+    let Ok(mut value) = serde_json::from_str::<Value>(servers) else {
+        return servers.to_owned();
+    };
+    let all = value.get_mut("mcpServers").and_then(Value::as_object_mut);
+    let mut changed = false;
+    for server in all.into_iter().flat_map(|all| all.values_mut()) {
+        if let Some(headers) = server.get_mut("headers")
+            && let Ok(values) = serde_json::from_value(headers.clone())
+        {
+            let sent = json!(literal::utf8(&values));
+            changed |= *headers != sent;
+            *headers = sent;
+        }
+    }
+    if changed {
+        value.to_string()
+    } else {
+        servers.to_owned()
     }
 }
 
@@ -188,6 +213,22 @@ mod tests {
             assert_eq!(given, stdin.as_bytes(), "{prompt}");
         }
         assert_eq!(as_prompt(b"/mine\n1", |name| name == "mine"), b"/mine\n1");
+    }
+
+    #[test]
+    fn headers_are_sent_in_utf8() {
+        let text = r#"{"mcpServers":{"a":{"headers":{"X":"é"},"env":{"X":"é"}},"b":{}}}"#;
+        let expected = json!({"mcpServers": {"a": {"headers": {"X": "Ã©"}, "env": {"X": "é"}}, "b": {}}});
+        let found: Value = serde_json::from_str(&with_utf8_headers(text)).unwrap();
+        assert_eq!(found, expected);
+        for text in [
+            "{}",
+            "é",
+            r#"{"mcpServers":["é"]}"#,
+            r#"{"mcpServers": {"a":{"headers":{"X":"e"}}}}"#,
+        ] {
+            assert_eq!(with_utf8_headers(text), text);
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::plugin::{Document, Plugin, named};
+use super::slash::after_mark;
 use super::{Agent, Launch, Setup, Stream, base, mcp};
 use crate::env::Env;
 use crate::failure::Failure;
@@ -91,7 +92,7 @@ impl Agent for Codex {
             set,
             unset,
             files,
-            stdin: setup.prompt.clone(),
+            stdin: after_mark(&setup.prompt),
             ..Launch::default()
         })
     }

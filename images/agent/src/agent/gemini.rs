@@ -11,9 +11,9 @@ use axon_api::agents::{AgentType, CredentialType};
 use serde_json::{Value, json};
 
 use super::mcp::{self, Remote, Server, Transport};
-use super::plugin::named;
+use super::plugin::{Document, named};
 use super::slash::as_prompt;
-use super::{Agent, Launch, Place, Setup, Stream, base, literal};
+use super::{Agent, Launch, Place, Setup, Stream, base, literal, words};
 use crate::env::Env;
 use crate::failure::Failure;
 
@@ -58,7 +58,7 @@ impl Agent for Gemini {
         let settings = settings(setup.env, &servers);
         let mut files = vec![(home.join("settings.json"), settings.to_string())];
         if let Some(instructions) = &setup.instructions {
-            files.push((home.join("GEMINI.md"), instructions.clone()));
+            files.push((home.join("GEMINI.md"), words::without_imports(instructions)));
         }
         let all = setup.plugins.iter().flat_map(|plugin| &plugin.skills);
         for (name, skill) in named("skills", all, |name| name.replace(REPLACED, "-"))? {
@@ -71,6 +71,10 @@ impl Agent for Gemini {
         for (name, agent) in named("sub-agents", all, slug)? {
             let path = home.join("agents").join(format!("{name}.md"));
             // Other fields are of other agents, and one that gemini does not know hides the whole sub-agent.
+            let agent = Document {
+                body: words::without_parameters(&agent.body),
+                ..agent.clone()
+            };
             files.push((path, agent.markdown(Some(&name), &[])));
         }
 
@@ -144,8 +148,7 @@ fn settings(env: &Env, servers: &[Server]) -> Value {
 }
 
 fn entry(transport: &Transport) -> Value {
-    let remote =
-        |kind: &str, Remote { url, headers }: &Remote| json!({"type": kind, "url": url, "headers": headers});
+    let remote = |kind: &str, Remote { url, headers }: &Remote| json!({"type": kind, "url": url, "headers": literal::utf8(headers)});
     match transport {
         Transport::Stdio { command, args, env } => json!({"command": command, "args": args, "env": env}),
         Transport::Http(server) => remote("http", server),

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::mcp::{self, Remote, Server, Transport};
 use super::plugin::named;
+use super::slash::after_mark;
 use super::{Agent, Launch, Place, Setup, Stream, base, literal};
 use crate::env::Env;
 use crate::failure::Failure;
@@ -79,10 +80,8 @@ impl Agent for OpenCode {
         }
 
         let servers = mcp::servers(setup.mcp_servers.as_deref())?;
-        let mut files = vec![(
-            home.join("opencode.json"),
-            literal::written(&config(&servers).to_string()),
-        )];
+        servers.iter().try_for_each(can_be_sent)?;
+        let mut files = vec![(home.join("opencode.json"), literal::written(&config(&servers))?)];
         if let Some(instructions) = base::instructions(setup, &["AGENTS.md", "CLAUDE.md"]) {
             files.push((home.join("AGENTS.md"), instructions));
         }
@@ -113,7 +112,7 @@ impl Agent for OpenCode {
             unset,
             files,
             // A prompt that is an argument is quoted anew; standard input is not.
-            stdin: setup.prompt.clone(),
+            stdin: after_mark(&setup.prompt),
             ..Launch::default()
         })
     }
@@ -169,6 +168,24 @@ fn config(servers: &[Server]) -> Value {
         .map(|server| (server.name.as_str(), entry(&server.transport)))
         .collect();
     json!({"$schema": "https://opencode.ai/config.json", "autoupdate": false, "share": "disabled", "mcp": servers})
+}
+
+/// Refuses headers that OpenCode (1.18.33) can't send: it goes on without the server then.
+fn can_be_sent(server: &Server) -> Result<(), Failure> {
+    let (Transport::Http(Remote { headers, .. }) | Transport::Sse(Remote { headers, .. })) =
+        &server.transport
+    else {
+        return Ok(());
+    };
+    let is_beyond = |value: &str| value.chars().any(|c| c > '\u{ff}');
+    match headers.iter().find(|(_, value)| is_beyond(value)) {
+        None => Ok(()),
+        Some((name, _)) => Err(Failure::invalid(format!(
+            "MCP server {:?}: headers {name:?} has a character beyond U+00FF, which opencode can't send: use another value, or \
+             another agent",
+            server.name
+        ))),
+    }
 }
 
 fn entry(transport: &Transport) -> Value {

@@ -161,10 +161,14 @@ pub fn named<'a>(
 
 /// Splits a text into its front matter, if there is one, and the rest.
 fn split(text: &str) -> (Option<&str>, &str) {
-    let inner = text
-        .strip_prefix("---\n")
-        .or_else(|| text.strip_prefix("---\r\n"));
-    let Some(inner) = inner else { return (None, text) };
+    // As Claude Code reads it: an editor's byte order mark and blanks behind the dashes hide no front matter.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let Some((_, inner)) = text
+        .split_once('\n')
+        .filter(|(first, _)| first.trim_end() == "---")
+    else {
+        return (None, text);
+    };
     let mut at = 0;
     for line in inner.split_inclusive('\n') {
         if line.trim_end() == "---" {
@@ -224,6 +228,9 @@ mod tests {
             ("# Deploy\n\nDo it.", "Deploy", "# Deploy\n\nDo it."),
             ("---\r\nname: x\r\n---\r\n\r\n## Go\r\n", "Go", "\r\n## Go\r\n"),
             ("---\ndescription: \"\"\n---\n", "p:d", ""),
+            ("\u{feff}---\ndescription: Go\n---\nx", "Go", "x"),
+            ("---  \ndescription: Go\n--- \nx", "Go", "x"),
+            ("\u{feff}Go", "Go", "Go"),
             ("---\nno end\n", "---", "---\nno end\n"),
             ("", "p:d", ""),
             (

@@ -10,6 +10,7 @@ use axon_api::contract::env as names;
 use serde_json::{Map, Value};
 
 use super::commands;
+use crate::agent::carried;
 use crate::agent::plugin::Plugin;
 use crate::agent::{Place, Setup};
 use crate::env::Env;
@@ -57,6 +58,12 @@ fn prompt(env: &Env, args: &[OsString]) -> Result<Vec<u8>, Failure> {
             names::PROMPT_FILE
         )));
     }
+    if let Err(error) = std::str::from_utf8(&prompt) {
+        return Err(Failure::invalid(format!(
+            "the prompt is not UTF-8 at byte {}: correct it there",
+            error.valid_up_to()
+        )));
+    }
     Ok(prompt)
 }
 
@@ -65,7 +72,10 @@ fn text_or_file(env: &Env, name: &str, file: &str) -> Result<Option<String>, Fai
         Some(path) => fs::read_to_string(path)
             .map(Some)
             .map_err(|error| unreadable(file, &error)),
-        None => Ok(env.text(name).map(str::to_owned)),
+        None => match (env.path(name), env.text(name)) {
+            (Some(_), None) => Err(Failure::invalid(format!("{name} is not UTF-8"))),
+            (_, text) => Ok(text.map(str::to_owned)),
+        },
     }
 }
 
@@ -94,6 +104,7 @@ fn mcp_servers(env: &Env, text: &str, literal: Literal<'_>) -> Result<Option<Str
         let Some(server) = server.as_object_mut() else {
             continue;
         };
+        carried::check(name, server)?;
         for (dir, place) in [("headersDir", Place::Header), ("envDir", Place::Environment)] {
             changed |= fill_in(name, server, (dir, place), literal)?;
         }
@@ -130,6 +141,12 @@ fn fill_in(
         .or_insert_with(|| Value::Object(Map::new()))
         .as_object_mut()
         .ok_or_else(|| Failure::invalid(format!("MCP server {name:?}: {values} is no map")))?;
+    // As they are, before they are written for the agent.
+    let plain = found
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone().into()));
+    let plain = Map::from_iter([(values.to_owned(), Value::Object(plain.collect()))]);
+    carried::check(name, &plain)?;
     for (key, value) in found {
         let value = literal(&value, place)
             .map_err(|fault| Failure::invalid(format!("MCP server {name:?}: the Secret's {key} {fault}")))?;
@@ -223,6 +240,47 @@ mod tests {
         assert!(fault(&[(names::PROMPT_FILE, "/none")], &["x"]).contains(names::PROMPT_FILE));
         assert!(fault(&[(names::MCP_SERVERS, "[]")], &["x"]).contains("mcpServers"));
         assert!(fault(&[(names::PLUGIN_DIR, "/none")], &["x"]).contains("/none"));
+    }
+
+    #[test]
+    fn what_is_no_utf8_is_named_and_not_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x");
+        // Half of a surrogate pair, as some programs write it.
+        let bytes = b"ab\xed\xa0\x80".to_vec();
+        fs::write(&file, &bytes).unwrap();
+        let fault = |pairs: &[(&'static str, OsString)], prompt: &[u8]| {
+            let env: Env = pairs.iter().cloned().collect();
+            let args = [OsString::from_vec(prompt.to_vec())];
+            read(&env, &args, &as_it_is).unwrap_err().message
+        };
+        assert_eq!(
+            fault(&[], &bytes),
+            "the prompt is not UTF-8 at byte 2: correct it there"
+        );
+        for name in [names::PROMPT_FILE, names::AGENTS_MD_FILE, names::MCP_SERVERS_FILE] {
+            let message = fault(&[(name, file.clone().into())], b"x");
+            assert!(message.contains("UTF-8"), "{message}");
+        }
+        for name in [names::AGENTS_MD, names::MCP_SERVERS] {
+            let message = fault(&[(name, OsString::from_vec(bytes.clone()))], b"x");
+            assert_eq!(message, format!("{name} is not UTF-8"));
+        }
+    }
+
+    #[test]
+    fn values_that_no_server_can_have_are_refused_wherever_they_come_from() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("TOKEN"), "a\0b").unwrap();
+        for server in [
+            json!({"type": "stdio", "command": "/bin/sh", "envDir": dir.path()}),
+            json!({"type": "stdio", "command": "/bin/sh", "env": {"TOKEN": "a\0b"}}),
+        ] {
+            let text = json!({"mcpServers": {"tickets": server}}).to_string();
+            let failure = mcp_servers(&Env::default(), &text, &as_it_is).unwrap_err();
+            let words = "MCP server \"tickets\": env \"TOKEN\" has";
+            assert!(failure.message.starts_with(words), "{}", failure.message);
+        }
     }
 
     #[test]

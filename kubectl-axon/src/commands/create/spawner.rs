@@ -3,6 +3,7 @@
 use axon_api::TaskSpawner;
 use axon_api::agents::AgentType;
 use axon_api::limits::MAX_PROMPT_TEMPLATE;
+use axon_api::v1alpha1::ITEM_FIELDS;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use go_cron::Schedule;
 use go_template::Template;
@@ -144,8 +145,14 @@ pub(super) fn plan(args: &Args, config: &Config) -> Result<(Value, Vec<WantedSec
         ("--branch", args.branch.as_deref()),
     ] {
         if let Some(template) = template {
-            Template::parse(flag.trim_start_matches('-'), template)
+            let template = Template::parse(flag.trim_start_matches('-'), template)
                 .map_err(|e| CliError::usage(format!("{flag}: {e}")))?;
+            if let Some(field) = template.unknown_field(&ITEM_FIELDS) {
+                let fields = ITEM_FIELDS.join(", .");
+                return Err(CliError::usage(format!(
+                    "{flag}: an item has no field {field}: there is .{fields}"
+                )));
+            }
         }
     }
     axon_api::godur::parse(&args.poll_interval)

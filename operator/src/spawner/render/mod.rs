@@ -28,8 +28,8 @@ pub struct Templates {
     branch: Option<Template>,
     /// True if the prompt is read as a template once more, when the dependencies' results are known.
     is_read_again: bool,
-    /// True if the agent would read the files that the prompt names.
-    reads_files: bool,
+    /// How text from people is written for an agent that would read the files that it names.
+    escape: Option<fn(&str) -> String>,
     /// The spawner's UID: nobody who writes on GitHub knows it.
     secret: String,
 }
@@ -120,7 +120,7 @@ impl Templates {
             branch: read(BRANCH, &template.branch)?,
             is_read_again: !template.depends_on.is_empty(),
             secret: spawner.metadata.uid.clone().unwrap_or_default(),
-            reads_files: mention::are_read_by(template.agent),
+            escape: mention::escape(template.agent),
         })
     }
 
@@ -137,7 +137,7 @@ impl Templates {
                 .map_err(failed(PROMPT)),
             None => Ok(seen.default_prompt()),
         };
-        let escaped = self.reads_files.then(|| seen.with_texts(mention::escaped));
+        let escaped = self.escape.map(|escape| seen.with_texts(escape));
         let shown = escaped.as_ref().unwrap_or(&seen);
         let prompt = if self.is_read_again {
             escape::render(shown, prompt)?

@@ -191,6 +191,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn all_fields_of_an_item_are_listed() {
+        let seen = Seen::new(&Item::default(), "uid");
+        let listed = axon_api::v1alpha1::ITEM_FIELDS.join(" ");
+        for variables in [seen.variables(), seen.variables_of_branch()] {
+            let names = |of: &str| {
+                text(
+                    &variables,
+                    &format!("range $name, $_ := {of}}}}}{{{{$name}}}} {{{{end"),
+                )
+            };
+            let raw: Vec<String> = names(".Raw")
+                .split_whitespace()
+                .map(|name| format!("Raw.{name}"))
+                .collect();
+            let all = names(".").replace("Raw", &raw.join(" "));
+            assert_eq!(all.trim_end(), listed);
+        }
+    }
+
     fn text(value: &Value, path: &str) -> String {
         let template = go_template::Template::parse("t", &format!("{{{{{path}}}}}")).unwrap();
         template.render(value, go_template::Limits::default()).unwrap()

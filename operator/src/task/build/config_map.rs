@@ -80,6 +80,14 @@ pub enum InputError {
         /// The field that was meant.
         instead: &'static str,
     },
+    /// A text with which no container starts.
+    #[error(
+        "{field} has a NUL character (U+0000), with which no container starts: leave it out, and create the Task again"
+    )]
+    Nul {
+        /// The field, after the name of its object.
+        field: String,
+    },
     /// A file that can't be written into the clone.
     #[error("Workspace {workspace}: files {path:?} {fault}: give a path inside the repository")]
     BadFile {
@@ -215,6 +223,14 @@ pub fn gather(
     if axon_api::contract::escape_expansion(&task.spec.prompt).len() > MAX_INLINE_BYTES {
         put(input::PROMPT, task.spec.prompt.clone());
     }
+    let overrides = task.spec.pod_overrides.iter();
+    for variable in overrides.flat_map(|overrides| &overrides.env) {
+        let is_in = |text: &str| text.contains('\0');
+        if is_in(&variable.name) || variable.value.as_deref().is_some_and(is_in) {
+            let field = format!("podOverrides.env {:?}", variable.name);
+            return Err(InputError::Nul { field });
+        }
+    }
     if let Some(workspace) = workspace.filter(|workspace| has_password(&workspace.spec.repo)) {
         let workspace = workspace.metadata.name.clone().unwrap_or_default();
         return Err(InputError::Password { workspace });
@@ -239,6 +255,10 @@ pub fn gather(
     if let Some(config) = config {
         check_names(config)?;
         if let Some(text) = config.spec.agents_md.as_ref().filter(|text| !text.is_empty()) {
+            if text.contains('\0') {
+                let field = format!("AgentConfig {}: agentsMD", name_of(config));
+                return Err(InputError::Nul { field });
+            }
             put(input::AGENTS_MD, text.clone());
         }
         if !config.spec.plugins.is_empty() {
@@ -383,6 +403,24 @@ mod tests {
     fn a_plain_task_needs_no_files() {
         let inputs = gather(&task("t"), Some(&workspace("https://h/x")), None).unwrap();
         assert!(inputs.is_empty() && inputs.secrets.is_empty(), "{inputs:?}");
+    }
+
+    #[test]
+    fn a_nul_is_named_before_anything_runs() {
+        let mut t = task("t");
+        t.spec.pod_overrides =
+            serde_json::from_value(json!({"env": [{"name": "A", "value": "x\0"}]})).unwrap();
+        let error = gather(&t, None, None).unwrap_err().to_string();
+        assert!(
+            error.starts_with("podOverrides.env \"A\" has a NUL character (U+0000)"),
+            "{error}"
+        );
+        let config = config(&json!({"agentsMD": "be\0kind"}));
+        let error = gather(&task("t"), None, Some(&config)).unwrap_err().to_string();
+        assert!(
+            error.starts_with("AgentConfig c: agentsMD has a NUL character (U+0000)"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -84,14 +84,10 @@ pub fn render<'a>(
         return Ok(Cow::Borrowed(&task.spec.prompt));
     }
     // Another agent's words name no files.
-    let reads_files = mention::are_read_by(task.spec.agent);
+    let escape = mention::escape(task.spec.agent);
     let told = |line: &String| {
         let line = one_line(line);
-        if reads_files {
-            mention::escaped(&line)
-        } else {
-            line
-        }
+        escape.map_or_else(|| line.to_string(), |escape| escape(&line))
     };
     let lines: BTreeMap<&str, Vec<String>> = task
         .spec

@@ -16,6 +16,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::agent::figures::{self, lenient};
+use crate::agent::readable::readable;
 use crate::agent::{Line, Stream, Tokens, Verdict, provider_reason};
 
 /// Reads the `usage` of a message or of a result; what is missing counts as zero.
@@ -211,7 +212,8 @@ impl ClaudeStream {
 
 impl Stream for ClaudeStream {
     fn line(&mut self, line: &[u8]) -> Line {
-        let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(line) else {
+        let line = readable(line);
+        let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(&line) else {
             return Line::Forward;
         };
         match envelope.kind.as_ref() {
@@ -235,7 +237,7 @@ impl Stream for ClaudeStream {
                     self.calls.extend(calls.map(|call| call.id));
                 }
             }
-            "result" => self.result(line, &envelope),
+            "result" => self.result(&line, &envelope),
             _ => {}
         }
         Line::Forward

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::agent::figures::{count, lenient};
 use crate::agent::journal::Journal;
+use crate::agent::readable::readable;
 use crate::agent::{Line, Stream, Tokens, Verdict, provider_reason, said};
 
 /// An event of the output. Its other fields are not for us.
@@ -108,7 +109,7 @@ impl CodexStream {
         if !line.windows(KIND.len()).take(200).any(|part| part == KIND) {
             return;
         }
-        if let Ok(Entry { kind, payload }) = serde_json::from_slice(line)
+        if let Ok(Entry { kind, payload }) = serde_json::from_slice(&readable(line))
             && kind == "token_usage_record"
             && payload.session_id == thread
             && let Some(tokens) = payload.usage.tokens()
@@ -120,7 +121,8 @@ impl CodexStream {
 
 impl Stream for CodexStream {
     fn line(&mut self, line: &[u8]) -> Line {
-        let Ok(event) = serde_json::from_slice::<Event>(line) else {
+        let line = readable(line);
+        let Ok(event) = serde_json::from_slice::<Event>(&line) else {
             return Line::Forward;
         };
         match event.kind.as_str() {

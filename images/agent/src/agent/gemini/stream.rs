@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::agent::figures::{count, lenient};
 use crate::agent::journal::Journal;
+use crate::agent::readable::readable;
 use crate::agent::{Line, Stream, Tokens, Verdict, provider_reason, said};
 
 /// Characters of a session's id in the name of its journal.
@@ -141,7 +142,7 @@ impl GeminiStream {
     fn note(messages: &mut BTreeSet<(PathBuf, Counts)>, session: &str, path: &Path, line: &[u8]) {
         // A sub-agent's journal is in a directory that has the session's id.
         if path.to_string_lossy().contains(session)
-            && let Ok(entry) = serde_json::from_slice::<Entry>(line)
+            && let Ok(entry) = serde_json::from_slice::<Entry>(&readable(line))
         {
             messages.insert((path.to_owned(), entry.tokens));
         }
@@ -150,7 +151,8 @@ impl GeminiStream {
 
 impl Stream for GeminiStream {
     fn line(&mut self, line: &[u8]) -> Line {
-        let Ok(event) = serde_json::from_slice::<Event>(line) else {
+        let line = readable(line);
+        let Ok(event) = serde_json::from_slice::<Event>(&line) else {
             return Line::Forward;
         };
         match event.kind.as_str() {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::agent::plugin::{Document, Plugin};
+use crate::agent::plugin::Plugin;
 
 fn setup(env: &Env) -> Setup<'_> {
     Setup {

@@ -16,6 +16,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::agent::figures::{count, lenient};
+use crate::agent::readable::readable;
 use crate::agent::{Line, Stream, Tokens, Verdict, provider_reason, said};
 
 /// An event of the output. Its other fields are not for us.
@@ -111,7 +112,8 @@ impl OpenCodeStream {
 
 impl Stream for OpenCodeStream {
     fn line(&mut self, line: &[u8]) -> Line {
-        let Ok(event) = serde_json::from_slice::<Event<'_>>(line) else {
+        let line = readable(line);
+        let Ok(event) = serde_json::from_slice::<Event<'_>>(&line) else {
             return Line::Forward;
         };
         match event.kind.as_str() {

@@ -145,3 +145,23 @@ fn a_tree_that_is_not_trusted_configures_nothing() {
         assert!(launch.set.contains(&(name, "1".into())), "{name}");
     }
 }
+
+#[test]
+fn a_header_that_is_not_sent_is_named() {
+    let env = Env::default();
+    let launch = |value: &str| {
+        let servers =
+            json!({"mcpServers": {"far": {"type": "http", "url": "http://h", "headers": {"X": value}}}});
+        let setup = Setup {
+            mcp_servers: Some(servers.to_string()),
+            ..setup(&env)
+        };
+        OpenCode.launch(&setup)
+    };
+    assert!(launch("caf\u{e9}").is_ok());
+    let message = launch("\u{65e5}").unwrap_err().message;
+    assert!(
+        message.starts_with("MCP server \"far\": headers \"X\" has a character beyond U+00FF"),
+        "{message}"
+    );
+}
