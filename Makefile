@@ -67,7 +67,8 @@ include images/versions.env
 
 .PHONY: help
 help: ## Lists the targets.
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^# ---- / {group=substr($$0, 8)} \
+		/^[a-z0-9-]+:.*## / {if (group != shown) {printf "%s%s\n", (shown ? "\n" : ""), group; shown = group} printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ---- build
 

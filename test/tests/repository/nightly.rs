@@ -83,3 +83,24 @@ fn a_pull_request_runs_what_make_test_runs() {
     let run = std::fs::read_to_string(root().join(".ci/run")).unwrap();
     assert!(run.ends_with("make \"${1:-test}\"\n"), "{run}");
 }
+
+#[test]
+fn every_change_runs_the_parts_of_make_test_side_by_side() {
+    let text = std::fs::read_to_string(root().join(".github/workflows/ci.yaml")).unwrap();
+    let workflow: Value = axon_api::yaml::from_str(&text).unwrap();
+    let targets = workflow["jobs"]["test"]["strategy"]["matrix"]["target"]
+        .as_array()
+        .unwrap();
+    let targets: Vec<&str> = targets.iter().filter_map(Value::as_str).collect();
+    let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
+    let test = makefile
+        .lines()
+        .find_map(|line| line.strip_prefix("test: "))
+        .unwrap();
+    let parts: Vec<&str> = test.split(" ##").next().unwrap().split_whitespace().collect();
+    assert_eq!(targets, parts);
+    assert_eq!(
+        workflow["jobs"]["test"]["steps"][1]["env"]["TARGET"],
+        "${{ matrix.target }}"
+    );
+}
