@@ -11,6 +11,10 @@ pub mod plugins;
 pub mod remote;
 pub mod ssh;
 
+#[cfg(test)]
+#[path = "../../../api/testdata/git_urls.rs"]
+mod forms;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use axon_api::TaskReason;
 use axon_api::contract::env as names;
-use axon_api::git::branch_fault;
+use axon_api::git::{branch_fault, normalised_ref, ref_advice, ref_fault};
 use axon_api::v1alpha1::Trust;
 use nix::sys::signal::Signal;
 
@@ -79,12 +79,11 @@ impl<'a> Clone<'a> {
     /// # Errors
     /// `InvalidConfig` for a URL, ref or branch that git would not take.
     pub fn new(env: &'a Env, secrets: &'a Secrets, url: &str, dir: &'a Path) -> Result<Self, Failure> {
-        let reference = env.text(names::BASE_BRANCH);
-        if let Some(name) =
-            reference.filter(|name| name.starts_with('-') || name.contains(char::is_whitespace))
-        {
+        let reference = env.text(names::BASE_BRANCH).and_then(normalised_ref);
+        if let Some((name, fault)) = reference.and_then(|name| Some((name, ref_fault(name)?))) {
+            let advice = with_advice(name);
             return Err(Failure::invalid(format!(
-                "ref {name:?} is no name of a branch, tag or commit"
+                "Workspace.spec.ref {name:?} {fault}{advice}"
             )));
         }
         let branch = env.text(names::BRANCH);
@@ -138,10 +137,11 @@ impl<'a> Clone<'a> {
         })?;
         let advertised = self.list(patterns(self.reference, self.branch))?;
         let Some(target) = advertised.target(self.reference) else {
+            let name = self.reference.unwrap_or_default();
             return Err(Failure::clone_failed(format!(
-                "{} has no branch or tag {:?}, and that is no commit either",
+                "{} has no branch or tag {name:?}, and that is no commit either{}",
                 self.remote.shown,
-                self.reference.unwrap_or_default()
+                with_advice(name)
             )));
         };
         if let Some(branch) = self.branch
@@ -206,7 +206,11 @@ impl<'a> Clone<'a> {
             limit: Some(LIST_LIMIT),
             ..self.call(args)
         };
-        Ok(Advertised::parse(&self.persist("list the refs", &call)?.stdout))
+        let output = self.persist("list the refs", &call)?;
+        if let Some(redirect) = self.remote.redirect(&output.stderr) {
+            say!("{}", self.secrets.scrub(&redirect));
+        }
+        Ok(Advertised::parse(&output.stdout))
     }
 
     fn create(&self, advertised: &Advertised) -> Result<(), Failure> {
@@ -435,6 +439,7 @@ impl<'a> Clone<'a> {
         };
         let advice = self.access.advice(&output.stderr);
         let advice = advice.or_else(|| ca::advice(&output.stderr));
+        let advice = advice.or_else(|| self.remote.advice(&output.stderr));
         let advice = advice.map(|advice| format!("\n{advice}")).unwrap_or_default();
         Failure {
             reason: fault.reason(),
@@ -473,6 +478,12 @@ impl<'a> Clone<'a> {
         ];
         call
     }
+}
+
+/// What to write in place of a ref, if that can be told, for the end of a message.
+fn with_advice(reference: &str) -> String {
+    let advice = ref_advice(reference).map(|advice| format!(": {advice}"));
+    advice.unwrap_or_default()
 }
 
 fn tracking(branch: &str) -> String {

@@ -28,14 +28,8 @@ impl Remote {
     /// `InvalidConfig` for a URL that is not allowed.
     pub fn parse(text: &str, has_token: bool) -> Result<Self, Failure> {
         let shown = without_userinfo(text);
-        let invalid = || {
-            // Read again without the user part: the error quotes what it was given.
-            let error = Repository::parse(&shown).err();
-            Failure::invalid(
-                error.map_or_else(|| format!("{shown:?} is not a repository URL"), |e| e.to_string()),
-            )
-        };
-        let repository = Repository::parse(text).map_err(|_| invalid())?;
+        let repository = Repository::parse(text)
+            .map_err(|error| Failure::invalid(format!("Workspace.spec.repo {error}")))?;
         if has_password(text) {
             return Err(Failure::invalid(format!("the URL of {shown} {PASSWORD_ADVICE}")));
         }
@@ -52,6 +46,58 @@ impl Remote {
         let scheme = text.split_once("://").map_or("https", |(scheme, _)| scheme);
         let credential = credential_config(&scheme.to_ascii_lowercase(), &repository.host, has_user)?;
         Ok(Self { credential, ..remote })
+    }
+
+    /// Returns where git says that the host sends it, if it is another place: there, nobody gets the token.
+    #[must_use]
+    pub fn redirect(&self, said: &str) -> Option<String> {
+        let own = Url::parse(&self.url).ok()?;
+        let target = said.lines().find_map(|line| {
+            if let Some((_, target)) = line.split_once("redirecting to ") {
+                return Url::parse(target.trim()).ok();
+            }
+            // git does not tell of the redirect if it is asked for a password there.
+            let (_, rest) = line.split_once("could not read ")?;
+            let mut target = Url::parse(rest.split('\'').nth(1)?).ok()?;
+            target.set_path(own.path());
+            Some(target)
+        })?;
+        let origin = |url: &Url| {
+            (
+                url.scheme().to_owned(),
+                url.host_str().map(str::to_owned),
+                url.port(),
+            )
+        };
+        if origin(&target) == origin(&own) {
+            return None;
+        }
+        let target = without_userinfo(target.as_str().trim_end_matches('/'));
+        Some(if target.starts_with("https://") {
+            format!("the host redirects to {target}: write that URL in Workspace.spec.repo")
+        } else {
+            format!(
+                "the host redirects to {target}, which is not encrypted: use a URL that begins with https://"
+            )
+        })
+    }
+
+    /// Returns what to do about an error of git that the form of the URL may explain.
+    #[must_use]
+    pub fn advice(&self, said: &str) -> Option<String> {
+        if let Some(redirect) = self.redirect(said) {
+            return Some(format!(
+                "{redirect} (the token of the Workspace's Secret was not sent there)"
+            ));
+        }
+        // The number in git@HOST:2222/OWNER/NAME is no port.
+        let (place, path) = self.url.split_once(':').filter(|_| !self.url.contains("://"))?;
+        let (port, path) = path.split_once('/')?;
+        port.parse::<u16>().ok().map(|port| {
+            format!(
+                "{port} is a part of the path in this URL: with a port, it is ssh://{place}:{port}/{path}"
+            )
+        })
     }
 }
 
@@ -89,6 +135,7 @@ fn credential_config(scheme: &str, host: &str, has_user: bool) -> Result<Vec<(St
 
 #[cfg(test)]
 mod tests {
+    use super::super::forms::{URLS, Url as Outcome};
     use super::*;
 
     #[test]
@@ -146,6 +193,73 @@ mod tests {
             assert!(failure.message.contains("spec.secretRef"), "{failure}");
             assert!(!failure.message.contains("secret@"), "{failure}");
         }
+    }
+
+    #[test]
+    fn every_form_of_a_url_is_the_parsers() {
+        for (form, outcome) in URLS {
+            let remote = Remote::parse(form, true);
+            match outcome {
+                Outcome::Taken(host, _) => {
+                    let remote = remote.unwrap();
+                    assert_eq!((remote.url.as_str(), remote.host.as_str()), (*form, *host));
+                    let takes_token = form.starts_with("http");
+                    assert_eq!(!remote.credential.is_empty(), takes_token, "{form}");
+                }
+                Outcome::Password => {
+                    let failure = remote.unwrap_err();
+                    assert!(failure.message.contains("spec.secretRef"), "{failure}");
+                }
+                Outcome::Refused(words) => {
+                    let failure = remote.unwrap_err();
+                    assert!(failure.message.starts_with("Workspace.spec.repo "), "{failure}");
+                    assert!(failure.message.contains(words), "{failure}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_redirect_to_another_place_is_named() {
+        let remote = Remote::parse("http://h/o/r.git", true).unwrap();
+        for (said, place) in [
+            (
+                "warning: redirecting to https://h/o/r.git/\nfatal: x",
+                Some("the host redirects to https://h/o/r.git: write that URL in Workspace.spec.repo"),
+            ),
+            (
+                "fatal: could not read Username for 'https://h': terminal prompts disabled",
+                Some("redirects to https://h/o/r.git: write"),
+            ),
+            (
+                "fatal: could not read Password for 'https://me@h:8443': terminal prompts disabled",
+                Some("redirects to https://h:8443/o/r.git: write"),
+            ),
+            (
+                "warning: redirecting to http://evil.example/o/r/",
+                Some("not encrypted: use a URL"),
+            ),
+            ("warning: redirecting to http://h/new/r/", None),
+            (
+                "fatal: could not read Username for 'http://h': terminal prompts disabled",
+                None,
+            ),
+            ("fatal: Authentication failed for 'https://h/'", None),
+        ] {
+            let found = remote.redirect(said);
+            assert_eq!(found.is_some(), place.is_some(), "{said}");
+            assert!(found.is_none_or(|found| found.contains(place.unwrap())), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_none_is_named() {
+        let advice = |url| Remote::parse(url, false).unwrap().advice("fatal: x");
+        let said = advice("git@h:2222/o/r").unwrap();
+        assert!(said.ends_with("it is ssh://git@h:2222/o/r"), "{said}");
+        assert_eq!(advice("git@h:o/r"), None);
+        assert_eq!(advice("ssh://git@h:2222/o/r"), None);
+        assert_eq!(advice("git@[::1]:o/r"), None);
     }
 
     #[test]
