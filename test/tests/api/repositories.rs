@@ -12,7 +12,7 @@ use super::manifest::Manifest;
 #[path = "../../../api/testdata/git_urls.rs"]
 pub(crate) mod forms;
 
-use forms::{REFS, Ref, URLS, Url};
+use forms::{REFS, Ref, URLS};
 
 /// Requests at a time.
 const AT_ONCE: usize = 8;
@@ -73,6 +73,7 @@ async fn the_api_server_names_what_is_wrong() {
         ("https://git.example/o/../r", "'.', '..'"),
         ("https://127.1/o/r", "127.0.0.1, not 127.1"),
         ("acme/app", "USER@HOST:"),
+        ("https://[1:2]/o/r", "[2001:db8::1]"),
     ] {
         let message = Manifest::workspace(form).refusal(&namespace).await;
         assert!(
