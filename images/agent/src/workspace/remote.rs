@@ -109,25 +109,35 @@ fn credential_config(scheme: &str, host: &str, has_user: bool) -> Result<Vec<(St
         return Err(Failure::invalid(format!("{host:?} is no host name")));
     }
     let scope = format!("{scheme}://{host}");
+    // git matches no configuration with a host that has a '_'. There, it is axon-agent that limits the helper to its host.
+    let is_matched = !host.contains('_');
+    let ours = format!("axon-agent git-credential '{scope}' \"$1\"");
     // Images written for axon have no axon-agent; there git itself is all that limits the helper to its host.
-    let helper = format!(
-        "!axon_credential() {{ if command -v axon-agent >/dev/null 2>&1; then axon-agent git-credential '{scope}' \"$1\"; \
-         elif test \"$1\" = get; then t=$(cat \"${{{file}:-{dir}/{token}}}\" 2>/dev/null); \
+    let without_us = format!(
+        "elif test \"$1\" = get; then t=$(cat \"${{{file}:-{dir}/{token}}}\" 2>/dev/null); \
          t=$(printf %s \"${{t:-${token}}}\" | tr -d '\\r'); \
          if test \"$(printf %s \"$t\" | wc -l)\" -gt 0; then echo 'the token has a line break in its middle' >&2; \
-         elif test -n \"$t\"; then printf 'password=%s\\n' \"$t\"; fi; fi; }}; axon_credential",
+         elif test -n \"$t\"; then printf 'password=%s\\n' \"$t\"; fi; ",
         file = names::GITHUB_TOKEN_FILE,
         dir = GITHUB_DIR,
         token = names::GITHUB_TOKEN
     );
-    let key = |name: &str| format!("credential.{scope}.{name}");
+    let without_us = if is_matched { without_us.as_str() } else { "" };
+    let helper = format!(
+        "!axon_credential() {{ if command -v axon-agent >/dev/null 2>&1; then {ours}; {without_us}fi; }}; axon_credential"
+    );
+    let key = |name: &str| match is_matched {
+        true => format!("credential.{scope}.{name}"),
+        false => format!("credential.{name}"),
+    };
     let mut config = vec![
         // Empty: forget helpers of wider configuration, one of which might store the token on disk.
         (key("helper"), String::new()),
         (key("helper"), helper),
         (key("useHttpPath"), "false".to_owned()),
     ];
-    if !has_user {
+    // The helper answers with this name, too.
+    if !has_user && is_matched {
         config.push((key("username"), DEFAULT_USER.to_owned()));
     }
     Ok(config)
