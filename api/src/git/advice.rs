@@ -115,7 +115,7 @@ fn schemeless(text: &str) -> Option<String> {
                 Some(format!("{user}@{host}:{}", path.trim_start_matches('/')))
                     .filter(|_| !host.contains('/'))
             }
-            Some((host, path)) => github_port(user, host, path),
+            Some((host, path)) => port_in_path(user, host, path),
             None => {
                 let (host, path) = rest.split_once('/')?;
                 Some(format!("{user}@{host}:{path}"))
@@ -136,7 +136,7 @@ fn schemeless(text: &str) -> Option<String> {
 }
 
 /// `git@github.com:443/o/r`: a number before the path is a part of it, and no port.
-fn github_port(user: &str, host: &str, path: &str) -> Option<String> {
+fn port_in_path(user: &str, host: &str, path: &str) -> Option<String> {
     let (port, path) = path.split_once('/')?;
     let port: u16 = port.parse().ok()?;
     Some(format!("ssh://{user}@{host}:{port}/{path}"))
