@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{NameRef, Trust};
+use crate::git::{normalised_ref, ref_rules, repo_rules};
 use crate::limits::{MAX_CONTENT, MAX_GITHUB_PERMISSIONS, MAX_GITHUB_REPOSITORIES, MAX_GITHUB_REPOSITORY};
 
 /// Which repository an agent works on.
@@ -33,21 +34,13 @@ use crate::limits::{MAX_CONTENT, MAX_GITHUB_PERMISSIONS, MAX_GITHUB_REPOSITORIES
 )]
 #[serde(rename_all = "camelCase")]
 pub struct WorkspaceSpec {
-    /// URL of the repository: `https://`, `http://`, `git://`, `ssh://` or `git@HOST:PATH`.
-    #[schemars(length(max = 2048))]
-    #[x_kube(
-        validation = Rule::new(repo_rule())
-            .message("repo must be a URL that starts with https://, http://, git://, ssh:// or git@, followed by a host of letters, digits, '.' and '-'")
-    )]
+    /// URL of the repository: `https://`, `http://`, `git://`, `ssh://` or `USER@HOST:PATH`.
+    #[schemars(length(max = 2048), extend("x-kubernetes-validations" = repo_rules()))]
     pub repo: String,
 
-    /// Branch, tag or commit to check out; the repository's default branch if absent.
+    /// Branch, tag or commit to check out; the repository's default branch if absent or `HEAD`.
     #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 255))]
-    #[x_kube(
-        validation = Rule::new(r"!self.matches('^-|[\\s\\x00-\\x1f\\x7f]')")
-            .message("ref must not start with '-' or contain spaces: name a branch, a tag or a commit")
-    )]
+    #[schemars(length(max = 255), extend("x-kubernetes-validations" = ref_rules()))]
     pub reference: Option<String>,
 
     /// Secret with the key `GITHUB_TOKEN`, for git and for the `gh` command; or that of a GitHub App, with the keys `appID`,
@@ -73,22 +66,11 @@ pub struct WorkspaceSpec {
     pub files: Vec<WorkspaceFile>,
 }
 
-/// Returns the form of a repository's URL in CEL, as [`crate::git::Repository::parse`] reads it.
-fn repo_rule() -> String {
-    // CEL reads a string before the expression in it: a backslash is written twice.
-    let host = r"([A-Za-z0-9][A-Za-z0-9._-]*|\\[[0-9A-Fa-f:.]+\\])";
-    let url = format!(r"(https?|git|ssh)://([^\\s\\\\/?#@]*@)?{host}(:[0-9]{{0,5}})?(/[^\\s]*)?");
-    let scp = format!(r"git@{host}:[^\\s?#]+");
-    format!("self.matches('^({url}|{scp})$')")
-}
-
 impl WorkspaceSpec {
-    /// Returns the ref, if one is named.
+    /// Returns the ref, if one is named that is not the default branch.
     #[must_use]
     pub fn reference(&self) -> Option<&str> {
-        self.reference
-            .as_deref()
-            .filter(|reference| !reference.is_empty())
+        self.reference.as_deref().and_then(normalised_ref)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::time::Duration;
 
-use axon_api::git::{Repository, has_password};
+use axon_api::git::{Repository, has_password, ref_advice, ref_fault};
 use axon_api::limits::{MAX_PROMPT, excess};
 use k8s_openapi::api::core::v1::EnvVar;
 
@@ -80,6 +80,18 @@ pub(crate) fn repository(source: &str, url: &str) -> Result<Repository> {
         )));
     }
     Ok(parsed)
+}
+
+/// Refuses a ref that no server can have.
+pub(crate) fn git_ref(source: &str, name: &str) -> Result<()> {
+    let Some(fault) = ref_fault(name) else {
+        return Ok(());
+    };
+    let error = CliError::usage(format!("{source} {name:?} {fault}"));
+    Err(match ref_advice(name) {
+        Some(advice) => error.hint(advice),
+        None => error,
+    })
 }
 
 /// Reads `--timeout`: whole seconds, at least one.

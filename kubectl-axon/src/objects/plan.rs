@@ -160,11 +160,10 @@ pub(crate) fn workspace(flag: Option<&str>, config: &Config) -> Result<Workspace
 
 fn check_reference(wanted: &WorkspaceConfig) -> Result<()> {
     match &wanted.reference {
-        Some(name) if name.starts_with('-') || name.contains(char::is_whitespace) || name.len() > 255 => {
-            Err(CliError::usage(format!(
-                "workspace.ref {name:?} of the config file is not a branch, tag or commit"
-            )))
-        }
+        Some(name) if name.len() > 255 => Err(CliError::usage(format!(
+            "workspace.ref {name:?} of the config file is not a branch, tag or commit"
+        ))),
+        Some(name) if !name.is_empty() => inputs::git_ref("workspace.ref of the config file", name),
         _ => Ok(()),
     }
 }

@@ -2,6 +2,10 @@
 
 use super::fake::not_found;
 use super::*;
+use forms::{REFS, Ref, URLS, Url};
+
+#[path = "../../../api/testdata/git_urls.rs"]
+mod forms;
 
 /// A cluster with one Task.
 fn with_task(phase: &'static str) -> Fake {
@@ -220,6 +224,40 @@ fn a_workspace_is_made_with_its_secret_and_only_if_it_is_new() {
         let done = home.run(bad);
         assert_eq!(done.code, 2, "{bad:?}");
         assert!(!done.err.contains("s3cret"), "{}", done.err);
+    }
+}
+
+#[test]
+fn every_form_of_a_url_is_taken_or_told_how_to_write() {
+    let home = Home::new();
+    let create = |repo: &str, reference: &str| {
+        // With `=`, since some begin like a flag.
+        let (repo, reference) = (format!("--repo={repo}"), format!("--ref={reference}"));
+        home.run(&["create", "workspace", "w", &repo, &reference, "--dry-run=client"])
+    };
+    // Each is a process of its own; the parser is tested with all of them.
+    for (form, outcome) in URLS.iter().step_by(4) {
+        let done = create(form, "");
+        match outcome {
+            Url::Taken(..) => assert_eq!(done.code, 0, "{form}: {}", done.err),
+            Url::Password => assert!(done.code == 2 && done.err.contains("--secret"), "{}", done.err),
+            Url::Refused(words) => {
+                assert_eq!(done.code, 2, "{form}");
+                assert!(
+                    done.err.contains("--repo: ") && done.err.contains(words),
+                    "{}",
+                    done.err
+                );
+            }
+        }
+        assert!(!done.err.contains("s3cret"), "{}", done.err);
+    }
+    for (name, outcome) in REFS.iter().step_by(4) {
+        let done = create("https://github.com/o/r", name);
+        match outcome {
+            Ref::Refused(words) => assert!(done.code == 2 && done.err.contains(words), "{}", done.err),
+            _ => assert_eq!(done.code, 0, "{name}: {}", done.err),
+        }
     }
 }
 

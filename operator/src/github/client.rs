@@ -409,6 +409,9 @@ impl Client {
             )));
         }
         let scope = &target.credential.scope;
+        // The API of github.com has TLS whatever the URL says. A Task with the same URL and Secret gets no token, though.
+        let plain = target.repository.is_plain_http;
+        let entry = hosts::entry(plain, host);
         match &target.credential.secret {
             Some(secret) if !scope.hosts.name(plain, host) => Err(GithubError::SecretNotForHost {
                 secret: secret.clone(),

@@ -185,8 +185,8 @@ pub enum GithubError {
     },
     /// The Secret is for other hosts.
     #[error(
-        "Secret {secret} is not for {host}, so that its credential is not sent there; if it is meant to be, run: kubectl {namespace}\
-         annotate --overwrite secret {secret} {HOSTS}={value}", namespace = in_namespace(.namespace)
+        "{tls}Secret {secret} is not for {host}, so that its credential is not sent there; if it is meant to be, run: kubectl {namespace}\
+         annotate --overwrite secret {secret} {HOSTS}={value}", tls = without_tls(.host), namespace = in_namespace(.namespace)
     )]
     SecretNotForHost {
         /// Name of the Secret.
@@ -224,6 +224,15 @@ pub enum GithubError {
         /// What is wrong with it.
         said: String,
     },
+}
+
+/// Returns what begins a message about a host that is reached without TLS.
+fn without_tls(host: &str) -> &'static str {
+    if host.starts_with("http://") {
+        "the token would be sent without encryption: use https:// in Workspace.spec.repo; "
+    } else {
+        ""
+    }
 }
 
 fn in_namespace(namespace: &str) -> String {

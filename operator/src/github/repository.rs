@@ -13,6 +13,8 @@ pub struct Repository {
     pub name: String,
     /// Base URL of the API, without a trailing slash.
     pub api: String,
+    /// True if the URL is `http://`, so that git would send a token without encryption, whatever the API does.
+    pub is_plain_http: bool,
 }
 
 /// A URL that names no repository of a GitHub.
@@ -48,6 +50,7 @@ impl Repository {
             name: name.to_owned(),
             host: repository.site().to_owned(),
             api: repository.github_api(),
+            is_plain_http: repository.is_plain_http,
         })
     }
 
@@ -73,8 +76,43 @@ fn is_plain(part: &str) -> bool {
 }
 
 #[cfg(test)]
+#[path = "../../../api/testdata/git_urls.rs"]
+mod forms;
+
+#[cfg(test)]
 mod tests {
+    use super::forms::{URLS, Url};
     use super::*;
+
+    #[test]
+    fn every_form_of_a_url_names_the_repository_that_git_clones() {
+        let mut named = 0;
+        for (form, outcome) in URLS {
+            let repository = Repository::of(form);
+            match (outcome, repository) {
+                (Url::Taken(_, path), Ok(repository)) => {
+                    assert_eq!(repository.path(), *path, "{form}");
+                    named += 1;
+                }
+                // Repositories of other forges: three parts and more, or other letters.
+                (Url::Taken(_, path), Err(error)) => {
+                    let is_github = path.split('/').count() == 2 && path.split('/').all(is_plain);
+                    assert!(!is_github, "{form}: {error}");
+                    assert!(
+                        error.to_string().contains("its path must be OWNER/NAME"),
+                        "{error}"
+                    );
+                }
+                (Url::Refused(words), Err(error)) => {
+                    let error = error.to_string();
+                    assert!(error.starts_with("repo ") && error.contains(words), "{error}");
+                }
+                (Url::Password, repository) => assert!(git::has_password(form), "{repository:?}"),
+                (Url::Refused(_), Ok(repository)) => panic!("{form}: {repository:?}"),
+            }
+        }
+        assert!(named > 30, "{named}");
+    }
 
     #[test]
     fn the_api_is_where_the_host_says() {

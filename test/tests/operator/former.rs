@@ -168,7 +168,7 @@ impl Former {
             ("thief", "serviceAccountName can't be axon-spawner"),
             (
                 "odd",
-                "Workspace odd: repo \"git@127.0.0.1/admin/x?y=:o/r\" is not a repository URL",
+                "Workspace odd: repo \"git@127.0.0.1/admin/x?<redacted>\" is not a repository URL",
             ),
         ] {
             let ended = self

@@ -110,7 +110,7 @@ impl Facts {
     pub fn outputs(&self, base_branch: Option<&str>, usage: &Usage) -> Vec<String> {
         let tokens = |count: Option<i64>| count.map(|count| count.to_string());
         let base = base_branch
-            .map(str::to_owned)
+            .map(|name| name.strip_prefix("refs/heads/").unwrap_or(name).to_owned())
             .or_else(|| self.default_branch.clone());
         let pull_requests = self.pull_requests.iter().map(|url| ("pr", Some(url.clone())));
         [("branch", self.branch.clone())]

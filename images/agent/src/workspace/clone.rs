@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use axon_api::TaskReason;
 use axon_api::contract::env as names;
-use axon_api::git::branch_fault;
+use axon_api::git::{branch_fault, normalised_ref, ref_advice, ref_fault};
 use axon_api::v1alpha1::Trust;
 use nix::sys::signal::Signal;
 
@@ -78,12 +78,11 @@ impl<'a> Clone<'a> {
     /// # Errors
     /// `InvalidConfig` for a URL, ref or branch that git would not take.
     pub fn new(env: &'a Env, secrets: &'a Secrets, url: &str, dir: &'a Path) -> Result<Self, Failure> {
-        let reference = env.text(names::BASE_BRANCH);
-        if let Some(name) =
-            reference.filter(|name| name.starts_with('-') || name.contains(char::is_whitespace))
-        {
+        let reference = env.text(names::BASE_BRANCH).and_then(normalised_ref);
+        if let Some((name, fault)) = reference.and_then(|name| Some((name, ref_fault(name)?))) {
+            let advice = with_advice(name);
             return Err(Failure::invalid(format!(
-                "ref {name:?} is no name of a branch, tag or commit"
+                "Workspace.spec.ref {name:?} {fault}{advice}"
             )));
         }
         let branch = env.text(names::BRANCH);
@@ -137,10 +136,11 @@ impl<'a> Clone<'a> {
         })?;
         let advertised = self.list(patterns(self.reference, self.branch))?;
         let Some(target) = advertised.target(self.reference) else {
+            let name = self.reference.unwrap_or_default();
             return Err(Failure::clone_failed(format!(
-                "{} has no branch or tag {:?}, and that is no commit either",
+                "{} has no branch or tag {name:?}, and that is no commit either{}",
                 self.remote.shown,
-                self.reference.unwrap_or_default()
+                with_advice(name)
             )));
         };
         if target == Target::Nothing && !self.branch.is_some_and(|branch| advertised.has_branch(branch)) {
@@ -198,13 +198,8 @@ impl<'a> Clone<'a> {
             ..self.call(args)
         };
         let listed = self.persist("list the refs", &call)?;
-        if let Some(to) = messages::redirected(&listed.stderr) {
-            let to = self.secrets.scrub(to);
-            say!(
-                "warning: {} redirects to {to}: write that URL in spec.repo of the Workspace, since tokens and pull \
-                 requests are matched by it",
-                self.remote.shown
-            );
+        if let Some(moved) = self.remote.moved(&listed.stderr) {
+            say!("warning: {}", self.secrets.scrub(&moved));
         }
         Ok(Advertised::parse(&listed.stdout))
     }
@@ -444,7 +439,8 @@ impl<'a> Clone<'a> {
     /// Returns what to do about an error of git's that has to do with the host.
     pub(super) fn advice(&self, said: &str) -> Option<String> {
         let advice = self.access.advice(said).or_else(|| ca::advice(said));
-        advice.or_else(|| messages::advice(said, &self.remote.url, self.has_token()))
+        let advice = advice.or_else(|| self.remote.advice(said));
+        advice.or_else(|| messages::advice(said, self.has_token()))
     }
 
     /// Returns true if git has a token for the host from us.
@@ -483,6 +479,12 @@ impl<'a> Clone<'a> {
         ];
         call
     }
+}
+
+/// What to write in place of a ref, if that can be told, for the end of a message.
+fn with_advice(reference: &str) -> String {
+    let advice = ref_advice(reference).map(|advice| format!(": {advice}"));
+    advice.unwrap_or_default()
 }
 
 fn tracking(branch: &str) -> String {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axon_api::TaskReason;
-use url::Url;
 
 /// How a git command failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,42 +101,19 @@ impl Fault {
     }
 }
 
-/// Returns the URL that the host has sent git to, if it has.
+/// Returns what to do about an error that git reports over HTTP; `has_token` is true if the Workspace's Secret has a token for the
+/// repository. [`super::remote::Remote::advice`] knows redirects.
 #[must_use]
-pub fn redirected(stderr: &str) -> Option<&str> {
-    let mut lines = stderr.lines().rev();
-    let to = lines.find_map(|line| line.strip_prefix("warning: redirecting to "))?;
-    Some(to.trim().trim_end_matches('/'))
-}
-
-/// Returns the scheme and host that git has no user name for, if that is its error.
-fn asked_for(stderr: &str) -> Option<Url> {
-    let (_, rest) = stderr.split_once("could not read Username for '")?;
-    Url::parse(rest.split_once('\'')?.0).ok()
-}
-
-/// Returns what to do about an error that git reports over HTTP. `url` is the repository's, and `has_token` is true if
-/// the Workspace's Secret has a token for it.
-#[must_use]
-pub fn advice(stderr: &str, url: &str, has_token: bool) -> Option<String> {
+pub fn advice(stderr: &str, has_token: bool) -> Option<String> {
     let text = stderr.to_ascii_lowercase();
     let any = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
     let advice = if any(&["could not read username", "could not read password"]) {
-        if !has_token {
-            "the host wants a credential: put a token as GITHUB_TOKEN into a Secret, and name it in spec.secretRef of \
-             the Workspace"
-        } else {
-            // Otherwise git's credential helper has said why it gave none.
-            let (asked, own) = (asked_for(stderr)?, Url::parse(url).ok()?);
-            let elsewhere = asked.origin() != own.origin();
-            return elsewhere.then(|| {
-                format!(
-                    "the host redirects to {}, and the token is for the scheme and host of spec.repo alone: write the \
-                     repository's URL there in spec.repo of the Workspace",
-                    asked.origin().ascii_serialization()
-                )
-            });
+        if has_token {
+            // git's credential helper has said why it gave none.
+            return None;
         }
+        "the host wants a credential: put a token as GITHUB_TOKEN into a Secret, and name it in spec.secretRef of the \
+         Workspace"
     } else if any(&["update url base from redirection"]) {
         "the host answers with another page, such as that of a log-in: check spec.repo of the Workspace"
     } else if any(&["saml sso", "sso authorization"]) {
@@ -285,23 +261,11 @@ mod tests {
             (page, false, "that of a log-in"),
             (missing, true, "may not read"),
         ] {
-            let advice = advice(said, "https://h/o/r", has_token).unwrap_or_default();
+            let advice = advice(said, has_token).unwrap_or_default();
             assert!(advice.contains(part), "{said}: {advice}");
         }
-        for (url, is_elsewhere) in [
-            ("http://h/o/r", true),
-            ("https://other/o/r", true),
-            ("https://h:443/o/r", false),
-        ] {
-            let advice = advice(wants, url, true);
-            let names = advice.is_some_and(|advice| advice.contains("redirects to https://h, "));
-            assert_eq!(names, is_elsewhere, "{url}");
-        }
-        let moved = "warning: redirecting to https://h/o/new.git/\nabc\tHEAD";
-        assert_eq!(redirected(moved), Some("https://h/o/new.git"));
-        assert_eq!(redirected(wants), None);
         for (said, has_token) in [(wants, true), (missing, false), ("fatal: early EOF", true)] {
-            assert_eq!(advice(said, "https://h/o/r", has_token), None, "{said}");
+            assert_eq!(advice(said, has_token), None, "{said}");
         }
     }
 

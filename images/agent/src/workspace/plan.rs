@@ -34,7 +34,10 @@ pub fn patterns(reference: Option<&str>, branch: Option<&str>) -> Vec<String> {
     let mut patterns = vec!["HEAD".to_owned()];
     match reference {
         Some(full) if full.starts_with("refs/") => patterns.push(full.to_owned()),
-        Some(name) => patterns.extend([format!("refs/heads/{name}"), format!("refs/tags/{name}")]),
+        Some(name) => {
+            patterns.extend([format!("refs/heads/{name}"), format!("refs/tags/{name}")]);
+            patterns.extend(expanded(name));
+        }
         None => {}
     }
     if let Some(name) = branch {
@@ -42,6 +45,13 @@ pub fn patterns(reference: Option<&str>, branch: Option<&str>) -> Vec<String> {
         patterns.extend(above(name).map(|above| format!("refs/heads/{above}")));
     }
     patterns
+}
+
+/// Returns the full name of a ref that is written without `refs/`, as git takes it. No other than branches and tags: how a
+/// ref begins tells the operator whose files may configure the agent.
+fn expanded(name: &str) -> Option<String> {
+    let is_known = name.starts_with("heads/") || name.starts_with("tags/");
+    is_known.then(|| format!("refs/{name}"))
 }
 
 /// The refs to ask for where HEAD has led to nothing.
@@ -136,6 +146,8 @@ impl Advertised {
             Some(Target::Branch(name.to_owned()))
         } else if self.refs.contains_key(&tag) {
             Some(Target::Ref(tag))
+        } else if let Some(full) = expanded(name) {
+            self.target(Some(&full))
         } else if !name.chars().all(|c| c.is_ascii_hexdigit()) {
             None
         } else {
@@ -150,6 +162,7 @@ impl Advertised {
 
 #[cfg(test)]
 mod tests {
+    use super::super::forms::{REFS, Ref, SERVER};
     use super::*;
 
     const ID: &str = "21f25c9f00000000000000000000000000000000";
@@ -181,6 +194,31 @@ mod tests {
             ("gone", None),
         ] {
             assert_eq!(advertised().target(Some(name)), target, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_form_of_a_ref_means_what_the_table_says() {
+        let lines = SERVER.iter().map(|name| format!("{ID}\t{name}\n"));
+        let head = format!("ref: refs/heads/main\tHEAD\n{ID}\tHEAD\n");
+        let server = Advertised::parse(&(head + &lines.collect::<String>()));
+        for (name, outcome) in REFS {
+            let target = server.target(axon_api::git::normalised_ref(name));
+            match outcome {
+                Ref::Default => assert_eq!(target, Some(Target::Branch("main".into())), "{name:?}"),
+                Ref::Branch(branch) => assert_eq!(target, Some(Target::Branch((*branch).into())), "{name:?}"),
+                Ref::Full(full) => assert_eq!(target, Some(Target::Ref((*full).into())), "{name:?}"),
+                Ref::Commit => assert!(
+                    matches!(target, Some(Target::Commit(_) | Target::Abbreviated(_))),
+                    "{name:?}"
+                ),
+                Ref::Missing(_) | Ref::Refused(_) => assert_eq!(target, None, "{name:?}"),
+            }
+            if let Ref::Branch(_) | Ref::Full(_) = outcome {
+                let asked = patterns(Some(name), None);
+                let has = |full: &str| asked.iter().any(|pattern| pattern == full);
+                assert!(SERVER.iter().any(|full| has(full)), "{name:?}: {asked:?}");
+            }
         }
     }
 

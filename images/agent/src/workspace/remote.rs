@@ -28,14 +28,8 @@ impl Remote {
     /// `InvalidConfig` for a URL that is not allowed.
     pub fn parse(text: &str, has_token: bool) -> Result<Self, Failure> {
         let shown = without_userinfo(text);
-        let invalid = || {
-            // Read again without the user part: the error quotes what it was given.
-            let error = Repository::parse(&shown).err();
-            Failure::invalid(
-                error.map_or_else(|| format!("{shown:?} is not a repository URL"), |e| e.to_string()),
-            )
-        };
-        let repository = Repository::parse(text).map_err(|_| invalid())?;
+        let repository = Repository::parse(text)
+            .map_err(|error| Failure::invalid(format!("Workspace.spec.repo {error}")))?;
         if has_password(text) {
             return Err(Failure::invalid(format!("the URL of {shown} {PASSWORD_ADVICE}")));
         }
@@ -53,6 +47,66 @@ impl Remote {
         let credential = credential_config(&scheme.to_ascii_lowercase(), &repository.host, has_user)?;
         Ok(Self { credential, ..remote })
     }
+
+    /// Returns where git says that the host sends it, and whether that is another place: there, nobody gets the token.
+    fn target(&self, said: &str) -> Option<(String, bool)> {
+        let own = Url::parse(&self.url).ok()?;
+        let target = said.lines().rev().find_map(|line| {
+            if let Some((_, target)) = line.split_once("redirecting to ") {
+                return Url::parse(target.trim()).ok();
+            }
+            // git does not tell of the redirect if it is asked for a password there.
+            let (_, rest) = line.split_once("could not read ")?;
+            let mut target = Url::parse(rest.split('\'').nth(1)?).ok()?;
+            target.set_path(own.path());
+            Some(target)
+        })?;
+        let is_elsewhere = target.origin() != own.origin();
+        let target = without_userinfo(target.as_str().trim_end_matches('/'));
+        (is_elsewhere || target != self.url.trim_end_matches('/')).then_some((target, is_elsewhere))
+    }
+
+    /// Returns what to say of a redirect, after a command of git's that worked.
+    #[must_use]
+    pub fn moved(&self, said: &str) -> Option<String> {
+        let (target, is_elsewhere) = self.target(said)?;
+        if is_elsewhere {
+            return Some(elsewhere(&target));
+        }
+        Some(format!(
+            "{} redirects to {target}: write that URL in spec.repo of the Workspace, since tokens and pull requests are \
+             matched by it",
+            self.shown
+        ))
+    }
+
+    /// Returns what to do about an error of git that the form of the URL may explain.
+    #[must_use]
+    pub fn advice(&self, said: &str) -> Option<String> {
+        if let Some((target, true)) = self.target(said) {
+            return Some(format!(
+                "{} (the token of the Workspace's Secret was not sent there)",
+                elsewhere(&target)
+            ));
+        }
+        // The number in git@HOST:2222/OWNER/NAME is no port.
+        let (place, path) = self.url.split_once(':').filter(|_| !self.url.contains("://"))?;
+        let (port, path) = path.split_once('/')?;
+        port.parse::<u16>().ok().map(|port| {
+            format!(
+                "{port} is a part of the path in this URL: with a port, it is ssh://{place}:{port}/{path}"
+            )
+        })
+    }
+}
+
+/// Returns what to do about a redirect to another scheme or host.
+fn elsewhere(target: &str) -> String {
+    if target.starts_with("https://") {
+        format!("the host redirects to {target}: write that URL in spec.repo of the Workspace")
+    } else {
+        format!("the host redirects to {target}, which is not encrypted: use a URL that begins with https://")
+    }
 }
 
 /// Returns the configuration that makes git ask us, and only us, for this host's credential.
@@ -63,25 +117,35 @@ fn credential_config(scheme: &str, host: &str, has_user: bool) -> Result<Vec<(St
         return Err(Failure::invalid(format!("{host:?} is no host name")));
     }
     let scope = format!("{scheme}://{host}");
+    // git matches no configuration with a host that has a '_'. There, it is axon-agent that limits the helper to its host.
+    let is_matched = !host.contains('_');
+    let ours = format!("axon-agent git-credential '{scope}' \"$1\"");
     // Images written for axon have no axon-agent; there git itself is all that limits the helper to its host.
-    let helper = format!(
-        "!axon_credential() {{ if command -v axon-agent >/dev/null 2>&1; then axon-agent git-credential '{scope}' \"$1\"; \
-         elif test \"$1\" = get; then t=$(cat \"${{{file}:-{dir}/{token}}}\" 2>/dev/null); \
+    let without_us = format!(
+        "elif test \"$1\" = get; then t=$(cat \"${{{file}:-{dir}/{token}}}\" 2>/dev/null); \
          t=$(printf %s \"${{t:-${token}}}\" | tr -d '\\r'); \
          if test \"$(printf %s \"$t\" | wc -l)\" -gt 0; then echo 'the token has a line break in its middle' >&2; \
-         elif test -n \"$t\"; then printf 'password=%s\\n' \"$t\"; fi; fi; }}; axon_credential",
+         elif test -n \"$t\"; then printf 'password=%s\\n' \"$t\"; fi; ",
         file = names::GITHUB_TOKEN_FILE,
         dir = GITHUB_DIR,
         token = names::GITHUB_TOKEN
     );
-    let key = |name: &str| format!("credential.{scope}.{name}");
+    let without_us = if is_matched { without_us.as_str() } else { "" };
+    let helper = format!(
+        "!axon_credential() {{ if command -v axon-agent >/dev/null 2>&1; then {ours}; {without_us}fi; }}; axon_credential"
+    );
+    let key = |name: &str| match is_matched {
+        true => format!("credential.{scope}.{name}"),
+        false => format!("credential.{name}"),
+    };
     let mut config = vec![
         // Empty: forget helpers of wider configuration, one of which might store the token on disk.
         (key("helper"), String::new()),
         (key("helper"), helper),
         (key("useHttpPath"), "false".to_owned()),
     ];
-    if !has_user {
+    // The helper answers with this name, too.
+    if !has_user && is_matched {
         config.push((key("username"), DEFAULT_USER.to_owned()));
     }
     Ok(config)
@@ -89,6 +153,7 @@ fn credential_config(scheme: &str, host: &str, has_user: bool) -> Result<Vec<(St
 
 #[cfg(test)]
 mod tests {
+    use super::super::forms::{URLS, Url as Outcome};
     use super::*;
 
     #[test]
@@ -146,6 +211,79 @@ mod tests {
             assert!(failure.message.contains("spec.secretRef"), "{failure}");
             assert!(!failure.message.contains("secret@"), "{failure}");
         }
+    }
+
+    #[test]
+    fn every_form_of_a_url_is_the_parsers() {
+        for (form, outcome) in URLS {
+            let remote = Remote::parse(form, true);
+            match outcome {
+                Outcome::Taken(host, _) => {
+                    let remote = remote.unwrap();
+                    assert_eq!((remote.url.as_str(), remote.host.as_str()), (*form, *host));
+                    let takes_token = form.starts_with("http");
+                    assert_eq!(!remote.credential.is_empty(), takes_token, "{form}");
+                }
+                Outcome::Password => {
+                    let failure = remote.unwrap_err();
+                    assert!(failure.message.contains("spec.secretRef"), "{failure}");
+                }
+                Outcome::Refused(words) => {
+                    let failure = remote.unwrap_err();
+                    assert!(failure.message.starts_with("Workspace.spec.repo "), "{failure}");
+                    assert!(failure.message.contains(words), "{failure}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_redirect_to_another_place_is_named() {
+        let remote = Remote::parse("http://h/o/r.git", true).unwrap();
+        for (said, place) in [
+            (
+                "warning: redirecting to https://h/o/r.git/\nfatal: x",
+                Some("the host redirects to https://h/o/r.git: write that URL in spec.repo of the Workspace"),
+            ),
+            (
+                "fatal: could not read Username for 'https://h': terminal prompts disabled",
+                Some("redirects to https://h/o/r.git: write"),
+            ),
+            (
+                "fatal: could not read Password for 'https://me@h:8443': terminal prompts disabled",
+                Some("redirects to https://h:8443/o/r.git: write"),
+            ),
+            (
+                "warning: redirecting to http://evil.example/o/r/",
+                Some("not encrypted: use a URL"),
+            ),
+            ("warning: redirecting to http://h/new/r/", None),
+            (
+                "fatal: could not read Username for 'http://h': terminal prompts disabled",
+                None,
+            ),
+            ("fatal: Authentication failed for 'https://h/'", None),
+        ] {
+            let found = remote.advice(said);
+            assert_eq!(found.is_some(), place.is_some(), "{said}");
+            assert!(found.is_none_or(|found| found.contains(place.unwrap())), "{said}");
+        }
+        let renamed = remote.moved("warning: redirecting to http://h/new/r.git/\nabc\tHEAD");
+        assert!(
+            renamed
+                .is_some_and(|said| said.contains("http://h/o/r.git redirects to http://h/new/r.git: write"))
+        );
+        assert_eq!(remote.moved("abc\tHEAD"), None);
+    }
+
+    #[test]
+    fn a_port_that_is_none_is_named() {
+        let advice = |url| Remote::parse(url, false).unwrap().advice("fatal: x");
+        let said = advice("git@h:2222/o/r").unwrap();
+        assert!(said.ends_with("it is ssh://git@h:2222/o/r"), "{said}");
+        assert_eq!(advice("git@h:o/r"), None);
+        assert_eq!(advice("ssh://git@h:2222/o/r"), None);
+        assert_eq!(advice("git@[::1]:o/r"), None);
     }
 
     #[test]

@@ -96,11 +96,13 @@ fn is_empty(path: &Path) -> bool {
 
 /// Returns the command that prints a host's keys.
 fn keyscan(host: &str) -> String {
+    // Brackets belong to the URL and to known_hosts, not to the command.
+    let bare = |name: &str| name.trim_matches(['[', ']']).to_owned();
     match host.rsplit_once(':') {
         Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => {
-            format!("ssh-keyscan -p {port} {name}")
+            format!("ssh-keyscan -p {port} {}", bare(name))
         }
-        _ => format!("ssh-keyscan {host}"),
+        _ => format!("ssh-keyscan {}", bare(host)),
     }
 }
 
@@ -169,5 +171,7 @@ mod tests {
         }
         assert_eq!(access(None).advice("fatal: repository not found"), None);
         assert_eq!(keyscan("github.com"), "ssh-keyscan github.com");
+        assert_eq!(keyscan("[2001:db8::10]"), "ssh-keyscan 2001:db8::10");
+        assert_eq!(keyscan("[::1]:2222"), "ssh-keyscan -p 2222 ::1");
     }
 }

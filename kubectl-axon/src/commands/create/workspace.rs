@@ -55,8 +55,15 @@ pub(super) fn plan(args: &Args, bearer: Option<&str>) -> Result<(Value, Option<W
     }
     let name = checked_name(&args.name)?;
     let parsed = inputs::repository("--repo", &args.repo).map_err(|e| {
-        e.hint("a token is passed with --github-token, or stands in the secret that --secret names")
+        if axon_api::git::has_password(&args.repo) {
+            e.hint("a token is passed with --github-token, or stands in the secret that --secret names")
+        } else {
+            e
+        }
     })?;
+    if let Some(name) = args.reference.as_deref().filter(|name| !name.is_empty()) {
+        inputs::git_ref("--ref", name)?;
+    }
     let secret = args
         .github_token
         .as_deref()

@@ -35,11 +35,7 @@ pub fn fault(workspace: &Workspace, namespace: &str, secret: &Secret) -> Option<
         value: hosts.with(&entry),
         host: entry,
     };
-    Some(if plain {
-        format!("the token would be sent without encryption: use https:// in Workspace.spec.repo; {error}")
-    } else {
-        error.to_string()
-    })
+    Some(error.to_string())
 }
 
 /// Returns why a Secret that can't be read does not reach the pod of a Workspace, if it does not.

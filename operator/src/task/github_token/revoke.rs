@@ -139,9 +139,9 @@ async fn delete(namespace: &str, secret: &Secret, context: &Context) -> Result<(
 fn made_at(secret: &Secret) -> Option<Repository> {
     let host = secret.annotations().get(labels::HOSTS)?;
     let url = if host.starts_with("http://") {
-        format!("{host}/-/-")
+        format!("{host}/o/r")
     } else {
-        format!("https://{host}/-/-")
+        format!("https://{host}/o/r")
     };
     Repository::of(&url).ok().filter(|repository| {
         let (plain, site) = repository.site();

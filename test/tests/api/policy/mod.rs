@@ -13,6 +13,7 @@ mod changes;
 mod holes;
 mod keys;
 mod strict;
+mod urls;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
