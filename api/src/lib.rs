@@ -8,6 +8,7 @@ pub mod contract;
 pub mod crds;
 pub mod fence;
 pub mod file_path;
+pub mod fit;
 pub mod git;
 pub mod godur;
 pub mod images;

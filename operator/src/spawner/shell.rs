@@ -17,6 +17,8 @@ use super::plan::Known;
 use super::status::Blocked;
 use super::stores::SlimTask;
 use crate::identity::{Act, IdentityError};
+use crate::incomplete::{self, Write};
+use crate::metrics::Kept;
 use crate::task::apply::{ApplyError, timed};
 use crate::watch::{self, Guarded, Listing};
 
@@ -131,9 +133,32 @@ impl Context {
         // Titles of issues are in it: one bad character would keep every later status from being written.
         make_storable(&mut body);
         let (namespace, name) = (spawner.namespace().unwrap_or_default(), spawner.name_any());
-        self.metrics.spawners.written();
-        let written = watch::write_status::<TaskSpawner>(&self.client, &namespace, &name, &body);
-        Ok(timed("write taskspawner status", written).await?.object)
+        let mut write = Write::new("status", body);
+        let stored = loop {
+            self.metrics.spawners.written();
+            let call = watch::write_status::<TaskSpawner>(&self.client, &namespace, &name, write.body());
+            if let Some(stored) = write.end(timed("write taskspawner status", call).await) {
+                break stored;
+            }
+        };
+        if let Err(error) = &stored
+            && incomplete::is_malformed(error)
+        {
+            self.metrics.refused("TaskSpawner", error, Kept::Nothing);
+            self.events
+                .warn_of_spawner(spawner, "StatusRefused", &error.to_string())
+                .await;
+        }
+        let stored = stored?;
+        if let Some((cut, said)) = &stored.cut {
+            tracing::warn!(taskspawner = %name, %namespace, without = cut.what(), error = %said, "the API server stores the status in part only");
+            self.metrics.refused("TaskSpawner", said, Kept::Part);
+            let note = cut.note("status", said);
+            self.events
+                .warn_of_spawner(spawner, "StatusIncomplete", &note)
+                .await;
+        }
+        Ok(stored.value.object)
     }
 
     /// Creates a Task as the namespace's ServiceAccount, or only asks whether that would go well.

@@ -42,6 +42,8 @@ use super::refusal::{self, Refusal};
 use super::status::enter;
 use super::view::PodView;
 use crate::identity::IdentityError;
+use crate::incomplete::{self, Write};
+use crate::metrics::Kept;
 use crate::{turns, watch};
 
 /// Longest that one API call may take; the client itself would wait for ever on a dead connection.
@@ -56,6 +58,8 @@ const LOG_PATIENCE: i64 = 60;
 const REFUSED_PAUSE: Duration = Duration::from_secs(15);
 /// Pause before a Job is decided on again whose parts have changed, should the event of that change never come.
 const CHANGED_PAUSE: Duration = Duration::from_millis(500);
+/// Pause before another look at a Task whose status was written and has not changed by that.
+const UNSTORED_PAUSE: Duration = Duration::from_secs(30);
 /// Pause before another look at what a former Task of the same name has left.
 const LEFTOVER_PAUSE: Duration = Duration::from_secs(2);
 
@@ -180,10 +184,10 @@ pub async fn carry_out(
             Done::nothing(Action::requeue(context.rush.give_way(Instant::now()))),
         ),
         Decision::UpdateStatus(status) => {
-            let entered = write_status(task, &status, context).await?.then_some(*status);
+            let written = write_status(task, &status, context).await?;
             Ok(Done {
-                entered,
-                ..Done::nothing(Action::await_change())
+                entered: written.begins.then_some(*status),
+                ..Done::nothing(written.next)
             })
         }
         Decision::DeleteJob => {
@@ -286,7 +290,10 @@ async fn create_job(
         });
     }
     if Some(&status) != task.status.as_ref() {
-        entered = write_status(task, &status, context).await?.then_some(status);
+        entered = write_status(task, &status, context)
+            .await?
+            .begins
+            .then_some(status);
     }
     Ok(Done {
         action,
@@ -414,11 +421,23 @@ where
     }
 }
 
-/// Writes the status; returns true if it begins a phase.
-async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Result<bool, ApplyError> {
+/// A status that was written.
+struct WrittenStatus {
+    /// True if it begins a phase.
+    begins: bool,
+    /// When to look again.
+    next: Action,
+}
+
+/// Writes the status.
+async fn write_status(
+    task: &Task,
+    status: &TaskStatus,
+    context: &Context,
+) -> Result<WrittenStatus, ApplyError> {
     // Once: what became of the record since is others' business.
     if !has_ended(task) {
-        record::keep(task, status, &context.client).await?;
+        record::keep(task, status, context).await?;
     }
     let mut body = json!({
         "apiVersion": API_VERSION,
@@ -429,18 +448,35 @@ async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Re
     });
     make_storable(&mut body);
     let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
-    let written = timed(
-        "write task status",
-        watch::write_status_only::<Task>(&context.client, &namespace, &name, &body),
-    )
-    .await;
-    let new = match written {
-        Err(error) if error.said().is_some_and(|said| said.code == 422) => {
+    let mut write = Write::new("status", body);
+    let stored = loop {
+        let call = watch::write_status_only::<Task>(&context.client, &namespace, &name, write.body());
+        if let Some(stored) = write.end(timed("write task status", call).await) {
+            break stored;
+        }
+    };
+    let stored = match stored {
+        Err(error) if incomplete::is_malformed(&error) => {
+            context.metrics.refused("Task", &error, Kept::Nothing);
             tell_refused_status(task, &error, context).await;
             return Err(error);
         }
-        written => written?,
+        stored => stored?,
     };
+    if let Some((cut, said)) = &stored.cut {
+        tracing::warn!(task = %name, %namespace, without = cut.what(), error = %said, "the API server stores the status in part only");
+        context.metrics.refused("Task", said, Kept::Part);
+        let note = cut.note("status", said);
+        context.events.warn(task, "StatusIncomplete", &note).await;
+        context.definitions.doubt();
+    }
+    let new = stored.value;
+    // Nothing has changed, although this status says more: the API server has dropped fields that its definitions lack. No
+    // event comes, and the same would be decided again.
+    let is_unchanged = new.is_some() && new == task.resource_version();
+    if is_unchanged && stored.cut.is_none() {
+        context.definitions.doubt();
+    }
     context.written.note(task, new.as_deref());
     context.metrics.created(task, status);
     let begins = status.phase != task.status.as_ref().and_then(|s| s.phase);
@@ -455,7 +491,12 @@ async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Re
             "task changed phase"
         );
     }
-    Ok(begins)
+    let next = if is_unchanged {
+        Action::requeue(UNSTORED_PAUSE)
+    } else {
+        Action::await_change()
+    };
+    Ok(WrittenStatus { begins, next })
 }
 
 /// Tells of a status that the API server refuses, in an event: nothing else can be seen of it. API servers before Kubernetes

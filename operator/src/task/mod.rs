@@ -28,6 +28,7 @@ pub mod pod_defaults;
 pub mod pod_limits;
 pub mod prices;
 pub mod prompt;
+pub mod recall;
 pub mod record;
 pub mod refusal;
 pub mod retention;

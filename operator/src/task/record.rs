@@ -8,8 +8,12 @@ use axon_api::v1alpha1::{TaskRecord, TaskRecordSpec};
 use axon_api::{Task, TaskPhase, TaskStatus, labels, naming};
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::{Api, Client, ResourceExt};
+use serde::Deserialize as _;
 
 use super::apply::{ApplyError, timed};
+use super::controller::Context;
+use crate::incomplete::{Stored, Write};
+use crate::metrics::Kept;
 
 /// Returns the record of a Task whose status becomes `status`; `None` as long as it has not ended.
 #[must_use]
@@ -57,21 +61,52 @@ fn model(task: &Task) -> Option<String> {
 ///
 /// # Errors
 /// If the API server does not answer. What it refuses is told and no reason for a Task not to end.
-pub async fn keep(task: &Task, status: &TaskStatus, client: &Client) -> Result<(), ApplyError> {
+pub async fn keep(task: &Task, status: &TaskStatus, context: &Context) -> Result<(), ApplyError> {
     let Some(record) = record_of(task, status) else {
         return Ok(());
     };
-    match write(&record, client).await {
+    let (name, namespace) = (task.name_any(), task.namespace().unwrap_or_default());
+    let whole = match serde_json::to_value(&record) {
+        Ok(whole) => whole,
+        Err(error) => {
+            tracing::error!(task = %name, %namespace, %error, "the record can't be written as JSON");
+            return Ok(());
+        }
+    };
+    let mut record = Write::new("spec", whole);
+    let written = loop {
+        let call = match TaskRecord::deserialize(record.body()) {
+            Ok(record) => write(&record, &context.client).await,
+            Err(error) => Err(ApplyError::Call {
+                what: "create task record",
+                source: Box::new(kube::Error::SerdeError(error)),
+            }),
+        };
+        if let Some(written) = record.end(call) {
+            break written;
+        }
+    };
+    match written {
         Err(error) if error.is_refusal() => {
-            tracing::warn!(
-                task = %task.name_any(),
-                namespace = %task.namespace().unwrap_or_default(),
-                %error,
-                "the task ends without a record of what it has consumed"
-            );
+            tracing::warn!(task = %name, %namespace, %error, "the task ends without a record of what it has consumed");
+            context.metrics.refused("TaskRecord", &error, Kept::Nothing);
+            let note = format!("the Task ends without a TaskRecord of what it has consumed: {error}");
+            context.events.warn(task, "RecordRefused", &note).await;
+            context.definitions.doubt();
             Ok(())
         }
-        result => result,
+        Ok(Stored {
+            cut: Some((cut, said)),
+            ..
+        }) => {
+            tracing::warn!(task = %name, %namespace, without = cut.what(), error = %said, "the API server stores the record in part only");
+            context.metrics.refused("TaskRecord", &said, Kept::Part);
+            let note = cut.note("TaskRecord", &said);
+            context.events.warn(task, "RecordIncomplete", &note).await;
+            context.definitions.doubt();
+            Ok(())
+        }
+        written => written.map(drop),
     }
 }
 

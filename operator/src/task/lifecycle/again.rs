@@ -17,10 +17,21 @@ use crate::task::view::{JobView, PodView};
 /// Runs lost to something else than their agent after which a Task fails. Each may have spent money from the start.
 pub(super) const MAX_DISRUPTIONS: usize = 3;
 
+/// Returns how many runs may be lost before the Task fails.
+pub(super) fn most_disruptions(observed: &Observed<'_>) -> usize {
+    if observed.can_repeat { MAX_DISRUPTIONS } else { 1 }
+}
+
 /// Returns how many runs were lost to something else than their agent.
 pub(super) fn disruptions(status: &TaskStatus) -> usize {
-    let lost = |a: &&Attempt| a.reason.is_some_and(fault::is_lost);
-    status.attempts.iter().filter(lost).count()
+    status.attempts.iter().filter(|attempt| was_lost(attempt)).count()
+}
+
+/// Returns true for a run that was lost to something else than its agent. A reason that older definitions did not let in may
+/// have been such a one: counting it bounds what a Task spends.
+pub(super) fn was_lost(attempt: &Attempt) -> bool {
+    let reason = attempt.reason;
+    reason.is_some_and(|reason| fault::is_lost(reason) || reason == TaskReason::Unknown)
 }
 
 /// Decides what follows a run that failed. `job` is its Job, if that is still there; `replaced_anyway` says that the run
@@ -49,7 +60,7 @@ pub(super) fn after_attempts(
     let mut status = status.clone();
     let policy = observed.task.spec.retry_policy.as_ref();
     let made = status.retries.unwrap_or_default();
-    let pause = if stopped {
+    let pause = if stopped || !observed.can_repeat {
         None
     } else if replaced_anyway && disruptions(&status) < MAX_DISRUPTIONS {
         Some(Duration::ZERO)
