@@ -153,6 +153,9 @@ impl Cut {
     /// Returns what people should know: what is missing of a `body`, such as `status`, why, and what to do.
     #[must_use]
     pub fn note(&self, body: &str, said: &ApplyError) -> String {
+        let said = said
+            .said()
+            .map_or_else(|| said.to_string(), |said| said.message.clone());
         let advice = if self.has_unknown_reasons() || !self.members.is_empty() {
             "the definitions are older than the operator: update them with `kubectl axon install`"
         } else {

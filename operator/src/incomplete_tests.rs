@@ -180,7 +180,7 @@ fn conflicts_outages_and_the_will_of_others_are_not_worked_around() {
     assert_eq!(calls, 1);
     // A conflict on the way is told as such: the next look decides on what is there then.
     let (stored, calls) = play(vec![said(400, &[]), said(409, &[])]);
-    assert!(stored.unwrap_err().is_conflict());
+    assert_eq!(stored.unwrap_err().said().unwrap().code, 409);
     assert_eq!(calls, 2);
 }
 

@@ -277,6 +277,8 @@ async fn lead(
             () = leadership::wait_to_lose(&mut leads) => tracing::warn!("no longer leading"),
         }
         metrics.leader.set(0);
+        // The next leader reads them itself.
+        metrics.definitions_missing.set(0);
     }
 }
 

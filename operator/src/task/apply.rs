@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use axon_api::contract::container;
 use axon_api::outputs::parse_marker_block;
-use axon_api::shown::make_storable;
-use axon_api::{API_VERSION, Task, TaskPhase, TaskReason, TaskStatus, labels};
+use axon_api::{Task, TaskPhase, TaskReason, TaskStatus, labels};
 use futures::AsyncReadExt;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Pod;
@@ -22,13 +21,12 @@ use kube::{Api, Resource, ResourceExt};
 use kube_runtime::controller::Action;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::ca;
 use super::controller::Context;
 use super::dependencies::Dependencies;
-use super::gather::{Gathered, has_ended};
+use super::gather::Gathered;
 use super::github_token;
 use super::inputs::{self, Inputs};
 use super::job;
@@ -37,14 +35,12 @@ use super::network::{self, Ready};
 use super::pod_defaults;
 use super::pod_limits;
 use super::prompt;
-use super::record;
 use super::refusal::{self, Refusal};
 use super::status::enter;
 use super::view::PodView;
+use super::write::write_status;
 use crate::identity::IdentityError;
-use crate::incomplete::{self, Write};
-use crate::metrics::Kept;
-use crate::{turns, watch};
+use crate::turns;
 
 /// Longest that one API call may take; the client itself would wait for ever on a dead connection.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -58,8 +54,6 @@ const LOG_PATIENCE: i64 = 60;
 const REFUSED_PAUSE: Duration = Duration::from_secs(15);
 /// Pause before a Job is decided on again whose parts have changed, should the event of that change never come.
 const CHANGED_PAUSE: Duration = Duration::from_millis(500);
-/// Pause before another look at a Task whose status was written and has not changed by that.
-const UNSTORED_PAUSE: Duration = Duration::from_secs(30);
 /// Pause before another look at what a former Task of the same name has left.
 const LEFTOVER_PAUSE: Duration = Duration::from_secs(2);
 
@@ -419,96 +413,6 @@ where
         ))),
         None => Err(error),
     }
-}
-
-/// A status that was written.
-struct WrittenStatus {
-    /// True if it begins a phase.
-    begins: bool,
-    /// When to look again.
-    next: Action,
-}
-
-/// Writes the status.
-async fn write_status(
-    task: &Task,
-    status: &TaskStatus,
-    context: &Context,
-) -> Result<WrittenStatus, ApplyError> {
-    // Once: what became of the record since is others' business.
-    if !has_ended(task) {
-        record::keep(task, status, context).await?;
-    }
-    let mut body = json!({
-        "apiVersion": API_VERSION,
-        "kind": "Task",
-        // The version makes the write a compare-and-swap: a decision on an old state is not written.
-        "metadata": { "resourceVersion": task.resource_version() },
-        "status": status,
-    });
-    make_storable(&mut body);
-    let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
-    let mut write = Write::new("status", body);
-    let stored = loop {
-        let call = watch::write_status_only::<Task>(&context.client, &namespace, &name, write.body());
-        if let Some(stored) = write.end(timed("write task status", call).await) {
-            break stored;
-        }
-    };
-    let stored = match stored {
-        Err(error) if incomplete::is_malformed(&error) => {
-            context.metrics.refused("Task", &error, Kept::Nothing);
-            tell_refused_status(task, &error, context).await;
-            return Err(error);
-        }
-        stored => stored?,
-    };
-    if let Some((cut, said)) = &stored.cut {
-        tracing::warn!(task = %name, %namespace, without = cut.what(), error = %said, "the API server stores the status in part only");
-        context.metrics.refused("Task", said, Kept::Part);
-        let note = cut.note("status", said);
-        context.events.warn(task, "StatusIncomplete", &note).await;
-        context.definitions.doubt();
-    }
-    let new = stored.value;
-    // Nothing has changed, although this status says more: the API server has dropped fields that its definitions lack. No
-    // event comes, and the same would be decided again.
-    let is_unchanged = new.is_some() && new == task.resource_version();
-    if is_unchanged && stored.cut.is_none() {
-        context.definitions.doubt();
-    }
-    context.written.note(task, new.as_deref());
-    context.metrics.created(task, status);
-    let begins = status.phase != task.status.as_ref().and_then(|s| s.phase);
-    if begins {
-        tracing::info!(
-            task = %name,
-            %namespace,
-            uid = %task.uid().unwrap_or_default(),
-            phase = %status.phase.map(|p| p.to_string()).unwrap_or_default(),
-            reason = %status.reason.map(|r| r.to_string()).unwrap_or_default(),
-            message = status.message.as_deref().unwrap_or_default(),
-            "task changed phase"
-        );
-    }
-    let next = if is_unchanged {
-        Action::requeue(UNSTORED_PAUSE)
-    } else {
-        Action::await_change()
-    };
-    Ok(WrittenStatus { begins, next })
-}
-
-/// Tells of a status that the API server refuses, in an event: nothing else can be seen of it. API servers before Kubernetes
-/// 1.30 check all rules of the definition at each write, so a Task that was stored under other definitions, and breaks a rule
-/// of these, can't get a status.
-async fn tell_refused_status(task: &Task, error: &ApplyError, context: &Context) {
-    let note = format!(
-        "the API server does not store what became of the Task: delete it with `kubectl delete task {}`, and create it again with a \
-         spec that is accepted; the operator tries again with growing pauses of up to 5 minutes: {error}",
-        task.name_any()
-    );
-    context.events.warn(task, "StatusRefused", &note).await;
 }
 
 /// Reads the marker block from the end of the agent's log.

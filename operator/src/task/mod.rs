@@ -40,6 +40,7 @@ pub mod stores;
 mod token_host;
 pub mod view;
 mod view_job;
+mod write;
 pub mod written;
 
 pub use axon_api::branch_lock;

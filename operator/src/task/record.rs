@@ -11,9 +11,7 @@ use kube::{Api, Client, ResourceExt};
 use serde::Deserialize as _;
 
 use super::apply::{ApplyError, timed};
-use super::controller::Context;
-use crate::incomplete::{Stored, Write};
-use crate::metrics::Kept;
+use crate::incomplete::{Cut, Stored, Write};
 
 /// Returns the record of a Task whose status becomes `status`; `None` as long as it has not ended.
 #[must_use]
@@ -57,56 +55,50 @@ fn model(task: &Task) -> Option<String> {
     Some(model.chars().take(MAX_MODEL).collect())
 }
 
+/// What the API server has stored of a record.
+#[derive(Debug)]
+pub enum Recorded {
+    /// All of it, or there is none to store yet.
+    Whole,
+    /// All but this, for what it said about the whole.
+    Part(Cut, ApplyError),
+    /// Nothing, for this reason.
+    Nothing(ApplyError),
+}
+
 /// Makes sure that the record of a Task that is about to end is there and agrees with `status`.
 ///
 /// # Errors
-/// If the API server does not answer. What it refuses is told and no reason for a Task not to end.
-pub async fn keep(task: &Task, status: &TaskStatus, context: &Context) -> Result<(), ApplyError> {
+/// If the API server does not answer. What it refuses is no reason for a Task not to end.
+pub async fn keep(task: &Task, status: &TaskStatus, client: &Client) -> Result<Recorded, ApplyError> {
     let Some(record) = record_of(task, status) else {
-        return Ok(());
+        return Ok(Recorded::Whole);
     };
-    let (name, namespace) = (task.name_any(), task.namespace().unwrap_or_default());
+    let in_json = |error| ApplyError::Call {
+        what: "create task record",
+        source: Box::new(kube::Error::SerdeError(error)),
+    };
     let whole = match serde_json::to_value(&record) {
         Ok(whole) => whole,
-        Err(error) => {
-            tracing::error!(task = %name, %namespace, %error, "the record can't be written as JSON");
-            return Ok(());
-        }
+        Err(error) => return Ok(Recorded::Nothing(in_json(error))),
     };
     let mut record = Write::new("spec", whole);
     let written = loop {
         let call = match TaskRecord::deserialize(record.body()) {
-            Ok(record) => write(&record, &context.client).await,
-            Err(error) => Err(ApplyError::Call {
-                what: "create task record",
-                source: Box::new(kube::Error::SerdeError(error)),
-            }),
+            Ok(record) => write(&record, client).await,
+            Err(error) => return Ok(Recorded::Nothing(in_json(error))),
         };
         if let Some(written) = record.end(call) {
             break written;
         }
     };
     match written {
-        Err(error) if error.is_refusal() => {
-            tracing::warn!(task = %name, %namespace, %error, "the task ends without a record of what it has consumed");
-            context.metrics.refused("TaskRecord", &error, Kept::Nothing);
-            let note = format!("the Task ends without a TaskRecord of what it has consumed: {error}");
-            context.events.warn(task, "RecordRefused", &note).await;
-            context.definitions.doubt();
-            Ok(())
-        }
         Ok(Stored {
             cut: Some((cut, said)),
             ..
-        }) => {
-            tracing::warn!(task = %name, %namespace, without = cut.what(), error = %said, "the API server stores the record in part only");
-            context.metrics.refused("TaskRecord", &said, Kept::Part);
-            let note = cut.note("TaskRecord", &said);
-            context.events.warn(task, "RecordIncomplete", &note).await;
-            context.definitions.doubt();
-            Ok(())
-        }
-        written => written.map(drop),
+        }) => Ok(Recorded::Part(cut, said)),
+        Err(error) if error.is_refusal() => Ok(Recorded::Nothing(error)),
+        written => written.map(|_| Recorded::Whole),
     }
 }
 
