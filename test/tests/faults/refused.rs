@@ -122,6 +122,7 @@ async fn a_text_that_the_api_server_does_not_read_keeps_nothing_from_its_status(
         refused <= 3,
         "the whole is not written again and again: {refused}"
     );
+    spawner_has_its_status(&b).await;
 }
 
 #[tokio::test]

@@ -13,9 +13,8 @@ use axon_test::kubelet::{Kubelet, PodState};
 use axon_test::namespace::Namespace;
 use axon_test::operator_process::{Operator, install_rights, token};
 use axon_test::{manifests, wait};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use kube::Client;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client, discovery};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
@@ -42,18 +41,26 @@ fn file(folder: &Path, name: &str) -> String {
     std::fs::read_to_string(folder.join(name)).unwrap()
 }
 
-/// Has the API server call a Kueue on this machine.
+/// Has the API server call a Kueue on this machine: its Service is another name of localhost. Kueue makes the certificates.
 async fn hook_in(client: &Client, folder: &Path, port: u16) {
-    let authority = STANDARD.encode(file(folder, "tls.crt"));
+    let place = r"
+{apiVersion: v1, kind: Namespace, metadata: {name: kueue-system}}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: kueue-webhook-server-cert, namespace: kueue-system}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: kueue-webhook-service, namespace: kueue-system}, spec: {type: ExternalName, externalName: localhost}}
+";
+    manifests::apply(client, "default", place).await.unwrap();
     for mut document in yaml::documents(&file(folder, "webhooks.yaml")).unwrap() {
+        let name = document["metadata"]["name"].as_str().unwrap().to_owned();
+        document["metadata"]["name"] = format!("kueue-{name}").into();
         let hooks = document["webhooks"].as_array_mut().unwrap();
         hooks.retain_mut(|hook| {
-            let path = hook["clientConfig"]["service"]["path"]
-                .as_str()
-                .unwrap()
-                .to_owned();
-            let url = format!("https://127.0.0.1:{port}{path}");
-            hook["clientConfig"] = json!({"url": url, "caBundle": authority});
+            let service = &mut hook["clientConfig"]["service"];
+            service["name"] = "kueue-webhook-service".into();
+            service["namespace"] = "kueue-system".into();
+            service["port"] = port.into();
+            let path = service["path"].as_str().unwrap();
             path.contains("batch-v1-job") || path.contains("kueue-x-k8s-io")
         });
         assert!(hooks.len() >= 3, "{hooks:?}");
@@ -63,19 +70,50 @@ async fn hook_in(client: &Client, folder: &Path, port: u16) {
     }
 }
 
+/// Applies Kueue's definitions, and waits until they are served.
+async fn define(client: &Client, folder: &Path) {
+    let mut kinds = 0;
+    for entry in std::fs::read_dir(folder.join("crd")).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        manifests::apply(client, "default", &text).await.unwrap();
+        kinds += 1;
+    }
+    wait::until("Kueue's kinds", PATIENCE, async || {
+        let group = discovery::group(client, "kueue.x-k8s.io").await;
+        let served = group.map_or(0, |group| group.recommended_resources().len());
+        Ok((served >= kinds).then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+/// Does what a kubelet does with the Secret of the certificates.
+async fn mount_certificates(client: &Client, certificates: &Path) {
+    let secrets = Api::<Secret>::namespaced(client.clone(), "kueue-system");
+    let data = wait::until("Kueue's certificates", PATIENCE, async || {
+        let secret = secrets.get("kueue-webhook-server-cert").await?;
+        Ok(secret.data.filter(|data| data.contains_key("tls.crt")))
+    })
+    .await
+    .unwrap();
+    for (name, content) in data {
+        std::fs::write(certificates.join(name), content.0).unwrap();
+    }
+}
+
 /// Starts Kueue.
-fn start(folder: &Path, kubeconfig: &Path, port: u16) -> Child {
+fn start(program: &Path, work: &Path, kubeconfig: &Path, port: u16) -> Child {
     let config = json!({
         "apiVersion": "config.kueue.x-k8s.io/v1beta1", "kind": "Configuration",
         "health": {"healthProbeBindAddress": "127.0.0.1:0"}, "metrics": {"bindAddress": "0"},
-        "webhook": {"host": "127.0.0.1", "port": port, "certDir": folder},
-        "leaderElection": {"leaderElect": false}, "internalCertManagement": {"enable": false},
+        "webhook": {"host": "127.0.0.1", "port": port, "certDir": work},
+        "leaderElection": {"leaderElect": false}, "internalCertManagement": {"enable": true},
         "integrations": {"frameworks": ["batch/job"]},
     });
-    let path = folder.join("config.json");
+    let path = work.join("config.json");
     std::fs::write(&path, config.to_string()).unwrap();
-    let log = std::fs::File::create(folder.join("log")).unwrap();
-    Command::new(folder.join("kueue"))
+    let log = std::fs::File::create(work.join("log")).unwrap();
+    Command::new(program)
         .arg(format!("--config={}", path.display()))
         .arg("--feature-gates=VisibilityOnDemand=false")
         .env("KUBECONFIG", kubeconfig)
@@ -159,24 +197,21 @@ async fn a_task_waits_for_quota_is_preempted_and_goes_on() {
     let folder = PathBuf::from(std::env::var_os("AXON_KUEUE").expect("AXON_KUEUE: run `make kueue`"));
     let control_plane = ControlPlane::shared().await.unwrap();
     let client = control_plane.client().await.unwrap();
-    for entry in std::fs::read_dir(folder.join("crd")).unwrap() {
-        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-        manifests::apply(&client, "default", &text).await.unwrap();
-    }
-    manifests::apply(
-        &client,
-        "default",
-        "{apiVersion: v1, kind: Namespace, metadata: {name: kueue-system}}",
-    )
-    .await
-    .unwrap();
+    define(&client, &folder).await;
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap()
         .port();
     hook_in(&client, &folder, port).await;
-    let _kueue = start(&folder, control_plane.kubeconfig(), port);
+    let work = tempfile::tempdir().unwrap();
+    let _kueue = start(
+        &folder.join("kueue"),
+        work.path(),
+        control_plane.kubeconfig(),
+        port,
+    );
+    mount_certificates(&client, work.path()).await;
     let namespace = control_plane.namespace().await.unwrap();
     let place = Place {
         kubelet: Kubelet::new(&namespace),
@@ -184,11 +219,13 @@ async fn a_task_waits_for_quota_is_preempted_and_goes_on() {
     };
     // Its webhooks answer once it is ready.
     let queues = format!("{QUEUES}---\n{}", queue_of_all(0));
-    wait::until("Kueue", PATIENCE, async || {
+    let ready = wait::until("Kueue", PATIENCE, async || {
         Ok(place.namespace.apply(&queues).await.ok())
-    })
-    .await
-    .unwrap();
+    });
+    if ready.await.is_err() {
+        let refusal = place.namespace.apply(&queues).await.unwrap_err();
+        panic!("{refusal:#}\n{}", file(work.path(), "log"));
+    }
     install_rights(&client).await.unwrap();
     let token = token(&client).await.unwrap();
     let _operator = Operator::start_beside(control_plane.kubeconfig(), &token, &[]).unwrap();

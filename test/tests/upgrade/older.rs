@@ -187,7 +187,7 @@ async fn definitions_that_lack_reasons_and_fields_end_no_task_and_are_told() {
 
     // How often it ran would not be stored, so that it does not run again.
     place
-        .create("again", "retryPolicy: {limit: 3, backoff: 1s}")
+        .create("again", "retryPolicy: {limit: 3, backoff: 1s, on: [AgentError]}")
         .await;
     place.run("again").await;
     let failed = PodState::AgentEnded {
