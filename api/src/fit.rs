@@ -26,9 +26,9 @@ struct Components {
 #[derive(Debug, Default, Deserialize)]
 struct Schema {
     #[serde(default)]
-    properties: BTreeMap<String, Schema>,
+    properties: BTreeMap<String, Self>,
     #[serde(default)]
-    items: Option<Box<Schema>>,
+    items: Option<Box<Self>>,
     #[serde(default, rename = "enum")]
     values: Vec<Option<String>>,
     #[serde(default, rename = "x-kubernetes-preserve-unknown-fields")]

@@ -60,7 +60,7 @@ fn counter(kind: &str, reason: &str, stored: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_text_that_the_api_server_does_not_read_keeps_nothing_from_its_status() {
+async fn a_text_that_the_api_server_does_not_read_keeps_nothing_from_its_end() {
     let b = bench().await;
     let stage = b.stage().await;
     stage.namespace.apply(WORKSPACE).await.unwrap();
@@ -123,11 +123,11 @@ async fn a_text_that_the_api_server_does_not_read_keeps_nothing_from_its_status(
         "the whole is not written again and again: {refused}"
     );
     spawner_has_its_status(&b).await;
+    nothing_loops(&b).await;
 }
 
-#[tokio::test]
-async fn a_status_that_is_refused_whatever_it_says_is_tried_with_growing_pauses() {
-    let b = bench().await;
+/// A status that is refused whatever it says is tried with growing pauses.
+async fn nothing_loops(b: &Bench) {
     let stage = b.stage().await;
     stage.create("t", "").await;
     stage.run("t").await;
@@ -149,7 +149,7 @@ async fn a_status_that_is_refused_whatever_it_says_is_tried_with_growing_pauses(
         .filter(|call| call.answer == Some(400))
         .count();
     assert!((2..=20).contains(&refused), "{refused}");
-    assert!(figure(&b, &counter("Task", "BadRequest", "Nothing")).await >= 1.0);
+    assert!(figure(b, &counter("Task", "BadRequest", "Nothing")).await >= 1.0);
     let records = stage
         .namespace
         .api::<TaskRecord>()
@@ -182,7 +182,7 @@ async fn spawner_has_its_status(b: &Bench) {
         .unwrap();
     told(&stage, "StatusIncomplete").await;
     assert!(figure(b, &counter("TaskSpawner", "BadRequest", "Part")).await >= 1.0);
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let refused = b
         .calls(&stage)
         .into_iter()
