@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use kube::CustomResourceExt as _;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{AgentConfig, GROUP, Task, TaskRecord, TaskSpawner, VERSION, Workspace};
 
@@ -30,7 +31,7 @@ struct Schema {
     #[serde(default)]
     items: Option<Box<Self>>,
     #[serde(default, rename = "enum")]
-    values: Vec<Option<String>>,
+    values: Vec<Value>,
     #[serde(default, rename = "x-kubernetes-preserve-unknown-fields")]
     keeps_unknown: bool,
     #[serde(default, rename = "x-kubernetes-group-version-kind")]
@@ -117,13 +118,17 @@ fn compare(own: &Schema, served: &Schema, path: &str, missing: &mut Vec<String>)
     // Without a list, every value is taken.
     if !served.values.is_empty() {
         let lacks = own.values.iter().filter(|value| !served.values.contains(value));
-        missing.extend(lacks.flatten().map(|value| format!("{path}: {value}")));
+        missing.extend(
+            lacks
+                .filter_map(Value::as_str)
+                .map(|value| format!("{path}: {value}")),
+        );
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -181,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_document_of_something_else_is_read_too() {
-        let odd = r#"{"components": {"schemas": {"a": {"enum": [null, "x"], "properties": {"b": {"items": {}}}}}}}"#;
+        let odd = r#"{"components": {"schemas": {"a": {"enum": [null, 1, "x"], "properties": {"b": {"items": {}}}}}}}"#;
         assert_eq!(serde_json::from_str::<Served>(odd).unwrap().missing().len(), 5);
         assert_eq!(serde_json::from_str::<Served>("{}").unwrap().missing().len(), 5);
     }
