@@ -3,8 +3,7 @@
 //! Definitions are applied before the operator, so that they are older only after a mistake or half a rollback. The operator
 //! goes on then, tells once, and repeats no run whose count would not be stored.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axon_api::fit::{Served, path};
@@ -36,7 +35,7 @@ pub struct Definitions(Arc<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    cannot_count_runs: AtomicBool,
+    missing: RwLock<Vec<String>>,
     doubted: Notify,
 }
 
@@ -44,7 +43,17 @@ impl Definitions {
     /// Returns true if the definitions lack a field that counts a Task's runs.
     #[must_use]
     pub fn cannot_count_runs(&self) -> bool {
-        self.0.cannot_count_runs.load(Ordering::Relaxed)
+        counts_are_missing(&self.0.missing.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns the fields of a kind that the definitions lack, such as `status.attempts[].jobUID`. A server-side apply with one of
+    /// them is refused.
+    #[must_use]
+    pub fn lacks(&self, kind: &str) -> Vec<String> {
+        let missing = self.0.missing.read().unwrap_or_else(PoisonError::into_inner);
+        let fields = missing.iter().filter(|missing| !missing.contains(": "));
+        let of_kind = fields.filter_map(|field| field.strip_prefix(kind)?.strip_prefix('.'));
+        of_kind.map(str::to_owned).collect()
     }
 
     /// Has the definitions read again soon: a write went as if they lacked something.
@@ -58,8 +67,10 @@ impl Definitions {
         loop {
             if let Some(missing) = read(&client).await {
                 self.0
-                    .cannot_count_runs
-                    .store(counts_are_missing(&missing), Ordering::Relaxed);
+                    .missing
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clone_from(&missing);
                 metrics
                     .definitions_missing
                     .set(i64::try_from(missing.len()).unwrap_or(i64::MAX));
@@ -126,6 +137,21 @@ mod tests {
         }
         let read: axon_api::TaskStatus = serde_json::from_value(status).unwrap();
         assert!(read.retries.is_some() && read.next_run.is_some() && read.attempts.len() == 1);
+    }
+
+    #[test]
+    fn fields_are_told_by_kind_and_values_are_no_fields() {
+        let definitions = Definitions::default();
+        *definitions.0.missing.write().unwrap() = [
+            "Task.status.attempts[].jobUID",
+            "Task.status.reason: Queued",
+            "TaskSpawner.status.answer",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        assert_eq!(definitions.lacks("Task"), ["status.attempts[].jobUID"]);
+        assert_eq!(definitions.lacks("TaskSpawner"), ["status.answer"]);
+        assert!(!definitions.cannot_count_runs());
     }
 
     #[test]

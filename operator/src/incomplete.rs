@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::task::apply::ApplyError;
 
-/// Most writes of one body: the whole of it, and four reductions.
-const MOST_WRITES: usize = 5;
+/// Most writes of one body. The API server names one field at a time that its definitions lack.
+const MOST_WRITES: usize = 16;
 
 /// Members that are text of people, agents, images or the cluster, wherever they stand.
 const WORDS: [&str; 8] = [
@@ -40,6 +40,8 @@ pub struct Cut {
     words: bool,
     /// Members of the part that are left out as a whole.
     members: BTreeSet<String>,
+    /// Paths of fields that the definitions lack, such as `status.attempts[].jobUID`.
+    fields: BTreeSet<String>,
 }
 
 impl Cut {
@@ -47,6 +49,9 @@ impl Cut {
     /// that the operator fills, `status` or `spec`.
     #[must_use]
     pub fn deepen(&mut self, part: &str, said: &Status) -> bool {
+        if said.message.contains(NOT_TYPED) {
+            return undeclared(part, said).is_some_and(|field| self.fields.insert(field));
+        }
         let causes = said.details.as_ref().map_or(&[][..], |details| &details.causes);
         let of_part: Vec<&StatusCause> = causes
             .iter()
@@ -125,6 +130,9 @@ impl Cut {
                 owner.remove(key);
             }
         }
+        for field in &self.fields {
+            remove(&mut body, field);
+        }
         let Some(filled) = body.get_mut(part) else {
             return body;
         };
@@ -143,7 +151,7 @@ impl Cut {
         let reasons =
             (!self.unknown.is_empty()).then(|| "reasons that the definitions do not have".to_owned());
         let words = self.words.then(|| "texts".to_owned());
-        let members = self.members.iter().cloned();
+        let members = self.members.iter().chain(&self.fields).cloned();
         let all: Vec<String> = reasons.into_iter().chain(words).chain(members).collect();
         all.join(", ")
     }
@@ -156,7 +164,7 @@ impl Cut {
         let said = said
             .said()
             .map_or_else(|| said.to_string(), |said| said.message.clone());
-        let advice = if self.has_unknown_reasons() || !self.members.is_empty() {
+        let advice = if self.has_unknown_reasons() || !self.members.is_empty() || !self.fields.is_empty() {
             "the definitions are older than the operator: update them with `kubectl axon install`"
         } else {
             "the operator's log has all of it"
@@ -165,6 +173,54 @@ impl Cut {
             "stored without {}, {advice}; the whole {body} was refused: {said}",
             self.what()
         )
+    }
+}
+
+/// What a server-side apply is answered with, by the code 500, that has a field which the definitions lack.
+const NOT_TYPED: &str = "failed to create typed patch object";
+
+/// Returns the path of the field of `part` that the definitions lack; `None` for another answer, and for a field without which
+/// nothing is worth to be stored.
+fn undeclared(part: &str, said: &Status) -> Option<String> {
+    let (_, told) = said.message.split_once(NOT_TYPED)?;
+    let below = format!(".{part}.");
+    let words = told.split_whitespace();
+    let path = words
+        .filter_map(|word| word.strip_suffix(':'))
+        .find(|word| word.starts_with(&below))?;
+    let mut field = String::with_capacity(path.len());
+    let mut is_index = false;
+    // Which element of a list has it is no matter of the definitions.
+    for c in path.trim_start_matches('.').chars() {
+        is_index = (is_index || c == '[') && c != ']';
+        if !is_index || c == '[' {
+            field.push(c);
+        }
+    }
+    let name = field.strip_prefix(part)?;
+    (!matches!(name, ".phase" | ".conditions")).then_some(field)
+}
+
+/// Removes a field by its path; `[]` stands for every element of a list.
+fn remove(value: &mut Value, path: &str) {
+    let (first, rest) = match path.split_once('.') {
+        Some((first, rest)) => (first, Some(rest)),
+        None => (path, None),
+    };
+    let (name, is_list) = match first.strip_suffix("[]") {
+        Some(name) => (name, true),
+        None => (first, false),
+    };
+    let Some(members) = value.as_object_mut() else {
+        return;
+    };
+    match (rest, members.get_mut(name)) {
+        (None, _) => drop(members.remove(name)),
+        (Some(rest), Some(Value::Array(items))) if is_list => {
+            items.iter_mut().for_each(|item| remove(item, rest))
+        }
+        (Some(rest), Some(member)) => remove(member, rest),
+        (Some(_), None) => {}
     }
 }
 
@@ -242,6 +298,16 @@ impl Write {
         }
     }
 
+    /// Leaves out these fields from the start: the definitions are known to lack them.
+    #[must_use]
+    pub fn without(mut self, fields: impl IntoIterator<Item = String>) -> Self {
+        self.cut.fields.extend(fields);
+        if !self.cut.fields.is_empty() {
+            self.body = self.cut.of(self.part, &self.whole);
+        }
+        self
+    }
+
     /// Returns what to write now.
     #[must_use]
     pub fn body(&self) -> &Value {
@@ -282,8 +348,9 @@ impl Write {
 #[must_use]
 pub fn is_malformed(error: &ApplyError) -> bool {
     error.said().is_some_and(|said| {
-        matches!(said.code, 400 | 422)
-            && crate::task::refusal::of(said) == Some(crate::task::refusal::Refusal::Never)
+        said.code == 500 && said.message.contains(NOT_TYPED)
+            || matches!(said.code, 400 | 422)
+                && crate::task::refusal::of(said) == Some(crate::task::refusal::Refusal::Never)
     })
 }
 

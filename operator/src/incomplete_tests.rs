@@ -73,6 +73,53 @@ fn reasons_that_the_definitions_lack_become_unknown_and_texts_stay() {
 }
 
 #[test]
+fn fields_that_the_definitions_lack_are_left_out_wherever_they_stand() {
+    // Kubernetes 1.34, with the message as it comes.
+    let lacks = |path: &str| Status {
+        message: format!(
+            "failed to create typed patch object (/; axon.io/v1alpha1, Kind=Task): {path}: field not declared in schema"
+        ),
+        ..said(500, &[])
+    };
+    let (stored, calls) = play(vec![
+        lacks(".status.jobName"),
+        lacks(".status.attempts[0].message"),
+        lacks(".status.usage.costUSD"),
+    ]);
+    let stored = stored.unwrap();
+    let mut expected = task();
+    let status = expected["status"].as_object_mut().unwrap();
+    status.remove("jobName");
+    status["usage"].as_object_mut().unwrap().remove("costUSD");
+    for attempt in status["attempts"].as_array_mut().unwrap() {
+        attempt.as_object_mut().unwrap().remove("message");
+    }
+    assert_eq!((&stored.value, calls), (&expected, 4));
+    let (cut, first) = stored.cut.unwrap();
+    assert_eq!(
+        cut.what(),
+        "status.attempts[].message, status.jobName, status.usage.costUSD"
+    );
+    assert!(cut.note("status", &first).contains("kubectl axon install"));
+    // Known before.
+    let write = Write::new("status", task()).without(
+        [
+            "status.attempts[].message",
+            "status.jobName",
+            "status.usage.costUSD",
+        ]
+        .map(Into::into),
+    );
+    assert_eq!(write.body(), &expected);
+    // Without a phase nothing is told, and an outage is none of this.
+    assert_eq!(play(vec![lacks(".status.phase")]).1, 1);
+    assert_eq!(
+        play(vec![lacks(".status.jobName"), lacks(".status.jobName")]).1,
+        2
+    );
+}
+
+#[test]
 fn without_its_texts_a_status_keeps_what_programs_read() {
     let mut cut = Cut::default();
     assert!(cut.deepen("status", &said(400, &[])));

@@ -15,6 +15,7 @@ use crate::admin::Readiness;
 use crate::args::Args;
 use crate::clock::Clock;
 use crate::cluster_clock::ClusterClock;
+use crate::definitions::Definitions;
 use crate::events::Events;
 use crate::github::{self, Github};
 use crate::identity::Identity;
@@ -112,7 +113,9 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         private_networks: args.github_private_networks.clone(),
         ..github::Options::default()
     };
+    let definitions = Definitions::default();
     let shared = Shared {
+        definitions: definitions.clone(),
         me: args.identity.clone(),
         identity: Identity::new(client.clone()),
         github: Github::new(cluster_clock.clock(), metrics.github.clone(), &way),
@@ -124,6 +127,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         tracing::info!(namespaces = names.join(","), "works in these namespaces alone");
     }
     let time = cluster_clock.clock();
+    let reading = definitions.watch(client.clone(), metrics.clone());
     let spawn = spawners(
         client.clone(),
         shared.clone(),
@@ -137,6 +141,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
     tokio::select! {
         () = work => {}
         () = spawn => {}
+        () = reading => {}
         () = serve => {}
         () = stop.cancelled() => tracing::info!("stopping"),
     }
@@ -177,6 +182,8 @@ fn is_empty_folder(folder: Option<&Path>) -> bool {
 /// What all parts of a replica share.
 #[derive(Clone)]
 pub struct Shared {
+    /// Whether the served definitions fit.
+    pub definitions: Definitions,
     /// This replica's name.
     pub me: String,
     /// Acts in namespaces.
@@ -207,6 +214,7 @@ async fn spawners(
         github,
         scope,
         default_concurrency,
+        definitions,
         ..
     } = shared;
     let count = count_members(members.clone(), metrics.clone());
@@ -220,6 +228,7 @@ async fn spawners(
             clock,
             metrics,
             events,
+            definitions,
             me,
             default_concurrency,
             large: Large::default(),
@@ -277,8 +286,6 @@ async fn lead(
             () = leadership::wait_to_lose(&mut leads) => tracing::warn!("no longer leading"),
         }
         metrics.leader.set(0);
-        // The next leader reads them itself.
-        metrics.definitions_missing.set(0);
     }
 }
 

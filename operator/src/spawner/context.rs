@@ -18,6 +18,7 @@ use super::source::{Found, Source};
 use super::status::Outcome;
 use super::stores::Stores;
 use crate::cluster_clock::ClusterClock;
+use crate::definitions::Definitions;
 use crate::events::Events;
 use crate::identity::Identity;
 use crate::members::Membership;
@@ -126,6 +127,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// Events for people.
     pub events: Events,
+    /// Whether the served definitions fit.
+    pub definitions: Definitions,
     /// This replica.
     pub me: String,
     /// Most Tasks at the same time of a spawner that names no `maxConcurrency`.

@@ -133,7 +133,7 @@ impl Context {
         // Titles of issues are in it: one bad character would keep every later status from being written.
         make_storable(&mut body);
         let (namespace, name) = (spawner.namespace().unwrap_or_default(), spawner.name_any());
-        let mut write = Write::new("status", body);
+        let mut write = Write::new("status", body).without(self.definitions.lacks("TaskSpawner"));
         let stored = loop {
             self.metrics.spawners.written();
             let call = watch::write_status::<TaskSpawner>(&self.client, &namespace, &name, write.body());
@@ -153,6 +153,7 @@ impl Context {
         if let Some((cut, said)) = &stored.cut {
             tracing::warn!(taskspawner = %name, %namespace, without = cut.what(), error = %said, "the API server stores the status in part only");
             self.metrics.refused("TaskSpawner", said, Kept::Part);
+            self.definitions.doubt();
             let note = cut.note("status", said);
             self.events
                 .warn_of_spawner(spawner, "StatusIncomplete", &note)

@@ -35,7 +35,6 @@ use super::view;
 use super::written::{self, Written};
 use crate::backoff::Pauses;
 use crate::clock::Clock;
-use crate::definitions::Definitions;
 use crate::events::Events;
 use crate::images::Images;
 use crate::metrics::Metrics;
@@ -64,8 +63,6 @@ pub struct Context {
     pub metrics: Metrics,
     /// Events for people.
     pub events: Events,
-    /// Whether the served definitions fit.
-    pub definitions: Definitions,
     /// Jobs that were just created and may not be in the store yet, by branch key, so that two Tasks decided at the
     /// same moment do not both take a branch. The Jobs themselves are the truth; this only bridges the watch's delay.
     branch_claims: Mutex<HashMap<branch_lock::Key, Claim>>,
@@ -122,7 +119,6 @@ pub async fn run(
     metrics: Metrics,
     events: Events,
 ) {
-    let definitions = Definitions::default();
     let (tasks, task_writer) = store::store();
     let (workspaces, workspace_writer) = store::store();
     let (agent_configs, agent_config_writer) = store::store();
@@ -165,7 +161,6 @@ pub async fn run(
         clock,
         metrics,
         events,
-        definitions: definitions.clone(),
         branch_claims: Mutex::default(),
         rush: Rush::default(),
         network,
@@ -176,7 +171,6 @@ pub async fn run(
         late_tokens: Mutex::default(),
     });
     let _shown = context.metrics.backlog.show(stores.tasks.clone());
-    let reading = definitions.watch(client.clone(), context.metrics.clone());
     let controller = Controller::for_stream(task_stream, stores.tasks.clone())
         .with_config(Config::default().concurrency(CONCURRENCY))
         .trigger_backoff(Pauses::of_triggers())
@@ -213,10 +207,7 @@ pub async fn run(
                 Err(error) => tracing::warn!(%error, "a watch is broken and is set up again"),
             }
         });
-    tokio::select! {
-        () = Box::pin(controller) => {}
-        () = reading => {}
-    }
+    Box::pin(controller).await;
 }
 
 async fn reconcile(kept: Arc<Task>, context: Arc<Context>) -> Result<Action, ApplyError> {

@@ -49,7 +49,7 @@ pub(super) async fn write_status(
     });
     make_storable(&mut body);
     let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
-    let mut write = Write::new("status", body);
+    let mut write = Write::new("status", body).without(context.shared.definitions.lacks("Task"));
     let stored = loop {
         let call = watch::write_status_only::<Task>(&context.client, &namespace, &name, write.body());
         if let Some(stored) = write.end(timed("write task status", call).await) {
@@ -69,14 +69,14 @@ pub(super) async fn write_status(
         context.metrics.refused("Task", said, Kept::Part);
         let note = cut.note("status", said);
         context.events.warn(task, "StatusIncomplete", &note).await;
-        context.definitions.doubt();
+        context.shared.definitions.doubt();
     }
     let new = stored.value;
     // Nothing has changed, although this status says more: the API server has dropped fields that its definitions lack. No
     // event comes, and the same would be decided again.
     let is_unchanged = new.is_some() && new == task.resource_version();
     if is_unchanged && stored.cut.is_none() {
-        context.definitions.doubt();
+        context.shared.definitions.doubt();
     }
     context.written.note(task, new.as_deref());
     context.metrics.created(task, status);
@@ -130,6 +130,6 @@ async fn keep_record(task: &Task, status: &TaskStatus, context: &Context) -> Res
             context.events.warn(task, "RecordRefused", &note).await;
         }
     }
-    context.definitions.doubt();
+    context.shared.definitions.doubt();
     Ok(())
 }

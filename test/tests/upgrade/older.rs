@@ -60,6 +60,27 @@ impl Place {
         self.until(name, "has ended", |s| s.phase == Some(phase)).await
     }
 
+    /// Waits until a field that the older definitions lack is refused.
+    async fn until_older_definitions_are_served(&self) {
+        let body = json!({"apiVersion": "axon.io/v1alpha1", "kind": "Task", "metadata": {"name": "probe"},
+            "spec": {"type": "claude-code", "prompt": "p", "credentials": {"type": "none"}, "dependsOn": ["nobody"]},
+            "status": {"startTime": "2026-11-30T06:00:00Z"}});
+        let params = PatchParams {
+            dry_run: true,
+            ..PatchParams::apply("probe")
+        };
+        let tasks = self.namespace.api::<Task>();
+        wait::until("the older definitions", PATIENCE, async || {
+            Ok(tasks
+                .patch("probe", &params, &Patch::Apply(&body))
+                .await
+                .err()
+                .map(drop))
+        })
+        .await
+        .unwrap();
+    }
+
     /// Returns a figure of the operator; none while it doesn't answer.
     async fn figure(&self, name: &str) -> Option<f64> {
         let request = plain_http::Request::new("GET", &format!("{}/metrics", self.operator.url()?)).unwrap();
@@ -102,7 +123,7 @@ async fn definitions_that_lack_reasons_and_fields_end_no_task_and_are_told() {
     let client = control_plane.client().await.unwrap();
     let namespace = control_plane.namespace().await.unwrap();
     let (older, this) = (Version::older(), Version::this());
-    older.define(&client).await;
+    this.define(&client).await;
     this.allow(&client).await;
     let token = token(&client).await.unwrap();
     let mut place = Place {
@@ -111,8 +132,11 @@ async fn definitions_that_lack_reasons_and_fields_end_no_task_and_are_told() {
         namespace,
     };
     place
-        .until_figure("axon_definitions_missing", |missing| missing >= 6.0)
+        .until_figure("axon_definitions_missing", |missing| missing == 0.0)
         .await;
+    // Rolled back below an operator at work, which learns of it by what is refused.
+    older.define(&client).await;
+    place.until_older_definitions_are_served().await;
     place
         .namespace
         .apply("apiVersion: axon.io/v1alpha1\nkind: Workspace\nmetadata: {name: ws}\nspec: {repo: 'https://github.com/o/r'}")
@@ -157,6 +181,10 @@ async fn definitions_that_lack_reasons_and_fields_end_no_task_and_are_told() {
     );
     assert_eq!(record.usage.unwrap().cost_usd.as_deref(), Some("4.00"));
 
+    place
+        .until_figure("axon_definitions_missing", |missing| missing >= 6.0)
+        .await;
+
     // The branch is free.
     place.run("next").await;
     let ended = PodState::AgentEnded {
@@ -199,6 +227,7 @@ async fn definitions_that_lack_reasons_and_fields_end_no_task_and_are_told() {
         (again.reason, again.attempts.len()),
         (Some(TaskReason::AgentError), 1)
     );
+    assert!(again.message.unwrap().contains("it is not run again, since"));
 
     // Told where people look, and once in the log.
     let events = place
@@ -227,8 +256,10 @@ async fn definitions_that_lack_reasons_and_fields_end_no_task_and_are_told() {
         .lines()
         .filter(|line| line.contains("older than this operator"))
         .collect();
+    // They were read while they were applied, perhaps, one after the other.
+    assert!((1..=4).contains(&lines.len()), "{lines:?}");
     assert!(
-        lines.len() == 1 && lines[0].contains("Task.status.nextRun"),
+        lines.last().unwrap().contains("Task.status.attempts[].jobUID"),
         "{lines:?}"
     );
 

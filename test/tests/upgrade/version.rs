@@ -124,11 +124,15 @@ fn take_away(definition: &mut Value) {
                 reasons.retain(|reason| !lacks.iter().any(|lack| reason == lack));
             }
         }
+        let attempt = schema.pointer_mut("/status/properties/attempts/items/properties");
+        if let Some(attempt) = attempt.and_then(Value::as_object_mut) {
+            attempt.remove("jobUID");
+        }
         let status = schema
             .pointer_mut("/status/properties")
             .and_then(Value::as_object_mut);
         if let Some(status) = status {
-            status.retain(|field, _| !matches!(field.as_str(), "nextRun" | "retries"));
+            status.retain(|field, _| !matches!(field.as_str(), "nextRun" | "retries" | "startTime"));
         }
     }
 }

@@ -34,6 +34,10 @@ pub(super) fn was_lost(attempt: &Attempt) -> bool {
     reason.is_some_and(|reason| fault::is_lost(reason) || reason == TaskReason::Unknown)
 }
 
+/// Why a run is not repeated that would be.
+const NOT_COUNTED: &str = "it is not run again, since the definitions are older than the operator and can't store how often: update them with \
+                           `kubectl axon install`";
+
 /// Decides what follows a run that failed. `job` is its Job, if that is still there; `replaced_anyway` says that the run
 /// may be repeated without a policy.
 pub(super) fn after_failure(
@@ -70,7 +74,13 @@ pub(super) fn after_attempts(
         pause
     };
     let Some(pause) = pause else {
-        return fail(observed, &status, failure.reason, &failure.message);
+        let would = replaced_anyway || policy.is_some_and(|p| p.pause(failure.reason, made).is_some());
+        let message = &failure.message;
+        if would && !observed.can_repeat && !stopped {
+            let message = format!("{message}; {NOT_COUNTED}");
+            return fail(observed, &status, failure.reason, &message);
+        }
+        return fail(observed, &status, failure.reason, message);
     };
     let after = later(observed.now, pause);
     status.next_run = Some(NextRun {
