@@ -1,7 +1,7 @@
 //! Whether the definitions that an API server serves have all that this version reads and writes.
 //!
-//! The API server drops fields that its definitions lack without a word, and refuses reasons that they lack. An operator that
-//! is newer than the definitions has to know.
+//! With fields that its definitions lack the API server refuses a server-side apply, and drops them from other writes without a
+//! word. It refuses reasons that they lack. An operator that is newer than the definitions has to know.
 
 use std::collections::BTreeMap;
 
