@@ -217,7 +217,7 @@ fn remove(value: &mut Value, path: &str) {
     match (rest, members.get_mut(name)) {
         (None, _) => drop(members.remove(name)),
         (Some(rest), Some(Value::Array(items))) if is_list => {
-            items.iter_mut().for_each(|item| remove(item, rest))
+            items.iter_mut().for_each(|item| remove(item, rest));
         }
         (Some(rest), Some(member)) => remove(member, rest),
         (Some(_), None) => {}
