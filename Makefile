@@ -309,7 +309,7 @@ demo: ## The main job: a real agent in a real pod commits to a real repository.
 test: verify unit control-plane e2e ## Everything that must pass.
 
 .PHONY: full
-full: test genuine upgrade hostile network release-test ## Also what takes too long for each change; nightly.
+full: test genuine upgrade hostile network kueue release-test ## Also what takes too long for each change; nightly.
 
 .PHONY: unit
 unit: ## Unit and property tests (seconds, no cluster).
@@ -356,6 +356,20 @@ hostile: cluster-binaries ## The operator in 256 MiB beside objects that are sto
 	$(CARGO) build --release --locked -p axon-operator
 	AXON_TEST_OPERATOR=$(CURDIR)/target/release/axon-operator AXON_HOSTILE_WHOLE=1 \
 		$(CARGO) test --locked -p axon-test --test hostile -- --nocapture
+
+# The real Kueue, with the definitions and webhooks of its release.
+KUEUE := $(STATE)/kueue
+$(KUEUE)/kueue: hack/kueue/go.mod hack/kueue/go.sum
+	@rm -rf $(KUEUE) && mkdir -p $(KUEUE)/crd
+	cd hack/kueue && folder=$$(go list -m -f '{{.Dir}}' sigs.k8s.io/kueue) && \
+		cp "$$folder"/config/components/crd/bases/*.yaml $(KUEUE)/crd && \
+		cp "$$folder"/config/components/webhook/manifests.yaml $(KUEUE)/webhooks.yaml && \
+		CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ sigs.k8s.io/kueue/cmd/kueue
+
+.PHONY: kueue
+kueue: cluster-binaries $(KUEUE)/kueue ## Tasks in the queues of the real Kueue; builds it first.
+	$(CARGO) build --locked -p axon-operator
+	AXON_KUEUE=$(KUEUE) $(CARGO) test --locked -p axon-test --test kueue -- --ignored
 
 .PHONY: network
 network: cluster-binaries $(BIN)/kube-router ## Packets of a Task's pod on a network that enforces NetworkPolicies (root, iptables, ipset).

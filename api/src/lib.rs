@@ -6,6 +6,7 @@ pub mod branch_lock;
 pub mod contract;
 pub mod crds;
 pub mod file_path;
+pub mod fit;
 pub mod git;
 pub mod godur;
 pub mod images;

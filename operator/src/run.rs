@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
 use crate::clock::Clock;
+use crate::definitions::Definitions;
 use crate::github::{self, Github};
 use crate::ha::leadership;
 use crate::ha::leadership::Timing;
@@ -119,7 +120,9 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         private_networks: args.github_private_networks.clone(),
         ..github::Options::default()
     };
+    let definitions = Definitions::default();
     let shared = Shared {
+        definitions: definitions.clone(),
         me: args.identity.clone(),
         identity: Identity::new(client.clone()),
         github: Github::new(cluster_clock.clock(), metrics.github.clone(), &way),
@@ -131,6 +134,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
         tracing::info!(namespaces = names.join(","), "works in these namespaces alone");
     }
     let time = cluster_clock.clock();
+    let reading = definitions.watch(client.clone(), metrics.clone());
     let spawn = spawners(
         client.clone(),
         shared.clone(),
@@ -144,6 +148,7 @@ pub async fn run(args: Args, config: Config, stop: CancellationToken) -> anyhow:
     tokio::select! {
         () = work => {}
         () = spawn => {}
+        () = reading => {}
         () = serve => {}
         () = stop.cancelled() => tracing::info!("stopping"),
     }
@@ -197,6 +202,7 @@ async fn spawners(
         github,
         scope,
         default_concurrency,
+        definitions,
         ..
     } = shared;
     let count = count_members(members.clone(), metrics.clone());
@@ -210,6 +216,7 @@ async fn spawners(
             clock,
             metrics,
             events,
+            definitions,
             me,
             default_concurrency,
             large: Large::default(),

@@ -1,5 +1,6 @@
 //! What the Task controller and the spawners of a replica share.
 
+use crate::definitions::Definitions;
 use crate::github::Github;
 use crate::kube::impersonation::Identity;
 use crate::kube::watch::{Large, Scope};
@@ -7,6 +8,8 @@ use crate::kube::watch::{Large, Scope};
 /// What all parts of a replica share.
 #[derive(Clone)]
 pub struct Shared {
+    /// Whether the served definitions fit.
+    pub definitions: Definitions,
     /// This replica's name.
     pub me: String,
     /// Acts in namespaces.

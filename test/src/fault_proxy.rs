@@ -76,6 +76,8 @@ pub enum Fault {
     None,
     /// It is answered with this status and not sent on. With 429 and 503 goes `Retry-After: 1`.
     Refuse(u16),
+    /// As [`Fault::Refuse`], but only if its body has this text.
+    RefuseText(&'static str, u16),
     /// It is sent on after a while.
     Delay(Duration),
     /// It is sent on, and its answer is replaced by this status: the caller can't know that it was done.
@@ -211,10 +213,25 @@ async fn pass(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     if *dead.borrow_and_update() {
         return silence().await;
     }
+    let (request, body) = match read_body(request).await {
+        Ok(read) => read,
+        Err(error) => {
+            tracing::warn!(%error, "a request can't be read");
+            return refusal(502);
+        }
+    };
+    let has_text = |text: &str| String::from_utf8_lossy(&body).contains(text);
     let fault = inner.rule.lock().unwrap_or_else(PoisonError::into_inner)(&call);
     let number = inner.note(call);
     match fault {
-        Fault::Refuse(code) => return refusal(code),
+        Fault::Refuse(code) => {
+            inner.answered(number, StatusCode::from_u16(code).unwrap_or_default());
+            return refusal(code);
+        }
+        Fault::RefuseText(text, code) if has_text(text) => {
+            inner.answered(number, StatusCode::from_u16(code).unwrap_or_default());
+            return refusal(code);
+        }
         Fault::DieBefore => {
             inner.dead.send_replace(true);
             return silence().await;
@@ -257,6 +274,13 @@ async fn pass(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     }
 }
 
+/// Reads the body of a request, and returns the request with that body again.
+async fn read_body(request: Request) -> Result<(Request, body::Bytes)> {
+    let (parts, body) = request.into_parts();
+    let body = body::to_bytes(body, MAX_BODY).await?;
+    Ok((Request::from_parts(parts, Body::from(body.clone())), body))
+}
+
 async fn until_dead(dead: &mut watch::Receiver<bool>) {
     let _ = dead.wait_for(|dead| *dead).await;
 }
@@ -269,7 +293,7 @@ async fn silence() -> Response {
 fn refusal(code: u16) -> Response {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code,
-        "reason": match code { 429 => "TooManyRequests", 503 => "ServiceUnavailable", _ => "InternalError" },
+        "reason": match code { 400 => "BadRequest", 422 => "Invalid", 429 => "TooManyRequests", 503 => "ServiceUnavailable", _ => "InternalError" },
         "message": "refused by the fault proxy",
     });
     let mut response = Response::new(Body::from(status.to_string()));

@@ -97,6 +97,8 @@ pub struct Facts {
     pub cluster: Fact<String>,
     /// Resources that are served, and those that should be.
     pub resources: Fact<Vec<String>>,
+    /// Fields and values that the served definitions lack of this program's.
+    pub lacking: Fact<Vec<String>>,
     /// The operator; `None` if it is not installed.
     pub operator: Fact<Option<OperatorFacts>>,
     /// Version of this program.
@@ -242,6 +244,9 @@ fn cluster(facts: &Facts) -> Finding {
     }
 }
 
+/// Most fields and values that are named of those that definitions lack.
+const MOST_LACKING: usize = 3;
+
 fn resources(facts: &Facts) -> Finding {
     let check = "definitions";
     let served = match &facts.resources {
@@ -254,10 +259,24 @@ fn resources(facts: &Facts) -> Finding {
         .filter(|plural| !served.iter().any(|s| s == plural))
         .collect();
     if missing.is_empty() {
-        ok(
-            check,
-            format!("{} serves {}", axon_api::API_VERSION, served.join(", ")),
-        )
+        // Who may not read the schema learns at least that the kinds are there.
+        match facts.lacking.as_deref() {
+            Ok([]) | Err(_) => ok(
+                check,
+                format!("{} serves {}", axon_api::API_VERSION, served.join(", ")),
+            ),
+            Ok(lacking) => {
+                let first: Vec<&str> = lacking.iter().take(MOST_LACKING).map(String::as_str).collect();
+                let more = lacking.len().saturating_sub(MOST_LACKING);
+                let more = if more == 0 {
+                    String::new()
+                } else {
+                    format!(" and {more} more")
+                };
+                let detail = format!("older than {}: without {}{more}", facts.client, first.join(", "));
+                bad(check, Verdict::Warn, detail, install(facts))
+            }
+        }
     } else {
         let detail = format!("{} is without {}", axon_api::API_VERSION, missing.join(", "));
         bad(check, Verdict::Fail, detail, install(facts))

@@ -5,6 +5,7 @@
 //! - [`retry`]: reads that the API server answered with an error of its own are repeated at once.
 //! - [`backoff`]: pauses after errors of watches.
 //! - [`impersonation`]: acts in a namespace as its ServiceAccount `axon-spawner`.
+//! - [`incomplete`]: a write that is refused for its content is repeated with less in it.
 //! - [`refusal`]: whether a refused create can ever succeed. Pure.
 //! - [`events`]: Kubernetes events for people.
 
@@ -12,6 +13,7 @@ pub mod backoff;
 pub mod call;
 pub mod events;
 pub mod impersonation;
+pub mod incomplete;
 pub mod refusal;
 pub mod retry;
 pub mod watch;

@@ -48,6 +48,8 @@ fn touched() -> String {
     metrics.spawners.spawned(&spawner);
     metrics.spawners.polled("ok");
     metrics.github.touch();
+    let what = "write task status";
+    metrics.refused("Task", &CallError::Timeout { what }, Kept::Part);
     let text = metrics.text();
     // Those without a value are not in the text: none must be forgotten here.
     let registered = format!("{:?}", metrics.registry);

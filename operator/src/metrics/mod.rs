@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use axon_api::usage::stored_tokens;
 use axon_api::{Task, TaskStatus};
 use kube::ResourceExt;
-use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -17,6 +17,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::time::Instant;
 
 use crate::github::Figures;
+use crate::kube::call::CallError;
 use crate::metrics::spawners::SpawnerMetrics;
 use crate::metrics::task_count::Backlog;
 
@@ -36,6 +37,23 @@ struct End {
     reason: String,
 }
 
+/// Labels of a write that the API server refused for its content.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Refused {
+    kind: &'static str,
+    reason: &'static str,
+    stored: Kept,
+}
+
+/// What was stored of an object all the same.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelValue)]
+pub enum Kept {
+    /// All but texts, or words that the definitions lack.
+    Part,
+    /// Nothing.
+    Nothing,
+}
+
 /// All figures; clones share them.
 #[derive(Clone)]
 pub struct Metrics {
@@ -49,6 +67,9 @@ pub struct Metrics {
     output_tokens: Family<Kind, Counter>,
     /// Reconciliations that ended in an error.
     pub reconcile_errors: Counter,
+    refused_writes: Family<Refused, Counter>,
+    /// What definitions lack that this operator writes: a number of fields and reasons.
+    pub definitions_missing: Gauge,
     reconcile_duration: Histogram,
     reconciling: Gauge,
     /// Tasks of the moment.
@@ -77,6 +98,7 @@ impl Metrics {
         let (cost, input_tokens, output_tokens) = (Family::default(), Family::default(), Family::default());
         let estimated_cost = Family::default();
         let (reconcile_errors, leader) = (Counter::default(), Gauge::default());
+        let (refused_writes, definitions_missing) = (Family::default(), Gauge::default());
         let (reconcile_duration, reconciling) = (reconciliations(), Gauge::default());
         let backlog = Backlog::default();
         let mut registry = Registry::with_prefix("axon");
@@ -121,6 +143,16 @@ impl Metrics {
             "Reconciliations that ended in an error",
             reconcile_errors.clone(),
         );
+        registry.register(
+            "refused_writes",
+            "Writes that the API server refused for their content, by kind, reason and what was stored without it",
+            Family::clone(&refused_writes),
+        );
+        registry.register(
+            "definitions_missing",
+            "Fields and reasons that the served definitions lack: they are older than the operator",
+            definitions_missing.clone(),
+        );
         registry.register_with_unit(
             "reconcile_duration",
             "Time that a look at a Task took, with all its calls",
@@ -147,6 +179,8 @@ impl Metrics {
             input_tokens,
             output_tokens,
             reconcile_errors,
+            refused_writes,
+            definitions_missing,
             reconcile_duration,
             reconciling,
             backlog,
@@ -170,6 +204,16 @@ impl Metrics {
                 drop(family.get_or_create(&kind));
             }
         }
+    }
+
+    /// Counts a write of an object that the API server refused for its content.
+    pub fn refused(&self, kind: &'static str, said: &CallError, stored: Kept) {
+        let reason = match said.said().map(|said| said.code) {
+            Some(400) => "BadRequest",
+            _ => "Invalid",
+        };
+        let labels = Refused { kind, reason, stored };
+        self.refused_writes.get_or_create(&labels).inc();
     }
 
     /// Measures a look at a Task, until the returned value is dropped.

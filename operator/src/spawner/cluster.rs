@@ -16,8 +16,10 @@ use super::status::Blocked;
 use super::stores::SlimTask;
 use crate::kube::call::{CallError, timed};
 use crate::kube::impersonation::{Act, IdentityError};
+use crate::kube::incomplete::{self, Write};
 use crate::kube::watch;
 use crate::kube::watch::{Guarded, Listing};
+use crate::metrics::Kept;
 use crate::spawner::plan::match_state::Mark;
 use crate::spawner::state::Context;
 
@@ -132,9 +134,33 @@ impl Context {
         // Titles of issues are in it: one bad character would keep every later status from being written.
         make_storable(&mut body);
         let (namespace, name) = (spawner.namespace().unwrap_or_default(), spawner.name_any());
-        self.metrics.spawners.written();
-        let written = watch::write_status::<TaskSpawner>(&self.client, &namespace, &name, &body);
-        Ok(timed("write taskspawner status", written).await?.object)
+        let mut write = Write::new("status", body).without(self.definitions.lacks("TaskSpawner"));
+        let stored = loop {
+            self.metrics.spawners.written();
+            let call = watch::write_status::<TaskSpawner>(&self.client, &namespace, &name, write.body());
+            if let Some(stored) = write.end(timed("write taskspawner status", call).await) {
+                break stored;
+            }
+        };
+        if let Err(error) = &stored
+            && incomplete::is_malformed(error)
+        {
+            self.metrics.refused("TaskSpawner", error, Kept::Nothing);
+            self.events
+                .warn_of_spawner(spawner, "StatusRefused", &error.to_string())
+                .await;
+        }
+        let stored = stored?;
+        if let Some((cut, said)) = &stored.cut {
+            tracing::warn!(taskspawner = %name, %namespace, without = cut.what(), error = %said, "the API server stores the status in part only");
+            self.metrics.refused("TaskSpawner", said, Kept::Part);
+            self.definitions.doubt();
+            let note = cut.note("status", said);
+            self.events
+                .warn_of_spawner(spawner, "StatusIncomplete", &note)
+                .await;
+        }
+        Ok(stored.value.object)
     }
 
     /// Creates a Task as the namespace's ServiceAccount, or only asks whether that would go well.

@@ -29,6 +29,12 @@ impl Events {
         self.soon(event, spawner.object_ref(&()));
     }
 
+    /// Warns about a TaskSpawner that goes on all the same. The same warning again is counted, not repeated.
+    pub(crate) async fn warn_of_spawner(&self, spawner: &TaskSpawner, reason: &str, note: &str) {
+        let event = event(EventType::Warning, reason, note);
+        self.send(&event, &spawner.object_ref(&())).await;
+    }
+
     /// Tells what has gone wrong, or right again, between two statuses.
     pub fn spawner(&self, spawner: &TaskSpawner, old: Option<&TaskSpawnerStatus>, new: &TaskSpawnerStatus) {
         for event in events_of(old, new) {

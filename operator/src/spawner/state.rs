@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::plan::Known;
 use super::status::Outcome;
 use super::stores::Stores;
+use crate::definitions::Definitions;
 use crate::ha::membership::Membership;
 use crate::ha::server_clock::ClusterClock;
 use crate::kube::events::Events;
@@ -126,6 +127,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// Events for people.
     pub events: Events,
+    /// Whether the served definitions fit.
+    pub definitions: Definitions,
     /// This replica.
     pub me: String,
     /// Most Tasks at the same time of a spawner that names no `maxConcurrency`.

@@ -10,6 +10,7 @@ mod crashes;
 mod hand_over;
 mod harness;
 mod options;
+mod refused;
 mod spawner_crashes;
 mod spawners;
 mod writes;

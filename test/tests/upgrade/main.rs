@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod journey;
+mod older;
 mod version;
 
 use std::path::PathBuf;

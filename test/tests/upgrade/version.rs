@@ -48,6 +48,13 @@ impl Version {
         version
     }
 
+    /// Definitions that lack reasons and fields that this operator writes.
+    pub fn older() -> Self {
+        let mut version = Self::this();
+        version.definitions.iter_mut().for_each(take_away);
+        version
+    }
+
     /// What a checkout with a built operator has.
     pub fn at(folder: &Path) -> Self {
         let files = std::fs::read_dir(folder.join("config/crd")).unwrap();
@@ -95,6 +102,38 @@ impl Version {
     pub fn start(&self, kubeconfig: &Path, token: &str) -> Operator {
         let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
         Operator::start_program(&self.operator, &kubeconfig, token).unwrap()
+    }
+}
+
+fn take_away(definition: &mut Value) {
+    let lacks = [
+        "AgentRunning",
+        "Completed",
+        "StorageExceeded",
+        "Stopping",
+        "WaitingForBranch",
+    ];
+    for version in definition["spec"]["versions"].as_array_mut().unwrap() {
+        let schema = &mut version["schema"]["openAPIV3Schema"]["properties"];
+        for place in [
+            "/status/properties/reason/enum",
+            "/status/properties/attempts/items/properties/reason/enum",
+            "/spec/properties/reason/enum",
+        ] {
+            if let Some(reasons) = schema.pointer_mut(place).and_then(Value::as_array_mut) {
+                reasons.retain(|reason| !lacks.iter().any(|lack| reason == lack));
+            }
+        }
+        let attempt = schema.pointer_mut("/status/properties/attempts/items/properties");
+        if let Some(attempt) = attempt.and_then(Value::as_object_mut) {
+            attempt.remove("jobUID");
+        }
+        let status = schema
+            .pointer_mut("/status/properties")
+            .and_then(Value::as_object_mut);
+        if let Some(status) = status {
+            status.retain(|field, _| !matches!(field.as_str(), "nextRun" | "retries" | "startTime"));
+        }
     }
 }
 

@@ -160,7 +160,7 @@ mod tests {
         for other in [
             "https://git.example.com/o/r",
             "https://api.example.com/o/r",
-            "https://github.com/r",
+            "git@git.example.com:r",
         ] {
             assert!(asked(other, "x", true).is_empty(), "{other}");
         }

@@ -14,6 +14,7 @@ fn healthy() -> Facts {
         flags: " --context dev".into(),
         cluster: Ok("v1.34.4".into()),
         resources: Ok(crate::kinds::Kind::ALL.map(|k| k.plural().to_owned()).to_vec()),
+        lacking: Ok(vec![]),
         operator: Ok(Some(OperatorFacts {
             version: "v0.1.0".into(),
             namespace: NAMESPACE.into(),
@@ -117,6 +118,10 @@ fn each_fault_is_found_by_one_check() {
     assert_eq!(
         worst(|f| f.resources = Ok(vec!["tasks".into()])),
         (Fail, "definitions")
+    );
+    assert_eq!(
+        worst(|f| f.lacking = Ok(vec!["Task.status.nextRun".into()])),
+        (Warn, "definitions")
     );
     assert_eq!(worst(|f| f.operator = Ok(None)), (Fail, "operator"));
     assert_eq!(worst(|f| f.client = "v0.9.0".into()), (Warn, "operator"));

@@ -5,7 +5,7 @@ mod network;
 
 use std::collections::BTreeMap;
 
-use axon_api::{LEADER_LEASE, TaskSpawner, Workspace, contract, labels};
+use axon_api::{LEADER_LEASE, TaskSpawner, Workspace, contract, fit, labels};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::authorization::v1::{
@@ -87,14 +87,25 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
         })
     });
     let resources = async { installed::crds(cluster).await.map_err(|e| e.to_string()) };
+    let lacking = async {
+        let action = Action::new("get", "the definitions' schema");
+        let request = http::Request::get(fit::path())
+            .body(Vec::new())
+            .map_err(|e| e.to_string())?;
+        let served = cluster
+            .call(&action, cluster.client.request::<fit::Served>(request))
+            .await;
+        served.map(|served| served.missing()).map_err(|e| e.to_string())
+    };
     let place = operator
         .as_ref()
         .ok()
         .and_then(|found| Some(found.as_ref()?.namespace.clone()));
     let place = place.as_deref().unwrap_or(NAMESPACE);
-    let (version, resources, leader, user, operator_rights) = futures::join!(
+    let (version, resources, lacking, leader, user, operator_rights) = futures::join!(
         version,
         resources,
+        lacking,
         leader_in_time(
             cluster,
             place,
@@ -125,6 +136,7 @@ pub(super) async fn gather(cluster: &Cluster, file: &File) -> Facts {
         flags: cluster.target.flags.clone(),
         cluster: version,
         resources,
+        lacking,
         operator,
         client: installed::client(),
         leader,

@@ -11,14 +11,14 @@ pub mod job_burst;
 pub mod network_policy;
 pub mod record;
 pub mod retention;
+mod write_status;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use axon_api::shown::make_storable;
-use axon_api::{API_VERSION, Task, TaskPhase, TaskReason, TaskStatus, labels};
+use axon_api::{Task, TaskPhase, TaskReason, TaskStatus, labels};
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{DeleteParams, PostParams, Preconditions, PropagationPolicy};
 use kube::core::Status;
@@ -26,7 +26,6 @@ use kube::{Api, Resource, ResourceExt};
 use kube_runtime::controller::Action;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::context::Context;
@@ -39,14 +38,14 @@ use crate::task::build::volumes::ca;
 use crate::task::decide::dependencies::Dependencies;
 use crate::task::decide::{Decision, STARTING};
 use crate::task::github_token::rules;
+use crate::task::observe::Gathered;
 use crate::task::observe::whole;
 use crate::task::observe::whole::Inputs;
-use crate::task::observe::{Gathered, has_ended};
 
+use super::apply::write_status::write_status;
 use crate::kube::call::{CallError, timed};
 use crate::kube::refusal;
 use crate::kube::refusal::Refusal;
-use crate::kube::watch;
 use crate::slots;
 use crate::task::decide::status::enter;
 
@@ -97,10 +96,10 @@ pub async fn carry_out(
             Done::nothing(Action::requeue(context.rush.give_way(Instant::now()))),
         ),
         Decision::UpdateStatus(status) => {
-            let entered = write_status(task, &status, context).await?.then_some(*status);
+            let written = write_status(task, &status, context).await?;
             Ok(Done {
-                entered,
-                ..Done::nothing(Action::await_change())
+                entered: written.begins.then_some(*status),
+                ..Done::nothing(written.next)
             })
         }
         Decision::DeleteJob => {
@@ -207,7 +206,10 @@ async fn create_job(
         });
     }
     if Some(&status) != task.status.as_ref() {
-        entered = write_status(task, &status, context).await?.then_some(status);
+        entered = write_status(task, &status, context)
+            .await?
+            .begins
+            .then_some(status);
     }
     Ok(Done {
         action,
@@ -333,60 +335,4 @@ where
         ))),
         None => Err(error),
     }
-}
-
-/// Writes the status; returns true if it begins a phase.
-async fn write_status(task: &Task, status: &TaskStatus, context: &Context) -> Result<bool, CallError> {
-    // Once: what became of the record since is others' business.
-    if !has_ended(task) {
-        record::keep(task, status, &context.client).await?;
-    }
-    let mut body = json!({
-        "apiVersion": API_VERSION,
-        "kind": "Task",
-        // The version makes the write a compare-and-swap: a decision on an old state is not written.
-        "metadata": { "resourceVersion": task.resource_version() },
-        "status": status,
-    });
-    make_storable(&mut body);
-    let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
-    let written = timed(
-        "write task status",
-        watch::write_status_only::<Task>(&context.client, &namespace, &name, &body),
-    )
-    .await;
-    let new = match written {
-        Err(error) if error.said().is_some_and(|said| said.code == 422) => {
-            tell_refused_status(task, &error, context).await;
-            return Err(error);
-        }
-        written => written?,
-    };
-    context.written.note(task, new.as_deref());
-    context.metrics.created(task, status);
-    let begins = status.phase != task.status.as_ref().and_then(|s| s.phase);
-    if begins {
-        tracing::info!(
-            task = %name,
-            %namespace,
-            uid = %task.uid().unwrap_or_default(),
-            phase = %status.phase.map(|p| p.to_string()).unwrap_or_default(),
-            reason = %status.reason.map(|r| r.to_string()).unwrap_or_default(),
-            message = status.message.as_deref().unwrap_or_default(),
-            "task changed phase"
-        );
-    }
-    Ok(begins)
-}
-
-/// Tells of a status that the API server refuses, in an event: nothing else can be seen of it. API servers before Kubernetes
-/// 1.30 check all rules of the definition at each write, so a Task that was stored under other definitions, and breaks a rule
-/// of these, can't get a status.
-async fn tell_refused_status(task: &Task, error: &CallError, context: &Context) {
-    let note = format!(
-        "the API server does not store what became of the Task: delete it with `kubectl delete task {}`, and create it again with a \
-         spec that is accepted; the operator tries again with growing pauses of up to 5 minutes: {error}",
-        task.name_any()
-    );
-    context.events.warn(task, "StatusRefused", &note).await;
 }

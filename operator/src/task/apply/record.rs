@@ -8,8 +8,10 @@ use axon_api::v1alpha1::{TaskRecord, TaskRecordSpec};
 use axon_api::{Task, TaskPhase, TaskStatus, labels, naming};
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::{Api, Client, ResourceExt};
+use serde::Deserialize as _;
 
 use crate::kube::call::{CallError, timed};
+use crate::kube::incomplete::{Cut, Stored, Write};
 
 /// Returns the record of a Task whose status becomes `status`; `None` as long as it has not ended.
 #[must_use]
@@ -53,25 +55,50 @@ fn model(task: &Task) -> Option<String> {
     Some(model.chars().take(MAX_MODEL).collect())
 }
 
+/// What the API server has stored of a record.
+#[derive(Debug)]
+pub enum Recorded {
+    /// All of it, or there is none to store yet.
+    Whole,
+    /// All but this, for what it said about the whole.
+    Part(Cut, CallError),
+    /// Nothing, for this reason.
+    Nothing(CallError),
+}
+
 /// Makes sure that the record of a Task that is about to end is there and agrees with `status`.
 ///
 /// # Errors
-/// If the API server does not answer. What it refuses is told and no reason for a Task not to end.
-pub async fn keep(task: &Task, status: &TaskStatus, client: &Client) -> Result<(), CallError> {
+/// If the API server does not answer. What it refuses is no reason for a Task not to end.
+pub async fn keep(task: &Task, status: &TaskStatus, client: &Client) -> Result<Recorded, CallError> {
     let Some(record) = record_of(task, status) else {
-        return Ok(());
+        return Ok(Recorded::Whole);
     };
-    match write(&record, client).await {
-        Err(error) if error.is_refusal() => {
-            tracing::warn!(
-                task = %task.name_any(),
-                namespace = %task.namespace().unwrap_or_default(),
-                %error,
-                "the task ends without a record of what it has consumed"
-            );
-            Ok(())
+    let in_json = |error| CallError::Call {
+        what: "create task record",
+        source: Box::new(kube::Error::SerdeError(error)),
+    };
+    let whole = match serde_json::to_value(&record) {
+        Ok(whole) => whole,
+        Err(error) => return Ok(Recorded::Nothing(in_json(error))),
+    };
+    let mut record = Write::new("spec", whole);
+    let written = loop {
+        let call = match TaskRecord::deserialize(record.body()) {
+            Ok(record) => write(&record, client).await,
+            Err(error) => return Ok(Recorded::Nothing(in_json(error))),
+        };
+        if let Some(written) = record.end(call) {
+            break written;
         }
-        result => result,
+    };
+    match written {
+        Ok(Stored {
+            cut: Some((cut, said)),
+            ..
+        }) => Ok(Recorded::Part(cut, said)),
+        Err(error) if error.is_refusal() => Ok(Recorded::Nothing(error)),
+        written => written.map(|_| Recorded::Whole),
     }
 }
 

@@ -86,12 +86,21 @@ pub const WORDS: &[Word] = &[
     word(Pod, "InitContainerRestartPolicyForbidden", R::PodLost, RunsAgain),
     word(Pod, "SupplementalGroupsPolicyNotSupported", R::PodLost, RunsAgain),
     word(Pod, "UnexpectedPredicateFailureType", R::PodLost, RunsAgain),
+    word(Pod, "AppArmor", R::PodLost, RunsAgain),
+    // Since 1.32.
+    word(Pod, "PodLevelResourcesNotSupported", R::PodLost, RunsAgain),
+    // Since 1.34: a node's limit of attached volumes, which the scheduler did not know yet.
+    word(Pod, "VolumeAttachmentLimitExceeded", R::PodLost, RunsAgain),
+    // Since 1.35.
+    word(Pod, "PodFeatureUnsupported", R::PodLost, RunsAgain),
     word(Pod, "UnknownReason", R::PodLost, RunsAgain),
     word(Disruption, "PreemptionByScheduler", R::Evicted, RunsAgain),
     word(Disruption, "DeletionByTaintManager", R::Evicted, RunsAgain),
     word(Disruption, "EvictionByEvictionAPI", R::Evicted, RunsAgain),
     word(Disruption, "DeletionByPodGC", R::Evicted, RunsAgain),
     word(Disruption, "TerminationByKubelet", R::Evicted, RunsAgain),
+    // Since 1.33: a device of the pod, such as a GPU, was tainted.
+    word(Disruption, "DeletionByDeviceTaintManager", R::Evicted, RunsAgain),
     word(Terminated, "OOMKilled", R::OOMKilled, Fails),
     word(Terminated, "StartError", R::InvalidConfig, Fails),
     word(Terminated, "ContainerCannotRun", R::InvalidConfig, Fails),

@@ -11,6 +11,7 @@ pub mod dependencies;
 pub mod failure;
 pub mod fault;
 pub mod prices;
+pub mod recall;
 pub mod status;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use jiff::Timestamp;
 use super::branch_lock::Rival;
 use crate::task::decide::dependencies::Dependencies;
 use crate::task::decide::prices::Price;
+use crate::task::decide::recall::recall;
 use crate::task::decide::status::enter;
 use crate::task::observe::pod::{JobView, Needed, PodView};
 
@@ -87,6 +89,8 @@ pub struct Observed<'a> {
     pub image_pull_limit: Duration,
     /// What the Task's model costs, where there is a price table that knows it.
     pub price: Option<&'a Price>,
+    /// False if the API server would not store how often a run was repeated.
+    pub can_repeat: bool,
     /// The time.
     pub now: Timestamp,
 }
@@ -129,7 +133,8 @@ fn step(observed: &Observed<'_>) -> Decision {
     if observed.task.metadata.deletion_timestamp.is_some() {
         return Decision::Wait(None);
     }
-    let status = observed.task.status.clone().unwrap_or_default();
+    let mut status = observed.task.status.clone().unwrap_or_default();
+    recall(&mut status);
     if status.phase.is_some_and(TaskPhase::is_terminal) {
         return after_end::decide(observed, &status);
     }
@@ -201,8 +206,12 @@ fn move_to(
         observed.task.metadata.generation,
         observed.now,
     );
-    match &observed.task.status {
-        Some(told) if says_no_more(&next, told) => Decision::Wait(wake),
+    let told = observed.task.status.clone().map(|mut told| {
+        recall(&mut told);
+        told
+    });
+    match told {
+        Some(told) if says_no_more(&next, &told) => Decision::Wait(wake),
         _ => Decision::UpdateStatus(Box::new(next)),
     }
 }

@@ -17,11 +17,26 @@ use crate::task::observe::pod::{JobView, PodView};
 /// Runs lost to something else than their agent after which a Task fails. Each may have spent money from the start.
 pub(crate) const MAX_DISRUPTIONS: usize = 3;
 
+/// Returns how many runs may be lost before the Task fails.
+pub(super) fn most_disruptions(observed: &Observed<'_>) -> usize {
+    if observed.can_repeat { MAX_DISRUPTIONS } else { 1 }
+}
+
 /// Returns how many runs were lost to something else than their agent.
 pub(crate) fn disruptions(status: &TaskStatus) -> usize {
-    let lost = |a: &&Attempt| a.reason.is_some_and(fault::is_lost);
-    status.attempts.iter().filter(lost).count()
+    status.attempts.iter().filter(|attempt| was_lost(attempt)).count()
 }
+
+/// Returns true for a run that was lost to something else than its agent. A reason that older definitions did not let in may
+/// have been such a one: counting it bounds what a Task spends.
+pub(super) fn was_lost(attempt: &Attempt) -> bool {
+    let reason = attempt.reason;
+    reason.is_some_and(|reason| fault::is_lost(reason) || reason == TaskReason::Unknown)
+}
+
+/// Why a run is not repeated that would be.
+const NOT_COUNTED: &str = "it is not run again, since the definitions are older than the operator and can't store how often: update them with \
+                           `kubectl axon install`";
 
 /// Decides what follows a run that failed. `job` is its Job, if that is still there; `replaced_anyway` says that the run
 /// may be repeated without a policy.
@@ -49,7 +64,7 @@ pub(crate) fn after_attempts(
     let mut status = status.clone();
     let policy = observed.task.spec.retry_policy.as_ref();
     let made = status.retries.unwrap_or_default();
-    let pause = if stopped {
+    let pause = if stopped || !observed.can_repeat {
         None
     } else if replaced_anyway && disruptions(&status) < MAX_DISRUPTIONS {
         Some(Duration::ZERO)
@@ -59,7 +74,13 @@ pub(crate) fn after_attempts(
         pause
     };
     let Some(pause) = pause else {
-        return fail(observed, &status, failure.reason, &failure.message);
+        let would = replaced_anyway || policy.is_some_and(|p| p.pause(failure.reason, made).is_some());
+        let message = &failure.message;
+        if would && !observed.can_repeat && !stopped {
+            let message = format!("{message}; {NOT_COUNTED}");
+            return fail(observed, &status, failure.reason, &message);
+        }
+        return fail(observed, &status, failure.reason, message);
     };
     let after = later(observed.now, pause);
     status.next_run = Some(NextRun {

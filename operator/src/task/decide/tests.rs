@@ -43,6 +43,7 @@ fn observed(task: &Task) -> Observed<'_> {
         log_outputs: Vec::new(),
         image_pull_limit: Duration::from_secs(300),
         price: None,
+        can_repeat: true,
         missing: Vec::new(),
         now: at(NOW),
     }

@@ -14,7 +14,7 @@ use crate::task::decide::failure;
 use crate::task::decide::failure::Failure;
 use crate::task::decide::fault;
 use crate::task::decide::retry;
-use crate::task::decide::retry::{MAX_DISRUPTIONS, disruptions};
+use crate::task::decide::retry::{disruptions, most_disruptions, was_lost};
 use crate::task::decide::status::{record_attempt, record_lost};
 use crate::task::observe::pod::{ContainerView, Held, JobEnd, JobView, PodView};
 
@@ -74,12 +74,15 @@ pub(crate) fn decide(observed: &Observed<'_>, status: &TaskStatus, job: &JobView
         }
         None if job.deleting => without_job(observed, &status, Some(job)),
         None if observed.task.spec.is_stopped() => stop(observed, &status),
-        None if disruptions(&status) >= MAX_DISRUPTIONS && was_lost(last_of(&status, job)) => {
+        None if disruptions(&status) >= most_disruptions(observed)
+            && last_of(&status, job).is_some_and(was_lost) =>
+        {
             let last = status.attempts.last();
             let reason = last.and_then(|a| a.reason).unwrap_or(TaskReason::Evicted);
             let last = last.and_then(|a| a.message.as_deref());
             let message = format!(
-                "the pod was disrupted {MAX_DISRUPTIONS} times while its agent ran; the last time: {}",
+                "the pod was disrupted {} while its agent ran; the last time: {}",
+                times(most_disruptions(observed)),
                 last.unwrap_or_default()
             );
             let failure = Failure { reason, message };
@@ -189,8 +192,12 @@ fn last_of<'a>(status: &'a TaskStatus, job: &JobView) -> Option<&'a Attempt> {
     status.attempts.last().filter(of_this_job)
 }
 
-fn was_lost(attempt: Option<&Attempt>) -> bool {
-    attempt.and_then(|a| a.reason).is_some_and(fault::is_lost)
+fn times(count: usize) -> String {
+    if count == 1 {
+        "once".to_owned()
+    } else {
+        format!("{count} times")
+    }
 }
 
 /// Says first that the Task is being stopped, and then deletes the Job, which ends the pod with its grace period.

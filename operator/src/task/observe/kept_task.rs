@@ -1,12 +1,15 @@
 //! What the leader keeps of a Task, and when it needs the whole of it.
 
-use axon_api::{Task, TaskStatus};
+use axon_api::{Task, TaskReason, TaskStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
+use serde::Deserialize;
 use serde::de::Error as _;
 use serde_json::json;
 
 use crate::kube::watch::{Keep, LARGE, Names, Seen, hollow, is_part, keep_metadata, mark, prune};
 use crate::task::build::prompt;
+use crate::task::decide::recall::recall;
 use crate::task::observe::has_ended;
 
 /// Bytes of what other Tasks need of one. A hundred dependencies with the longest names, all of which have succeeded, fit.
@@ -33,6 +36,19 @@ impl Seen for Task {
             return Err(serde_json::Error::custom(text));
         }
         let mut task: Self = serde_json::from_str(&kept)?;
+        if let Some(status) = task
+            .status
+            .as_mut()
+            .filter(|status| status.reason == Some(TaskReason::Unknown))
+        {
+            if is_long {
+                status.conditions = serde_json::from_str::<Told>(json)?.status.conditions;
+            }
+            recall(status);
+            if is_long {
+                status.conditions.clear();
+            }
+        }
         let over = has_ended(&task);
         if json.len() > LARGE {
             mark(&mut task.metadata, is_long && !over);
@@ -54,6 +70,18 @@ impl Seen for Task {
             &json!({"type": "codex", "prompt": "", "credentials": {"type": "none"}}),
         )
     }
+}
+
+/// What tells the reason of a Task that older definitions did not let in.
+#[derive(Deserialize)]
+struct Told {
+    status: ToldStatus,
+}
+
+#[derive(Deserialize)]
+struct ToldStatus {
+    #[serde(default)]
+    conditions: Vec<Condition>,
 }
 
 /// Returns what other Tasks need of one whose status or labels are long.
@@ -115,6 +143,25 @@ mod tests {
             task["spec"][key] = value.clone();
         }
         Task::read(&task.to_string()).unwrap()
+    }
+
+    #[test]
+    fn the_reason_is_the_true_one_also_where_the_definitions_lack_it() {
+        for filler in [10, 30_000] {
+            let task = read(
+                json!({}),
+                json!({"phase": "Waiting", "reason": "Unknown", "message": "m".repeat(filler), "conditions": [{
+                    "type": "Ready", "status": "False", "reason": "WaitingForBranch", "message": "m",
+                    "lastTransitionTime": "2026-11-30T06:00:00Z"}]}),
+            );
+            let status = task.status.unwrap();
+            assert_eq!(status.reason, Some(TaskReason::WaitingForBranch));
+            assert_eq!(
+                status.conditions.is_empty(),
+                filler > 10,
+                "what is long is not kept"
+            );
+        }
     }
 
     #[test]

@@ -236,6 +236,7 @@ impl Gathered {
             missing: self.missing.clone(),
             image_pull_limit: context.options.image_pull_limit,
             price: context.options.prices.price_of(task),
+            can_repeat: !context.shared.definitions.cannot_count_runs(),
             now: context.clock.now(),
         }
     }

@@ -150,6 +150,39 @@ fn the_third_run_that_is_lost_with_its_node_ends_the_task() {
 }
 
 #[test]
+fn a_run_whose_count_is_not_stored_is_not_repeated() {
+    let t = with_phase(TaskPhase::Running);
+    let one = Observed {
+        job: Some(job()),
+        pods: vec![gone(lost_with_its_node("a", 50))],
+        ..observed(&t)
+    };
+    assert_eq!(status_of(decide(&one)).phase, Some(TaskPhase::Running));
+    let ended = status_of(decide(&Observed {
+        can_repeat: false,
+        ..one
+    }));
+    assert_eq!(
+        (ended.phase, ended.reason),
+        (Some(TaskPhase::Failed), Some(TaskReason::Evicted))
+    );
+    assert!(ended.message.unwrap().contains("disrupted once"));
+    // An attempt whose reason older definitions did not let in may have been such a one.
+    let mut t = with_phase(TaskPhase::Running);
+    let unknown = |pod: &str| axon_api::v1alpha1::Attempt {
+        pod_name: pod.into(),
+        reason: Some(TaskReason::Unknown),
+        ..axon_api::v1alpha1::Attempt::default()
+    };
+    t.status.as_mut().unwrap().attempts = vec![unknown("x"), unknown("y"), unknown("z")];
+    let ended = status_of(decide(&Observed {
+        job: Some(job()),
+        ..observed(&t)
+    }));
+    assert_eq!(ended.phase, Some(TaskPhase::Failed));
+}
+
+#[test]
 fn a_pod_that_went_while_nobody_looked_is_counted() {
     let mut t = with_phase(TaskPhase::Running);
     t.status.as_mut().unwrap().pod_name = Some("a".into());

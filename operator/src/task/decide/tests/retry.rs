@@ -36,6 +36,41 @@ fn told(task: &Task, status: TaskStatus) -> Task {
 }
 
 #[test]
+fn a_run_is_not_repeated_while_its_count_would_not_be_stored() {
+    let mut t = with_phase(TaskPhase::Running);
+    t.spec.retry_policy = policy(3, RetryReason::AgentError);
+    let failed = Observed {
+        job: Some(job_failed("BackoffLimitExceeded")),
+        pods: vec![failed_pod("a", "job-1")],
+        ..observed(&t)
+    };
+    assert_eq!(status_of(decide(&failed)).reason, Some(TaskReason::Retrying));
+    let ended = status_of(decide(&Observed {
+        can_repeat: false,
+        ..failed
+    }));
+    assert_eq!(
+        (ended.phase, ended.reason, ended.retries),
+        (Some(TaskPhase::Failed), Some(TaskReason::AgentError), None)
+    );
+}
+
+#[test]
+fn a_stop_that_was_told_goes_on_where_the_definitions_lack_its_reason() {
+    let mut t = with_phase(TaskPhase::Running);
+    t.spec.stop = Some(true);
+    let runs = Observed {
+        job: Some(job()),
+        pods: vec![running()],
+        ..observed(&t)
+    };
+    let mut stopping = status_of(decide(&runs));
+    stopping.reason = Some(TaskReason::Unknown);
+    let t = told(&t, stopping);
+    assert_eq!(decide(&Observed { task: &t, ..runs }), Decision::DeleteJob);
+}
+
+#[test]
 fn a_task_that_is_stopped_before_its_job_ends_at_once() {
     let mut t = task("t");
     t.spec.stop = Some(true);
