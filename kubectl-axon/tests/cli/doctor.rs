@@ -26,6 +26,20 @@ fn admission_kinds() -> Value {
 }
 
 /// A cluster in which all is well, as far as `changed` does not answer first.
+/// Returns the document of an API server that has the definitions of this version.
+fn schemas() -> Value {
+    let all = axon_api::crds::all().into_iter().map(|(_, definition)| {
+        let kind = definition.spec.names.kind.clone();
+        let schema = definition.spec.versions[0].schema.clone().unwrap();
+        let mut schema = serde_json::to_value(schema.open_api_v3_schema).unwrap();
+        schema["x-kubernetes-group-version-kind"] =
+            json!([{"group": "axon.io", "version": "v1alpha1", "kind": kind}]);
+        (kind, schema)
+    });
+    let all: serde_json::Map<String, Value> = all.collect();
+    json!({"openapi": "3.0.0", "components": {"schemas": all}})
+}
+
 fn cluster(changed: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Fake {
     Fake::start(move |request| {
         if let Some(reply) = changed(request) {
@@ -57,6 +71,7 @@ fn cluster(changed: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) 
                     json!({"groupVersion": "axon.io/v1alpha1", "resources": names.map(resource)}),
                 )
             }
+            "/openapi/v3/apis/axon.io/v1alpha1" => Reply::Json(200, schemas()),
             "/apis/admissionregistration.k8s.io/v1" => Reply::Json(200, admission_kinds()),
             "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies" => {
                 list(&admission("ValidatingAdmissionPolicy"))
