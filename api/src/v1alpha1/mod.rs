@@ -8,6 +8,7 @@ mod immutable;
 mod people;
 mod pod_overrides;
 mod retry;
+mod spawner_reason;
 mod task;
 mod task_record;
 mod task_spawner;
@@ -23,6 +24,7 @@ pub use common::{Credentials, NameRef, Trust};
 pub use people::{Association, People, Writer};
 pub use pod_overrides::{PodOverrides, Quantity, Resources, SafeVolume};
 pub use retry::{MAX_BACKOFF, MAX_RETRIES, RetryPolicy, RetryReason};
+pub use spawner_reason::SpawnerReason;
 pub use task::{Task, TaskSpec};
 pub use task_record::{TaskRecord, TaskRecordSpec};
 pub use task_spawner::{

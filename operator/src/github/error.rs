@@ -1,5 +1,6 @@
 //! What can go wrong with GitHub, said so that a person knows what to do.
 
+use axon_api::v1alpha1::SpawnerReason;
 use std::time::Duration;
 
 use axon_api::labels::HOSTS;
@@ -263,23 +264,23 @@ impl GithubError {
 
     /// Returns a CamelCase reason for conditions and events.
     #[must_use]
-    pub fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> SpawnerReason {
         match self {
-            Self::Unauthorized { .. } => "Unauthorized",
-            Self::Forbidden { .. } => "Forbidden",
-            Self::NotFound { .. } => "RepositoryNotFound",
-            Self::NoInstallation { .. } => "InstallationNotFound",
-            Self::NotInstalled { .. } => "RepositoryNotInstalled",
-            Self::NotGranted { .. } => "PermissionNotGranted",
-            Self::RateLimited { .. } => "RateLimited",
-            Self::Unreachable { .. } => "Unreachable",
-            Self::Malformed { .. } | Self::AnswerTooLarge { .. } => "MalformedAnswer",
-            Self::Transferred { .. } => "ItemTransferred",
-            Self::HostNotAllowed { .. } => "HostNotAllowed",
-            Self::SecretNotForHost { .. } => "SecretNotForHost",
-            Self::ListingTooLarge { .. } => "ListingTooLarge",
-            Self::OutOfMemory { .. } => "OutOfMemory",
-            Self::BadKey { .. } => "InvalidCredential",
+            Self::Unauthorized { .. } => SpawnerReason::Unauthorized,
+            Self::Forbidden { .. } => SpawnerReason::Forbidden,
+            Self::NotFound { .. } => SpawnerReason::RepositoryNotFound,
+            Self::NoInstallation { .. } => SpawnerReason::InstallationNotFound,
+            Self::NotInstalled { .. } => SpawnerReason::RepositoryNotInstalled,
+            Self::NotGranted { .. } => SpawnerReason::PermissionNotGranted,
+            Self::RateLimited { .. } => SpawnerReason::RateLimited,
+            Self::Unreachable { .. } => SpawnerReason::Unreachable,
+            Self::Malformed { .. } | Self::AnswerTooLarge { .. } => SpawnerReason::MalformedAnswer,
+            Self::Transferred { .. } => SpawnerReason::ItemTransferred,
+            Self::HostNotAllowed { .. } => SpawnerReason::HostNotAllowed,
+            Self::SecretNotForHost { .. } => SpawnerReason::SecretNotForHost,
+            Self::ListingTooLarge { .. } => SpawnerReason::ListingTooLarge,
+            Self::OutOfMemory { .. } => SpawnerReason::OutOfMemory,
+            Self::BadKey { .. } => SpawnerReason::InvalidCredential,
         }
     }
 

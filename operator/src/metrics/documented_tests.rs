@@ -46,7 +46,7 @@ fn touched() -> String {
     let spawner = fixtures::github("fix");
     metrics.spawners.owned(&spawner);
     metrics.spawners.spawned(&spawner);
-    metrics.spawners.polled("ok");
+    metrics.spawners.polled(None);
     metrics.github.touch();
     let what = "write task status";
     metrics.refused("Task", &CallError::Timeout { what }, Kept::Part);

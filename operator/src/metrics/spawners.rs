@@ -1,6 +1,7 @@
 //! Figures about spawners. Labelled by spawner is only who runs it.
 
 use axon_api::TaskSpawner;
+use axon_api::v1alpha1::SpawnerReason;
 use kube::ResourceExt;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -101,8 +102,9 @@ impl SpawnerMetrics {
         self.spawned.get_or_create(&Namespace { namespace }).inc();
     }
 
-    /// Counts a look at GitHub.
-    pub fn polled(&self, result: &'static str) {
+    /// Counts a poll of GitHub, and why it failed.
+    pub fn polled(&self, failure: Option<SpawnerReason>) {
+        let result = failure.map_or("ok", Into::into);
         self.polls.get_or_create(&PollResult { result }).inc();
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Before every write that counts the replica makes sure that it still owns the spawner.
 
+use axon_api::v1alpha1::SpawnerReason;
 use std::time::Duration;
 
 use axon_api::shown::make_storable;
@@ -61,8 +62,6 @@ pub enum Created {
     Blocked(Blocked),
 }
 
-/// The API server gave no answer that says what is wrong with a Task.
-const CREATE_FAILED: &str = "CreateFailed";
 /// Pause before a call that failed for no fault of its own is made once more.
 const PAUSE: Duration = Duration::from_millis(300);
 /// How often such a call is made.
@@ -147,7 +146,7 @@ impl Context {
         {
             self.metrics.refused("TaskSpawner", error, Kept::Nothing);
             self.events
-                .warn_of_spawner(spawner, "StatusRefused", &error.to_string())
+                .warn_of_spawner(spawner, SpawnerReason::StatusRefused, &error.to_string())
                 .await;
         }
         let stored = stored?;
@@ -157,7 +156,7 @@ impl Context {
             self.definitions.doubt();
             let note = cut.note("status", said);
             self.events
-                .warn_of_spawner(spawner, "StatusIncomplete", &note)
+                .warn_of_spawner(spawner, SpawnerReason::StatusIncomplete, &note)
                 .await;
         }
         Ok(stored.value.object)
@@ -206,24 +205,31 @@ impl Context {
                 item: claim.item.clone(),
                 reason,
                 message,
-                transient: reason == CREATE_FAILED,
-                all: matches!(reason, "AccessDenied" | "QuotaExceeded"),
+                transient: reason == SpawnerReason::CreateFailed,
+                all: matches!(reason, SpawnerReason::AccessDenied | SpawnerReason::QuotaExceeded),
                 left_out: false,
                 pause: None,
             }))
         };
         if error.is_denied() {
-            return blocked("AccessDenied", error.to_string());
+            return blocked(SpawnerReason::AccessDenied, error.to_string());
         }
         if error.is_refused() {
             let text = error.to_string();
             let quota = text.contains("exceeded quota");
-            return blocked(if quota { "QuotaExceeded" } else { "TaskRefused" }, text);
+            return blocked(
+                if quota {
+                    SpawnerReason::QuotaExceeded
+                } else {
+                    SpawnerReason::TaskRefused
+                },
+                text,
+            );
         }
         match error.said().map(|said| (said.code, said.is_already_exists())) {
             Some((_, true)) => self.look_at_namesake(spawner, claim).await,
-            Some((400 | 413 | 422, _)) => blocked("TaskRefused", error.to_string()),
-            _ => blocked(CREATE_FAILED, error.to_string()),
+            Some((400 | 413 | 422, _)) => blocked(SpawnerReason::TaskRefused, error.to_string()),
+            _ => blocked(SpawnerReason::CreateFailed, error.to_string()),
         }
     }
 
@@ -239,7 +245,7 @@ impl Context {
         }
         Ok(Created::Blocked(Blocked {
             item: claim.item.clone(),
-            reason: "NameTaken",
+            reason: SpawnerReason::NameTaken,
             message: format!(
                 "Task {:?} exists and is not this spawner's: delete or rename it, so that the item gets a Task",
                 claim.name

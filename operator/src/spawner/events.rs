@@ -1,6 +1,7 @@
 //! Events about spawners: what people would ask about, once per change.
 
 use axon_api::TaskSpawner;
+use axon_api::v1alpha1::SpawnerReason;
 use axon_api::v1alpha1::TaskSpawnerStatus;
 use axon_api::v1alpha1::spawner_condition as kind;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -25,13 +26,17 @@ const BAD: [(&str, &str); 8] = [
 impl Events {
     /// Tells that a Task was created.
     pub fn spawned(&self, spawner: &TaskSpawner, task: &str) {
-        let event = event(EventType::Normal, "TaskCreated", &format!("created Task {task}"));
+        let event = event(
+            EventType::Normal,
+            SpawnerReason::TaskCreated.as_ref(),
+            &format!("created Task {task}"),
+        );
         self.soon(event, spawner.object_ref(&()));
     }
 
     /// Warns about a TaskSpawner that goes on all the same. The same warning again is counted, not repeated.
-    pub(crate) async fn warn_of_spawner(&self, spawner: &TaskSpawner, reason: &str, note: &str) {
-        let event = event(EventType::Warning, reason, note);
+    pub(crate) async fn warn_of_spawner(&self, spawner: &TaskSpawner, reason: SpawnerReason, note: &str) {
+        let event = event(EventType::Warning, reason.as_ref(), note);
         self.send(&event, &spawner.object_ref(&())).await;
     }
 
@@ -58,7 +63,7 @@ fn events_of(old: Option<&TaskSpawnerStatus>, new: &TaskSpawnerStatus) -> Vec<Ev
             }
             (true, false) => events.push(event(
                 EventType::Normal,
-                "Recovered",
+                SpawnerReason::Recovered.as_ref(),
                 &format!("{of} is {} again", now.status),
             )),
             _ => {}

@@ -18,8 +18,6 @@ pub(crate) mod fixtures;
 pub mod plan;
 pub mod prefetch;
 pub mod preview;
-#[cfg(test)]
-mod reasons_documented_tests;
 pub mod render;
 pub mod run_burst;
 pub mod source;

@@ -1,5 +1,6 @@
 //! One look at a spawner: what its source has, what follows, and doing it.
 
+use axon_api::v1alpha1::SpawnerReason;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -76,9 +77,9 @@ impl Context {
                 return is_denied.then(|| Blocked {
                     item: item.to_owned(),
                     reason: if error.is_denied() {
-                        "AccessDenied"
+                        SpawnerReason::AccessDenied
                     } else {
-                        "TaskRefused"
+                        SpawnerReason::TaskRefused
                     },
                     message: format!(
                         "nobody can note that it has left the match, so that it runs again: {error}"
@@ -310,7 +311,7 @@ impl Context {
                         .entry(claim.name.clone())
                         .or_insert_with(Instant::now);
                     if !why.transient && since.elapsed() >= GIVE_BACK {
-                        tracing::warn!(task = %claim.name, reason = why.reason, "a claim is given back");
+                        tracing::warn!(task = %claim.name, reason = %why.reason, "a claim is given back");
                         back.insert(claim.name.clone());
                     }
                     if why.all {
@@ -410,7 +411,7 @@ impl Context {
         memory.last_poll = Some(Instant::now());
         self.metrics
             .spawners
-            .polled(listed.as_ref().map_or_else(|e| e.fault.reason, |_| "ok"));
+            .polled(listed.as_ref().err().map(|e| e.fault.reason));
         match listed {
             Ok(found) => {
                 memory.failures = 0;
@@ -453,7 +454,7 @@ impl Context {
 #[must_use]
 pub fn template_fault(error: &render::RenderError) -> Fault {
     Fault {
-        reason: "InvalidTemplate",
+        reason: SpawnerReason::InvalidTemplate,
         message: error.to_string(),
         transient: false,
     }
@@ -580,7 +581,7 @@ mod tests {
     fn what_only_a_person_can_mend_waits_for_the_next_poll() {
         let blocked = |transient, pause: Option<u64>| Blocked {
             item: "1".into(),
-            reason: "QuotaExceeded",
+            reason: SpawnerReason::QuotaExceeded,
             message: String::new(),
             transient,
             all: true,

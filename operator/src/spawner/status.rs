@@ -1,5 +1,6 @@
 //! Builds a spawner's status. The only place that sets phase, message and conditions. Pure.
 
+use axon_api::v1alpha1::SpawnerReason;
 use std::time::Duration;
 
 use axon_api::TaskSpawner;
@@ -26,7 +27,7 @@ const DISCOVERY_PERIOD: i64 = 300;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// CamelCase.
-    pub reason: &'static str,
+    pub reason: SpawnerReason,
     /// For people: what is wrong and what to do.
     pub message: String,
     /// True if it may heal without anybody's doing.
@@ -39,7 +40,7 @@ pub struct Blocked {
     /// The item.
     pub item: String,
     /// CamelCase.
-    pub reason: &'static str,
+    pub reason: SpawnerReason,
     /// What is wrong and what to do.
     pub message: String,
     /// True if it may heal without anybody's doing.
@@ -242,10 +243,10 @@ fn told_of_pause(workspace: &str) -> String {
 }
 
 /// One condition to be.
-struct Is<'a> {
+struct Is {
     kind: &'static str,
     status: bool,
-    reason: &'a str,
+    reason: SpawnerReason,
     message: String,
 }
 
@@ -260,10 +261,10 @@ fn conditions(
     let by_workspace = situation.paused.filter(|_| !spawner.spec.suspend);
     let fault = outcome.source_fault.as_ref().or(outcome.template_fault.as_ref());
     let reason = match (suspended, fault) {
-        (true, _) if by_workspace.is_some() => "WorkspacePaused",
-        (true, _) => "UserSuspended",
+        (true, _) if by_workspace.is_some() => SpawnerReason::WorkspacePaused,
+        (true, _) => SpawnerReason::UserSuspended,
         (false, Some(fault)) => fault.reason,
-        (false, None) => "Running",
+        (false, None) => SpawnerReason::Running,
     };
     let stalled = !suspended && fault.is_some_and(|fault| !fault.transient);
     let waiting = outcome.waiting.count as i64;
@@ -285,19 +286,19 @@ fn conditions(
         is(
             kind::STALLED,
             stalled,
-            if stalled { reason } else { "Working" },
+            if stalled { reason } else { SpawnerReason::Working },
             String::new(),
         ),
         match (suspended, by_workspace) {
             (true, Some(workspace)) => is(kind::SUSPENDED, true, reason, told_of_pause(workspace)),
             (true, None) => is(kind::SUSPENDED, true, reason, "spec.suspend is true".into()),
-            (false, _) => is(kind::SUSPENDED, false, "Running", String::new()),
+            (false, _) => is(kind::SUSPENDED, false, SpawnerReason::Running, String::new()),
         },
         match situation.room.budget_spent {
             true => is(
                 kind::TASK_BUDGET_EXHAUSTED,
                 true,
-                "BudgetReached",
+                SpawnerReason::BudgetReached,
                 format!(
                     "{total} of {} Tasks created, {} waiting: raise maxTotalTasks to go on",
                     spawner.spec.max_total_tasks.unwrap_or_default(),
@@ -307,7 +308,7 @@ fn conditions(
             false => is(
                 kind::TASK_BUDGET_EXHAUSTED,
                 false,
-                "BudgetAvailable",
+                SpawnerReason::BudgetAvailable,
                 String::new(),
             ),
         },
@@ -315,7 +316,7 @@ fn conditions(
             true => is(
                 kind::CONCURRENCY_LIMITED,
                 true,
-                "LimitReached",
+                SpawnerReason::LimitReached,
                 format!(
                     "{} waiting for one of {} running Tasks to end{}",
                     count(waiting, "item"),
@@ -328,28 +329,55 @@ fn conditions(
                     }
                 ),
             ),
-            false => is(kind::CONCURRENCY_LIMITED, false, "RoomLeft", String::new()),
+            false => is(
+                kind::CONCURRENCY_LIMITED,
+                false,
+                SpawnerReason::RoomLeft,
+                String::new(),
+            ),
         },
         match &outcome.template_fault {
             Some(fault) => is(kind::TEMPLATE_VALID, false, fault.reason, fault.message.clone()),
-            None => is(kind::TEMPLATE_VALID, true, "Read", String::new()),
+            None => is(kind::TEMPLATE_VALID, true, SpawnerReason::Read, String::new()),
         },
         blocked(&outcome.blocked),
     ];
     if let Some(spec) = &spawner.spec.when.github_issues {
         all.push(match spec.is_open_to_strangers() {
-            true => is(kind::OPEN_TO_STRANGERS, true, "AuthorsOpen", OPEN.into()),
-            false => is(kind::OPEN_TO_STRANGERS, false, "AuthorsChecked", String::new()),
+            true => is(
+                kind::OPEN_TO_STRANGERS,
+                true,
+                SpawnerReason::AuthorsOpen,
+                OPEN.into(),
+            ),
+            false => is(
+                kind::OPEN_TO_STRANGERS,
+                false,
+                SpawnerReason::AuthorsChecked,
+                String::new(),
+            ),
         });
         all.push(match &outcome.permission_unknown {
-            Some(why) => is(kind::PERMISSION_UNKNOWN, true, "PushAccessNeeded", why.clone()),
-            None => is(kind::PERMISSION_UNKNOWN, false, "NothingUnknown", String::new()),
+            Some(why) => is(
+                kind::PERMISSION_UNKNOWN,
+                true,
+                SpawnerReason::PushAccessNeeded,
+                why.clone(),
+            ),
+            None => is(
+                kind::PERMISSION_UNKNOWN,
+                false,
+                SpawnerReason::NothingUnknown,
+                String::new(),
+            ),
         });
     }
     // Of a source that was not asked, because of its template, nothing is known.
     match &outcome.source_fault {
         Some(fault) => all.push(is(source_kind, false, fault.reason, fault.message.clone())),
-        None if outcome.discovered.is_some() => all.push(is(source_kind, true, "Read", String::new())),
+        None if outcome.discovered.is_some() => {
+            all.push(is(source_kind, true, SpawnerReason::Read, String::new()));
+        }
         None => {}
     }
     let renewed = all
@@ -366,7 +394,7 @@ fn conditions(
     conditions
 }
 
-fn is<'a>(kind: &'static str, status: bool, reason: &'a str, message: String) -> Is<'a> {
+fn is(kind: &'static str, status: bool, reason: SpawnerReason, message: String) -> Is {
     Is {
         kind,
         status,
@@ -375,9 +403,14 @@ fn is<'a>(kind: &'static str, status: bool, reason: &'a str, message: String) ->
     }
 }
 
-fn blocked(items: &BlockedItems) -> Is<'_> {
+fn blocked(items: &BlockedItems) -> Is {
     let Some(first) = items.first.first() else {
-        return is(kind::ITEMS_BLOCKED, false, "NoneBlocked", String::new());
+        return is(
+            kind::ITEMS_BLOCKED,
+            false,
+            SpawnerReason::NoneBlocked,
+            String::new(),
+        );
     };
     let named = items.first.iter().map(|b| format!("{}: {}", b.item, b.message));
     let mut message = named.collect::<Vec<_>>().join("; ");
@@ -396,11 +429,11 @@ pub fn note_skipped(
     now: Timestamp,
 ) {
     let is = match skipped {
-        0 => is(kind::RUNS_SKIPPED, false, "OnTime", String::new()),
+        0 => is(kind::RUNS_SKIPPED, false, SpawnerReason::OnTime, String::new()),
         n => is(
             kind::RUNS_SKIPPED,
             true,
-            "OneLateRunOnly",
+            SpawnerReason::OneLateRunOnly,
             format!(
                 "{} before {run} left out: the spawner was suspended, at a limit, or not running",
                 count(i64::try_from(n).unwrap_or(i64::MAX), "run")
@@ -412,7 +445,7 @@ pub fn note_skipped(
     status.conditions.push(new);
 }
 
-fn renew(old: &TaskSpawnerStatus, is: &Is<'_>, generation: Option<i64>, now: Timestamp) -> Condition {
+fn renew(old: &TaskSpawnerStatus, is: &Is, generation: Option<i64>, now: Timestamp) -> Condition {
     let status = if is.status { "True" } else { "False" };
     let since = old
         .conditions
@@ -422,7 +455,7 @@ fn renew(old: &TaskSpawnerStatus, is: &Is<'_>, generation: Option<i64>, now: Tim
     Condition {
         type_: is.kind.to_owned(),
         status: status.to_owned(),
-        reason: is.reason.to_owned(),
+        reason: is.reason.into(),
         message: cut(&is.message, MAX_MESSAGE),
         observed_generation: generation,
         last_transition_time: since.unwrap_or_else(|| Time(whole_second(now))),

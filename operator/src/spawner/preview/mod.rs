@@ -4,6 +4,7 @@
 
 pub mod request;
 
+use axon_api::v1alpha1::SpawnerReason;
 use std::collections::BTreeMap;
 
 use axon_api::TaskSpawner;
@@ -42,7 +43,7 @@ pub struct Scene<'a> {
 }
 
 /// Items that may not become Tasks for now, with outcome, reason and message.
-pub type LeftOut = BTreeMap<String, (PreviewOutcome, &'static str, String)>;
+pub type LeftOut = BTreeMap<String, (PreviewOutcome, SpawnerReason, String)>;
 
 /// Returns what becomes of `items`, which are in order, and of those that are kept out; those that call for a Task
 /// first. The number is of the items that there is no room to list.
@@ -77,9 +78,12 @@ pub fn preview(
     (all, more)
 }
 
-fn told(why: &Exclusion) -> (&'static str, String) {
+fn told(why: &Exclusion) -> (SpawnerReason, String) {
     match why {
-        Exclusion::Label(label) => ("ExcludedLabel", format!("it has the label {label:?}")),
+        Exclusion::Label(label) => (
+            SpawnerReason::ExcludedLabel,
+            format!("it has the label {label:?}"),
+        ),
         Exclusion::Author(author) => {
             let or = |text: &str, other: &str| {
                 if text.is_empty() {
@@ -91,7 +95,7 @@ fn told(why: &Exclusion) -> (&'static str, String) {
             let (login, association) = (or(&author.login, "nobody"), or(&author.association, "NONE"));
             let message =
                 format!("githubIssues.authors does not name {login}, who opened it and is {association}");
-            ("UntrustedAuthor", message)
+            (SpawnerReason::UntrustedAuthor, message)
         }
     }
 }
@@ -101,7 +105,7 @@ struct Room {
     free: usize,
     suspended: bool,
     /// What to say when nothing is free.
-    limit: &'static str,
+    limit: SpawnerReason,
 }
 
 impl Room {
@@ -121,20 +125,20 @@ impl Room {
             free: free(awake),
             suspended: limits.suspended,
             limit: if free(budget) == free(awake) && limits.total.is_some() {
-                "TaskBudgetExhausted"
+                SpawnerReason::TaskBudgetExhausted
             } else {
-                "ConcurrencyLimited"
+                SpawnerReason::ConcurrencyLimited
             },
         }
     }
 
     /// Takes a place. Returns what an item has to wait for, if it has to.
-    fn take(&mut self) -> Option<&'static str> {
+    fn take(&mut self) -> Option<SpawnerReason> {
         let left = self.free.checked_sub(1);
         self.free = left.unwrap_or_default();
         match left {
             None => Some(self.limit),
-            Some(_) => self.suspended.then_some("Suspended"),
+            Some(_) => self.suspended.then_some(SpawnerReason::Suspended),
         }
     }
 }
@@ -173,7 +177,7 @@ fn look(scene: Scene<'_>, item: &Item, room: &mut Room) -> PreviewItem {
     PreviewItem {
         task: Some(claim.name),
         branch,
-        reason: waits.map(str::to_owned),
+        reason: waits.map(String::from),
         ..shown(
             item,
             waits.map_or(PreviewOutcome::Create, |_| PreviewOutcome::Wait),
@@ -192,9 +196,9 @@ fn with_task(scene: Scene<'_>, item: &Item, spawner: &str) -> PreviewItem {
         .zip(scene.filter)
         .is_some_and(|(task, filter)| task.mark.came_back(filter));
     let (outcome, reason) = if came_back {
-        (PreviewOutcome::Wait, "FormerTaskRuns")
+        (PreviewOutcome::Wait, SpawnerReason::FormerTaskRuns)
     } else {
-        (PreviewOutcome::Done, "HasTask")
+        (PreviewOutcome::Done, SpawnerReason::HasTask)
     };
     PreviewItem {
         task: newest.map(|task| task.name.clone()),

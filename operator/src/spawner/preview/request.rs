@@ -1,5 +1,6 @@
 //! Answers the requests that people write on spawners: reads the source and tells what would be done. Creates nothing.
 
+use axon_api::v1alpha1::SpawnerReason;
 use std::time::Duration;
 
 use axon_api::labels;
@@ -80,7 +81,7 @@ impl Context {
                         .unwrap_or_else(|_| Err(slow(limit))),
                 };
                 let answer = answer.unwrap_or_else(|fault| Answer {
-                    reason: Some(fault.reason.to_owned()),
+                    reason: Some(fault.reason.into()),
                     message: Some(fault.message),
                     ..Answer::default()
                 });
@@ -99,7 +100,7 @@ impl Context {
                 *answer = Answer {
                     request: std::mem::take(&mut answer.request),
                     generation: answer.generation,
-                    reason: Some("AnswerRefused".into()),
+                    reason: Some(SpawnerReason::AnswerRefused.into()),
                     message: Some(error.to_string()),
                     ..Answer::default()
                 };
@@ -115,7 +116,7 @@ impl Context {
     async fn answer(&self, spawner: &TaskSpawner, text: &str, gate: &mut Gate) -> Result<Answer, Fault> {
         let request: Request = text.parse().map_err(|error| {
             refused(
-                "InvalidRequest",
+                SpawnerReason::InvalidRequest,
                 format!("annotation {}: {error}", labels::REQUEST),
             )
         })?;
@@ -193,13 +194,18 @@ impl Context {
         let (found, items) = (&survey.found, &survey.items);
         let asked = items.iter().filter(calls_for_one).take(MAX_ITEMS);
         let standings = self.source.sift(found, asked, gate).await;
-        let standings = standings.map_err(|error| refused("ApprovalUnreadable", error.to_string()))?;
+        let standings =
+            standings.map_err(|error| refused(SpawnerReason::ApprovalUnreadable, error.to_string()))?;
         let of = |item: &Item| match standings.get(&item.id)? {
             Standing::LeftOut(why) => {
                 let message = found.told(&item.id, *why);
                 Some((PreviewOutcome::Excluded, why.reason(), message))
             }
-            Standing::NotNow => Some((PreviewOutcome::Wait, "AuthorNotChecked", NOT_NOW.to_owned())),
+            Standing::NotNow => Some((
+                PreviewOutcome::Wait,
+                SpawnerReason::AuthorNotChecked,
+                NOT_NOW.to_owned(),
+            )),
             Standing::Counts | Standing::Ask => None,
         };
         Ok(items
@@ -212,17 +218,17 @@ impl Context {
         match (&spawner.spec.when.cron, item) {
             (Some(cron), None) => Ok(Item::of_tick(self.clock.now(), &cron.schedule)),
             (Some(_), Some(_)) => Err(refused(
-                "NoItems",
+                SpawnerReason::NoItems,
                 "a schedule has no items: the template is rendered for the present moment".to_owned(),
             )),
             (None, None) => Err(refused(
-                "ItemMissing",
+                SpawnerReason::ItemMissing,
                 "name an issue or pull request by its number, with --item".to_owned(),
             )),
             (None, Some(text)) => {
                 let number: u64 = text.parse().map_err(|_| {
                     let message = format!("{text:?} is not the number of an issue or pull request");
-                    refused("InvalidItem", message)
+                    refused(SpawnerReason::InvalidItem, message)
                 })?;
                 let spec = spawner.spec.when.github_issues.as_ref();
                 let comments = spec
@@ -242,7 +248,7 @@ fn rendering(templates: &Templates, item: Item) -> Result<Rendering, Fault> {
     let size = size_in_json(&prompt);
     if size > MAX_PROMPT {
         let message = format!("the prompt has {size} bytes in JSON; more than {MAX_PROMPT} can't be told");
-        return Err(refused("PromptTooLong", message));
+        return Err(refused(SpawnerReason::PromptTooLong, message));
     }
     Ok(Rendering {
         trust: trust(&item),
@@ -271,10 +277,10 @@ fn slow(limit: Duration) -> Fault {
     let message = format!(
         "GitHub gave no whole answer within {limit:?}, the time that a TaskSpawner of more than 16 KiB has: try again, or shorten promptTemplate and podOverrides"
     );
-    refused("Unreachable", message)
+    refused(SpawnerReason::Unreachable, message)
 }
 
-fn refused(reason: &'static str, message: String) -> Fault {
+fn refused(reason: SpawnerReason, message: String) -> Fault {
     Fault {
         reason,
         message,
@@ -323,14 +329,17 @@ mod tests {
             title: "x".repeat(MAX_PROMPT + 1),
             ..issue(7)
         };
-        assert_eq!(rendering(&templates, long).unwrap_err().reason, "PromptTooLong");
+        assert_eq!(
+            rendering(&templates, long).unwrap_err().reason,
+            SpawnerReason::PromptTooLong
+        );
         let of_html = Item {
             title: "<b>".repeat(MAX_PROMPT / 12),
             ..issue(7)
         };
         assert_eq!(
             rendering(&templates, of_html).unwrap_err().reason,
-            "PromptTooLong"
+            SpawnerReason::PromptTooLong
         );
     }
 }

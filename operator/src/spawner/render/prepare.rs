@@ -1,6 +1,7 @@
 //! Makes the Task of a claim, and makes sure that it can be created.
 
 use axon_api::v1alpha1::Claim;
+use axon_api::v1alpha1::SpawnerReason;
 use axon_api::{Task, TaskSpawner};
 
 use crate::github::GithubError;
@@ -44,7 +45,7 @@ impl Context {
         };
         let Some(mut item) = items.get(&claim.item).or_else(|| tick(work, &claim.item)) else {
             let message = "the item is no longer in the match".to_owned();
-            return blocked("ItemGone", message, !is_known_for_sure(work));
+            return blocked(SpawnerReason::ItemGone, message, !is_known_for_sure(work));
         };
         let mark = match work {
             Work::Github(found) => Mark::new(&found.filter),
@@ -72,7 +73,7 @@ impl Context {
             let mut lacks_text = found.lacks_text(&item);
             if lacks_text && !must_ask {
                 if let Err(error) = self.source.add_text(found, &mut item).await {
-                    return Ok(Err(unread("ItemUnreadable", &error)));
+                    return Ok(Err(unread(SpawnerReason::ItemUnreadable, &error)));
                 }
                 lacks_text = false;
             }
@@ -93,16 +94,16 @@ impl Context {
                     Ok(Verdict::Approved(until)) => (lacks_text, approved) = (false, Some(until)),
                     Ok(Verdict::Counts) => {}
                     Ok(Verdict::LeftOut(why)) => return Ok(Err(found.left_out(claim, why))),
-                    Err(error) => return Ok(Err(unread("ApprovalUnreadable", &error))),
+                    Err(error) => return Ok(Err(unread(SpawnerReason::ApprovalUnreadable, &error))),
                 }
             }
             if lacks_text && let Err(error) = self.source.add_text(found, &mut item).await {
-                return Ok(Err(unread("ItemUnreadable", &error)));
+                return Ok(Err(unread(SpawnerReason::ItemUnreadable, &error)));
             }
             if shows_comments {
                 let added = self.source.add_comments(found, &mut item, approved).await;
                 if let Err(error) = added {
-                    return Ok(Err(unread("CommentsUnreadable", &error)));
+                    return Ok(Err(unread(SpawnerReason::CommentsUnreadable, &error)));
                 }
             }
         }
@@ -118,12 +119,12 @@ impl Context {
 }
 
 /// Returns the reason that `ItemsBlocked` gives for an item that can't be rendered.
-pub(crate) fn render_reason(error: &RenderError) -> &'static str {
+pub(crate) fn render_reason(error: &RenderError) -> SpawnerReason {
     match error {
-        RenderError::Template { .. } => "TemplateFailed",
-        RenderError::EmptyPrompt => "EmptyPrompt",
-        RenderError::PromptTooLong { .. } => "PromptTooLong",
-        RenderError::Branch { .. } => "InvalidBranch",
+        RenderError::Template { .. } => SpawnerReason::TemplateFailed,
+        RenderError::EmptyPrompt => SpawnerReason::EmptyPrompt,
+        RenderError::PromptTooLong { .. } => SpawnerReason::PromptTooLong,
+        RenderError::Branch { .. } => SpawnerReason::InvalidBranch,
     }
 }
 

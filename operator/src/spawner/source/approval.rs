@@ -1,5 +1,6 @@
 //! Asks GitHub what [`super::gate`] has to know of an item, and remembers what was left out.
 
+use axon_api::v1alpha1::SpawnerReason;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -280,7 +281,11 @@ impl Found {
         match standing {
             Standing::LeftOut(why) if is_told => Some(self.left_out(claim, why)),
             Standing::LeftOut(why) => Some(blocked(claim, why.reason(), String::new())),
-            Standing::NotNow => Some(blocked(claim, "AuthorNotChecked", NOT_NOW.to_owned())),
+            Standing::NotNow => Some(blocked(
+                claim,
+                SpawnerReason::AuthorNotChecked,
+                NOT_NOW.to_owned(),
+            )),
             Standing::Counts | Standing::Ask => None,
         }
     }
@@ -308,7 +313,7 @@ pub(crate) fn held_back(
     found.refusal(claim, source.standing(found, &claim.item, gate), is_told)
 }
 
-fn blocked(claim: &Claim, reason: &'static str, message: String) -> Blocked {
+fn blocked(claim: &Claim, reason: SpawnerReason, message: String) -> Blocked {
     Blocked {
         item: claim.item.clone(),
         reason,

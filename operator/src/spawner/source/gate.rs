@@ -4,6 +4,7 @@
 //! spawner asks for since title and text were changed last. All else that people can do on GitHub changes nothing: a stranger
 //! can open items, write and edit them, and have labels set by an issue's template, and is the actor of all that.
 
+use axon_api::v1alpha1::SpawnerReason;
 use axon_api::v1alpha1::{People, Writer};
 use jiff::Timestamp;
 
@@ -172,11 +173,11 @@ fn set<'a>(label: &str, events: &'a [Event]) -> Option<(&'a Account, Timestamp)>
 impl Why {
     /// Returns the reason that conditions and previews give.
     #[must_use]
-    pub fn reason(self) -> &'static str {
+    pub fn reason(self) -> SpawnerReason {
         match self {
-            Self::Untrusted | Self::Fork => "UntrustedAuthor",
-            Self::Edited => "EditedAfterApproval",
-            Self::Unknown => "PermissionUnknown",
+            Self::Untrusted | Self::Fork => SpawnerReason::UntrustedAuthor,
+            Self::Edited => SpawnerReason::EditedAfterApproval,
+            Self::Unknown => SpawnerReason::PermissionUnknown,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Reads a spawner's GitHub source.
 
+use axon_api::v1alpha1::SpawnerReason;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -212,10 +213,15 @@ impl Source {
             .ok_or_else(|| {
                 let message =
                     format!("Workspace {name:?} of taskTemplate.workspaceRef does not exist: create it");
-                lasting("WorkspaceNotFound", message, None)
+                lasting(SpawnerReason::WorkspaceNotFound, message, None)
             })?;
-        let repository = Repository::of(&workspace.spec.repo)
-            .map_err(|error| lasting("NotOnGitHub", format!("Workspace {name:?}: {error}"), None))?;
+        let repository = Repository::of(&workspace.spec.repo).map_err(|error| {
+            lasting(
+                SpawnerReason::NotOnGitHub,
+                format!("Workspace {name:?}: {error}"),
+                None,
+            )
+        })?;
         let source = format!("{}/{}", repository.host, repository.path());
         let secret = workspace.spec.secret_ref.as_ref().map(|r| r.name.clone());
         let credential = match &secret {
@@ -425,10 +431,10 @@ impl Source {
             .map_err(|error| denied(&error))?;
         let read = read.ok_or_else(|| {
             let message = format!("Secret {secret:?}, which the Workspace names, does not exist: create it with the key GITHUB_TOKEN");
-            lasting("SecretNotFound", message, None)
+            lasting(SpawnerReason::SecretNotFound, message, None)
         })?;
-        let credential =
-            Credential::of(&read).map_err(|error| lasting("InvalidCredential", error.to_string(), None))?;
+        let credential = Credential::of(&read)
+            .map_err(|error| lasting(SpawnerReason::InvalidCredential, error.to_string(), None))?;
         self.lock().insert(key, (Instant::now(), credential.clone()));
         Ok(credential)
     }
@@ -455,7 +461,7 @@ fn fault(workspace: &str, error: &github::GithubError) -> Fault {
     }
 }
 
-fn lasting(reason: &'static str, message: String, name: Option<String>) -> Unreadable {
+fn lasting(reason: SpawnerReason, message: String, name: Option<String>) -> Unreadable {
     Unreadable {
         fault: Fault {
             reason,
@@ -469,11 +475,11 @@ fn lasting(reason: &'static str, message: String, name: Option<String>) -> Unrea
 
 fn denied(error: &IdentityError) -> Unreadable {
     if error.is_denied() {
-        return lasting("AccessDenied", error.to_string(), None);
+        return lasting(SpawnerReason::AccessDenied, error.to_string(), None);
     }
     Unreadable {
         fault: Fault {
-            reason: "ApiServerUnreachable",
+            reason: SpawnerReason::ApiServerUnreachable,
             message: error.to_string(),
             transient: true,
         },

@@ -1,6 +1,7 @@
 //! The clock as a source: what is due, and how far runs are dealt with. Pure.
 
 use axon_api::TaskSpawner;
+use axon_api::v1alpha1::SpawnerReason;
 use axon_api::v1alpha1::{Cron, TaskSpawnerStatus};
 use go_cron::Schedule;
 use jiff::{SignedDuration, Timestamp};
@@ -76,7 +77,7 @@ pub fn look(
         transient: false,
     };
     let parsed = Schedule::parse(&cron.schedule, cron.time_zone.as_deref())
-        .map_err(|error| invalid("InvalidSchedule", format!("when.cron: {error}")))?;
+        .map_err(|error| invalid(SpawnerReason::InvalidSchedule, format!("when.cron: {error}")))?;
     let schedule = match &cron.time_zone {
         Some(zone) => format!("{} {zone}", cron.schedule),
         None => cron.schedule.clone(),
@@ -100,7 +101,7 @@ pub fn look(
             "when.cron.schedule {:?} has no run within five years",
             cron.schedule
         );
-        return Err(invalid("NeverRuns", message));
+        return Err(invalid(SpawnerReason::NeverRuns, message));
     }
     Ok(Look {
         handled,
@@ -241,9 +242,9 @@ mod tests {
     #[test]
     fn what_is_no_schedule_is_a_fault() {
         for (schedule, reason) in [
-            ("@daily", "InvalidSchedule"),
-            ("61 * * * *", "InvalidSchedule"),
-            ("0 0 30 2 *", "NeverRuns"),
+            ("@daily", SpawnerReason::InvalidSchedule),
+            ("61 * * * *", SpawnerReason::InvalidSchedule),
+            ("0 0 30 2 *", SpawnerReason::NeverRuns),
         ] {
             let fault = looked(
                 &spawner("c", schedule),

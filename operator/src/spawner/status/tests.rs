@@ -71,7 +71,7 @@ fn a_spawner_at_work_says_what_it_found() {
 fn a_fault_is_a_failure_that_a_person_or_time_mends() {
     for (transient, stalled) in [(false, "True"), (true, "False")] {
         let fault = Fault {
-            reason: "Unauthorized",
+            reason: SpawnerReason::Unauthorized,
             message: "GitHub refuses the credential".into(),
             transient,
         };
@@ -171,7 +171,7 @@ fn who_may_start_an_agent_is_told() {
 #[test]
 fn nothing_is_said_of_a_source_that_nobody_asked() {
     let fault = Fault {
-        reason: "InvalidTemplate",
+        reason: SpawnerReason::InvalidTemplate,
         message: "no template".into(),
         transient: false,
     };
@@ -257,7 +257,7 @@ fn a_default_limit_is_told_as_what_it_is() {
 fn blocked_items_are_named_but_not_all_of_many() {
     let item = |i: i32| Blocked {
         item: i.to_string(),
-        reason: "InvalidBranch",
+        reason: SpawnerReason::InvalidBranch,
         message: "has a space".into(),
         transient: false,
         all: false,
