@@ -229,3 +229,22 @@ async fn a_secret_that_a_volume_needs_is_named_and_its_appearance_starts_the_age
     let seen = b.fixtures.bodies(&b.run_id("t")).await.unwrap().to_string();
     assert!(seen.contains("here-i-am"));
 }
+
+#[tokio::test]
+async fn disk_over_the_limit_is_called_that_and_runs_once() {
+    let b = bench().await;
+    // The kubelet measures every ten seconds, and evicts at the next look.
+    let resources =
+        json!({"limits": {"ephemeral-storage": "200Mi"}, "requests": {"ephemeral-storage": "10Mi"}});
+    let script = "@bash head -c 300M /dev/zero > /tmp/full\n@sleep 240000\n@say never";
+    b.task("t", script, json!({"podOverrides": {"resources": resources}}))
+        .await;
+    let status = b.until_failed("t", TaskReason::StorageExceeded).await;
+    let message = status.message.as_ref().unwrap();
+    assert!(
+        message.contains("ephemeral-storage") || message.contains("sizeLimit"),
+        "{message}"
+    );
+    assert_eq!(status.attempts.len(), 1, "{status:?}");
+    println!("the kubelet's own words: {message}");
+}
