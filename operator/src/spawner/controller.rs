@@ -27,11 +27,13 @@ use crate::kube::watch::{LENT, Scope, is_part};
 use crate::slots;
 use crate::slots::{Turn, Turns};
 use crate::spawner::cluster::ShellError;
+use crate::spawner::poll::poll;
 use crate::spawner::prefetch;
 use crate::spawner::preview::request::is_asked;
+use crate::spawner::round_items::Work;
 use crate::spawner::source::due_run::pause_before;
 use crate::spawner::source::schedule;
-use crate::spawner::spawn::{Work, template_fault};
+use crate::spawner::spawn::template_fault;
 use crate::spawner::state::{Context, Memory};
 
 /// Most spawners that are looked at at the same time, each with one call at a time.
@@ -332,14 +334,14 @@ async fn look_at_github(
     let polled = match memory.take_late() {
         Some(late) => late,
         None => {
-            let mut poll = Box::pin(context.poll(kept, &spec, memory, interval));
+            let mut polling = Box::pin(poll(context, kept, &spec, memory, interval));
             let limit = held.place.as_ref().map(|_| LENT);
-            match within(limit, &mut poll).await {
+            match within(limit, &mut polling).await {
                 Some(polled) => polled,
                 None => {
                     // The large spawners of others do not wait for GitHub.
                     drop((held, templates));
-                    let late = poll.await;
+                    let late = polling.await;
                     memory.next_poll = None;
                     memory.late = Some(late);
                     return Ok(Duration::ZERO);

@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use super::plan::{self, Known, Ledger};
 use super::render::Templates;
 use crate::spawner::cluster::ShellError;
+use crate::spawner::round_items::{Items, Work};
 use crate::spawner::source::approval::Gate;
 use crate::spawner::source::item::Item;
-use crate::spawner::spawn::{Items, Work};
 use crate::spawner::state::Context;
 
 /// Shortest and longest time before a run at which it is made ready.

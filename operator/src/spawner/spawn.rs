@@ -1,25 +1,24 @@
-//! One look at a spawner: what its source has, what follows, and doing it.
+//! One round of a TaskSpawner: claims and creates the Tasks that its items call for, and writes the status.
 
-use axon_api::v1alpha1::SpawnerReason;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axon_api::TaskSpawner;
-use axon_api::v1alpha1::{Claim, Cron, GithubIssues, TaskSpawnerStatus};
+use axon_api::v1alpha1::{Claim, SpawnerReason, TaskSpawnerStatus};
 use kube::ResourceExt;
 use tokio::time::Instant;
 
 use super::plan::{self, Known, Ledger, Limits};
 use super::render::{self, Templates};
+use super::round_items::{Items, Work, wanted};
 use super::status::{self, Blocked, Fault, Outcome, Situation, Waiting};
 use crate::kube::watch::LENT;
 use crate::spawner::cluster::{Created, ShellError};
 use crate::spawner::source::approval::held_back;
 use crate::spawner::source::gate::Why;
-use crate::spawner::source::github::{Found, Freshness};
-use crate::spawner::source::item::{Item, tick_of};
+use crate::spawner::source::github::Found;
+use crate::spawner::source::item::tick_of;
 use crate::spawner::source::schedule;
-use crate::spawner::source::schedule::Look;
 use crate::spawner::state::{Context, Memory};
 
 /// The operator's Deployment, as `status.deploymentName` names it.
@@ -33,16 +32,6 @@ const RETRY: Duration = Duration::from_secs(15);
 const GIVE_BACK: Duration = Duration::from_secs(60);
 /// How much later than a Task was known a listing must have been asked for to prove that its item has left the match.
 const SURELY: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
-/// Longest pause after which a source that only a person can mend is tried again: nobody tells of a Secret's change.
-const LASTING: Duration = Duration::from_secs(300);
-
-/// Where the items of one look come from.
-pub enum Work {
-    /// GitHub.
-    Github(Box<Found>),
-    /// The clock.
-    Cron(Cron),
-}
 
 /// A spawner as it was after everything was done that could be.
 pub struct Done {
@@ -389,65 +378,6 @@ impl Context {
         self.events.spawner(live, stored, &new);
         Ok(())
     }
-
-    /// Reads GitHub for a spawner. Returns what was found, and when to look again.
-    pub async fn poll(
-        &self,
-        spawner: &TaskSpawner,
-        spec: &GithubIssues,
-        memory: &mut Memory,
-        interval: Duration,
-    ) -> (Option<Box<Found>>, Outcome, Duration) {
-        // Whoever ran the spawner before may have acted on a listing that is newer than those that are known here.
-        let members_since = self.members.borrow().as_ref().map(|members| members.since);
-        if let Some(since) = members_since {
-            memory.wants_news_since(since);
-        }
-        let freshness = Freshness {
-            max_age: interval,
-            not_before: memory.not_before,
-        };
-        let listed = self.source.list(spawner, spec, &self.stores, freshness).await;
-        memory.last_poll = Some(Instant::now());
-        self.metrics
-            .spawners
-            .polled(listed.as_ref().err().map(|e| e.fault.reason));
-        match listed {
-            Ok(found) => {
-                memory.failures = 0;
-                memory.wants_news_since(found.at);
-                let outcome = Outcome {
-                    source: Some(found.name.clone()),
-                    discovered: Some(found.ids.len()),
-                    polled: Some(self.clock.now()),
-                    ..Outcome::default()
-                };
-                (
-                    Some(Box::new(found)),
-                    outcome,
-                    interval.mul_f64(rand::random_range(0.95..1.05)),
-                )
-            }
-            Err(unreadable) => {
-                memory.failures = memory.failures.saturating_add(1);
-                let old = memory.outcome.take().unwrap_or_default();
-                let outcome = Outcome {
-                    source: unreadable.name.or(old.source),
-                    waiting: old.waiting,
-                    permission_unknown: old.permission_unknown,
-                    blocked: old.blocked,
-                    source_fault: Some(unreadable.fault),
-                    ..Outcome::default()
-                };
-                let backoff =
-                    Duration::from_secs(2).saturating_mul(2u32.saturating_pow(memory.failures.min(10)));
-                let pause = unreadable.pause.map_or(interval.min(LASTING), |pause| {
-                    pause.max(backoff).min(interval.max(pause))
-                });
-                (None, outcome, pause.mul_f64(rand::random_range(1.0..1.1)))
-            }
-        }
-    }
 }
 
 /// Returns why templates can't be used.
@@ -457,94 +387,6 @@ pub fn template_fault(error: &render::RenderError) -> Fault {
         reason: SpawnerReason::InvalidTemplate,
         message: error.to_string(),
         transient: false,
-    }
-}
-
-/// The items of one look.
-pub enum Items<'a> {
-    /// Items of a GitHub listing.
-    Listed(&'a Found),
-    /// The run of a schedule that is due, if one is.
-    Run(Option<Box<Item>>),
-}
-
-impl<'a> Items<'a> {
-    fn of(work: &'a Work, look: Option<&Look>) -> Self {
-        match work {
-            Work::Github(found) => Self::Listed(found),
-            Work::Cron(cron) => Self::Run(look.and_then(|look| look.item(cron)).map(Box::new)),
-        }
-    }
-
-    fn ids(&self) -> Vec<&str> {
-        match self {
-            Self::Listed(found) => found.ids.iter().map(String::as_str).collect(),
-            Self::Run(run) => run.iter().map(|run| run.id.as_str()).collect(),
-        }
-    }
-
-    fn has(&self, id: &str) -> bool {
-        match self {
-            Self::Listed(found) => found.of(id).is_some(),
-            Self::Run(run) => run.as_ref().is_some_and(|run| run.id == id),
-        }
-    }
-
-    /// Returns an item.
-    pub fn get(&self, id: &str) -> Option<Item> {
-        match self {
-            Self::Listed(found) => found.item(id),
-            Self::Run(run) => run.as_deref().filter(|run| run.id == id).cloned(),
-        }
-    }
-
-    fn title(&self, id: &str) -> Option<String> {
-        match self {
-            Self::Listed(found) => found.title(id).map(str::to_owned),
-            Self::Run(run) => run
-                .as_ref()
-                .filter(|run| run.id == id)
-                .map(|run| run.title.clone()),
-        }
-    }
-}
-
-/// Returns what the items call for, those that failed in this look left out and those that failed in the last one
-/// behind all others.
-fn wanted(
-    live: &TaskSpawner,
-    work: &Work,
-    items: &Items<'_>,
-    tasks: &[Known],
-    ledger: &Ledger,
-    refused: &[Blocked],
-    memory: &Memory,
-) -> Vec<Claim> {
-    let filter = match work {
-        Work::Github(found) => Some(&found.filter),
-        Work::Cron(_) => None,
-    };
-    let mut wanted = plan::wanted(&live.name_any(), &items.ids(), tasks, ledger, filter);
-    let blocked: BTreeSet<&str> = refused.iter().map(|b| b.item.as_str()).collect();
-    wanted.retain(|claim| !blocked.contains(claim.item.as_str()));
-    wanted.sort_by_key(|claim| memory.blocked.contains(&claim.item));
-    by_turns(wanted, |claim| memory.gate.last_asked(&claim.item))
-}
-
-/// Puts one that GitHub was asked about behind each one that it was not, those first that wait longest: neither many new
-/// items nor many that change again and again take all the questions of a poll.
-fn by_turns<T, O: Ord>(all: Vec<T>, asked: impl Fn(&T) -> Option<O>) -> Vec<T> {
-    let (mut asked_before, never): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| asked(one).is_some());
-    asked_before.sort_by_key(&asked);
-    let (mut never, mut asked_before) = (never.into_iter(), asked_before.into_iter());
-    let mut turns = Vec::new();
-    loop {
-        let (first, second) = (never.next(), asked_before.next());
-        if first.is_none() && second.is_none() {
-            return turns;
-        }
-        turns.extend(first);
-        turns.extend(second);
     }
 }
 
@@ -561,21 +403,6 @@ fn again(is_schedule: bool, unfinished: bool, refused: &[Blocked]) -> Option<Dur
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn neither_new_items_nor_old_ones_take_all_the_questions() {
-        let asked = |item: &&str| match *item {
-            "asked-late" => Some(2),
-            "asked-early" => Some(1),
-            _ => None,
-        };
-        let all = vec!["asked-late", "new-1", "asked-early", "new-2", "new-3"];
-        assert_eq!(
-            by_turns(all, asked),
-            ["new-1", "asked-early", "new-2", "asked-late", "new-3"]
-        );
-        assert_eq!(by_turns(vec!["asked-late"], asked), ["asked-late"]);
-    }
 
     #[test]
     fn what_only_a_person_can_mend_waits_for_the_next_poll() {

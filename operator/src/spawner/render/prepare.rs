@@ -9,10 +9,10 @@ use crate::spawner::cluster::{Created, ShellError};
 use crate::spawner::plan::match_state::Mark;
 use crate::spawner::render;
 use crate::spawner::render::{RenderError, Templates};
+use crate::spawner::round_items::{Items, Work};
 use crate::spawner::source::approval::{Gate, Standing};
 use crate::spawner::source::gate::Verdict;
 use crate::spawner::source::item::{Item, tick_of};
-use crate::spawner::spawn::{Items, Work};
 use crate::spawner::state::Context;
 use crate::spawner::status::Blocked;
 

@@ -1,21 +1,13 @@
 //! What must hold for the repository as a whole; needs neither cluster nor network.
 #![cfg(test)]
 
-#[path = "repository/bases.rs"]
 mod bases;
-#[path = "repository/layers.rs"]
 mod layers;
-#[path = "repository/nightly.rs"]
 mod nightly;
-#[path = "repository/pins.rs"]
 mod pins;
-#[path = "repository/release.rs"]
 mod release;
-#[path = "repository/rights.rs"]
 mod rights;
-#[path = "repository/signer.rs"]
 mod signer;
-#[path = "repository/threat_model.rs"]
 mod threat_model;
 
 use std::collections::BTreeSet;
