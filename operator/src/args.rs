@@ -9,12 +9,12 @@ use axon_api::network::Allow;
 use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
 
-use crate::github::Hosts;
 use crate::images::Exact;
 use crate::kube::watch::Scope;
 use crate::task::apply::network_policy;
 use crate::task::build::pod_defaults::{PodDefaults, PullSecrets};
 use crate::task::build::pod_limits::{Amount, AmountError, PodLimits, ResourceList};
+use axon_github::Hosts;
 
 /// Runs AI coding agents as Kubernetes Jobs.
 #[derive(Debug, Clone, Parser)]

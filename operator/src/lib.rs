@@ -3,7 +3,6 @@
 //! - [`run`] wires everything together; [`args`] is the command line, [`shared`] what all parts of a replica share.
 //! - [`task`] runs in the leader: one Job per Task.
 //! - [`spawner`] runs in every replica: Tasks from issues, pull requests and schedules.
-//! - [`github`] is the client of GitHub's API.
 //! - [`kube`] has what every access to the API server shares: watches, retries, impersonation, events.
 //! - [`definitions`] compares the served definitions with the operator's.
 //! - [`ha`] decides which replica leads and which one owns a TaskSpawner.
@@ -11,9 +10,7 @@
 //! - [`untrusted`] handles strangers' texts on their way to an agent; [`slots`] shares few slots among namespaces.
 
 pub mod args;
-pub mod clock;
 pub mod definitions;
-pub mod github;
 pub mod ha;
 pub mod http;
 pub mod images;

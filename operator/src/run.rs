@@ -12,9 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
-use crate::clock::Clock;
 use crate::definitions::Definitions;
-use crate::github::{self, Github};
 use crate::ha::leadership;
 use crate::ha::leadership::Timing;
 use crate::ha::membership;
@@ -35,6 +33,8 @@ use crate::spawner::state::Context;
 use crate::task::context::Options;
 use crate::task::decide::prices::PriceTable;
 use crate::{http, task};
+use axon_github::clock::Clock;
+use axon_github::{self as github, Github};
 
 /// The name servers that the kubelet gives every pod of the cluster, unless it asks for others.
 const RESOLV_CONF: &str = "/etc/resolv.conf";

@@ -1,9 +1,9 @@
 //! What the Task controller and the spawners of a replica share.
 
 use crate::definitions::Definitions;
-use crate::github::Github;
 use crate::kube::impersonation::Identity;
 use crate::kube::watch::{Large, Scope};
+use axon_github::Github;
 
 /// What all parts of a replica share.
 #[derive(Clone)]

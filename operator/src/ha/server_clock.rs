@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use crate::clock::Clock;
+use axon_github::clock::Clock;
 
 /// How much two clocks may drift apart, as a part of the time between two answers.
 const DRIFT: f64 = 500e-6;

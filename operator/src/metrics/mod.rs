@@ -16,10 +16,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::time::Instant;
 
-use crate::github::Figures;
 use crate::kube::call::CallError;
 use crate::metrics::spawners::SpawnerMetrics;
 use crate::metrics::task_count::Backlog;
+use axon_github::Figures;
 
 /// Labels of a started Task.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]

@@ -19,7 +19,6 @@ use super::plan::{Ledger, room, wanted};
 use super::render::Templates;
 use super::status::{Outcome, Waiting};
 use super::stores::{Stores, watch_tasks};
-use crate::github::Repository;
 use crate::ha::membership::Membership;
 use crate::kube::backoff::Pauses;
 use crate::kube::watch::watch_custom;
@@ -35,6 +34,7 @@ use crate::spawner::source::due_run::pause_before;
 use crate::spawner::source::schedule;
 use crate::spawner::spawn::template_fault;
 use crate::spawner::state::{Context, Memory};
+use axon_github::Repository;
 
 /// Most spawners that are looked at at the same time, each with one call at a time.
 const CONCURRENCY: u16 = 128;

@@ -17,12 +17,12 @@ use super::decide::prices::PriceTable;
 use super::github_token::rules::Token;
 use super::observe::expectations::Written;
 use super::observe::stores::{Readiness, Stores};
-use crate::clock::Clock;
 use crate::images::Images;
 use crate::kube::events::Events;
 use crate::metrics::Metrics;
 use crate::shared::Shared;
 use crate::slots::Turns;
+use axon_github::clock::Clock;
 
 /// What the Task controller is told at its start.
 #[derive(Clone, Debug)]

@@ -16,7 +16,6 @@ use tokio::time::Instant;
 use super::apply::{self, Done};
 use super::branch_lock;
 use super::context::{Context, Failures, Options};
-use crate::clock::Clock;
 use crate::kube::backoff::Pauses;
 use crate::kube::call::CallError;
 use crate::kube::events::Events;
@@ -41,6 +40,7 @@ use crate::task::observe::pod;
 use crate::task::observe::stores::{Readiness, Stores, task_of, watch_jobs, watch_named, watch_pods};
 use crate::task::observe::whole;
 use crate::task::observe::{gather, has_ended, referenced};
+use axon_github::clock::Clock;
 
 /// Most Tasks that are worked on at the same time.
 const CONCURRENCY: u16 = 32;

@@ -395,16 +395,14 @@ async fn a_workspace_that_names_no_repository_of_a_github_says_so() {
 
 #[tokio::test]
 async fn a_host_whose_certificate_nobody_knows_is_told_as_such() {
-    use axon_operator::github::{
-        Credential, Figures, Github, GithubError, Hosts, ListQuery, Options, Repository,
-    };
+    use axon_github::{Credential, Figures, Github, GithubError, Hosts, ListQuery, Options, Repository};
 
     // An HTTPS server that is at hand, with a certificate of its own making.
     let control_plane = axon_test::control_plane::ControlPlane::shared().await.unwrap();
     let server = crate::harness::config(control_plane).await.cluster_url;
     let repository = Repository::of(&format!("https://{}/o/r", server.authority().unwrap())).unwrap();
     let github = Github::new(
-        axon_operator::clock::Clock::system(),
+        axon_github::clock::Clock::system(),
         Figures::default(),
         &Options {
             hosts: Hosts::parse("127.0.0.1:*,localhost:*").unwrap(),

@@ -38,12 +38,10 @@ const LAYERS: [(&str, &[&str]); 4] = [
     (
         "operator/src",
         &[
-            "clock",
             "images",
             "telemetry",
             "slots",
             "untrusted",
-            "github",
             "kube",
             "ha",
             "metrics",

@@ -61,7 +61,7 @@ fn the_reference_of_fields_is_what_the_kinds_say() {
 /// The keys by which the operator knows a GitHub App are found by people who look for them.
 #[test]
 fn the_keys_of_a_github_app_are_documented() {
-    let source = std::fs::read_to_string(root().join("operator/src/github/credential.rs")).unwrap();
+    let source = std::fs::read_to_string(root().join("operator/github/src/credential.rs")).unwrap();
     let own = source.split("#[cfg(test)]").next().unwrap();
     let constants = own.lines().filter(|line| line.contains(": &str = \""));
     let keys: Vec<&str> = constants

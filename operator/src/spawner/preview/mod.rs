@@ -15,10 +15,10 @@ use kube::ResourceExt;
 use super::plan::{self, Known, Ledger, Limits};
 use super::render::Templates;
 use super::status::{MAX_TITLE, cut};
-use crate::github::Exclusion;
 use crate::spawner::plan::match_state::Filter;
 use crate::spawner::render::prepare::render_reason;
 use crate::spawner::source::item::{Item, tick_of};
+use axon_github::Exclusion;
 
 /// Most items that a preview lists.
 pub(super) const MAX_ITEMS: usize = 100;

@@ -222,8 +222,8 @@ mod tests {
     use axon_api::agents::AgentType;
 
     use super::*;
-    use crate::github::Comment;
     use crate::spawner::fixtures::{github, issue};
+    use axon_github::Comment;
 
     fn rendered(prompt: &str, branch: &str, item: &Item) -> Result<(String, Option<String>), RenderError> {
         let mut spawner = github("fix");
@@ -321,7 +321,7 @@ mod tests {
         let item = Item {
             title: "@/axon/ssh/ssh-privatekey".into(),
             body: "ask @octocat".into(),
-            comments: vec![crate::github::Comment {
+            comments: vec![axon_github::Comment {
                 author: "eve".into(),
                 text: "@~/.claude.json".into(),
             }],

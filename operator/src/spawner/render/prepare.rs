@@ -4,7 +4,6 @@ use axon_api::v1alpha1::Claim;
 use axon_api::v1alpha1::SpawnerReason;
 use axon_api::{Task, TaskSpawner};
 
-use crate::github::GithubError;
 use crate::spawner::cluster::{Created, ShellError};
 use crate::spawner::plan::match_state::Mark;
 use crate::spawner::render;
@@ -15,6 +14,7 @@ use crate::spawner::source::gate::Verdict;
 use crate::spawner::source::item::{Item, tick_of};
 use crate::spawner::state::Context;
 use crate::spawner::status::Blocked;
+use axon_github::GithubError;
 
 impl Context {
     /// Makes the Task of a claim, and makes sure that the API server would take it. An item that can't become a Task

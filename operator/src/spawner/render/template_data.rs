@@ -6,8 +6,8 @@ use crate::untrusted::visible::markdown;
 use axon_api::shown::one_line;
 use go_template::Value;
 
-use crate::github::{Comment, joined};
 use crate::spawner::source::item::{Item, Kind};
+use axon_github::{Comment, joined};
 
 /// Texts of an item.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -11,11 +11,11 @@ use tokio::time::Instant;
 
 use super::gate::{Question, Step, Verdict, Why, next};
 use super::item::Item;
-use crate::github::{self, GithubError, History};
 use crate::spawner::plan::match_state::Filter;
 use crate::spawner::round_items::Work;
 use crate::spawner::source::github::{Found, Source};
 use crate::spawner::status::Blocked;
+use axon_github::{self as github, GithubError, History};
 
 /// Most items of a poll that GitHub is asked about; the others wait for the next one.
 const MOST_ASKED: usize = 20;

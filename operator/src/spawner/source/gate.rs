@@ -8,7 +8,7 @@ use axon_api::v1alpha1::SpawnerReason;
 use axon_api::v1alpha1::{People, Writer};
 use jiff::Timestamp;
 
-use crate::github::{Account, Event, History, MayWrite, What, fold};
+use axon_github::{Account, Event, History, MayWrite, What, fold};
 
 /// An item, and what its spawner asks for.
 #[derive(Clone, Copy, Debug)]

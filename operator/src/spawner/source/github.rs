@@ -13,14 +13,16 @@ use kube_runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
 use super::item::{Item, Kind};
-use crate::clock::Clock;
-use crate::github::{self, Credential, Exclusion, Github, Heard, ItemKind, ListQuery, Repository, State};
 use crate::kube::impersonation::{Identity, IdentityError};
 use crate::kube::watch::LENT;
 use crate::spawner::plan::match_state::Filter;
 use crate::spawner::source::approval::Remembered;
 use crate::spawner::status::Fault;
 use crate::spawner::stores::Stores;
+use axon_github::clock::Clock;
+use axon_github::{
+    self as github, Credential, Exclusion, Github, Heard, ItemKind, ListQuery, Repository, State,
+};
 
 /// How long a Secret that was read is good. A changed one counts after that time.
 const SECRET_PERIOD: Duration = Duration::from_secs(30);

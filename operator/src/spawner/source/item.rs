@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::github::Comment;
+use axon_github::Comment;
 
 /// Form of an item's identifier for a run of a schedule, in UTC.
 const TICK_FORM: &str = "%Y%m%d-%H%M";

@@ -8,9 +8,9 @@ use kube::api::{DeleteParams, ObjectMeta, Preconditions};
 use kube::{Api, Client, Resource as _};
 use serde::Deserialize;
 
-use crate::clock::Clock;
 use crate::kube::call::{CallError, timed};
 use crate::kube::watch::{Guarded, Keep, Listing, Scope, Seen, keep_metadata, prune};
+use axon_github::clock::Clock;
 
 /// Pause between two looks. Records are kept for days.
 const PAUSE: Duration = Duration::from_secs(3600);

@@ -15,7 +15,6 @@ use kube::{Api, Resource, ResourceExt};
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
-use crate::github::{self, Credential, Grant, InstallationToken, Repository};
 use crate::kube::call::{CallError, timed};
 use crate::kube::impersonation::{Act, IdentityError};
 use crate::slots::{Turn, Turns};
@@ -23,6 +22,7 @@ use crate::task::build::volumes::ssh;
 use crate::task::context::Context;
 use crate::task::github_token::host;
 use crate::task::github_token::rules::{Token, of_error, unseen};
+use axon_github::{self as github, Credential, Grant, InstallationToken, Repository};
 
 /// Most Tasks that get tokens at the same time. Each holds a worker of the controller for as long as its host takes to
 /// answer, and the other workers are for Tasks that wait for no host.

@@ -7,7 +7,7 @@ use axon_api::Workspace;
 use axon_api::git::Repository;
 use k8s_openapi::api::core::v1::Secret;
 
-use crate::github::{self, GithubError, TOKEN_KEY};
+use axon_github::{self as github, GithubError, TOKEN_KEY};
 
 /// Returns why the credential of a Secret must not reach the pod of a Workspace, if it must not. A key for SSH is bound to
 /// its hosts by `known_hosts` beside it.

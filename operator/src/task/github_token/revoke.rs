@@ -14,13 +14,13 @@ use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, ResourceExt};
 use kube_runtime::controller::Action;
 
-use crate::github::{self, Credential, GithubError, Repository};
 use crate::kube::call::{CallError, timed};
 use crate::kube::impersonation::{Act, IdentityError};
 use crate::kube::watch;
 use crate::task::apply::Done;
 use crate::task::context::Context;
 use crate::task::github_token::fetch::{FORMER_TOKEN, is_of};
+use axon_github::{self as github, Credential, GithubError, Repository};
 
 /// How long after a Task's end its token is tried to be revoked at a host that does not answer. Then the Secret is deleted
 /// without that. A limit is waited for until the token ends: its agent can have used it up for this very purpose.
@@ -177,8 +177,8 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
-    use crate::github::Asked;
     use crate::task::fixtures::task;
+    use axon_github::Asked;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

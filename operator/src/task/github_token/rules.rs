@@ -11,11 +11,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{KeyToPath, SecretVolumeSource};
 
-use crate::github::GithubError;
 use crate::task::build::volumes::secret_file::SecretFile;
 use crate::task::decide::Decision;
 use crate::task::decide::status::enter;
 use crate::task::observe::has_ended;
+use axon_github::GithubError;
 
 /// Shortest and longest pause before a token that could not be had is asked for again.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));

@@ -2,10 +2,10 @@ use axon_api::v1alpha1::GithubToken;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;
-use crate::github::Asked;
 use crate::images::Images;
 use crate::task::build::job;
 use crate::task::fixtures::{task, workspace};
+use axon_github::Asked;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()

@@ -9,10 +9,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-use axon_operator::clock::Clock;
-use axon_operator::github::{
-    Credential, Figures, Github, GithubError, Hosts, ListQuery, Listing, Options, Repository,
-};
+use axon_github::clock::Clock;
+use axon_github::{Credential, Figures, Github, GithubError, Hosts, ListQuery, Listing, Options, Repository};
 
 /// What the process may have at its peak. Its code, its threads and a debug build's stacks are some 30 MiB of it; the
 /// container's limit is 256 MiB, for all of the operator.

@@ -10,6 +10,7 @@ mod app;
 mod approvals;
 mod budget;
 mod client;
+pub mod clock;
 mod comments;
 mod credential;
 mod discussion;
@@ -38,9 +39,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::time::Instant;
 
-use crate::clock::Clock;
 use budget::Shelf;
 use client::{Client, Got, Target};
+use clock::Clock;
 use listing::{Page, Scope, Shared, Sum};
 
 pub use app::InstallationToken;
