@@ -95,9 +95,10 @@ fn dependencies_between_crates_point_one_way() {
         ("axon-go-template", vec![]),
         ("axon-go-cron", vec![]),
         ("axon-api", vec![]),
+        ("axon-github", vec!["axon-api"]),
         (
             "axon-operator",
-            vec!["axon-api", "axon-go-cron", "axon-go-template"],
+            vec!["axon-api", "axon-github", "axon-go-cron", "axon-go-template"],
         ),
         (
             "kubectl-axon",
