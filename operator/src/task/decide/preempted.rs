@@ -17,7 +17,15 @@ const KEPT: usize = 2;
 pub(crate) fn or(failure: Failure, status: &TaskStatus, job: Option<&JobView>, pod: &PodView) -> Failure {
     let recorded = status.attempts.iter().find(|a| a.pod_name == pod.name);
     let suspended = match recorded.and_then(|attempt| attempt.reason) {
-        Some(reason) => reason == TaskReason::Queued,
+        Some(TaskReason::Queued) if fault::is_lost(failure.reason) => {
+            // The Job may be gone by now, and with it the queue's name.
+            let message = recorded.and_then(|attempt| attempt.message.clone());
+            return Failure {
+                reason: TaskReason::Queued,
+                message: message.unwrap_or(failure.message),
+            };
+        }
+        Some(_) => false,
         // What the cluster did to the pod itself is told by the pod.
         None => !is_told(pod) && job.is_some_and(|job| job.has_suspended(pod.created)),
     };

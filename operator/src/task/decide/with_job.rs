@@ -226,6 +226,9 @@ pub(crate) fn without_job(observed: &Observed<'_>, status: &TaskStatus, job: Opt
         let last_code = this_pod.and_then(|a| a.exit_code);
         let message = match last.filter(|a| a.reason == Some(TaskReason::Stopped)) {
             Some(last) => last.message.clone().unwrap_or_default(),
+            None if last.is_some_and(|a| a.reason == Some(TaskReason::Queued)) => {
+                "stopped on request while its Job was suspended; the agent did not run".to_owned()
+            }
             None if let Some(code) = last_code => {
                 format!("stopped on request; the agent ended with exit code {code}")
             }
@@ -284,14 +287,14 @@ fn record(observed: &Observed<'_>, status: &mut TaskStatus, job: Option<&JobView
             // A Job that is suspended goes on, and tells nothing.
             let tells = is_newest && !is_held;
             if let Some(failure) = lost::of(pod, tells).filter(|_| !(is_newest && final_look)) {
-                let failure = preempted::or(as_wished(observed, failure), status, job, pod);
+                let failure = as_wished(observed, status, pod, preempted::or(failure, status, job, pod));
                 preempted::make_room(status, &pod.name, &failure);
                 record_lost(status, &pod.name, pod.owner_uid.clone(), &failure);
             }
             continue;
         };
-        let failure =
-            failure::of_pod(pod).map(|failure| preempted::or(as_wished(observed, failure), status, job, pod));
+        let failure = failure::of_pod(pod)
+            .map(|failure| as_wished(observed, status, pod, preempted::or(failure, status, job, pod)));
         if let Some(failure) = &failure {
             preempted::make_room(status, &pod.name, failure);
         }
@@ -305,10 +308,12 @@ fn record(observed: &Observed<'_>, status: &mut TaskStatus, job: Option<&JobView
     }
 }
 
-/// A pod that is lost because its Task is stopped is not lost.
-fn as_wished(observed: &Observed<'_>, failure: Failure) -> Failure {
+/// A pod that is lost because its Task is stopped is not lost. One that was recorded as lost was so before.
+fn as_wished(observed: &Observed<'_>, status: &TaskStatus, pod: &PodView, failure: Failure) -> Failure {
+    let recorded = status.attempts.iter().find(|a| a.pod_name == pod.name);
+    let was_lost_before = recorded.is_some_and(|a| a.reason == Some(TaskReason::PodLost));
     let ours = observed.task.spec.is_stopped() && failure.reason == TaskReason::PodLost;
-    if !ours {
+    if !ours || was_lost_before {
         return failure;
     }
     Failure {

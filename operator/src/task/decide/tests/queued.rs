@@ -208,6 +208,43 @@ fn a_stop_ends_a_suspended_task_without_a_pod() {
 }
 
 #[test]
+fn a_stop_of_a_suspended_task_leaves_its_attempts_as_they_were() {
+    let mut t = with_phase(TaskPhase::Running);
+    t.status.as_mut().unwrap().pod_name = Some("b".into());
+    let pods = vec![preempted("a", 90), preempted("b", 50)];
+    let waits = Observed {
+        job: Some(suspended()),
+        pods: pods.clone(),
+        ..observed(&t)
+    };
+    let queued = status_of(decide(&waits));
+    assert_eq!(reasons(&queued), [TaskReason::Queued, TaskReason::Queued]);
+    let mut stopped = t.clone();
+    stopped.spec.stop = Some(true);
+    stopped.status = Some(queued.clone());
+    let asked = status_of(decide(&Observed {
+        task: &stopped,
+        ..waits.clone()
+    }));
+    assert_eq!(asked.reason, Some(TaskReason::Stopping));
+    assert_eq!(asked.attempts, queued.attempts);
+    stopped.status = Some(asked);
+    for pods in [pods, Vec::new()] {
+        let gone = Observed {
+            task: &stopped,
+            job: None,
+            pods,
+            ..waits.clone()
+        };
+        let status = status_of(decide(&gone));
+        assert_eq!(status.reason, Some(TaskReason::Stopped));
+        assert_eq!(status.attempts, queued.attempts);
+        let message = status.message.unwrap();
+        assert!(message.contains("while its Job was suspended"), "{message}");
+    }
+}
+
+#[test]
 fn no_message_advises_to_delete_a_node_that_has_time_left() {
     let t = with_phase(TaskPhase::Running);
     let told = |gone_by: i64| {
