@@ -13,7 +13,12 @@ const MOST_REPAIRS: usize = 8;
 /// A text on its way to a URL that is taken.
 struct Repair {
     text: String,
+    /// What to say of the ref that the text no longer has.
     reference: Option<String>,
+}
+
+fn in_ref(name: &str) -> String {
+    format!("{name:?} in ref")
 }
 
 /// Returns what to write in place of `text`.
@@ -38,8 +43,11 @@ pub(super) fn of(text: &str) -> String {
     for _ in 0..MOST_REPAIRS {
         if Repository::read(&repair.text).is_some() {
             let (url, reference) = (redacted(&repair.text), &repair.reference);
-            let reference = reference.as_deref().map(|name| format!(", and {name:?} in ref"));
+            let reference = reference.as_deref().map(|words| format!(", and {words}"));
             return format!("write {url:?}{}", reference.unwrap_or_default());
+        }
+        if let Some(owner) = owner_alone(&repair.text) {
+            return format!("write {:?}, with the repository's name", format!("{owner}/NAME"));
         }
         let Some((better, reference)) = better(&repair.text) else {
             break;
@@ -50,7 +58,19 @@ pub(super) fn of(text: &str) -> String {
     FORMS.to_owned()
 }
 
-/// Returns a text that is nearer to a URL that is taken, and the ref that it no longer has.
+/// Returns the URL of an owner on a host where a repository is `OWNER/NAME`.
+fn owner_alone(text: &str) -> Option<String> {
+    let form = form::read(text)?;
+    let path = form.path();
+    let is_owner = !path.is_empty()
+        && path
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let is_plain = form.scheme.is_http() && pages::has_two_parts(form.host) && is_owner;
+    is_plain.then(|| format!("https://{}/{path}", form.host))
+}
+
+/// Returns a text that is nearer to a URL that is taken, and what to say of the ref that it no longer has.
 fn better(text: &str) -> Option<(String, Option<String>)> {
     let alone = [trimmed, schemeless, scheme, tail_of_colon, host, path]
         .iter()
@@ -79,7 +99,7 @@ fn extras(text: &str) -> Option<(String, Option<String>)> {
         .find_map(|pair| wanted.iter().find_map(|key| pair.strip_prefix(key)));
     let name = named.or_else(|| extra.strip_prefix('#')).unwrap_or_default();
     let is_name = ref_fault(name).is_none() && !name.contains(['=', '@']) && name.len() < 100;
-    Some((url.to_owned(), is_name.then(|| name.to_owned())))
+    Some((url.to_owned(), is_name.then(|| in_ref(name))))
 }
 
 /// The forms without a scheme that people know from elsewhere.
@@ -126,6 +146,10 @@ fn schemeless(text: &str) -> Option<String> {
     if text.contains(':') && !first.contains('/') && text.get(first.len()..)?.starts_with(':') {
         let is_port = rest.starts_with(|c: char| c.is_ascii_digit());
         // One letter is a drive.
+        let is_scheme = matches!(first, "git" | "ssh" | "git+ssh");
+        if is_scheme && rest.split('/').next().is_some_and(|host| host.contains('.')) {
+            return Some(format!("https://{rest}"));
+        }
         let scp = (first.len() > 1 && !is_port).then(|| format!("git@{first}:{rest}"));
         return scp.or_else(|| is_port.then(|| format!("https://{text}")));
     }
@@ -183,7 +207,9 @@ fn tail_of_colon(text: &str) -> Option<String> {
     if !first.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '~') {
         return None;
     }
-    Some(format!("{scheme}://{place}/{first}/{path}"))
+    // Before OWNER/NAME it is more likely a mistyped port, and another owner's repository is nothing to advise.
+    let is_owner = !scheme.starts_with("http") || !path.trim_matches('/').contains('/');
+    is_owner.then(|| format!("{scheme}://{place}/{first}/{path}"))
 }
 
 /// A dot at the host's end.
@@ -229,5 +255,12 @@ fn page(text: &str) -> Option<(String, Option<String>)> {
         Scheme::Scp => format!("{before}{}", page.path),
         _ => format!("{}/{}", before.trim_end_matches('/'), page.path),
     };
-    Some((url, page.reference))
+    let certain = page.reference.as_deref().map(in_ref);
+    let words = certain.or_else(|| {
+        let beginning = page.beginning?;
+        Some(format!(
+            "its branch or tag, {beginning:?} or a beginning of that, in ref"
+        ))
+    });
+    Some((url, words))
 }

@@ -28,6 +28,8 @@ pub(super) struct Page<'a> {
     pub(super) path: String,
     /// What the page shows, as `ref` has it.
     pub(super) reference: Option<String>,
+    /// A text that begins with what the page shows: names have slashes, and paths follow them.
+    pub(super) beginning: Option<String>,
     /// What comes after the repository.
     pub(super) rest: &'a [&'a str],
 }
@@ -81,6 +83,15 @@ impl<'a> Page<'a> {
             ["releases", "tag", name] => Some(format!("refs/tags/{name}")),
             _ => None,
         };
+        let beginning = match what.unwrap_or(rest) {
+            ["src", "branch" | "commit" | "tag", name, more @ ..]
+            | [
+                "tree" | "blob" | "blame" | "raw" | "edit" | "commits" | "src" | "branch",
+                name,
+                more @ ..,
+            ] => Some([&[*name], more].concat().join("/")),
+            _ => None,
+        };
         let path = match repository {
             [_, project, "repos", name] => format!("scm/{project}/{name}"),
             parts => parts.join("/"),
@@ -88,6 +99,7 @@ impl<'a> Page<'a> {
         Some(Self {
             path,
             reference: reference.filter(|name| super::ref_fault(name).is_none()),
+            beginning: beginning.filter(|name| super::ref_fault(name).is_none()),
             rest,
         })
     }
