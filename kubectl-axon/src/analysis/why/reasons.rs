@@ -31,6 +31,14 @@ pub(crate) fn words(
     let logs = || format!("kubectl axon logs {name}{flag}");
     let follow = || format!("kubectl axon logs {name} -f{flag}");
     let retry = || format!("kubectl axon retry {name}{flag}");
+    let vary = |option: &str| format!("kubectl axon run --from-task {name} {option}{flag}");
+    // A repetition would meet the same limit.
+    let edit = || {
+        vec![
+            format!("kubectl axon get task {name} -o yaml{flag} > task.yaml"),
+            format!("kubectl axon run --filename task.yaml --name {name}-2{flag}  # with a higher limit"),
+        ]
+    };
     let pod = || {
         let pod = status.pod_name.clone().unwrap_or_default();
         if pod.is_empty() {
@@ -46,13 +54,16 @@ pub(crate) fn words(
     let config = task.spec.agent_config_ref.as_ref().map(|r| r.name.as_str());
     let message = status.message.as_deref().map(format::joined).unwrap_or_default();
     let because = |words: &str| {
+        // The message may begin with what is said here.
+        let message = message.strip_prefix(words).unwrap_or(&message);
+        let message = message.trim_start_matches([':', ' ']);
         if message.is_empty() {
             format!("failed {} ago: {words}", since(ended))
         } else {
             format!(
                 "failed {} ago: {words}: {}",
                 since(ended),
-                format::gist(&message, 160)
+                format::gist(message, 160)
             )
         }
     };
@@ -94,19 +105,20 @@ pub(crate) fn words(
                     vec![format!("kubectl axon get task {name} -o yaml{flag}"), logs()],
                 ),
                 Some(R::ToolsDenied) => ("its agent was not allowed to use any tool", vec![logs()]),
-                Some(R::OOMKilled) => (
-                    "the agent needed more memory than its limit",
-                    vec![format!("kubectl axon get task {name} -o yaml{flag}"), retry()],
-                ),
-                Some(R::StorageExceeded) => (
-                    "its pod wrote more to disk than its limit",
-                    vec![format!("kubectl axon get task {name} -o yaml{flag}"), retry()],
-                ),
+                Some(R::OOMKilled) => ("the agent needed more memory than its limit", edit()),
+                Some(R::StorageExceeded) => ("its pod wrote more to disk than its limit", edit()),
                 Some(R::Evicted) => ("its pod was taken away too often", vec![retry()]),
-                Some(R::DeadlineExceeded) => ("it took longer than its timeout", vec![logs(), retry()]),
+                Some(R::DeadlineExceeded) => (
+                    "it took longer than its timeout",
+                    vec![logs(), vary("--timeout DURATION")],
+                ),
                 Some(R::ImagePull) => (
                     "an image can't be pulled",
-                    vec![retry(), format!("kubectl axon doctor{flag}")],
+                    vec![
+                        format!("kubectl axon doctor{flag}"),
+                        vary("--image IMAGE"),
+                        retry(),
+                    ],
                 ),
                 Some(R::CloneFailed) if is_unreachable(&message) => (
                     "the repository's host can't be reached, maybe because of NetworkPolicy axon-agents, which lets tasks \
