@@ -17,7 +17,7 @@ use axon_api::v1alpha1::Trust;
 use nix::sys::signal::Signal;
 
 use super::messages::{self, Fault, evidence};
-use super::plan::{ALL_BRANCHES, Advertised, Target, patterns};
+use super::plan::{ALL_REFS, Advertised, Alternatives, Target, patterns};
 use super::remote::Remote;
 use super::ssh::Access;
 use crate::ca;
@@ -175,13 +175,21 @@ impl<'a> Clone<'a> {
 
     /// Tells a repository without a commit from one whose HEAD points to a branch that is not there.
     fn is_really_empty(&self, advertised: &Advertised) -> Result<(), Failure> {
-        let Some(branches) = self.list(vec![ALL_BRANCHES.to_owned()])?.some_branches() else {
-            return Ok(());
+        let what = match self.list(vec![ALL_REFS.to_owned()])?.alternatives() {
+            None => return Ok(()),
+            Some(Alternatives::Branches(branches)) => {
+                let target = match &advertised.default_branch {
+                    Some(name) => format!("{name}, which is no branch there"),
+                    None => "a branch that is not there".to_owned(),
+                };
+                format!("points to {target} (it has {branches})")
+            }
+            Some(Alternatives::Others(refs)) => {
+                format!("points to no commit, and it has no branch (it has {refs})")
+            }
         };
-        let default = advertised.default_branch.as_deref().unwrap_or("no branch");
         Err(Failure::clone_failed(format!(
-            "HEAD of {} points to {default}, which it does not have (it has {branches}): name a branch in spec.ref of the \
-             Workspace",
+            "HEAD of {} {what}: set spec.ref of the Workspace to the ref to start from",
             self.remote.shown
         )))
     }
@@ -399,7 +407,10 @@ impl<'a> Clone<'a> {
             };
             let failure = self.failed(&format!("can't {what} of {}", self.remote.shown), &output, fault);
             let Some(pause) = fault.retry(next) else {
-                return Err(failure);
+                return Err(Failure {
+                    message: format!("{}{}", failure.message, messages::of_a_mesh(&output.stderr)),
+                    ..failure
+                });
             };
             say!("{failure}");
             say!("trying again in {}s", pause.as_secs());

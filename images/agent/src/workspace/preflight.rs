@@ -17,6 +17,10 @@ use crate::say;
 const LIMIT: Duration = Duration::from_secs(10);
 /// Value of the variable that switches the question off.
 const OFF: &str = "off";
+/// Other values with that meaning.
+const ALSO_OFF: [&str; 3] = ["false", "0", "no"];
+/// Values that leave the question on.
+const ON: [&str; 5] = ["on", "true", "1", "yes", ""];
 
 /// What the host says about pushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +53,27 @@ pub enum Verdict {
     Warn,
     /// The Task fails with this reason.
     Fail(TaskReason),
+}
+
+/// How the host is reached, as far as it decides about credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    /// `https` or `http`: a token.
+    Http,
+    /// A key.
+    Ssh,
+    /// `git`: neither.
+    Git,
+}
+
+impl Scheme {
+    fn of(repository: Option<&Repository>) -> Self {
+        match repository {
+            Some(repository) if repository.is_ssh => Self::Ssh,
+            Some(repository) if !repository.is_http => Self::Git,
+            _ => Self::Http,
+        }
+    }
 }
 
 /// Hosts that ask for a credential, or do not accept the one that they got.
@@ -121,7 +146,7 @@ impl Answer {
         }
     }
 
-    fn advice(self, is_ssh: bool) -> Option<String> {
+    fn advice(self, scheme: Scheme) -> Option<String> {
         let otherwise = format!(
             "if the Task pushes nothing there, set {}={OFF} in podOverrides.env",
             names::PUSH_CHECK
@@ -130,11 +155,13 @@ impl Answer {
             Self::Refused(Cause::Archived) => Some(format!(
                 "unarchive the repository, or name another one in spec.repo of the Workspace; {otherwise}"
             )),
+            Self::Refused(Cause::ReadOnly | Cause::Credential) if scheme == Scheme::Git => Some(format!(
+                "git:// takes no credential: use an https:// or ssh:// URL in spec.repo of the Workspace; {otherwise}"
+            )),
             Self::Refused(Cause::ReadOnly) => {
-                let (what, how) = if is_ssh {
-                    ("key", "a deploy key: Allow write access")
-                } else {
-                    ("token", "GitHub: Contents, read and write")
+                let (what, how) = match scheme {
+                    Scheme::Ssh => ("key", "a deploy key: Allow write access"),
+                    _ => ("token", "GitHub: Contents, read and write"),
                 };
                 Some(format!(
                     "give the {what} in the Secret of spec.secretRef write access ({how}); {otherwise}"
@@ -164,10 +191,39 @@ pub fn name_fault(repository: &Repository, branch: &str) -> Option<&'static str>
     }
 }
 
+/// Returns a warning about a name that another host than GitHub takes, though it is hardly what was meant.
+#[must_use]
+pub fn name_warning(repository: &Repository, branch: &str) -> Option<String> {
+    let name = branch.strip_prefix("refs/heads/")?;
+    (!is_github(repository)).then(|| {
+        format!("branch {branch:?} is pushed as refs/heads/{branch}: write {name:?} in spec.branch for the branch of that name")
+    })
+}
+
+/// Returns whether the host is asked about pushes.
+///
+/// # Errors
+/// `InvalidConfig` for a value that is neither on nor off.
+pub fn is_asked(value: Option<&str>) -> Result<bool, Failure> {
+    let value = value.unwrap_or_default();
+    let word = value.trim().to_ascii_lowercase();
+    if word == OFF || ALSO_OFF.contains(&word.as_str()) {
+        Ok(false)
+    } else if ON.contains(&word.as_str()) {
+        Ok(true)
+    } else {
+        Err(Failure::invalid(format!(
+            "{} in podOverrides.env is {value:?}: it is on or {OFF}",
+            names::PUSH_CHECK
+        )))
+    }
+}
+
 impl Clone<'_> {
     /// Fails, or says so, if what the run is to do can't be pushed. The agent would learn of it when all of its work is
     /// done.
     pub(super) fn preflight(&self, advertised: &Advertised) -> Result<(), Failure> {
+        let is_asked = is_asked(self.env.text(names::PUSH_CHECK))?;
         let repository = Repository::parse(&self.remote.url).ok();
         if let Some(branch) = self.branch {
             if let Some(fault) = repository
@@ -176,6 +232,9 @@ impl Clone<'_> {
             {
                 return Err(Failure::invalid(format!("branch {branch:?} {fault}")));
             }
+            if let Some(warning) = repository.as_ref().and_then(|at| name_warning(at, branch)) {
+                say!("warning: {warning}");
+            }
             if let Some(other) = advertised.in_the_way_of(branch) {
                 return Err(Failure::invalid(format!(
                     "branch {branch:?} can't be pushed to {}, which has a branch {other:?}: name another one in spec.branch",
@@ -183,7 +242,7 @@ impl Clone<'_> {
                 )));
             }
         }
-        if self.env.text(names::PUSH_CHECK) == Some(OFF) {
+        if !is_asked {
             return Ok(());
         }
         self.ask_for_pushes(repository.as_ref())?;
@@ -196,8 +255,8 @@ impl Clone<'_> {
     /// Asks the host whether it takes pushes. The repository here is still empty, so that nothing could be pushed even
     /// without `--dry-run`: the host lists what it has, if the credential may push.
     fn ask_for_pushes(&self, repository: Option<&Repository>) -> Result<(), Failure> {
-        let is_ssh = repository.is_some_and(|repository| repository.is_ssh);
-        let has_credential = self.has_token() || is_ssh;
+        let scheme = Scheme::of(repository);
+        let has_credential = self.has_token() || scheme == Scheme::Ssh;
         if self.branch.is_none() && !has_credential {
             return Ok(());
         }
@@ -215,7 +274,7 @@ impl Clone<'_> {
             End::TimedOut(limit) => format!("no answer for {}s", limit.as_secs()),
             _ => evidence(&output.stderr, EVIDENCE_LINES),
         };
-        let advice = self.advice(&output.stderr).or_else(|| answer.advice(is_ssh));
+        let advice = self.advice(&output.stderr).or_else(|| answer.advice(scheme));
         let advice = advice.map(|advice| format!("\n{advice}")).unwrap_or_default();
         let told = |what: &str| self.secrets.scrub(&format!("{what}: {said}{advice}"));
         match (verdict, self.branch) {
@@ -393,6 +452,64 @@ mod tests {
                 is_refused,
                 "{url} {branch}"
             );
+        }
+    }
+
+    #[test]
+    fn another_host_takes_a_full_name_and_the_short_one_is_advised() {
+        let warning = |url: &str, branch: &str| name_warning(&Repository::parse(url).unwrap(), branch);
+        let said = warning("https://git.example.com/o/r", "refs/heads/q").unwrap();
+        assert!(
+            said.contains("refs/heads/refs/heads/q") && said.contains("write \"q\""),
+            "{said}"
+        );
+        assert_eq!(warning("https://git.example.com/o/r", "q/refs/heads/x"), None);
+        assert_eq!(warning("https://github.com/o/r", "refs/heads/q"), None);
+    }
+
+    #[test]
+    fn the_question_is_on_or_off_and_nothing_else() {
+        for (value, is) in [
+            (None, Some(true)),
+            (Some(""), Some(true)),
+            (Some("on"), Some(true)),
+            (Some("True"), Some(true)),
+            (Some("1"), Some(true)),
+            (Some("yes"), Some(true)),
+            (Some("off"), Some(false)),
+            (Some(" OFF\n"), Some(false)),
+            (Some("false"), Some(false)),
+            (Some("0"), Some(false)),
+            (Some("no"), Some(false)),
+            (Some("disabled"), None),
+            (Some("of"), None),
+        ] {
+            match (is_asked(value), is) {
+                (Ok(found), Some(is)) => assert_eq!(found, is, "{value:?}"),
+                (Err(failure), None) => {
+                    assert_eq!(failure.reason, TaskReason::InvalidConfig);
+                    assert!(failure.message.contains("AXON_PUSH_CHECK"), "{failure}");
+                }
+                (found, is) => panic!("{value:?}: {found:?}, {is:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_advice_is_about_what_the_scheme_takes() {
+        let refused = Answer::Refused(Cause::ReadOnly);
+        for (url, part, other) in [
+            ("https://h/o/r", "give the token", "key"),
+            ("git@h:o/r", "give the key", "token"),
+            ("git://h/o/r", "https:// or ssh://", "token"),
+        ] {
+            let repository = Repository::parse(url).unwrap();
+            let advice = refused.advice(Scheme::of(Some(&repository))).unwrap();
+            assert!(
+                advice.contains(part) && !advice.contains(other),
+                "{url}: {advice}"
+            );
+            assert!(advice.contains("AXON_PUSH_CHECK=off"), "{advice}");
         }
     }
 }
