@@ -448,9 +448,7 @@ fn a_repository_without_a_branch_is_empty_only_without_any_ref() {
 
 #[test]
 fn a_host_without_credentials_and_a_full_name_of_a_branch_are_told_of() {
-    let server = Server::start();
-    let remote = server.root.path().join("repo.git");
-    git(&remote, &["config", "daemon.receivepack", "false"]);
+    let server = Server::read_only();
     let pod = Pod::new("");
     let (_, text) = cloned(&pod, &server, &[("AXON_BRANCH", "refs/heads/q")]);
     assert!(

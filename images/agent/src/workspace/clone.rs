@@ -17,7 +17,7 @@ use axon_api::v1alpha1::Trust;
 use nix::sys::signal::Signal;
 
 use super::messages::{self, Fault, evidence};
-use super::plan::{ALL_REFS, Advertised, Alternatives, Target, patterns};
+use super::plan::{ALL_REFS, Advertised, Target, patterns};
 use super::remote::Remote;
 use super::ssh::Access;
 use crate::ca;
@@ -175,22 +175,13 @@ impl<'a> Clone<'a> {
 
     /// Tells a repository without a commit from one whose HEAD points to a branch that is not there.
     fn is_really_empty(&self, advertised: &Advertised) -> Result<(), Failure> {
-        let what = match self.list(vec![ALL_REFS.to_owned()])?.alternatives() {
-            None => return Ok(()),
-            Some(Alternatives::Branches(branches)) => {
-                let target = match &advertised.default_branch {
-                    Some(name) => format!("{name}, which is no branch there"),
-                    None => "a branch that is not there".to_owned(),
-                };
-                format!("points to {target} (it has {branches})")
-            }
-            Some(Alternatives::Others(refs)) => {
-                format!("points to no commit, and it has no branch (it has {refs})")
-            }
+        let Some(alternatives) = self.list(vec![ALL_REFS.to_owned()])?.alternatives() else {
+            return Ok(());
         };
         Err(Failure::clone_failed(format!(
-            "HEAD of {} {what}: set spec.ref of the Workspace to the ref to start from",
-            self.remote.shown
+            "HEAD of {} {}: set spec.ref of the Workspace to the ref to start from",
+            self.remote.shown,
+            alternatives.fault(advertised.default_branch.as_deref())
         )))
     }
 

@@ -37,6 +37,20 @@ pub enum Alternatives {
     Others(String),
 }
 
+impl Alternatives {
+    /// Returns what is wrong with HEAD, to stand behind its name. `default_branch`: where it points to, if the server says so.
+    #[must_use]
+    pub fn fault(&self, default_branch: Option<&str>) -> String {
+        match (self, default_branch) {
+            (Self::Branches(all), Some(name)) => {
+                format!("points to {name}, which is no branch there (it has {all})")
+            }
+            (Self::Branches(all), None) => format!("points to a branch that is not there (it has {all})"),
+            (Self::Others(all), _) => format!("points to no commit, and there is no branch (it has {all})"),
+        }
+    }
+}
+
 /// Returns the refs to ask the server for.
 #[must_use]
 pub fn patterns(reference: Option<&str>, branch: Option<&str>) -> Vec<String> {
@@ -301,6 +315,15 @@ mod tests {
             let advertised = Advertised::parse(&lines.collect::<String>());
             assert_eq!(advertised.alternatives(), found, "{names:?}");
         }
+        let branches = Branches("develop".into());
+        assert_eq!(
+            branches.fault(Some("main")),
+            "points to main, which is no branch there (it has develop)"
+        );
+        assert_eq!(
+            branches.fault(None),
+            "points to a branch that is not there (it has develop)"
+        );
     }
 
     #[test]
