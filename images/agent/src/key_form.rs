@@ -113,9 +113,10 @@ fn is_document(text: &str) -> bool {
 /// Returns what is wrong with a text that is no key of any provider.
 fn malformed(key: &str) -> Option<String> {
     if is_reference(key) {
-        return Some(format!(
-            "is a reference to a value, which nothing replaces in a Secret: {AGAIN}, as it is"
-        ));
+        return Some(
+            "is a reference to a value, which nothing replaces in a Secret: put the key itself there"
+                .to_owned(),
+        );
     }
     if credential_variables()
         .iter()
