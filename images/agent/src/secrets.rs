@@ -29,6 +29,9 @@ const OTHER_VARIABLES: [&str; 10] = [
     "XAI_API_KEY",
 ];
 
+/// Variables that name the server of a model. Messages about keys name them.
+pub const BASE_URLS: [&str; 3] = ["ANTHROPIC_BASE_URL", "GOOGLE_GEMINI_BASE_URL", "OPENAI_BASE_URL"];
+
 /// Values that must not be seen.
 #[derive(Clone, Default)]
 pub struct Secrets {
@@ -78,7 +81,7 @@ impl Secrets {
     pub fn scrub(&self, text: &str) -> String {
         let renewed = self.renewed();
         let text = hidden(&hidden(text, &self.values), &renewed);
-        let text = parts::hidden(&text, self.whole.iter().chain(&renewed));
+        let text = parts::hidden(&text, self.whole.iter().chain(&renewed), &variables());
         without_userinfo(&hidden(&text, &self.words))
     }
 
@@ -96,12 +99,19 @@ impl Secrets {
     }
 }
 
+/// Returns the names of variables that messages name, and that are no secret: users paste them into Secrets with their keys.
+fn variables() -> Vec<&'static str> {
+    credential_variables().into_iter().chain(BASE_URLS).collect()
+}
+
 /// Returns the values that can be told from ordinary text, the longest first: a token may begin with another.
 fn sorted(values: impl IntoIterator<Item = String>) -> Vec<String> {
+    let variables = variables();
+    let is_name = |value: &str| variables.iter().any(|name| name.contains(value));
     let mut values: Vec<String> = values
         .into_iter()
         .map(|value| value.trim().to_owned())
-        .filter(|value| value.len() >= SHORTEST)
+        .filter(|value| value.len() >= SHORTEST && !is_name(value))
         .collect();
     values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
     values.dedup();
@@ -252,6 +262,31 @@ mod tests {
             Secrets::of(&env).scrub("a ghp_12345678-longer b ghp_12345678 c short d passpass1"),
             "a *** b *** c short d ***"
         );
+    }
+
+    #[test]
+    fn names_of_variables_stay_though_a_value_holds_them() {
+        for value in [
+            "export ANTHROPIC_API_KEY=sk-ant-api03-AbCdEfGhIjKl",
+            "ANTHROPIC_API_KEY",
+            "ANTHROPIC",
+            "${ANTHROPIC_API_KEY}",
+            "ANTHROPIC_BASE_URL=https://h\nANTHROPIC_API_KEY=sk-ant-api03-AbCdEfGhIjKl",
+        ] {
+            let env: Env = [("ANTHROPIC_API_KEY", value)].into_iter().collect();
+            let secrets = Secrets::of(&env);
+            let said = "error: ANTHROPIC_API_KEY is malformed, see ANTHROPIC_BASE_URL";
+            assert_eq!(secrets.scrub(said), said, "{value}");
+            for text in [
+                value,
+                "sk-ant-api03-AbCdEfGhIjKl",
+                "x ANTHROPIC_API_KEY=sk-ant-api03-Ab y",
+            ] {
+                let clean = secrets.scrub(text);
+                let has_key = value.contains("sk-ant");
+                assert!(!has_key || !clean.contains("ant-api03"), "{value}: {clean}");
+            }
+        }
     }
 
     #[test]

@@ -295,6 +295,37 @@ fn what_can_t_run_is_an_invalid_configuration() {
 }
 
 #[test]
+fn a_malformed_key_starts_nothing_and_its_variable_is_named() {
+    for (key, part) in [
+        (
+            "export ANTHROPIC_API_KEY=sk-ant-api03-sesame-sesame",
+            "the name of a variable",
+        ),
+        ("ANTHROPIC_API_KEY", "the name of a variable"),
+        ("${ANTHROPIC_API_KEY}", "a reference"),
+        (" \n", "is empty"),
+    ] {
+        let pod = Pod::new("touch started");
+        let output = pod
+            .command()
+            .args(["run", "x"])
+            .env("ANTHROPIC_API_KEY", key)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        let report = pod.report();
+        assert_eq!(report.reason, Some(TaskReason::InvalidConfig), "{text}");
+        let message = report.message.unwrap();
+        assert!(
+            message.starts_with("ANTHROPIC_API_KEY ") && message.contains(part),
+            "{message}"
+        );
+        assert!(text.contains(&message) && !text.contains("sesame"), "{text}");
+        assert!(!pod.dir("started").exists(), "{key}");
+    }
+}
+
+#[test]
 fn configuration_goes_to_the_home_directory_and_empty_credentials_go_away() {
     let pod = Pod::new(&format!(
         "cat >/dev/null; env > seen; printf '%s\\n' \"$@\" > args; cat '{}'",
@@ -305,6 +336,7 @@ fn configuration_goes_to_the_home_directory_and_empty_credentials_go_away() {
         .command()
         .args(["run", "x"])
         .env("ANTHROPIC_API_KEY", "")
+        .env("ANTHROPIC_AUTH_TOKEN", "of-a-gateway")
         .env("AXON_AGENTS_MD", "be kind")
         .env("AXON_MCP_SERVERS", "{\"mcpServers\":{\"a\":{}}}")
         .env("AXON_PLUGIN_DIR", pod.dir("plugins"))

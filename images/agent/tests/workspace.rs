@@ -265,6 +265,9 @@ fn an_unreachable_server_is_tried_again_and_no_secret_shows() {
     let report = pod.report();
     assert_eq!(report.reason, Some(TaskReason::CloneFailed));
     let message = pod.message();
+    // Once, after the last try.
+    assert_eq!(text.matches("service mesh").count(), 1, "{text}");
+    assert!(message.contains("docs/pipelines.md"), "{message}");
     assert!(!text.contains("sesame") && !message.contains("sesame"), "{text}");
 }
 
@@ -402,12 +405,65 @@ fn a_head_that_points_nowhere_is_no_empty_repository() {
         "{}",
         report.1
     );
+    assert!(
+        report
+            .1
+            .contains("points to a branch that is not there (it has lone, main, topic)"),
+        "{}",
+        report.1
+    );
     // What the Task names is there.
     for pair in [("AXON_BASE_BRANCH", "topic"), ("AXON_BRANCH", "topic")] {
         let pod = Pod::new("");
         let (repo, _) = cloned(&pod, &server, &[pair]);
         assert_eq!(branch(&repo), "topic");
     }
+}
+
+#[test]
+fn a_repository_without_a_branch_is_empty_only_without_any_ref() {
+    for kept in ["refs/tags/v1", "refs/pull/7/head"] {
+        let server = Server::start();
+        let remote = server.root.path().join("repo.git");
+        git(&remote, &["update-ref", kept, "main"]);
+        let all = git(&remote, &["for-each-ref", "--format=%(refname)"]);
+        for name in all.lines().filter(|name| *name != kept) {
+            git(&remote, &["update-ref", "-d", name]);
+        }
+        let pod = Pod::new("");
+        let (reason, message) = refused(&pod, &server.url(), &[("AXON_BRANCH", "axon/fix-1")]);
+        assert_eq!(reason, TaskReason::CloneFailed, "{message}");
+        let shown = kept.trim_start_matches("refs/tags/");
+        assert!(
+            message.contains(&format!("it has {shown})")) && message.contains("spec.ref"),
+            "{message}"
+        );
+        // What the message names is a ref to start from.
+        let pod = Pod::new("");
+        let pairs = [("AXON_BRANCH", "axon/fix-1"), ("AXON_BASE_BRANCH", shown)];
+        let (repo, _) = cloned(&pod, &server, &pairs);
+        assert!(repo.join("file").exists());
+    }
+}
+
+#[test]
+fn a_host_without_credentials_and_a_full_name_of_a_branch_are_told_of() {
+    let server = Server::read_only();
+    let pod = Pod::new("");
+    let (_, text) = cloned(&pod, &server, &[("AXON_BRANCH", "refs/heads/q")]);
+    assert!(
+        text.contains("use an https:// or ssh:// URL") && !text.contains("token"),
+        "{text}"
+    );
+    assert!(text.contains("refs/heads/refs/heads/q: write \"q\""), "{text}");
+    for off in ["off", "No"] {
+        let pod = Pod::new("");
+        let (_, text) = cloned(&pod, &server, &[("AXON_BRANCH", "q"), ("AXON_PUSH_CHECK", off)]);
+        assert!(!text.contains("warning: "), "{text}");
+    }
+    let (reason, message) = refused(&Pod::new(""), &server.url(), &[("AXON_PUSH_CHECK", "disabled")]);
+    assert_eq!(reason, TaskReason::InvalidConfig);
+    assert!(message.contains("AXON_PUSH_CHECK"), "{message}");
 }
 
 #[test]
@@ -422,6 +478,7 @@ fn large_files_are_told_of_wherever_they_are_set_up() {
         ("art/.gitattributes", &wide, true),
         ("art/notes", attributes.as_bytes(), false),
         ("art/.gitattributes", b"*.bin -text\n", false),
+        (".gitattributes", b"  # we do not use filter=lfs here\n", false),
     ] {
         let server = Server::start();
         let seed = server.root.path().join("seed");

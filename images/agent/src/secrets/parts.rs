@@ -8,13 +8,35 @@ use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 /// Bytes of a part that is told from ordinary text.
 const LENGTH: usize = 12;
 
-/// Returns `text` with each stretch hidden that is a part of one of `values`, of twelve bytes or more.
-pub(super) fn hidden<'a>(text: &str, values: impl IntoIterator<Item = &'a String>) -> String {
+/// Returns `text` with each stretch hidden that is a part of one of `values`, of twelve bytes or more. The words `kept` stay,
+/// also where a value holds one of them.
+pub(super) fn hidden<'a>(text: &str, values: impl IntoIterator<Item = &'a String>, kept: &[&str]) -> String {
     let values: Vec<&[u8]> = values.into_iter().map(String::as_bytes).collect();
     let parts: HashSet<&[u8]> = values.iter().flat_map(|value| value.windows(LENGTH)).collect();
     if parts.is_empty() {
         return text.to_owned();
     }
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((at, word)) = first_of(rest, kept) {
+        let (before, after) = rest.split_at(at);
+        clean.push_str(&without(before, &parts));
+        clean.push_str(word);
+        rest = after.strip_prefix(word).unwrap_or_default();
+    }
+    clean + &without(rest, &parts)
+}
+
+/// Returns where the first of `words` is in `text`; of two at one place the longer one.
+fn first_of<'a>(text: &str, words: &[&'a str]) -> Option<(usize, &'a str)> {
+    let found = words
+        .iter()
+        .filter(|word| !word.is_empty())
+        .filter_map(|word| Some((text.find(word)?, *word)));
+    found.min_by_key(|(at, word)| (*at, usize::MAX - word.len()))
+}
+
+fn without(text: &str, parts: &HashSet<&[u8]>) -> String {
     let mut covered = vec![false; text.len()];
     for (at, part) in text.as_bytes().windows(LENGTH).enumerate() {
         if parts.contains(part) {
@@ -92,9 +114,26 @@ mod tests {
                 "ordinary words, and more of them than twelve",
             ),
         ] {
-            assert_eq!(hidden(text, &values), clean, "{text}");
+            assert_eq!(hidden(text, &values, &[]), clean, "{text}");
         }
-        assert_eq!(hidden("as it is", &[]), "as it is");
+        assert_eq!(hidden("as it is", &[], &[]), "as it is");
+    }
+
+    #[test]
+    fn words_that_are_no_secret_stay_though_a_value_holds_them() {
+        let values = ["export THE_KEY_OF_X=sk-ant-oat01-AbCdEfGh".to_owned()];
+        let kept = ["THE_KEY_OF", "THE_KEY_OF_X", ""];
+        for (text, clean) in [
+            ("THE_KEY_OF_X is malformed", "THE_KEY_OF_X is malformed"),
+            (
+                "in export THE_KEY_OF_X, twice THE_KEY_OF_X",
+                "in export THE_KEY_OF_X, twice THE_KEY_OF_X",
+            ),
+            ("THE_KEY_OF_X=sk-ant-oat01-AbCd…", "THE_KEY_OF_X***…"),
+            ("sk-ant-oat01-AbCdEfGh", "***"),
+        ] {
+            assert_eq!(hidden(text, &values, &kept), clean, "{text}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use axon_api::v1alpha1::Trust;
 use nix::sys::signal::Signal;
 
 use super::messages::{self, Fault, evidence};
-use super::plan::{ALL_BRANCHES, Advertised, Target, patterns};
+use super::plan::{ALL_REFS, Advertised, Target, patterns};
 use super::remote::Remote;
 use super::ssh::Access;
 use crate::ca;
@@ -175,14 +175,13 @@ impl<'a> Clone<'a> {
 
     /// Tells a repository without a commit from one whose HEAD points to a branch that is not there.
     fn is_really_empty(&self, advertised: &Advertised) -> Result<(), Failure> {
-        let Some(branches) = self.list(vec![ALL_BRANCHES.to_owned()])?.some_branches() else {
+        let Some(alternatives) = self.list(vec![ALL_REFS.to_owned()])?.alternatives() else {
             return Ok(());
         };
-        let default = advertised.default_branch.as_deref().unwrap_or("no branch");
         Err(Failure::clone_failed(format!(
-            "HEAD of {} points to {default}, which it does not have (it has {branches}): name a branch in spec.ref of the \
-             Workspace",
-            self.remote.shown
+            "HEAD of {} {}: set spec.ref of the Workspace to the ref to start from",
+            self.remote.shown,
+            alternatives.fault(advertised.default_branch.as_deref())
         )))
     }
 
@@ -399,7 +398,10 @@ impl<'a> Clone<'a> {
             };
             let failure = self.failed(&format!("can't {what} of {}", self.remote.shown), &output, fault);
             let Some(pause) = fault.retry(next) else {
-                return Err(failure);
+                return Err(Failure {
+                    message: format!("{}{}", failure.message, messages::of_a_mesh(&output.stderr)),
+                    ..failure
+                });
             };
             say!("{failure}");
             say!("trying again in {}s", pause.as_secs());

@@ -139,6 +139,25 @@ pub fn advice(stderr: &str, has_token: bool) -> Option<String> {
     Some(advice.to_owned())
 }
 
+/// Returns a line about service meshes for an error after all tries, or nothing if no mesh causes such an error. A mesh sends the
+/// connections of init containers to its proxy, which starts after them.
+#[must_use]
+pub fn of_a_mesh(stderr: &str) -> &'static str {
+    let text = stderr.to_ascii_lowercase();
+    let is_unreachable = [
+        "connection refused",
+        "failed to connect to",
+        "couldn't connect to server",
+        "network is unreachable",
+        "no route to host",
+    ];
+    if is_unreachable.iter().any(|phrase| text.contains(phrase)) {
+        "\nin a service mesh the sidecar has to be a native one or left out: see \"Sidecars\" in docs/pipelines.md"
+    } else {
+        ""
+    }
+}
+
 /// Returns the lines of git's standard error that are worth reading: its last `max` ones, without progress and general advice.
 #[must_use]
 pub fn evidence(stderr: &str, max: usize) -> String {
@@ -266,6 +285,32 @@ mod tests {
         }
         for (said, has_token) in [(wants, true), (missing, false), ("fatal: early EOF", true)] {
             assert_eq!(advice(said, has_token), None, "{said}");
+        }
+    }
+
+    #[test]
+    fn only_a_host_that_is_not_reached_may_be_behind_a_mesh() {
+        for (said, is) in [
+            (
+                "fatal: unable to connect to h:\nh[0: 192.0.2.1]: errno=Connection refused",
+                true,
+            ),
+            (
+                "fatal: unable to access 'http://h/': Failed to connect to h port 80 after 0 ms",
+                true,
+            ),
+            ("ssh: connect to host h port 22: Network is unreachable", true),
+            ("ssh: connect to host h port 22: No route to host", true),
+            (
+                "fatal: unable to access 'https://h/': Could not resolve host: h",
+                false,
+            ),
+            (
+                "fatal: unable to access 'https://h/x/': The requested URL returned error: 502",
+                false,
+            ),
+        ] {
+            assert_eq!(of_a_mesh(said).contains("docs/pipelines.md"), is, "{said}");
         }
     }
 

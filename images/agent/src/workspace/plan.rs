@@ -28,6 +28,29 @@ pub enum Target {
     Nothing,
 }
 
+/// What a repository has in place of the branch that HEAD points to: some names, separated by commas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Alternatives {
+    /// Branches.
+    Branches(String),
+    /// Tags and other refs, as `spec.ref` takes them; there is no branch.
+    Others(String),
+}
+
+impl Alternatives {
+    /// Returns what is wrong with HEAD, to stand behind its name. `default_branch`: where it points to, if the server says so.
+    #[must_use]
+    pub fn fault(&self, default_branch: Option<&str>) -> String {
+        match (self, default_branch) {
+            (Self::Branches(all), Some(name)) => {
+                format!("points to {name}, which is no branch there (it has {all})")
+            }
+            (Self::Branches(all), None) => format!("points to a branch that is not there (it has {all})"),
+            (Self::Others(all), _) => format!("points to no commit, and there is no branch (it has {all})"),
+        }
+    }
+}
+
 /// Returns the refs to ask the server for.
 #[must_use]
 pub fn patterns(reference: Option<&str>, branch: Option<&str>) -> Vec<String> {
@@ -55,11 +78,17 @@ fn expanded(name: &str) -> Option<String> {
 }
 
 /// The refs to ask for where HEAD has led to nothing.
-pub const ALL_BRANCHES: &str = "refs/heads/*";
+pub const ALL_REFS: &str = "refs/*";
 
 /// Returns the names that a branch's name begins with, up to each of its slashes.
 fn above(name: &str) -> impl Iterator<Item = &str> {
     name.match_indices('/').filter_map(|(at, _)| name.get(..at))
+}
+
+/// Returns the first few names.
+fn some<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let some: Vec<&str> = names.take(5).collect();
+    (!some.is_empty()).then(|| some.join(", "))
 }
 
 impl Advertised {
@@ -103,15 +132,25 @@ impl Advertised {
         })
     }
 
-    /// Returns the names of some branches, for people; nothing if there is none.
+    /// Returns what a repository whose HEAD leads to nothing has to start from, for people; nothing if it has no ref.
     #[must_use]
-    pub fn some_branches(&self) -> Option<String> {
+    pub fn alternatives(&self) -> Option<Alternatives> {
         let branches = self
             .refs
             .keys()
             .filter_map(|name| name.strip_prefix("refs/heads/"));
-        let some: Vec<&str> = branches.take(5).collect();
-        (!some.is_empty()).then(|| some.join(", "))
+        if let Some(some) = some(branches) {
+            return Some(Alternatives::Branches(some));
+        }
+        // Gerrit keeps its own settings there, in an empty repository as well. A peeled tag is no ref of its own.
+        let others = self
+            .refs
+            .keys()
+            .filter(|name| {
+                name.starts_with("refs/") && !name.starts_with("refs/meta/") && !name.ends_with("^{}")
+            })
+            .map(|name| name.strip_prefix("refs/tags/").unwrap_or(name));
+        some(others).map(Alternatives::Others)
     }
 
     /// Returns true when the repository's ids are SHA-256.
@@ -257,8 +296,34 @@ mod tests {
         ] {
             assert_eq!(has(names).in_the_way_of(branch), in_the_way, "{names:?} {branch}");
         }
-        assert_eq!(has(&[]).some_branches(), None);
-        assert_eq!(has(&["b", "a"]).some_branches().as_deref(), Some("a, b"));
+    }
+
+    #[test]
+    fn only_a_repository_without_any_ref_is_empty() {
+        use Alternatives::{Branches, Others};
+        for (names, found) in [
+            (&[][..], None),
+            (
+                &["refs/heads/b", "refs/heads/a", "refs/tags/v1"],
+                Some(Branches("a, b".into())),
+            ),
+            (&["refs/tags/v1", "refs/tags/v1^{}"], Some(Others("v1".into()))),
+            (&["refs/pull/1/head"], Some(Others("refs/pull/1/head".into()))),
+            (&["refs/meta/config"], None),
+        ] {
+            let lines = names.iter().map(|name| format!("{ID}\t{name}\n"));
+            let advertised = Advertised::parse(&lines.collect::<String>());
+            assert_eq!(advertised.alternatives(), found, "{names:?}");
+        }
+        let branches = Branches("develop".into());
+        assert_eq!(
+            branches.fault(Some("main")),
+            "points to main, which is no branch there (it has develop)"
+        );
+        assert_eq!(
+            branches.fault(None),
+            "points to a branch that is not there (it has develop)"
+        );
     }
 
     #[test]

@@ -17,6 +17,10 @@ use crate::say;
 const LIMIT: Duration = Duration::from_secs(10);
 /// Value of the variable that switches the question off.
 const OFF: &str = "off";
+/// Other values with that meaning.
+const ALSO_OFF: [&str; 3] = ["false", "0", "no"];
+/// Values that leave the question on.
+const ON: [&str; 5] = ["on", "true", "1", "yes", ""];
 
 /// What the host says about pushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +53,27 @@ pub enum Verdict {
     Warn,
     /// The Task fails with this reason.
     Fail(TaskReason),
+}
+
+/// How the host is reached, as far as it decides about credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    /// `https` or `http`: a token.
+    Http,
+    /// A key.
+    Ssh,
+    /// `git`: neither.
+    Git,
+}
+
+impl Scheme {
+    fn of(repository: Option<&Repository>) -> Self {
+        match repository {
+            Some(repository) if repository.is_ssh => Self::Ssh,
+            Some(repository) if !repository.is_http => Self::Git,
+            _ => Self::Http,
+        }
+    }
 }
 
 /// Hosts that ask for a credential, or do not accept the one that they got.
@@ -121,7 +146,7 @@ impl Answer {
         }
     }
 
-    fn advice(self, is_ssh: bool) -> Option<String> {
+    fn advice(self, scheme: Scheme) -> Option<String> {
         let otherwise = format!(
             "if the Task pushes nothing there, set {}={OFF} in podOverrides.env",
             names::PUSH_CHECK
@@ -130,11 +155,13 @@ impl Answer {
             Self::Refused(Cause::Archived) => Some(format!(
                 "unarchive the repository, or name another one in spec.repo of the Workspace; {otherwise}"
             )),
+            Self::Refused(Cause::ReadOnly | Cause::Credential) if scheme == Scheme::Git => Some(format!(
+                "git:// takes no credential: use an https:// or ssh:// URL in spec.repo of the Workspace; {otherwise}"
+            )),
             Self::Refused(Cause::ReadOnly) => {
-                let (what, how) = if is_ssh {
-                    ("key", "a deploy key: Allow write access")
-                } else {
-                    ("token", "GitHub: Contents, read and write")
+                let (what, how) = match scheme {
+                    Scheme::Ssh => ("key", "a deploy key: Allow write access"),
+                    _ => ("token", "GitHub: Contents, read and write"),
                 };
                 Some(format!(
                     "give the {what} in the Secret of spec.secretRef write access ({how}); {otherwise}"
@@ -164,10 +191,39 @@ pub fn name_fault(repository: &Repository, branch: &str) -> Option<&'static str>
     }
 }
 
+/// Returns a warning about a name that another host than GitHub takes, though it is hardly what was meant.
+#[must_use]
+pub fn name_warning(repository: &Repository, branch: &str) -> Option<String> {
+    let name = branch.strip_prefix("refs/heads/")?;
+    (!is_github(repository)).then(|| {
+        format!("branch {branch:?} is pushed as refs/heads/{branch}: write {name:?} in spec.branch for the branch of that name")
+    })
+}
+
+/// Returns whether the host is asked about pushes.
+///
+/// # Errors
+/// `InvalidConfig` for a value that is neither on nor off.
+pub fn is_asked(value: Option<&str>) -> Result<bool, Failure> {
+    let value = value.unwrap_or_default();
+    let word = value.trim().to_ascii_lowercase();
+    if word == OFF || ALSO_OFF.contains(&word.as_str()) {
+        Ok(false)
+    } else if ON.contains(&word.as_str()) {
+        Ok(true)
+    } else {
+        Err(Failure::invalid(format!(
+            "{} in podOverrides.env is {value:?}: it is on or {OFF}",
+            names::PUSH_CHECK
+        )))
+    }
+}
+
 impl Clone<'_> {
     /// Fails, or says so, if what the run is to do can't be pushed. The agent would learn of it when all of its work is
     /// done.
     pub(super) fn preflight(&self, advertised: &Advertised) -> Result<(), Failure> {
+        let is_asked = is_asked(self.env.text(names::PUSH_CHECK))?;
         let repository = Repository::parse(&self.remote.url).ok();
         if let Some(branch) = self.branch {
             if let Some(fault) = repository
@@ -176,6 +232,9 @@ impl Clone<'_> {
             {
                 return Err(Failure::invalid(format!("branch {branch:?} {fault}")));
             }
+            if let Some(warning) = repository.as_ref().and_then(|at| name_warning(at, branch)) {
+                say!("warning: {warning}");
+            }
             if let Some(other) = advertised.in_the_way_of(branch) {
                 return Err(Failure::invalid(format!(
                     "branch {branch:?} can't be pushed to {}, which has a branch {other:?}: name another one in spec.branch",
@@ -183,7 +242,7 @@ impl Clone<'_> {
                 )));
             }
         }
-        if self.env.text(names::PUSH_CHECK) == Some(OFF) {
+        if !is_asked {
             return Ok(());
         }
         self.ask_for_pushes(repository.as_ref())?;
@@ -196,8 +255,8 @@ impl Clone<'_> {
     /// Asks the host whether it takes pushes. The repository here is still empty, so that nothing could be pushed even
     /// without `--dry-run`: the host lists what it has, if the credential may push.
     fn ask_for_pushes(&self, repository: Option<&Repository>) -> Result<(), Failure> {
-        let is_ssh = repository.is_some_and(|repository| repository.is_ssh);
-        let has_credential = self.has_token() || is_ssh;
+        let scheme = Scheme::of(repository);
+        let has_credential = self.has_token() || scheme == Scheme::Ssh;
         if self.branch.is_none() && !has_credential {
             return Ok(());
         }
@@ -215,7 +274,7 @@ impl Clone<'_> {
             End::TimedOut(limit) => format!("no answer for {}s", limit.as_secs()),
             _ => evidence(&output.stderr, EVIDENCE_LINES),
         };
-        let advice = self.advice(&output.stderr).or_else(|| answer.advice(is_ssh));
+        let advice = self.advice(&output.stderr).or_else(|| answer.advice(scheme));
         let advice = advice.map(|advice| format!("\n{advice}")).unwrap_or_default();
         let told = |what: &str| self.secrets.scrub(&format!("{what}: {said}{advice}"));
         match (verdict, self.branch) {
@@ -242,157 +301,4 @@ impl Clone<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HTTP_403: &str =
-        "fatal: unable to access 'https://h/o/r.git/': The requested URL returned error: 403";
-    const SSH: &str = "fatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights\n\
-                       and the repository exists.";
-
-    fn answer(said: &str) -> Answer {
-        Answer::of(&End::Failure(Some(128)), said)
-    }
-
-    #[test]
-    fn hosts_words_are_known() {
-        use Cause::{Archived, Credential, ReadOnly};
-        for (said, after, cause) in [
-            (
-                "remote: This repository was archived so it is read-only.",
-                HTTP_403,
-                Archived,
-            ),
-            (
-                "ERROR: This repository was archived so it is read-only.",
-                SSH,
-                Archived,
-            ),
-            (
-                "remote: You can't push code to an archived project.",
-                HTTP_403,
-                Archived,
-            ),
-            (
-                "remote: Permission to o/r.git denied to somebody.",
-                HTTP_403,
-                ReadOnly,
-            ),
-            (
-                "remote: Write access to repository not granted.",
-                HTTP_403,
-                ReadOnly,
-            ),
-            (
-                "remote: You are not allowed to push code to this project.",
-                HTTP_403,
-                ReadOnly,
-            ),
-            (
-                "remote: Repository not found.",
-                "fatal: repository 'https://h/o/r.git/' not found",
-                ReadOnly,
-            ),
-            ("ERROR: Permission to o/r.git denied to deploy key", SSH, ReadOnly),
-            (
-                "ERROR: The key you are authenticating with has been marked as read only.",
-                SSH,
-                ReadOnly,
-            ),
-            (
-                "remote: ERROR: This deploy key does not have write access to this project.",
-                SSH,
-                ReadOnly,
-            ),
-            (
-                "conq: repository access denied. access via a deployment key is read-only.",
-                "fatal: The remote end hung up unexpectedly",
-                ReadOnly,
-            ),
-            ("FATAL: W any r user DENIED by fallthru", SSH, ReadOnly),
-            (
-                "",
-                "fatal: remote error: access denied or repository not exported: /r.git",
-                ReadOnly,
-            ),
-            (
-                "remote: Invalid username or token. Password authentication is not supported for Git operations.",
-                "fatal: Authentication failed for 'https://h/o/r.git/'",
-                Credential,
-            ),
-            (
-                "remote: The 'acme' organization has enabled or enforced SAML SSO.",
-                HTTP_403,
-                Credential,
-            ),
-            (
-                "",
-                "fatal: could not read Username for 'https://h': terminal prompts disabled",
-                Credential,
-            ),
-        ] {
-            assert_eq!(
-                answer(&format!("{said}\n{after}")),
-                Answer::Refused(cause),
-                "{said}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_may_pass_or_is_not_known_refuses_nothing() {
-        for said in [
-            "fatal: unable to access 'https://h/r/': The requested URL returned error: 502",
-            "fatal: unable to access 'https://h/r/': The requested URL returned error: 429",
-            "remote: You have exceeded a secondary rate limit.\nfatal: unable to access 'https://h/r/': The requested URL returned error: 403",
-            "remote: The repository is temporarily read-only. Please try again later.\nfatal: unable to access 'https://h/r/': The requested URL returned error: 403",
-            "Unauthorized use of this system is prohibited.\nConnection closed by 192.0.2.1 port 22\nfatal: Could not read from remote repository.",
-            "fatal: unable to access 'https://h/archived/read-only.git/': The requested URL returned error: 502",
-            "fatal: the remote end hung up unexpectedly",
-            "",
-        ] {
-            assert_eq!(answer(said), Answer::Unknown, "{said}");
-        }
-        for end in [End::TimedOut(LIMIT), End::Failure(None)] {
-            assert_eq!(Answer::of(&end, HTTP_403), Answer::Unknown);
-        }
-        let empty = "No refs in common and none specified; doing nothing.\nPerhaps you should specify a branch.\nfatal: the remote end hung up unexpectedly";
-        assert_eq!(Answer::of(&End::Failure(Some(1)), empty), Answer::Granted);
-        assert_eq!(Answer::of(&End::Success, ""), Answer::Granted);
-    }
-
-    #[test]
-    fn only_work_that_is_to_be_pushed_and_could_be_fails_a_task() {
-        let (archived, read_only) = (Answer::Refused(Cause::Archived), Answer::Refused(Cause::ReadOnly));
-        for (answer, has_branch, has_credential, verdict) in [
-            (Answer::Granted, true, true, Verdict::Go),
-            (read_only, true, true, Verdict::Fail(TaskReason::AuthFailed)),
-            (archived, true, true, Verdict::Fail(TaskReason::CloneFailed)),
-            (read_only, false, true, Verdict::Warn),
-            (read_only, true, false, Verdict::Warn),
-            (Answer::Unknown, true, true, Verdict::Warn),
-        ] {
-            assert_eq!(answer.verdict(has_branch, has_credential), verdict, "{answer:?}");
-        }
-    }
-
-    #[test]
-    fn names_that_github_refuses_are_known() {
-        let id = "0123456789abcdef0123456789abcdef01234567";
-        for (url, branch, is_refused) in [
-            ("https://github.com/o/r", "refs/heads/x", true),
-            ("git@github.com:o/r.git", id, true),
-            ("https://acme.ghe.com/o/r", id, true),
-            ("https://github.com/o/r", "axon/refs/heads/x", false),
-            ("https://github.com/o/r", &id[..39], false),
-            ("https://git.example.com/o/r", "refs/heads/x", false),
-        ] {
-            let repository = Repository::parse(url).unwrap();
-            assert_eq!(
-                name_fault(&repository, branch).is_some(),
-                is_refused,
-                "{url} {branch}"
-            );
-        }
-    }
-}
+mod tests;

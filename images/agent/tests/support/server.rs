@@ -22,6 +22,15 @@ pub struct Server {
 
 impl Server {
     pub fn start() -> Self {
+        Self::with(&["--enable=receive-pack"])
+    }
+
+    /// Returns a server that takes no pushes.
+    pub fn read_only() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(options: &[&str]) -> Self {
         let root = tempfile::tempdir().unwrap();
         let seed = root.path().join("seed");
         fs::create_dir(&seed).unwrap();
@@ -51,12 +60,8 @@ impl Server {
         // Not through `git`, which would only be its parent.
         let daemon = PathBuf::from(git(root.path(), &["--exec-path"])).join("git-daemon");
         let daemon = Command::new(daemon)
-            .args([
-                "--export-all",
-                "--enable=receive-pack",
-                "--listen=127.0.0.1",
-                "--reuseaddr",
-            ])
+            .args(["--export-all", "--listen=127.0.0.1", "--reuseaddr"])
+            .args(options)
             .arg(format!("--port={port}"))
             .arg(format!("--base-path={}", root.path().display()))
             .stderr(Stdio::null())
