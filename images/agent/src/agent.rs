@@ -12,9 +12,10 @@ pub mod mcp;
 pub mod opencode;
 pub mod plugin;
 pub mod provider;
-mod readable;
+pub mod readable;
 mod slash;
 pub mod tokens;
+mod values;
 mod words;
 
 use std::ffi::OsString;
@@ -146,6 +147,9 @@ pub enum Verdict {
 pub trait Stream {
     /// Takes one line, with or without its line end.
     fn line(&mut self, line: &[u8]) -> Line;
+    /// Returns true if the last line was an event of work: a message of the model, a tool's use or result, a turn's start or
+    /// end. An agent that goes on printing others after its end, such as states and warnings, is done nevertheless.
+    fn is_at_work(&self) -> bool;
     /// Returns what was consumed up to here.
     fn usage(&mut self) -> Usage;
     /// Returns the last event's verdict, if there was such an event.

@@ -10,6 +10,7 @@ pub mod process;
 pub mod pump;
 pub mod push;
 pub mod view;
+pub mod watch;
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};

@@ -638,6 +638,70 @@ fn an_agent_that_is_done_and_does_not_end_is_taken_at_its_word() {
 }
 
 #[test]
+fn an_agent_that_is_done_is_not_kept_by_what_it_goes_on_printing() {
+    let recorded = stream("");
+    let status = r#"{"type":"system","subtype":"status","status":"compacting"}"#;
+    for noise in [
+        "echo busy >&2".to_owned(),
+        format!("echo '{status}'"),
+        "echo busy".to_owned(),
+    ] {
+        let pod = Pod::new(&format!(
+            "cat >/dev/null; cat '{recorded}'; while :; do {noise}; sleep 0.2; done"
+        ));
+        let started = Instant::now();
+        let output = pod
+            .command()
+            .args(["run", "x"])
+            .env("AXON_LINGER_SECONDS", "1")
+            .output()
+            .unwrap();
+        assert!(started.elapsed() < Duration::from_secs(20), "{noise}");
+        assert!(output.status.success(), "{noise} {output:?}");
+        assert_eq!(pod.report().reason, None, "{noise}");
+    }
+}
+
+#[test]
+fn a_last_event_without_its_line_break_counts() {
+    let recorded = fs::read_to_string(stream("")).unwrap();
+    let unfinished = |rest: &str| {
+        let pod = Pod::new(&format!("cat >/dev/null; cat ../stream; echo > ready; {rest}"));
+        fs::write(pod.root().join("stream"), recorded.trim_end()).unwrap();
+        pod
+    };
+    // A hang after it, with and without other output.
+    for rest in ["sleep 60", "while :; do echo busy >&2; sleep 0.2; done"] {
+        let pod = unfinished(rest);
+        let started = Instant::now();
+        let command = pod
+            .command()
+            .args(["run", "x"])
+            .env("AXON_LINGER_SECONDS", "1")
+            .output();
+        let output = command.unwrap();
+        assert!(started.elapsed() < Duration::from_secs(20), "{rest}");
+        assert!(output.status.success(), "{rest} {output:?}");
+        assert_eq!(pod.report().usage.input_tokens, Some(2001), "{rest}");
+        let log = String::from_utf8(output.stdout).unwrap();
+        assert!(log.starts_with(recorded.trim_end()), "{rest}");
+    }
+    // A stop before the second in which it might have been completed is over.
+    let pod = unfinished("exec sleep 60");
+    let child = pod
+        .command()
+        .args(["run", "x"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    until("result", || pod.dir("ready").exists());
+    thread::sleep(Duration::from_millis(500));
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), pod.report().reason), (Some(0), None));
+}
+
+#[test]
 fn an_agent_that_goes_on_after_a_result_has_its_time_again() {
     let recorded = stream("");
     let pod = Pod::new(&format!(

@@ -34,6 +34,15 @@ pub fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(from: D
     Value::deserialize(from).map(|value| serde_json::from_value(value).unwrap_or_default())
 }
 
+/// [`lenient`] for a group of figures, which is an object: serde would read the figures of an array by their position.
+pub fn group<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(from: D) -> Result<T, D::Error> {
+    let value = Value::deserialize(from)?;
+    Ok(match value {
+        Value::Object(_) => serde_json::from_value(value).unwrap_or_default(),
+        _ => T::default(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,17 +2,53 @@
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::values::representable;
+
 /// Stands for what can't be read.
 const UNKNOWN: &str = "\u{fffd}";
 /// The same in a JSON string.
 const ESCAPED: &[u8] = b"\\ufffd";
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// Returns a line that a JSON parser can read: without a byte order mark and NUL bytes around it, and with U+FFFD in place of
-/// bytes that are no UTF-8, of control characters that JSON does not allow, and of escapes for half a surrogate pair.
+/// Returns a line that a JSON parser can read: without a byte order mark and NUL bytes around it, with U+FFFD in place of
+/// bytes that are no UTF-8, of control characters that JSON does not allow, and of escapes for half a surrogate pair, and with
+/// `null` in place of numbers that no parser takes and of what is nested deeper than 100 levels.
 #[must_use]
 pub fn readable(line: &[u8]) -> Cow<'_, [u8]> {
     let text = around(line);
+    let decoded = decoded(text);
+    if !is_object(&decoded) {
+        return decoded;
+    }
+    match decoded {
+        Cow::Borrowed(text) => representable(text),
+        Cow::Owned(text) => Cow::Owned(representable(&text).into_owned()),
+    }
+}
+
+/// Reads an object. Serde takes an array for a struct as well, by position, but no agent writes an event so.
+pub fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
+    is_object(text)
+        .then(|| serde_json::from_slice(text).ok())
+        .flatten()
+}
+
+/// Returns true if the line, whose end is still missing, is a whole JSON object.
+#[must_use]
+pub fn is_whole(line: &[u8]) -> bool {
+    let text = around(line);
+    // Most lines that are cut are cut elsewhere: no need to parse these.
+    text.ends_with(b"}") && object::<IgnoredAny>(&readable(text)).is_some()
+}
+
+fn is_object(text: &[u8]) -> bool {
+    text.starts_with(b"{")
+}
+
+fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
     let needs_no_change = std::str::from_utf8(text).is_ok() && fault(text, 0).is_none();
     if needs_no_change {
         return Cow::Borrowed(text);
@@ -137,6 +173,74 @@ mod tests {
             r#"{"type":"error","error":{"name":"APIError","data":{"message":"WORDS"}}}"#,
         ),
     ];
+
+    #[test]
+    fn no_agent_s_verdict_is_lost_to_values_that_no_parser_takes() {
+        let deep = format!("{}NaN{}", "[".repeat(5_000), "]".repeat(5_000));
+        let deep_objects = format!("{}1{}", r#"{"tool_input":"#.repeat(5_000), "}".repeat(5_000));
+        let digits = "9".repeat(400);
+        let values = [
+            "1e999",
+            "-1e999",
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            &digits,
+            &deep,
+            &deep_objects,
+        ];
+        for (kind, done, failed) in EVENTS {
+            let env: Env = [(env::AGENT_TYPE, kind), ("HOME", "/none")].into_iter().collect();
+            for value in values {
+                for field in ["total_cost_usd", "modelUsage", "usage", "stats", "extra"] {
+                    if done.contains(&format!("\"{field}\"")) {
+                        continue;
+                    }
+                    let verdict = |event: &str| {
+                        let event = event.replace("WORDS", "1e999 and NaN");
+                        let members = event.strip_suffix('}').unwrap();
+                        let agent = super::super::of(&env).unwrap_or_else(|e| panic!("{e}"));
+                        let mut stream = agent.stream(&env);
+                        stream.line(format!("{members},\"{field}\":{value}}}").as_bytes());
+                        stream.verdict()
+                    };
+                    let name = || format!("{kind}, {field}, {value:.20}");
+                    assert_eq!(verdict(done), Some(Verdict::Done), "{}", name());
+                    match verdict(failed) {
+                        Some(Verdict::Failed { message, .. }) => {
+                            assert_eq!(message, "1e999 and NaN", "{}", name());
+                        }
+                        other => panic!("{}: {other:?}", name()),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_without_its_end_is_whole_once_it_is_an_object() {
+        for line in [
+            &b"{}"[..],
+            b"\xef\xbb\xbf {\"a\":\"}\"} ",
+            b"{\"a\":[1e999,{}]}\r",
+            b"{\"a\":\"\xff\"}",
+        ] {
+            assert!(is_whole(line), "{}", line.escape_ascii());
+        }
+        for line in [
+            &b""[..],
+            b"{",
+            b"{\"a\":{}",
+            b"{\"a\":\"}",
+            b"}",
+            b"[{}]",
+            b"7",
+            b"{}{}",
+            b"x {}",
+        ] {
+            assert!(!is_whole(line), "{}", line.escape_ascii());
+        }
+    }
 
     #[test]
     fn no_agent_s_verdict_is_lost_to_what_its_output_holds() {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,9 @@ use nix::unistd::{Pid, getpid};
 
 use super::checkpoint::Checkpoint;
 use super::outcome::{Ended, Exit};
-use super::pump::{Sink, pass_errors, pass_lines};
+use super::pump::{Piece, Sink, pass_errors, pass_lines};
 use super::view;
+use super::watch::Watch;
 use crate::agent::{Agent, Launch, Stream, Verdict};
 use crate::env::{self, Env};
 use crate::failure::Failure;
@@ -49,7 +50,7 @@ pub struct Running {
     child: Child,
     pid: Pid,
     messages: Receiver<Message>,
-    stream: Arc<Mutex<Box<dyn Stream + Send>>>,
+    stream: Arc<Mutex<Watch>>,
     checkpoint: Arc<Mutex<Checkpoint>>,
     stop_requested: Arc<AtomicBool>,
     stops_again_after: Option<Duration>,
@@ -139,7 +140,7 @@ impl Running {
             let out = Heard(io::stderr(), sender.clone());
             thread::spawn(move || sender.send(Message::Errors(pass_errors(stderr, out))));
         }
-        let stream = Arc::new(Mutex::new(stream));
+        let stream = Arc::new(Mutex::new(Watch::new(stream, Instant::now())));
         if let Some(stdout) = child.stdout.take() {
             let (stream, checkpoint) = (Arc::clone(&stream), Arc::clone(checkpoint));
             thread::spawn(move || follow(stdout, &stream, &checkpoint, &sender));
@@ -156,8 +157,8 @@ impl Running {
     }
 
     /// Waits for the agent's end, passing signals on to its group, and ends everything that it leaves behind. An agent that
-    /// prints nothing for `limits.stall` is ended, and so is one that has said how the run ended and then prints nothing
-    /// for `limits.linger`: what it started may go on for ever.
+    /// prints nothing for `limits.stall` is ended, and so is one that has said how the run ended and then prints no event of
+    /// work for `limits.linger`: what it started may go on, and print, for ever.
     #[must_use]
     pub fn wait(mut self, limits: Limits) -> Ended {
         let Limits { grace, stall, linger } = limits;
@@ -194,13 +195,13 @@ impl Running {
                 Err(RecvTimeoutError::Disconnected) => thread::sleep(LOOK),
             }
             let silent = |limit: &Duration| deadline.is_none() && heard.elapsed() >= *limit;
-            let lingers = silent(&linger) && self.verdict().is_some();
+            let lingering = self.lingering(linger).filter(|_| deadline.is_none());
             let stall = stall.filter(silent);
-            if lingers || stall.is_some() {
-                settled = self.verdict();
+            if lingering.is_some() || stall.is_some() {
+                settled = lingering.or_else(|| self.verdict());
                 if settled.is_some() {
                     say!(
-                        "the agent is done, but its process has printed nothing for {linger:?} and is ended"
+                        "the agent is done, but its process has not ended, has done no work for {linger:?} and is ended"
                     );
                 } else {
                     stalled = stall;
@@ -226,8 +227,9 @@ impl Running {
         self.drain(&mut tail);
         reap_orphans();
 
-        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut checkpoint = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stream = lock(&self.stream);
+        stream.try_part(Instant::now(), true);
+        let mut checkpoint = lock(&self.checkpoint);
         Ended {
             exit,
             stopped,
@@ -242,9 +244,19 @@ impl Running {
         }
     }
 
+    /// Returns what the agent has said up to now, also in a line whose end is missing.
     fn verdict(&self) -> Option<Verdict> {
-        let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stream = lock(&self.stream);
+        stream.try_part(Instant::now(), true);
         stream.verdict()
+    }
+
+    /// Returns what the agent has said of its end if it has not worked since for `linger`.
+    fn lingering(&self, linger: Duration) -> Option<Verdict> {
+        let mut stream = lock(&self.stream);
+        let now = Instant::now();
+        stream.try_part(now, false);
+        stream.lingering(linger, now)
     }
 
     /// Reaps orphans that the kernel gave to us as PID 1; true once it is the agent itself that ended. The agent is
@@ -324,30 +336,34 @@ fn listen(sender: Sender<Message>, stop_requested: Arc<AtomicBool>) -> io::Resul
     })
 }
 
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Passes the agent's output on, reading it on the way.
 fn follow(
     stdout: impl io::Read,
-    stream: &Mutex<Box<dyn Stream + Send>>,
+    stream: &Mutex<Watch>,
     checkpoint: &Mutex<Checkpoint>,
     sender: &Sender<Message>,
 ) {
     let mut sink = Sink::new(io::stdout());
-    let on_line = |line: &[u8]| {
+    let on_piece = |piece: Piece<'_>| {
         // The receiver is gone when it no longer waits for us.
         let _ = sender.send(Message::Alive);
-        stream.lock().unwrap_or_else(PoisonError::into_inner).line(line)
+        lock(stream).take(piece, Instant::now())
     };
     let after = |waiting| note(stream, checkpoint, waiting);
-    if let Err(error) = pass_lines(stdout, &mut sink, on_line, after) {
+    if let Err(error) = pass_lines(stdout, &mut sink, on_piece, after) {
         say!("can't read the agent's output: {error}");
     }
     let _ = sender.send(Message::Drained(sink.at_line_start()));
 }
 
 /// Notes what was consumed up to here.
-fn note(stream: &Mutex<Box<dyn Stream + Send>>, checkpoint: &Mutex<Checkpoint>, waiting: bool) {
-    let usage = stream.lock().unwrap_or_else(PoisonError::into_inner).usage();
-    let mut checkpoint = checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
+fn note(stream: &Mutex<Watch>, checkpoint: &Mutex<Checkpoint>, waiting: bool) {
+    let usage = lock(stream).usage();
+    let mut checkpoint = lock(checkpoint);
     checkpoint.note(&usage, waiting, || view::branch_of(Path::new(".")));
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use crate::agent::Line;
 
 /// Longest line that is read for meaning. A longer one is passed on all the same.
-const LONGEST: u64 = 32 << 20;
+const LONGEST: usize = 32 << 20;
 /// Lines of standard error that are remembered.
 const REMEMBERED: usize = 20;
 /// Bytes remembered of each of them.
@@ -44,32 +44,60 @@ impl<W: Write> Sink<W> {
     }
 }
 
-/// Passes `input` on to `sink`, without the lines that `on_line` drops. `after` is called after each line, and told
-/// whether the next read may have to wait.
+/// What was read of the input.
+#[derive(Clone, Copy, Debug)]
+pub enum Piece<'a> {
+    /// A line, with its end unless the input ended without one.
+    Line(&'a [u8]),
+    /// More of a line whose end has not come yet. All of it comes once more, as the line.
+    Part(&'a [u8]),
+    /// The line under way is longer than any that is read.
+    Cut,
+}
+
+/// Passes `input` on to `sink`, without the lines that `on_piece` drops; its answer counts for lines alone. `after` is called
+/// after each line, and told whether the next read may have to wait.
 ///
 /// # Errors
 /// If `input` can't be read.
 pub fn pass_lines<R: Read, W: Write>(
     input: R,
     sink: &mut Sink<W>,
-    mut on_line: impl FnMut(&[u8]) -> Line,
+    mut on_piece: impl FnMut(Piece<'_>) -> Line,
     mut after: impl FnMut(bool),
 ) -> io::Result<()> {
     let mut input = BufReader::new(input);
     let mut line = Vec::new();
     let mut in_long_line = false;
     loop {
-        line.clear();
-        let read = input.by_ref().take(LONGEST).read_until(b'\n', &mut line)?;
-        if read == 0 {
+        let chunk = match input.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            chunk => chunk?,
+        };
+        let is_end = chunk.is_empty();
+        let in_line = chunk.iter().position(|byte| *byte == b'\n');
+        let length = in_line.map_or(chunk.len(), |at| at + 1).min(LONGEST - line.len());
+        let part = chunk.get(..length).unwrap_or_default();
+        line.extend_from_slice(part);
+        let is_line = part.ends_with(b"\n") || (is_end && !line.is_empty());
+        let cut = !is_line && line.len() == LONGEST;
+        if cut && !in_long_line {
+            on_piece(Piece::Cut);
+        } else if !is_line && !is_end && !in_long_line {
+            on_piece(Piece::Part(part));
+        }
+        input.consume(length);
+        if is_line || cut {
+            if in_long_line || cut || on_piece(Piece::Line(&line)) == Line::Forward {
+                sink.put(&line);
+            }
+            in_long_line = cut;
+            line.clear();
+            after(input.buffer().is_empty());
+        }
+        if is_end {
             return Ok(());
         }
-        let cut = !line.ends_with(b"\n") && read as u64 == LONGEST;
-        if in_long_line || cut || on_line(&line) == Line::Forward {
-            sink.put(&line);
-        }
-        in_long_line = cut;
-        after(input.buffer().is_empty());
     }
 }
 
@@ -77,7 +105,10 @@ pub fn pass_lines<R: Read, W: Write>(
 pub fn pass_errors(input: impl Read, out: impl Write) -> Vec<String> {
     let mut last = VecDeque::new();
     let mut sink = Sink::new(out);
-    let remember = |line: &[u8]| {
+    let remember = |piece: Piece<'_>| {
+        let Piece::Line(line) = piece else {
+            return Line::Forward;
+        };
         let text = String::from_utf8_lossy(line.get(..REMEMBERED_BYTES).unwrap_or(line));
         if !text.trim().is_empty() {
             last.push_back(text.trim_end().to_owned());
@@ -113,12 +144,12 @@ mod tests {
         let input = b"one\r\n\xff\xfe\n\ndrop\n{\"a\":1}\nno end".as_slice();
         let mut out = Vec::new();
         let mut sink = Sink::new(&mut out);
-        let on_line = |line: &[u8]| match line {
-            b"drop\n" => Line::Drop,
+        let on_piece = |piece: Piece<'_>| match piece {
+            Piece::Line(b"drop\n") => Line::Drop,
             _ => Line::Forward,
         };
         let mut waits = Vec::new();
-        pass_lines(input, &mut sink, on_line, |wait| waits.push(wait)).unwrap();
+        pass_lines(input, &mut sink, on_piece, |wait| waits.push(wait)).unwrap();
         assert!(!sink.at_line_start());
         assert_eq!(out, b"one\r\n\xff\xfe\n\n{\"a\":1}\nno end");
         assert_eq!(waits, [false, false, false, false, false, true]);
@@ -126,16 +157,18 @@ mod tests {
 
     #[test]
     fn a_line_beyond_all_bounds_is_passed_on_unread() {
-        let mut input = vec![b'x'; usize::try_from(LONGEST).unwrap() + 10];
+        let mut input = vec![b'x'; LONGEST + 10];
         input.extend(b"\nnext\n");
         let mut out = Vec::new();
         let mut seen = Vec::new();
         let mut sink = Sink::new(&mut out);
-        let on_line = |line: &[u8]| {
-            seen.push(line.to_vec());
+        let on_piece = |piece: Piece<'_>| {
+            if let Piece::Line(line) = piece {
+                seen.push(line.to_vec());
+            }
             Line::Forward
         };
-        pass_lines(input.as_slice(), &mut sink, on_line, |_| {}).unwrap();
+        pass_lines(input.as_slice(), &mut sink, on_piece, |_| {}).unwrap();
         assert!(out == input);
         assert_eq!(seen, [b"next\n"]);
     }
@@ -143,11 +176,11 @@ mod tests {
     #[test]
     fn the_run_goes_on_without_a_reader() {
         let mut seen = 0;
-        let on_line = |_: &[u8]| {
+        let on_piece = |_: Piece<'_>| {
             seen += 1;
             Line::Forward
         };
-        pass_lines(b"a\nb\n".as_slice(), &mut Sink::new(Closed), on_line, |_| {}).unwrap();
+        pass_lines(b"a\nb\n".as_slice(), &mut Sink::new(Closed), on_piece, |_| {}).unwrap();
         assert_eq!(seen, 2);
     }
 

@@ -16,12 +16,12 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::agent::figures::{self, lenient};
-use crate::agent::readable::readable;
+use crate::agent::readable::{object, readable};
 use crate::agent::{Line, Stream, Tokens, Verdict, provider_reason};
 
-/// Reads the `usage` of a message or of a result; what is missing counts as zero.
+/// Reads the `usage` of a message or of a result.
 fn of_usage(usage: &Value) -> Tokens {
-    let count = |name: &str| usage.get(name).and_then(figures::of).unwrap_or_default();
+    let count = |name: &str| usage.get(name).and_then(figures::of);
     Tokens {
         input: count("input_tokens"),
         output: count("output_tokens"),
@@ -34,7 +34,7 @@ fn of_usage(usage: &Value) -> Tokens {
 fn of_models(models: &Value) -> Tokens {
     let models = models.as_object().into_iter().flat_map(|models| models.values());
     let tokens = models.map(|model| {
-        let count = |name: &str| model.get(name).and_then(figures::of).unwrap_or_default();
+        let count = |name: &str| model.get(name).and_then(figures::of);
         Tokens {
             input: count("inputTokens"),
             output: count("outputTokens"),
@@ -116,6 +116,8 @@ pub(super) struct ClaudeStream {
     /// Calls of tools, by their ids.
     calls: BTreeSet<String>,
     outcome: Option<Outcome>,
+    /// Whether the last line was an event of work.
+    is_at_work: bool,
 }
 
 impl ClaudeStream {
@@ -123,9 +125,9 @@ impl ClaudeStream {
         let message = self.messages.entry(id.to_owned()).or_default();
         // Counts of one message only grow; a line that lacks one says nothing about it.
         let grown = message.max(tokens);
-        let added = grown.zip(*message, |new, old| new - old);
+        let added = grown.minus(*message);
         *message = grown;
-        self.streamed = self.streamed.zip(added, i64::saturating_add);
+        self.streamed = self.streamed.plus(added);
     }
 
     fn event(&mut self, envelope: &Envelope<'_>) {
@@ -188,7 +190,7 @@ impl ClaudeStream {
         let field = |name: &str| result.get(name).unwrap_or(&Value::Null);
         let cost = envelope.total_cost_usd.map(|raw| raw.get().to_owned());
         let tokens = of_models(field("modelUsage")).max(of_usage(field("usage")));
-        let asked = tokens.max(self.streamed) != Tokens::default();
+        let asked = !tokens.max(self.streamed).is_none();
         let verdict = match verdict(&result) {
             // What it takes for one of its own commands it answers itself, or not at all.
             Verdict::Done if !asked && field("num_turns").as_u64() == Some(0) => Verdict::Failed {
@@ -212,10 +214,12 @@ impl ClaudeStream {
 
 impl Stream for ClaudeStream {
     fn line(&mut self, line: &[u8]) -> Line {
+        self.is_at_work = false;
         let line = readable(line);
-        let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(&line) else {
+        let Some(envelope) = object::<Envelope<'_>>(&line) else {
             return Line::Forward;
         };
+        self.is_at_work = is_work(&envelope);
         match envelope.kind.as_ref() {
             "stream_event" => {
                 self.event(&envelope);
@@ -243,14 +247,18 @@ impl Stream for ClaudeStream {
         Line::Forward
     }
 
+    fn is_at_work(&self) -> bool {
+        self.is_at_work
+    }
+
     fn usage(&mut self) -> Usage {
         if self.outcome.is_none() && self.messages.is_empty() {
             return Usage::default();
         }
         let tokens = match &self.outcome {
             Some(outcome) => {
-                let since = self.streamed.zip(outcome.streamed, i64::saturating_sub);
-                outcome.tokens.zip(since, i64::saturating_add)
+                let since = self.streamed.minus(outcome.streamed);
+                outcome.tokens.plus(since)
             }
             None => self.streamed,
         };
@@ -259,6 +267,18 @@ impl Stream for ClaudeStream {
 
     fn verdict(&self) -> Option<Verdict> {
         self.outcome.as_ref().map(|outcome| outcome.verdict.clone())
+    }
+}
+
+/// Of claude's own states, only the start of a turn, the end of a background task, which starts one, and a call of the model
+/// that is repeated are work: the others may come for as long as a background task runs.
+fn is_work(envelope: &Envelope<'_>) -> bool {
+    match envelope.kind.as_ref() {
+        "assistant" | "user" | "stream_event" | "result" => true,
+        "system" => ["init", "task_notification", "api_retry"]
+            .iter()
+            .any(|subtype| is(envelope.subtype, subtype)),
+        _ => false,
     }
 }
 

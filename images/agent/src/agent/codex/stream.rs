@@ -15,9 +15,10 @@ use axon_api::usage::Usage;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::agent::figures::{count, lenient};
+use crate::agent::figures::{count, group, lenient};
 use crate::agent::journal::Journal;
-use crate::agent::readable::readable;
+use crate::agent::readable::{object, readable};
+use crate::agent::tokens::minus;
 use crate::agent::{Line, Stream, Tokens, Verdict, provider_reason, said};
 
 /// An event of the output. Its other fields are not for us.
@@ -27,7 +28,7 @@ struct Event {
     kind: String,
     #[serde(default, deserialize_with = "lenient")]
     thread_id: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "group")]
     usage: Counts,
     #[serde(default)]
     error: Option<Value>,
@@ -47,7 +48,7 @@ struct Record {
     session_id: String,
     #[serde(default, deserialize_with = "lenient")]
     response_id: String,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "group")]
     usage: Counts,
 }
 
@@ -70,14 +71,11 @@ impl Counts {
     fn tokens(self) -> Option<Tokens> {
         let (read, write) = (self.cached_input_tokens, self.cache_write_input_tokens);
         let all = [self.input_tokens, self.output_tokens, read, write];
-        all.iter().any(Option::is_some).then(|| {
-            let [input, output, cache_read, cache_write] = all.map(Option::unwrap_or_default);
-            Tokens {
-                input: (input - cache_read - cache_write).max(0),
-                output,
-                cache_read,
-                cache_write,
-            }
+        all.iter().any(Option::is_some).then(|| Tokens {
+            input: minus(minus(self.input_tokens, read), write),
+            output: self.output_tokens,
+            cache_read: read,
+            cache_write: write,
         })
     }
 }
@@ -92,6 +90,8 @@ pub(super) struct CodexStream {
     answers: BTreeMap<String, Tokens>,
     reported: Option<Tokens>,
     verdict: Option<Verdict>,
+    /// Whether the last line was an event of work.
+    is_at_work: bool,
 }
 
 impl CodexStream {
@@ -109,7 +109,7 @@ impl CodexStream {
         if !line.windows(KIND.len()).take(200).any(|part| part == KIND) {
             return;
         }
-        if let Ok(Entry { kind, payload }) = serde_json::from_slice(&readable(line))
+        if let Some(Entry { kind, payload }) = object(&readable(line))
             && kind == "token_usage_record"
             && payload.session_id == thread
             && let Some(tokens) = payload.usage.tokens()
@@ -121,10 +121,14 @@ impl CodexStream {
 
 impl Stream for CodexStream {
     fn line(&mut self, line: &[u8]) -> Line {
+        self.is_at_work = false;
         let line = readable(line);
-        let Ok(event) = serde_json::from_slice::<Event>(&line) else {
+        let Some(event) = object::<Event>(&line) else {
             return Line::Forward;
         };
+        self.is_at_work = ["turn.", "item."]
+            .iter()
+            .any(|begin| event.kind.starts_with(begin));
         match event.kind.as_str() {
             "thread.started" => self.thread = self.thread.take().or(event.thread_id),
             "turn.completed" => {
@@ -136,6 +140,10 @@ impl Stream for CodexStream {
             _ => {}
         }
         Line::Forward
+    }
+
+    fn is_at_work(&self) -> bool {
+        self.is_at_work
     }
 
     fn usage(&mut self) -> Usage {

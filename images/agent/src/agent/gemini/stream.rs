@@ -16,9 +16,10 @@ use axon_api::usage::Usage;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::agent::figures::{count, lenient};
+use crate::agent::figures::{count, group, lenient};
 use crate::agent::journal::Journal;
-use crate::agent::readable::readable;
+use crate::agent::readable::{object, readable};
+use crate::agent::tokens::{minus, plus};
 use crate::agent::{Line, Stream, Tokens, Verdict, provider_reason, said};
 
 /// Characters of a session's id in the name of its journal.
@@ -35,7 +36,7 @@ struct Event {
     status: Option<String>,
     #[serde(default)]
     error: Option<Value>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "group")]
     stats: Stats,
 }
 
@@ -63,13 +64,14 @@ impl Stats {
             self.cached,
         ];
         all.iter().any(Option::is_some).then(|| {
-            let [_, input, output, cache_read] = all.map(Option::unwrap_or_default);
-            let thought = self.total_tokens.map(|total| total - input);
+            let thought = self
+                .input_tokens
+                .and_then(|_| minus(self.total_tokens, self.input_tokens));
             Tokens {
-                input: (input - cache_read).max(0),
-                output: thought.unwrap_or_default().max(output),
-                cache_read,
-                cache_write: 0,
+                input: minus(self.input_tokens, self.cached),
+                output: thought.max(self.output_tokens),
+                cache_read: self.cached,
+                cache_write: None,
             }
         })
     }
@@ -78,7 +80,7 @@ impl Stats {
 /// A line of the journal.
 #[derive(Deserialize)]
 struct Entry {
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "group")]
     tokens: Counts,
 }
 
@@ -100,19 +102,12 @@ struct Counts {
 
 impl From<Counts> for Tokens {
     fn from(counts: Counts) -> Self {
-        let [input, output, cached, thoughts, tool] = [
-            counts.input,
-            counts.output,
-            counts.cached,
-            counts.thoughts,
-            counts.tool,
-        ]
-        .map(Option::unwrap_or_default);
+        let input = counts.input.and_then(|_| plus(counts.input, counts.tool));
         Self {
-            input: (input - cached + tool).max(0),
-            output: output + thoughts,
-            cache_read: cached,
-            cache_write: 0,
+            input: minus(input, counts.cached),
+            output: plus(counts.output, counts.thoughts),
+            cache_read: counts.cached,
+            cache_write: None,
         }
     }
 }
@@ -128,6 +123,8 @@ pub(super) struct GeminiStream {
     messages: BTreeSet<(PathBuf, Counts)>,
     result: Option<Tokens>,
     verdict: Option<Verdict>,
+    /// Whether the last line was an event of work.
+    is_at_work: bool,
 }
 
 impl GeminiStream {
@@ -142,7 +139,7 @@ impl GeminiStream {
     fn note(messages: &mut BTreeSet<(PathBuf, Counts)>, session: &str, path: &Path, line: &[u8]) {
         // A sub-agent's journal is in a directory that has the session's id.
         if path.to_string_lossy().contains(session)
-            && let Ok(entry) = serde_json::from_slice::<Entry>(&readable(line))
+            && let Some(entry) = object::<Entry>(&readable(line))
         {
             messages.insert((path.to_owned(), entry.tokens));
         }
@@ -151,10 +148,12 @@ impl GeminiStream {
 
 impl Stream for GeminiStream {
     fn line(&mut self, line: &[u8]) -> Line {
+        self.is_at_work = false;
         let line = readable(line);
-        let Ok(event) = serde_json::from_slice::<Event>(&line) else {
+        let Some(event) = object::<Event>(&line) else {
             return Line::Forward;
         };
+        self.is_at_work = ["message", "tool_use", "tool_result", "result"].contains(&event.kind.as_str());
         match event.kind.as_str() {
             "init" => {
                 let begin = |id: String| id.get(..ID_CHARS).map(str::to_owned);
@@ -172,13 +171,13 @@ impl Stream for GeminiStream {
         Line::Forward
     }
 
+    fn is_at_work(&self) -> bool {
+        self.is_at_work
+    }
+
     fn usage(&mut self) -> Usage {
-        let usage = |tokens: Tokens| Usage {
-            cache_write_tokens: None,
-            ..tokens.usage(None)
-        };
         if let Some(tokens) = self.result {
-            return usage(tokens);
+            return tokens.usage(None);
         }
         if let Some(session) = &self.session {
             let messages = &mut self.messages;
@@ -193,7 +192,7 @@ impl Stream for GeminiStream {
             .iter()
             .map(|(_, counts)| Tokens::from(*counts))
             .sum();
-        usage(noted)
+        noted.usage(None)
     }
 
     fn verdict(&self) -> Option<Verdict> {

@@ -15,8 +15,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::agent::figures::{count, lenient};
-use crate::agent::readable::readable;
+use crate::agent::figures::{count, group, lenient};
+use crate::agent::readable::{object, readable};
+use crate::agent::tokens::plus;
 use crate::agent::{Line, Stream, Tokens, Verdict, provider_reason, said};
 
 /// An event of the output. Its other fields are not for us.
@@ -37,7 +38,7 @@ struct Step<'a> {
     id: String,
     #[serde(default, deserialize_with = "lenient")]
     reason: String,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "group")]
     tokens: Counts,
     #[serde(borrow, default)]
     cost: Option<&'a RawValue>,
@@ -52,7 +53,7 @@ struct Counts {
     output: Option<i64>,
     #[serde(deserialize_with = "count")]
     reasoning: Option<i64>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "group")]
     cache: Cache,
 }
 
@@ -70,14 +71,11 @@ impl Counts {
     fn tokens(self) -> Option<Tokens> {
         let Cache { read, write } = self.cache;
         let all = [self.input, self.output, self.reasoning, read, write];
-        all.iter().any(Option::is_some).then(|| {
-            let [input, output, reasoning, cache_read, cache_write] = all.map(Option::unwrap_or_default);
-            Tokens {
-                input,
-                output: output + reasoning,
-                cache_read,
-                cache_write,
-            }
+        all.iter().any(Option::is_some).then(|| Tokens {
+            input: self.input,
+            output: plus(self.output, self.reasoning),
+            cache_read: read,
+            cache_write: write,
         })
     }
 }
@@ -90,6 +88,8 @@ pub(super) struct OpenCodeStream {
     /// How the last step ended.
     ended: Option<String>,
     error: Option<Verdict>,
+    /// Whether the last line was an event of work.
+    is_at_work: bool,
 }
 
 impl OpenCodeStream {
@@ -112,13 +112,23 @@ impl OpenCodeStream {
 
 impl Stream for OpenCodeStream {
     fn line(&mut self, line: &[u8]) -> Line {
+        self.is_at_work = false;
         let line = readable(line);
-        let Ok(event) = serde_json::from_slice::<Event<'_>>(&line) else {
+        let Some(event) = object::<Event<'_>>(&line) else {
             return Line::Forward;
         };
+        let kinds = [
+            "step_start",
+            "text",
+            "reasoning",
+            "tool_use",
+            "step_finish",
+            "error",
+        ];
+        self.is_at_work = kinds.contains(&event.kind.as_str());
         match event.kind.as_str() {
             "step_finish" => {
-                if let Some(Ok(step)) = event.part.map(|part| serde_json::from_str(part.get())) {
+                if let Some(step) = event.part.and_then(|part| object(part.get().as_bytes())) {
                     self.step(step);
                 }
             }
@@ -126,6 +136,10 @@ impl Stream for OpenCodeStream {
             _ => {}
         }
         Line::Forward
+    }
+
+    fn is_at_work(&self) -> bool {
+        self.is_at_work
     }
 
     fn usage(&mut self) -> Usage {

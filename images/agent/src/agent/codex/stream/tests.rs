@@ -140,7 +140,9 @@ fn a_figure_that_cannot_be_read_is_unknown_and_decides_nothing() {
         ("null", None),
         ("{}", None),
         ("[]", None),
-        (r#"{"input_tokens":null,"output_tokens":0.0}"#, Some((0, 0))),
+        ("[1,2,3,4]", None),
+        (r#"{"input_tokens":null,"output_tokens":0.0}"#, None),
+        (r#"{"input_tokens":1,"output_tokens":1e300}"#, None),
         (
             r#"{"input_tokens":12,"cached_input_tokens":null,"output_tokens":"7"}"#,
             Some((12, 7)),

@@ -13,14 +13,17 @@ fn fold(name: &str) -> OpenCodeStream {
 }
 
 fn counts(stream: &mut OpenCodeStream) -> [i64; 4] {
+    figures(stream).map(Option::unwrap)
+}
+
+fn figures(stream: &mut OpenCodeStream) -> [Option<i64>; 4] {
     let usage = stream.usage();
-    let counts = [
+    [
         usage.input_tokens,
         usage.output_tokens,
         usage.cache_read_tokens,
         usage.cache_write_tokens,
-    ];
-    counts.map(Option::unwrap)
+    ]
 }
 
 #[test]
@@ -122,17 +125,28 @@ fn what_is_no_event_is_passed_on() {
 fn a_figure_that_cannot_be_read_is_unknown_and_decides_nothing() {
     let all = r#"{"input":10,"output":5,"reasoning":1,"cache":{"read":3,"write":2}}"#;
     for (tokens, expected) in [
-        (all, [10, 6, 3, 2]),
-        (r#"{"input":10,"output":5,"cache":null}"#, [10, 5, 0, 0]),
+        (all, [Some(10), Some(6), Some(3), Some(2)]),
+        (
+            r#"{"input":10,"output":5,"cache":null}"#,
+            [Some(10), Some(5), None, None],
+        ),
+        (
+            r#"{"input":1e300,"output":5,"cache":[1,2]}"#,
+            [None, Some(5), None, None],
+        ),
         (
             r#"{"input":null,"output":5,"cache":{"read":0,"write":null}}"#,
-            [0, 5, 0, 0],
+            [None, Some(5), Some(0), None],
         ),
-        (r#"{"input":10.5,"output":"5","cache":[]}"#, [10, 5, 0, 0]),
+        (
+            r#"{"input":10.5,"output":"5","cache":[]}"#,
+            [Some(10), Some(5), None, None],
+        ),
         (
             r#"{"total":null,"input":-1,"output":5,"reasoning":{}}"#,
-            [0, 5, 0, 0],
+            [None, Some(5), None, None],
         ),
+        ("[1,2]", [None; 4]),
     ] {
         let mut stream = OpenCodeStream::default();
         let line = format!(
@@ -140,7 +154,7 @@ fn a_figure_that_cannot_be_read_is_unknown_and_decides_nothing() {
         );
         stream.line(line.as_bytes());
         assert_eq!(stream.verdict(), Some(Verdict::Done), "{tokens}");
-        assert_eq!(counts(&mut stream), expected, "{tokens}");
+        assert_eq!(figures(&mut stream), expected, "{tokens}");
     }
     for part in [
         r#"{"reason":"stop","tokens":null}"#,
