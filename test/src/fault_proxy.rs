@@ -76,7 +76,7 @@ pub enum Fault {
     None,
     /// It is answered with this status and not sent on. With 429 and 503 goes `Retry-After: 1`.
     Refuse(u16),
-    /// As [`Fault::Refuse`], but only if its body has this text.
+    /// As [`Fault::Refuse`], but only if its body has this text. The call has this answer.
     RefuseText(&'static str, u16),
     /// It is sent on after a while.
     Delay(Duration),
@@ -224,10 +224,7 @@ async fn pass(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     let fault = inner.rule.lock().unwrap_or_else(PoisonError::into_inner)(&call);
     let number = inner.note(call);
     match fault {
-        Fault::Refuse(code) => {
-            inner.answered(number, StatusCode::from_u16(code).unwrap_or_default());
-            return refusal(code);
-        }
+        Fault::Refuse(code) => return refusal(code),
         Fault::RefuseText(text, code) if has_text(text) => {
             inner.answered(number, StatusCode::from_u16(code).unwrap_or_default());
             return refusal(code);

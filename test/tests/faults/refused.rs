@@ -133,7 +133,7 @@ async fn nothing_loops(b: &Bench) {
     stage.run("t").await;
     b.proxy.set_rule(|call| {
         if is_status(call) {
-            Fault::Refuse(400)
+            Fault::RefuseText("", 400)
         } else {
             Fault::None
         }
