@@ -4,6 +4,7 @@ use axon_api::v1alpha1::Attempt;
 use axon_api::{TaskReason, TaskStatus};
 use jiff::Timestamp;
 
+use super::with_job::age;
 use crate::task::decide::failure::Failure;
 use crate::task::decide::fault;
 use crate::task::decide::fault::Place;
@@ -95,7 +96,7 @@ pub(crate) fn is_merged(status: &TaskStatus, pods: &[PodView], pod: &PodView) ->
         return true;
     }
     let recorded = |name: &str| status.attempts.iter().any(|a| a.pod_name == name);
-    let later = |other: &&PodView| (other.created, &other.name) > (pod.created, &pod.name);
+    let later = |other: &&PodView| age(other) > age(pod);
     preemptions(status).count() >= KEPT
         && !recorded(&pod.name)
         && pods.iter().filter(later).any(|other| recorded(&other.name))

@@ -269,7 +269,7 @@ fn record(observed: &Observed<'_>, status: &mut TaskStatus, job: Option<&JobView
     let is_held = job.is_some_and(|job| job.held.is_some());
     // Oldest first: what is summed up is told by what is recorded after it.
     let mut pods: Vec<&PodView> = observed.pods.iter().collect();
-    pods.sort_by_key(|pod| (pod.created, &pod.name));
+    pods.sort_by_key(|pod| age(pod));
     for pod in pods {
         if preempted::is_merged(status, &observed.pods, pod) {
             continue;
@@ -325,9 +325,12 @@ fn as_wished(observed: &Observed<'_>, status: &TaskStatus, pod: &PodView, failur
 /// Returns the newest pod.
 #[must_use]
 pub fn newest(pods: &[PodView]) -> Option<&PodView> {
-    // Times are whole seconds: of two pods of the same one, a pod that is gone was there first.
-    let age = |pod: &PodView| (pod.created, !pod.gone, pod.name.clone());
     pods.iter().max_by_key(|pod| age(pod))
+}
+
+/// Orders pods by their creation. Times are whole seconds: of two pods of the same one, a pod that is gone was there first.
+pub(crate) fn age(pod: &PodView) -> (Option<Timestamp>, bool, &str) {
+    (pod.created, !pod.gone, &pod.name)
 }
 
 fn agent_started(pod: &PodView) -> Option<Timestamp> {
