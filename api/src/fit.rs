@@ -1,4 +1,4 @@
-//! Whether the definitions that an API server serves have all that this version reads and writes.
+//! Compares the definitions that an API server serves with the fields and values of this version.
 //!
 //! With fields that its definitions lack the API server refuses a server-side apply, and drops them from other writes without a
 //! word. It refuses reasons that they lack. An operator that is newer than the definitions has to know.
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{AgentConfig, GROUP, Task, TaskRecord, TaskSpawner, VERSION, Workspace};
 
-/// What the API server answers at [`path`]: an OpenAPI document of version 3, without all that is not compared.
+/// The OpenAPI v3 document that the API server serves at [`path`], reduced to the members that are compared.
 #[derive(Debug, Deserialize)]
 pub struct Served {
     #[serde(default)]

@@ -35,7 +35,7 @@ pub struct Repository {
 pub struct InvalidRepository {
     /// The refused text, as [`redacted`] shows it.
     pub url: String,
-    /// What to write in its place.
+    /// Advice: the form to write instead.
     pub advice: String,
 }
 
@@ -160,7 +160,7 @@ fn is_on_ghe_com(host: &str) -> bool {
     tenant.is_some_and(|tenant| !tenant.is_empty())
 }
 
-/// What to do about a password in a URL.
+/// Advice about a password in a URL.
 pub const PASSWORD_ADVICE: &str = "holds a password, which everyone could read who may see the Workspace, and the agent: put it into a \
      Secret with the key GITHUB_TOKEN, and name that in spec.secretRef (a user name may stay in the URL)";
 

@@ -3,7 +3,7 @@
 
 #![allow(dead_code, reason = "each test reads a part")]
 
-/// What becomes of a URL.
+/// Outcome for a URL.
 #[derive(Clone, Copy, Debug)]
 pub enum Url {
     /// It is taken: host, as lists of hosts have it, and path.
@@ -214,7 +214,7 @@ pub const URLS: &[(&str, Url)] = &[
     ("https://git.example/o/a\u{a0}b", Refused(FORMS)),
 ];
 
-/// What becomes of a ref.
+/// Outcome for a ref.
 #[derive(Clone, Copy, Debug)]
 pub enum Ref {
     /// The default branch.
@@ -231,7 +231,7 @@ pub enum Ref {
     Refused(&'static str),
 }
 
-/// What the server of [`REFS`] has, besides a HEAD that points to `main`.
+/// The refs on the server of [`REFS`], in addition to a HEAD that points to `main`.
 pub const SERVER: [&str; 9] = [
     "refs/heads/main",
     "refs/heads/feature/x",

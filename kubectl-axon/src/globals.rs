@@ -1,4 +1,4 @@
-//! What every command is given, and flags that several commands have.
+//! Global flags, and flags that several commands have.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::install::manifests::NAMESPACE;
 use crate::term::output::Ui;
 
-/// What every command is given.
+/// Global flags, for every command.
 pub struct Globals {
     /// kubectl's flags.
     pub connection: ConnectionArgs,
@@ -49,7 +49,7 @@ impl Globals {
     }
 }
 
-/// How far a dry run goes.
+/// Extent of a dry run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DryRun {
     /// No dry run

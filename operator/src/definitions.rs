@@ -1,4 +1,4 @@
-//! Whether the definitions that the API server serves have all that this operator writes.
+//! Compares the definitions that the API server serves with the fields and reasons that this operator writes.
 //!
 //! Definitions are applied before the operator, so that they are older only after a mistake or half a rollback. The operator
 //! goes on then, tells once, and repeats no run whose count would not be stored.
@@ -29,7 +29,7 @@ const COUNTS: [&str; 4] = [
     "Task.status.retries",
 ];
 
-/// What is known of the served definitions; clones share it.
+/// Knowledge of the served definitions; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Definitions(Arc<Known>);
 

@@ -1,14 +1,14 @@
-//! What the Task controller and the spawners of a replica share.
+//! State that the Task controller and the spawners of a replica share.
 
 use crate::definitions::Definitions;
 use crate::kube::impersonation::Identity;
 use crate::kube::watch::{Large, Scope};
 use axon_github::Github;
 
-/// What all parts of a replica share.
+/// State that all parts of a replica share.
 #[derive(Clone)]
 pub struct Shared {
-    /// Whether the served definitions fit.
+    /// Comparison of the served definitions with this operator's.
     pub definitions: Definitions,
     /// This replica's name.
     pub me: String,

@@ -1,10 +1,10 @@
-//! What to write in place of a refused URL: people bring forms that other tools take, and addresses from the browser.
+//! Advice for refused URLs: people bring forms that other tools take, and addresses from the browser.
 
 use super::form::{self, Scheme, is_ssh_user};
 use super::pages::{self, Page};
 use super::{Repository, redacted, ref_fault};
 
-/// What to say where no better form can be told.
+/// Advice for texts without an obvious better form.
 const FORMS: &str =
     "use https://, http://, git://, ssh:// or USER@HOST:PATH, with a host of letters, digits, '.' and '-'";
 /// More repairs than a text can need. A bound, since one repair may undo another.
@@ -13,7 +13,7 @@ const MOST_REPAIRS: usize = 8;
 /// A text on its way to a URL that is taken.
 struct Repair {
     text: String,
-    /// What to say of the ref that the text no longer has.
+    /// Words for the message about the ref that was cut off the text.
     reference: Option<String>,
 }
 

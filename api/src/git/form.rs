@@ -3,7 +3,7 @@
 
 use super::host;
 
-/// How git reaches a repository.
+/// Transport of a repository URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scheme {
     Https,
@@ -51,7 +51,7 @@ pub(super) struct Form<'a> {
     pub(super) scheme: Scheme,
     pub(super) host: &'a str,
     pub(super) port: Option<u16>,
-    /// What follows the host and its port or colon.
+    /// The path: everything after the host and its port or colon.
     written_path: &'a str,
 }
 

@@ -26,11 +26,11 @@ pub(super) fn is_page(form: &Form<'_>) -> bool {
 pub(super) struct Page<'a> {
     /// Path of the repository.
     pub(super) path: String,
-    /// What the page shows, as `ref` has it.
+    /// The ref that the page shows, as `spec.ref` takes it.
     pub(super) reference: Option<String>,
     /// A text that begins with what the page shows: names have slashes, and paths follow them.
     pub(super) beginning: Option<String>,
-    /// What comes after the repository.
+    /// Parts of the path after the repository.
     pub(super) rest: &'a [&'a str],
 }
 

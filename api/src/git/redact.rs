@@ -2,7 +2,7 @@
 
 use super::form::is_ssh_user;
 
-/// What tokens of the usual hosts begin with. They stand as user names in URLs, too.
+/// Prefixes of the usual hosts' tokens. People also put tokens in the place of a URL's user name.
 const TOKENS: [&str; 10] = [
     "ghp_",
     "gho_",

@@ -1,4 +1,4 @@
-//! What the API server refuses: the grammar of [`super::form`] and [`super::pages`] in CEL.
+//! Rules of the API server: the grammar of [`super::form`] and [`super::pages`] in CEL.
 
 use kube::core::Rule;
 

@@ -31,7 +31,7 @@ fn every_form_of_a_url_is_read_as_the_table_says() {
     assert!(URLS.len() > 150);
 }
 
-/// What advice names is taken, whatever stands in the text; otherwise people would go in circles.
+/// The parser takes every URL that advice names; otherwise people would go in circles.
 #[test]
 fn the_url_that_a_message_names_is_taken() {
     let mut named = 0;

@@ -14,14 +14,14 @@ const ANTHROPIC: [(&str, &str, &str); 2] = [
     ("sk-ant-oat", "CLAUDE_CODE_OAUTH_TOKEN", "oauth"),
     ("sk-ant-api", "ANTHROPIC_API_KEY", "api-key"),
 ];
-/// How keys begin that only one provider gives out, with the agent that uses it. A gateway may take any of them.
+/// Prefixes of keys that only one provider gives out, with the agent that uses it. A gateway may take any of them.
 const PROVIDERS: [(&str, &str, AgentType); 4] = [
     ("sk-ant-", "Anthropic", AgentType::ClaudeCode),
     ("sk-proj-", "OpenAI", AgentType::Codex),
     ("sk-svcacct-", "OpenAI", AgentType::Codex),
     ("AIza", "Google", AgentType::Gemini),
 ];
-/// How tokens of GitHub begin.
+/// Prefixes of GitHub's tokens.
 const GITHUB: [&str; 6] = ["ghp_", "github_pat_", "gho_", "ghs_", "ghu_", "ghr_"];
 /// Words of examples, without what is between their letters.
 const PLACEHOLDERS: [&str; 10] = [

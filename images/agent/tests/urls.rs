@@ -6,7 +6,7 @@ mod support;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 
@@ -14,7 +14,7 @@ use axon_agent::workspace::remote::Remote;
 use axon_api::TaskReason;
 use forms::{REFS, Ref, URLS, Url};
 use support::server::{Server, cloned, refused, workspace};
-use support::{Pod, git};
+use support::{Pod, credential_fill, git};
 
 #[path = "../../../api/testdata/git_urls.rs"]
 mod forms;
@@ -68,19 +68,8 @@ fn git_gets_the_token_in_every_form_of_an_http_url() {
         let remote = Remote::parse(form, true).unwrap();
         let fill = |url: &str| {
             let mut git = pod.dress(Command::new("git"));
-            git.env("GITHUB_TOKEN", "tok").env("GIT_TERMINAL_PROMPT", "0");
-            for (key, value) in &remote.credential {
-                git.args(["-c", &format!("{key}={value}")]);
-            }
-            let mut child = git
-                .args(["credential", "fill"])
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            write!(child.stdin.take().unwrap(), "url={url}\n\n").unwrap();
-            String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+            git.env("GITHUB_TOKEN", "tok");
+            credential_fill(git, &remote.credential, url)[0].clone()
         };
         let answer = fill(form);
         assert!(answer.contains("password=tok\n"), "{form}: {answer}");

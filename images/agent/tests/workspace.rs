@@ -4,16 +4,15 @@
 mod support;
 
 use std::fs;
-use std::io::Write as _;
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use axon_agent::workspace::remote::Remote;
 use axon_api::TaskReason;
 use support::server::{Server, cloned, refused, workspace};
-use support::{Pod, git};
+use support::{Pod, credential_fill, git};
 
 fn head(repo: &Path) -> String {
     git(repo, &["rev-parse", "HEAD"])
@@ -330,21 +329,8 @@ fn the_clone_s_helper_answers_git_for_its_host_only_with_and_without_us() {
             let mut git = pod.dress(Command::new("git"));
             git.env("GITHUB_TOKEN", token)
                 .env("AXON_GITHUB_TOKEN_FILE", pod.work().join("token"))
-                .env("GIT_TERMINAL_PROMPT", "0");
-            git.args(["-c", "credential.helper=!echo password=stored; true"]);
-            for (key, value) in &remote.credential {
-                git.args(["-c", &format!("{key}={value}")]);
-            }
-            let mut child = git
-                .args(["credential", "fill"])
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap();
-            write!(child.stdin.take().unwrap(), "url={url}\n\n").unwrap();
-            let output = child.wait_with_output().unwrap();
-            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
+                .args(["-c", "credential.helper=!echo password=stored; true"]);
+            credential_fill(git, &remote.credential, url)
         };
         let fill = |url: &str| fill_with(url, "tok\\n %s")[0].clone();
         let answer = fill(url);

@@ -1,4 +1,4 @@
-//! What is installed in the cluster: the operator, the kinds, and whether the API server knows admission policies.
+//! Reads the installed version: the operator, the kinds, and if the API server knows admission policies.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What is printed, and how.
+//! Terminal output.
 //!
 //! - [`output`]: data to stdout, talk to stderr; nothing else writes.
 //! - [`shown`]: the one type that is printed.

@@ -8,9 +8,9 @@ use serde::Serialize;
 use crate::error::{CliError, Kind, Result};
 use crate::term::shown::{Colour, Shown};
 
-/// How usage lines name the program when kubectl starts it.
+/// Name of the program in usage lines when kubectl starts it.
 pub const PLUGIN: &str = "kubectl axon";
-/// How usage lines name the program when it is started as `axon`.
+/// Name of the program in usage lines when it is started as `axon`.
 pub const STANDALONE: &str = "axon";
 
 /// A notation for whole objects.

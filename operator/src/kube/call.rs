@@ -15,19 +15,19 @@ pub enum CallError {
     /// The API server refused or could not be reached.
     #[error("failed to {what}: {source}")]
     Call {
-        /// What was tried.
+        /// The call, as a verb and an object.
         what: &'static str,
-        /// What came back.
+        /// The error.
         #[source]
         source: Box<kube::Error>,
     },
     /// No answer in time.
     #[error("failed to {what}: no answer within {} s", CALL_LIMIT.as_secs())]
     Timeout {
-        /// What was tried.
+        /// The call, as a verb and an object.
         what: &'static str,
     },
-    /// What is done as the namespace's ServiceAccount did not work.
+    /// A call as the namespace's ServiceAccount failed.
     #[error(transparent)]
     Identity(#[from] IdentityError),
 }

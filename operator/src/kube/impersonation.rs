@@ -110,7 +110,7 @@ pub enum IdentityError {
         namespace: String,
         /// Verb, resource and name.
         act: String,
-        /// What came back.
+        /// The error.
         #[source]
         source: Box<kube::Error>,
     },

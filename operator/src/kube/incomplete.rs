@@ -29,7 +29,7 @@ const WORDS: [&str; 8] = [
 /// The reason that every version of the definitions has for those that it does not know.
 const UNKNOWN: &str = "Unknown";
 
-/// What is left out of a body, or replaced.
+/// Members of a body that are left out or replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cut {
     /// Pointers to reasons that the definitions lack: they become `Unknown`.
@@ -176,7 +176,7 @@ impl Cut {
     }
 }
 
-/// What a server-side apply is answered with, by the code 500, that has a field which the definitions lack.
+/// Words of the API server's 500 for a server-side apply with a field that the definitions lack.
 const NOT_TYPED: &str = "failed to create typed patch object";
 
 /// Returns the path of the field of `part` that the definitions lack; `None` for another answer, and for a field without which
@@ -266,9 +266,9 @@ fn remove_words(value: &mut Value) {
 /// A body that was written, perhaps with less in it.
 #[derive(Debug)]
 pub struct Stored<T> {
-    /// What the call gave.
+    /// Result of the call.
     pub value: T,
-    /// What is missing, and what the API server said about the whole.
+    /// The missing members, and the API server's answer to the complete body.
     pub cut: Option<(Cut, CallError)>,
 }
 
@@ -279,7 +279,7 @@ pub struct Write {
     whole: Value,
     body: Value,
     cut: Cut,
-    /// What the API server said about the whole.
+    /// The API server's answer to the complete body.
     refused: Option<CallError>,
     writes: usize,
 }
@@ -317,7 +317,7 @@ impl Write {
     /// Takes what the write gave, and returns the end of it; `None` if there is less to write now.
     ///
     /// # Errors
-    /// What the API server said about the whole, if it takes no part of it either, or any other error of a call.
+    /// The API server's answer to the complete body, if it takes no part of it either; or any other error of a call.
     pub fn end<T>(&mut self, answer: Result<T, CallError>) -> Option<Result<Stored<T>, CallError>> {
         self.writes += 1;
         let error = match answer {

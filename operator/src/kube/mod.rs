@@ -1,4 +1,4 @@
-//! What every access to the API server shares.
+//! Shared parts of every access to the API server.
 //!
 //! - [`watch`]: lists and watches that keep of each object only what decisions need.
 //! - [`call`]: one call, within a time limit.

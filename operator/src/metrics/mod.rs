@@ -45,7 +45,7 @@ struct Refused {
     stored: Kept,
 }
 
-/// What was stored of an object all the same.
+/// The part of an object that was stored.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelValue)]
 pub enum Kept {
     /// All but texts, or words that the definitions lack.
@@ -68,7 +68,7 @@ pub struct Metrics {
     /// Reconciliations that ended in an error.
     pub reconcile_errors: Counter,
     refused_writes: Family<Refused, Counter>,
-    /// What definitions lack that this operator writes: a number of fields and reasons.
+    /// Number of fields and reasons that the operator writes and the served definitions lack.
     pub definitions_missing: Gauge,
     reconcile_duration: Histogram,
     reconciling: Gauge,

@@ -117,7 +117,7 @@ pub struct Context {
     pub identity: Identity,
     /// Reads GitHub.
     pub source: Source,
-    /// What was watched.
+    /// Objects of the watches.
     pub stores: Stores,
     /// Who runs what.
     pub members: watch::Receiver<Option<Membership>>,
@@ -127,7 +127,7 @@ pub struct Context {
     pub metrics: Metrics,
     /// Events for people.
     pub events: Events,
-    /// Whether the served definitions fit.
+    /// Comparison of the served definitions with this operator's.
     pub definitions: Definitions,
     /// This replica.
     pub me: String,

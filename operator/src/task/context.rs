@@ -1,4 +1,4 @@
-//! What every reconcile of a Task shares.
+//! State that all reconciles of Tasks share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,36 +24,36 @@ use crate::shared::Shared;
 use crate::slots::Turns;
 use axon_github::clock::Clock;
 
-/// What the Task controller is told at its start.
+/// Settings of the Task controller.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Images to run.
     pub images: Images,
-    /// What every Task's pod gets.
+    /// The administrator's additions to every Task's pod.
     pub pod_defaults: PodDefaults,
     /// Default limits of Tasks' pods.
     pub pod_limits: PodLimits,
     /// Settings of the NetworkPolicy of Tasks' pods.
     pub agent_network: network_policy::Options,
-    /// How long an image may fail to be pulled.
+    /// Longest time for which an image may fail to be pulled.
     pub image_pull_limit: Duration,
-    /// How long records of finished Tasks are kept.
+    /// Retention of TaskRecords.
     pub record_retention: Duration,
-    /// What models cost.
+    /// Prices of models.
     pub prices: Arc<PriceTable>,
 }
 
-/// What every reconciliation has.
+/// State that all reconciles share.
 pub struct Context {
     /// Client for reads and writes.
     pub client: Client,
     /// Identities and GitHub.
     pub shared: Shared,
-    /// What was watched.
+    /// Objects of the watches.
     pub stores: Stores,
-    /// Whether the stores are filled.
+    /// True for each store that has its first list.
     pub(super) readiness: Readiness,
-    /// What it was told at its start.
+    /// Settings.
     pub options: Options,
     /// Time.
     pub clock: Clock,

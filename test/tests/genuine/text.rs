@@ -33,7 +33,7 @@ async fn record(State(recorder): State<Arc<Recorder>>, request: Request) -> Resp
     answer
 }
 
-/// What was given to a CLI by one channel, and where it arrived.
+/// A text that one channel gave to a CLI, and the place where it arrived.
 struct Matrix<'a> {
     cli: &'a Cli,
     root: String,

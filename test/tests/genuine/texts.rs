@@ -1,7 +1,7 @@
 //! Texts that a CLI could take for something else than text, and what becomes of each on its way to the model or to an MCP
 //! server. A text that is in no line of [`CHANGED`] arrives byte for byte.
 
-/// How a text gets to a CLI.
+/// Channel by which a text reaches a CLI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channel {
     /// In the middle of a prompt.
@@ -140,7 +140,7 @@ pub const CHANGED: [(&str, &[Channel], &str, &str); 28] = [
     ("gemini", &[Instructions], "trailing", "a  \n b \n"),
 ];
 
-/// What a skill and a sub-agent are for.
+/// Descriptions of a skill and a sub-agent.
 pub const DESCRIPTION: &str =
     "${HOME} @notes.md {{args}} !`touch ran` <b>&amp;</b> \u{feff}\u{2028}e\u{301}\u{1b}[3m\ta\r\nb # c: d";
 

@@ -44,7 +44,7 @@ impl<W: Write> Sink<W> {
     }
 }
 
-/// What was read of the input.
+/// A piece of the input.
 #[derive(Clone, Copy, Debug)]
 pub enum Piece<'a> {
     /// A line, with its end unless the input ended without one.

@@ -483,7 +483,7 @@ impl<'a> Clone<'a> {
     }
 }
 
-/// What to write in place of a ref, if that can be told, for the end of a message.
+/// Returns the end of a message with the ref to write instead, if there is one.
 fn with_advice(reference: &str) -> String {
     let advice = ref_advice(reference).map(|advice| format!(": {advice}"));
     advice.unwrap_or_default()

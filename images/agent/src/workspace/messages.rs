@@ -170,7 +170,7 @@ pub fn evidence(stderr: &str, max: usize) -> String {
     lines.get(from..).unwrap_or_default().join("\n")
 }
 
-/// What git advises whatever has happened.
+/// Advice that git prints after every failure.
 const ADVICE: [&str; 2] = [
     "Please make sure you have the correct access rights",
     "and the repository exists.",

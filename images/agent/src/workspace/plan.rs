@@ -28,7 +28,7 @@ pub enum Target {
     Nothing,
 }
 
-/// What a repository has in place of the branch that HEAD points to: some names, separated by commas.
+/// Names of some branches of a repository whose HEAD points to none, separated by commas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Alternatives {
     /// Branches.

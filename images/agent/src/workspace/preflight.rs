@@ -1,4 +1,4 @@
-//! Whether the host takes the run's pushes, asked before the agent is paid.
+//! Asks the host before the agent is paid if it takes the run's pushes.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const ALSO_OFF: [&str; 3] = ["false", "0", "no"];
 /// Values that leave the question on.
 const ON: [&str; 5] = ["on", "true", "1", "yes", ""];
 
-/// What the host says about pushes.
+/// The host's answer about pushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The credential may push. Rules for single branches show only at a real push.
@@ -44,7 +44,7 @@ pub enum Cause {
     ReadOnly,
 }
 
-/// What is done about an answer.
+/// The consequence of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing: the run goes on.
@@ -55,7 +55,7 @@ pub enum Verdict {
     Fail(TaskReason),
 }
 
-/// How the host is reached, as far as it decides about credentials.
+/// Transport to the host, as far as it decides about credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scheme {
     /// `https` or `http`: a token.

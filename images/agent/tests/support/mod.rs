@@ -5,9 +5,12 @@
 pub mod server;
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use axon_api::outputs::Report;
 use tempfile::TempDir;
@@ -123,4 +126,36 @@ pub fn stream(name: &str) -> String {
 /// Returns the path of a recorded file.
 pub fn recorded(name: &str) -> String {
     format!("{}/tests/streams/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < Duration::from_secs(20), "no {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub fn alive(pid: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    !status.is_empty() && !status.contains("State:\tZ")
+}
+
+/// Returns what git's credential helper of this configuration answers for a URL, on standard output and on standard error. `dressed`
+/// is git in the pod's environment.
+pub fn credential_fill(mut dressed: Command, configuration: &[(String, String)], url: &str) -> [String; 2] {
+    for (key, value) in configuration {
+        dressed.args(["-c", &format!("{key}={value}")]);
+    }
+    let mut child = dressed
+        .args(["credential", "fill"])
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    write!(child.stdin.take().unwrap(), "url={url}\n\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
 }

@@ -55,7 +55,7 @@ fn model(task: &Task) -> Option<String> {
     Some(model.chars().take(MAX_MODEL).collect())
 }
 
-/// What the API server has stored of a record.
+/// The part of a record that the API server has stored.
 #[derive(Debug)]
 pub enum Recorded {
     /// All of it, or there is none to store yet.

@@ -72,7 +72,7 @@ impl Seen for Task {
     }
 }
 
-/// What tells the reason of a Task that older definitions did not let in.
+/// Sources of a Task's reason that older definitions refused.
 #[derive(Deserialize)]
 struct Told {
     status: ToldStatus,

@@ -116,7 +116,7 @@ pub(super) struct ClaudeStream {
     /// Calls of tools, by their ids.
     calls: BTreeSet<String>,
     outcome: Option<Outcome>,
-    /// Whether the last line was an event of work.
+    /// True if the last line was an event of work.
     is_at_work: bool,
 }
 

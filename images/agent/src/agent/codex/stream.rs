@@ -90,7 +90,7 @@ pub(super) struct CodexStream {
     answers: BTreeMap<String, Tokens>,
     reported: Option<Tokens>,
     verdict: Option<Verdict>,
-    /// Whether the last line was an event of work.
+    /// True if the last line was an event of work.
     is_at_work: bool,
 }
 

@@ -123,7 +123,7 @@ pub(super) struct GeminiStream {
     messages: BTreeSet<(PathBuf, Counts)>,
     result: Option<Tokens>,
     verdict: Option<Verdict>,
-    /// Whether the last line was an event of work.
+    /// True if the last line was an event of work.
     is_at_work: bool,
 }
 

@@ -88,7 +88,7 @@ pub(super) struct OpenCodeStream {
     /// How the last step ended.
     ended: Option<String>,
     error: Option<Verdict>,
-    /// Whether the last line was an event of work.
+    /// True if the last line was an event of work.
     is_at_work: bool,
 }
 
