@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::with_job::newest;
-use super::{Decision, Observed, agent_end, before_job, fail, move_to};
-use crate::task::decide::failure::Failure;
+use super::{Decision, Observed, agent_end, before_job, fail, move_to, stay};
+use crate::task::decide::failure::{self, Failure};
 use crate::task::decide::fault;
-use crate::task::decide::status::record_lost;
+use crate::task::decide::status::{record_attempt, record_lost};
 use crate::task::observe::pod::{JobView, PodView};
 
 /// Runs lost to something else than their agent after which a Task fails. Each may have spent money from the start.
@@ -122,6 +122,28 @@ fn note_lost_pod(observed: &Observed<'_>, status: &mut TaskStatus, failure: &Fai
     record_lost(status, &pod_name, job_uid, failure);
 }
 
+/// Records a pod that the Job made after the run had ended, such as for one that was evicted: it may have spent money before the Job
+/// was deleted.
+fn note_late_pod(observed: &Observed<'_>, status: &mut TaskStatus) {
+    let of_run = status.pod_name.as_ref();
+    let is_late = |pod: &&PodView| pod.has_started() && of_run.is_some_and(|name| *name != pod.name);
+    let Some(pod) = newest(&observed.pods).filter(is_late) else {
+        return;
+    };
+    if let Some(ended) = pod.agent_ended() {
+        record_attempt(status, pod, ended, failure::of_pod(pod), &[], observed.price);
+        return;
+    }
+    let lost = Failure {
+        reason: TaskReason::PodLost,
+        message: format!(
+            "pod {} was made after the run had ended, and goes with its Job",
+            pod.name
+        ),
+    };
+    record_lost(status, &pod.name, pod.owner_uid.clone(), &lost);
+}
+
 /// Decides for a Task whose next run is planned. `job` is the Job that failed, if it is still there.
 pub(crate) fn between_runs(
     observed: &Observed<'_>,
@@ -129,6 +151,11 @@ pub(crate) fn between_runs(
     next: &NextRun,
     job: Option<&JobView>,
 ) -> Decision {
+    let mut known = status.clone();
+    note_late_pod(observed, &mut known);
+    if known.attempts != status.attempts {
+        return stay(observed, &known, None);
+    }
     if observed.task.spec.is_stopped() {
         let last = status.attempts.last().and_then(|a| a.message.as_deref());
         let message = format!(

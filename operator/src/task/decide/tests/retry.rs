@@ -516,3 +516,42 @@ fn a_stop_does_not_wait_for_what_a_former_task_has_left() {
     };
     assert_eq!(outcome_of(&o).1, TaskReason::Stopped);
 }
+
+#[test]
+fn a_pod_that_the_job_made_after_the_end_of_its_run_is_an_attempt() {
+    let mut t = with_phase(TaskPhase::Pending);
+    let status = t.status.as_mut().unwrap();
+    status.reason = Some(TaskReason::Retrying);
+    status.pod_name = Some("a".into());
+    status.next_run = Some(axon_api::v1alpha1::NextRun {
+        after: Time(at(NOW + 25)),
+        replaces: Some("job-1".into()),
+    });
+    let late = |agent| PodView {
+        name: "b".into(),
+        owner_uid: Some("job-1".into()),
+        created: Some(at(NOW)),
+        ..pod(ContainerView::Unknown, agent)
+    };
+    let mut going = job();
+    going.deleting = true;
+    let seen = |t: &Task, agent| {
+        decide(&Observed {
+            job: Some(going.clone()),
+            pods: vec![late(agent)],
+            ..observed(t)
+        })
+    };
+    let running = ContainerView::Running { since: Some(at(NOW)) };
+    let noted = status_of(seen(&t, running.clone()));
+    assert_eq!(
+        (noted.phase, noted.reason, noted.attempts.len()),
+        (Some(TaskPhase::Pending), Some(TaskReason::Retrying), 1)
+    );
+    t.status = Some(noted);
+    assert_eq!(seen(&t, running), Decision::Wait(Some(NET)));
+    // Its figures come with its end.
+    let ended = status_of(seen(&t, ContainerView::Terminated(ended(143, 7))));
+    assert_eq!(ended.attempts.len(), 1);
+    assert_eq!(ended.usage.unwrap().input_tokens, Some(7));
+}
