@@ -3,11 +3,12 @@
 //! Definitions are applied before the operator, so that they are older only after a mistake or half a rollback. The operator
 //! goes on then, tells once, and repeats no run whose count would not be stored.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axon_api::fit::{Served, path};
 use kube::Client;
+use parking_lot::RwLock;
 use tokio::sync::Notify;
 
 use crate::metrics::Metrics;
@@ -43,14 +44,14 @@ impl Definitions {
     /// Returns true if the definitions lack a field that counts a Task's runs.
     #[must_use]
     pub fn cannot_count_runs(&self) -> bool {
-        counts_are_missing(&self.0.missing.read().unwrap_or_else(PoisonError::into_inner))
+        counts_are_missing(&self.0.missing.read())
     }
 
     /// Returns the fields of a kind that the definitions lack, such as `status.attempts[].jobUID`. A server-side apply with one of
     /// them is refused.
     #[must_use]
     pub fn lacks(&self, kind: &str) -> Vec<String> {
-        let missing = self.0.missing.read().unwrap_or_else(PoisonError::into_inner);
+        let missing = self.0.missing.read();
         let fields = missing.iter().filter(|missing| !missing.contains(": "));
         let of_kind = fields.filter_map(|field| field.strip_prefix(kind)?.strip_prefix('.'));
         of_kind.map(str::to_owned).collect()
@@ -66,11 +67,7 @@ impl Definitions {
         let mut told = Vec::new();
         loop {
             if let Some(missing) = read(&client).await {
-                self.0
-                    .missing
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .clone_from(&missing);
+                self.0.missing.write().clone_from(&missing);
                 metrics
                     .definitions_missing
                     .set(i64::try_from(missing.len()).unwrap_or(i64::MAX));
@@ -142,7 +139,7 @@ mod tests {
     #[test]
     fn fields_are_told_by_kind_and_values_are_no_fields() {
         let definitions = Definitions::default();
-        *definitions.0.missing.write().unwrap() = [
+        *definitions.0.missing.write() = [
             "Task.status.attempts[].jobUID",
             "Task.status.reason: Queued",
             "TaskSpawner.status.answer",

@@ -5,9 +5,10 @@
 //! free.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// How long a place stays reserved for a namespace that does not ask again: several times the longest [`pause`], since a
@@ -128,7 +129,7 @@ impl Turns {
     #[must_use]
     pub fn take(&self, host: &str, namespace: &str, now: Instant) -> Option<Turn> {
         let key = (host.to_owned(), namespace.to_owned());
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         state.take(&key, now).then(|| Turn {
             state: Arc::clone(&self.0),
             key,
@@ -138,7 +139,7 @@ impl Turns {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         state.leave(&self.key);
     }
 }

@@ -4,7 +4,7 @@
 //! manager sleeps unless a section needs it: what is measured is the operator, not the making of pods.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -23,6 +23,7 @@ use kube::{Api, ResourceExt as _};
 use kube_runtime::{WatchStreamExt as _, watcher};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -143,7 +144,7 @@ fn watch_jobs(namespace: &Namespace) -> Seen {
         .touched_objects();
     tokio::spawn(events.for_each(move |job| {
         if let Ok(job) = job {
-            let mut seen = noted.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = noted.lock();
             seen.entry(job.name_any()).or_insert_with(Instant::now);
         }
         futures::future::ready(())
@@ -154,7 +155,7 @@ fn watch_jobs(namespace: &Namespace) -> Seen {
 async fn job_seen(seen: &Seen, name: &str) -> Result<Instant> {
     let end = Instant::now() + PATIENCE;
     loop {
-        if let Some(at) = seen.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
+        if let Some(at) = seen.lock().get(name) {
             return Ok(*at);
         }
         ensure!(Instant::now() < end, "no Job {name}");
@@ -166,7 +167,7 @@ async fn jobs_seen(seen: &Seen, count: usize) -> Result<Instant> {
     let end = Instant::now() + PATIENCE;
     loop {
         {
-            let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let seen = seen.lock();
             if seen.len() >= count {
                 return seen.values().max().copied().context("there are some");
             }
@@ -357,7 +358,7 @@ impl Bench {
             let at = jobs_seen(&seen, n + 1).await?;
             samples.extend(since.map(|since| at.saturating_duration_since(since)));
             let next = {
-                let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                let seen = seen.lock();
                 seen.keys().find(|name| !ended.contains(*name)).cloned()
             };
             let next = next.context("there is a new one")?;
@@ -390,7 +391,7 @@ impl Bench {
             if let Ok(job) = job
                 && job.status.as_ref().is_some_and(|s| s.completion_time.is_some())
             {
-                let mut seen = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut seen = noted.lock();
                 seen.entry(job.name_any()).or_insert_with(Instant::now);
             }
             futures::future::ready(())
@@ -403,7 +404,7 @@ impl Bench {
             if let Ok(task) = task
                 && task.status.as_ref().and_then(|s| s.phase) == Some(TaskPhase::Succeeded)
             {
-                let mut seen = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut seen = noted.lock();
                 seen.entry(task.name_any()).or_insert_with(Instant::now);
             }
             futures::future::ready(())

@@ -5,7 +5,7 @@
 //! the spawners.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -26,6 +26,7 @@ use kube::core::PartialObjectMeta;
 use kube_runtime::{WatchStreamExt as _, watcher};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 const OF_GITHUB: usize = 900;
@@ -188,7 +189,7 @@ impl Bench {
         let spawned = f64::from(u32::try_from(OF_GITHUB)?) * f64::from(u32::try_from(PICKED)?);
         loop {
             let runs = {
-                let late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+                let late = self.late.lock();
                 f64::from(u32::try_from(late.len())?)
             };
             let created = metric(&self.operator, "axon_taskspawner_tasks_created_total").await?;
@@ -222,13 +223,10 @@ impl Bench {
             let now = Timestamp::now();
             if let Ok(task) = task
                 && let Some(run) = task.name_any().split_once('-').and_then(|(_, id)| tick_of(id))
-                && seen
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(task.name_any())
+                && seen.lock().insert(task.name_any())
             {
                 let seconds = now.duration_since(run).as_secs_f64();
-                late.lock().unwrap_or_else(PoisonError::into_inner).push(seconds);
+                late.lock().push(seconds);
             }
             futures::future::ready(())
         }));
@@ -239,7 +237,7 @@ impl Bench {
         // The first minute has the rest of the work in it.
         tokio::time::sleep(PERIOD + Duration::from_secs(15)).await;
         self.github.world().record = Default::default();
-        self.late.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.late.lock().clear();
         let writes = metric(&self.operator, "axon_taskspawner_status_writes_total").await?;
         let (begin, used) = (Instant::now(), cpu(&self.operator)?);
         let mut most = 0.0_f64;
@@ -260,7 +258,7 @@ impl Bench {
         #[expect(clippy::cast_precision_loss, reason = "some hundreds")]
         let others = count("GET ") as f64 - all;
         let written = metric(&self.operator, "axon_taskspawner_status_writes_total").await? - writes;
-        let late = std::mem::take(&mut *self.late.lock().unwrap_or_else(PoisonError::into_inner));
+        let late = std::mem::take(&mut *self.late.lock());
         self.figures
             .note("RSS with 1000 spawners, the most", most.into(), "MiB, aim 100");
         self.figures

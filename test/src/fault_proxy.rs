@@ -3,7 +3,7 @@
 //! It speaks plain HTTP on loopback, so that nothing needs a certificate. Who calls is told by the caller's own token,
 //! which is sent on.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -15,6 +15,7 @@ use futures::StreamExt as _;
 use http::{HeaderName, StatusCode, header};
 use kube::config::AuthInfo;
 use kube::{Client, Config};
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -138,17 +139,13 @@ impl FaultProxy {
 
     /// Sets what decides about every further call.
     pub fn set_rule(&self, rule: impl FnMut(&Call) -> Fault + Send + 'static) {
-        *self.inner.rule.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(rule);
+        *self.inner.rule.lock() = Box::new(rule);
     }
 
     /// Returns all calls so far, in the order of their arrival.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        self.inner
-            .calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.inner.calls.lock().clone()
     }
 
     /// Waits until a rule has said [`Fault::DieBefore`] or [`Fault::DieAfter`], and that was done.
@@ -170,13 +167,13 @@ impl FaultProxy {
 impl Inner {
     /// Notes a call and returns its number.
     fn note(&self, call: Call) -> usize {
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = self.calls.lock();
         calls.push(call);
         calls.len() - 1
     }
 
     fn answered(&self, number: usize, status: StatusCode) {
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = self.calls.lock();
         if let Some(call) = calls.get_mut(number) {
             call.answer = Some(status.as_u16());
         }
@@ -221,7 +218,7 @@ async fn pass(State(inner): State<Arc<Inner>>, request: Request) -> Response {
         }
     };
     let has_text = |text: &str| String::from_utf8_lossy(&body).contains(text);
-    let fault = inner.rule.lock().unwrap_or_else(PoisonError::into_inner)(&call);
+    let fault = inner.rule.lock()(&call);
     let number = inner.note(call);
     match fault {
         Fault::Refuse(code) => return refusal(code),

@@ -6,14 +6,15 @@ use std::io::{self, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use parking_lot::Mutex;
 
 use crate::env::Env;
 use crate::say;
@@ -191,7 +192,7 @@ struct Heard(Arc<Mutex<Option<News>>>);
 
 impl Heard {
     fn note(&self, bytes: &[u8]) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.lock();
         *last = Some(News {
             at: Instant::now(),
             bytes: bytes.to_vec(),
@@ -199,12 +200,12 @@ impl Heard {
     }
 
     fn last(&self, started: Instant) -> Instant {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.0.lock();
         last.as_ref().map_or(started, |news| news.at)
     }
 
     fn newest(&self) -> Option<String> {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.0.lock();
         let text = String::from_utf8_lossy(&last.as_ref()?.bytes).into_owned();
         let line = text.rsplit(['\r', '\n']).map(str::trim).find(|l| !l.is_empty());
         // Anything else than git's own progress may hold what must not be printed.

@@ -18,12 +18,13 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axon_api::contract::env as names;
 use axon_api::outputs::{Report, marker_block};
 use axon_api::v1alpha1::Trust;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use crate::agent::{self, Launch};
 use crate::children;
@@ -53,7 +54,7 @@ pub fn main(env: &Env, args: &[OsString]) -> ExitCode {
         let kind = if code == 0 { "note" } else { "error" };
         say!("{kind}: {}", secrets.scrub(message));
     }
-    let mut checkpoint = checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut checkpoint = checkpoint.lock();
     checkpoint.finish(&scrubbed(report, &secrets));
     ExitCode::from(code)
 }
@@ -96,10 +97,8 @@ fn run(
         usage: ended.usage.clone(),
         ..Report::new()
     };
-    if let Ok(mut checkpoint) = checkpoint.lock() {
-        // Looking around takes time, in which we may be killed.
-        checkpoint.interim(&scrubbed(report.clone(), secrets));
-    }
+    // Looking around takes time, in which we may be killed.
+    checkpoint.lock().interim(&scrubbed(report.clone(), secrets));
     let view = View::open(env, Path::new("."));
     if outcome.reason.is_none() {
         push::tell_of_unpushed(view.as_ref());

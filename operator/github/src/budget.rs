@@ -3,8 +3,9 @@
 //! Two budgets: [`Answers`] is for bodies while they are read, [`Shelf`] for the items of listings that are kept.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Largest body of an answer. GitHub's largest text has 65,536 characters, of up to six bytes in JSON: a page of twenty such
@@ -68,7 +69,7 @@ impl Answers {
 }
 
 fn share(all: &Shares, name: &str) -> Arc<Semaphore> {
-    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut all = all.lock();
     if all.len() >= MAX_SHARES {
         all.retain(|_, share| Arc::strong_count(share) > 1);
     }
@@ -140,8 +141,8 @@ impl Shelf {
         self.lock().of(namespace)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Used> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, Used> {
+        self.0.lock()
     }
 }
 

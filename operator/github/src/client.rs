@@ -1,11 +1,12 @@
 //! One request to GitHub and what its answer means: credentials, redirects, rate limits, errors, the server's clock.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
@@ -268,7 +269,7 @@ impl Client {
         let purpose = purpose(repository, app);
         let grant = purpose.1.clone();
         let slot = {
-            let mut all = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.tokens.lock();
             if all.len() >= MAX_ACCOUNTS {
                 all.clear();
             }
@@ -308,7 +309,7 @@ impl Client {
     fn age(&self, repository: &Repository, app: &App, token: &SecretString) -> Duration {
         use secrecy::ExposeSecret as _;
         let slot = {
-            let all = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+            let all = self.tokens.lock();
             all.get(&purpose(repository, app)).map(Arc::clone)
         };
         // It is held while a token is made.
@@ -429,7 +430,7 @@ impl Client {
         if let Some(theirs) = limits::server_time(&answer.headers) {
             let ahead = theirs.as_second() - self.clock.now().as_second();
             let ahead = if ahead.abs() > CLOCK_TOLERANCE { ahead } else { 0 };
-            let mut all = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.ahead.lock();
             if all.len() >= MAX_ACCOUNTS {
                 all.clear();
             }
@@ -444,7 +445,7 @@ impl Client {
         let now = self.server_time(api);
         let limit = limits::limit(answer.status, &answer.headers, &words(&answer.body), now);
         let (account, silence, now) = (account(target), silence_account(target), Instant::now());
-        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gates = self.gates.lock();
         if !answer.status.is_server_error() {
             gates.answered(&silence, now);
         }
@@ -454,7 +455,7 @@ impl Client {
     }
 
     fn silence(&self, target: &Target<'_>, said: String) -> GithubError {
-        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gates = self.gates.lock();
         let pause = gates.silent(
             silence_account(target),
             said.clone(),
@@ -470,7 +471,7 @@ impl Client {
 
     /// Refuses what would be asked while a limit or a pause after failures lasts.
     fn pass_gate(&self, target: &Target<'_>) -> Result<(), GithubError> {
-        let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let gates = self.gates.lock();
         let now = Instant::now();
         let closed = gates
             .closed(&account(target), now)
@@ -523,7 +524,7 @@ impl Client {
     /// Returns the time by an API's clock, as far as it is known.
     pub(super) fn server_time(&self, api: &str) -> Timestamp {
         let ahead = {
-            let all = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+            let all = self.ahead.lock();
             all.get(api).copied().unwrap_or_default()
         };
         let now = self.clock.now();

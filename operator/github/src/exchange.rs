@@ -1,6 +1,6 @@
 //! How an App gets its tokens and ends them: what its installation has is looked up, the token is asked for within that.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -69,7 +69,7 @@ impl Client {
     ) -> Result<(Arc<Installation>, bool), GithubError> {
         let account = account(target);
         let known = {
-            let all = self.installations.lock().unwrap_or_else(PoisonError::into_inner);
+            let all = self.installations.lock();
             all.get(&account).cloned()
         };
         if let Some((at, known)) = known
@@ -85,7 +85,7 @@ impl Client {
         }
         let read = Installation::read(&answer.body).map_err(|error| target.malformed(&error))?;
         let read = Arc::new(read);
-        let mut all = self.installations.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.installations.lock();
         if all.len() >= MAX_INSTALLATIONS {
             all.clear();
         }
@@ -197,7 +197,8 @@ fn refused(target: &Target<'_>, grant: &Grant, said: String) -> GithubError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use parking_lot::Mutex;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use axon_api::labels::HOSTS;
@@ -233,7 +234,7 @@ mod tests {
                     "silent" => "503 x",
                     _ => "204 x",
                 };
-                asked.lock().unwrap().push(token);
+                asked.lock().push(token);
                 let answer = format!("HTTP/1.1 {answer}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
@@ -281,7 +282,7 @@ mod tests {
         let unasked = revoke("team", "third").await.unwrap_err();
         assert!(matches!(unasked, GithubError::Unreachable { .. }), "{unasked}");
         revoke("elsewhere", "fourth").await.unwrap();
-        let asked = asked.lock().unwrap();
+        let asked = asked.lock();
         assert_eq!(*asked, ["limited", "another", "silent", "fourth"], "each once");
     }
 }

@@ -1,9 +1,10 @@
 //! Figures about the talk with GitHub.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -96,7 +97,7 @@ impl Figures {
         let left = i64::try_from(left).unwrap_or(i64::MAX);
         self.remaining.get_or_create(&account).set(left);
         let now = Instant::now();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock();
         if told.insert(account, now).is_none() {
             told.retain(|account, at| {
                 let counts = now.duration_since(*at) < HOUR;
@@ -110,7 +111,7 @@ impl Figures {
 
     /// Returns the label of a host. Namespace users choose hosts below a wildcard, and each label is a series that stays.
     fn label(&self, host: &str) -> String {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = self.hosts.lock();
         if hosts.contains(host) || hosts.len() < MAX_HOSTS {
             hosts.insert(host.to_owned());
             return host.to_owned();

@@ -33,10 +33,11 @@ mod transport;
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use budget::Shelf;
@@ -332,8 +333,8 @@ impl Github {
         approvals::read_history(&body, number).map_err(|error| target.malformed(&error))
     }
 
-    fn permissions(&self) -> std::sync::MutexGuard<'_, approvals::Permissions<PermissionKey>> {
-        self.0.permissions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn permissions(&self) -> parking_lot::MutexGuard<'_, approvals::Permissions<PermissionKey>> {
+        self.0.permissions.lock()
     }
 
     /// Gets a fresh token for an installation of an App, on the host of `repository`.
@@ -367,7 +368,7 @@ impl Github {
     }
 
     fn listing(&self, key: ListingKey) -> Arc<tokio::sync::Mutex<Shared>> {
-        let mut all = self.0.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.listings.lock();
         forget_idle(&mut all);
         if all.len() >= MAX_LISTINGS {
             let unused = least_used(&all);
@@ -380,7 +381,7 @@ impl Github {
 
     /// Forgets listings that nobody reads at this moment until a namespace has room for `bytes`; see [`keep::victim`].
     fn make_room(&self, namespace: &str, bytes: usize) {
-        let all = self.0.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.0.listings.lock();
         let mut idle: HashMap<Arc<str>, VecDeque<_>> = HashMap::new();
         for (_, shared) in least_used(&all) {
             // One that keeps nothing frees nothing.

@@ -1,8 +1,9 @@
 //! Who may send a request now. Places are few, for each host and for all of them; namespaces that wait get them in turn.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 /// Requests under way at the same time to one API; GitHub's secondary limits begin at a hundred.
@@ -95,7 +96,7 @@ impl Places {
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Queue<oneshot::Sender<Place>>) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.0.lock())
     }
 
     fn fill(&self) {

@@ -4,10 +4,11 @@
 //! this machine's monotonic clock from both sides; many answers together bound it closely. The earliest time that fits
 //! all of them is taken, so that nothing happens before its time. Without answers the machine's clock has to do.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use axon_github::clock::Clock;
@@ -94,7 +95,7 @@ impl ClusterClock {
             date,
         };
         let Some(new) = Bounds::of(sample) else { return };
-        let mut bounds = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bounds = self.bounds.lock();
         *bounds = Some(bounds.map_or(new, |old| old.and(new)));
     }
 
@@ -108,7 +109,7 @@ impl ClusterClock {
     /// Returns the time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        let bounds = *self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
+        let bounds = *self.bounds.lock();
         bounds
             .and_then(|b| b.low.checked_add(self.start.elapsed()).ok())
             .unwrap_or_else(|| self.machine.now())

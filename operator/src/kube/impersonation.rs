@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axon_api::labels;
@@ -25,6 +25,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::client::Body;
 use kube::core::ObjectMeta;
 use kube::{Api, Client};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Name of the ServiceAccount, of the RoleBinding and of the ClusterRole that it grants.
@@ -369,7 +370,7 @@ impl Identity {
     }
 
     fn namespace(&self, namespace: &str) -> Arc<Namespace> {
-        let mut all = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.namespaces.lock();
         if let Some(known) = all.get(namespace) {
             return Arc::clone(known);
         }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axon_api::Task;
 use futures::FutureExt as _;
 use kube::ResourceExt;
 use kube_runtime::reflector::Store;
+use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
 use prometheus_client::metrics::MetricType;
@@ -37,12 +38,12 @@ impl Backlog {
     }
 
     fn set(&self, store: Option<Store<Task>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = store;
+        *self.0.lock() = store;
     }
 
     /// Returns the Tasks, if this replica leads and has seen them all.
     fn tasks(&self) -> Option<Vec<Arc<Task>>> {
-        let store = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let store = self.0.lock().clone()?;
         let is_filled = matches!(store.wait_until_ready().now_or_never(), Some(Ok(())));
         is_filled.then(|| store.state())
     }

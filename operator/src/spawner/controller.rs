@@ -1,7 +1,7 @@
 //! The shell of the spawners: which one is looked at when. Runs in every replica; each runs what it owns.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axon_api::v1alpha1::{Cron, TaskSpawner};
@@ -12,6 +12,7 @@ use kube::ResourceExt;
 use kube_runtime::controller::{self, Action, Config, Controller};
 use kube_runtime::reflector::{ObjectRef, store};
 use kube_runtime::watcher::Event;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -102,9 +103,9 @@ pub async fn run(
     let forgetting = Arc::clone(&context);
     let spawner_stream = watch_custom(client.clone(), scope, spawner_writer, {
         // Of what is deleted while the watch is broken no event tells: the list that follows does.
-        let listed = std::sync::Mutex::new(BTreeSet::new());
+        let listed = Mutex::new(BTreeSet::new());
         move |event| {
-            let mut listed = listed.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut listed = listed.lock();
             match event {
                 Event::Delete(spawner) => forgetting.let_go(&spawner.uid().unwrap_or_default()),
                 Event::Init => listed.clear(),

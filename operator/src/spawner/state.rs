@@ -1,12 +1,13 @@
 //! What every look at a spawner has.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axon_api::TaskSpawner;
 use jiff::Timestamp;
 use kube::{Client, ResourceExt};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -170,7 +171,7 @@ impl Memories {
     /// Returns what is known of a spawner.
     #[must_use]
     pub fn of(&self, spawner: &TaskSpawner) -> Arc<tokio::sync::Mutex<Memory>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         let entry = all
             .entry(spawner.uid().unwrap_or_default())
             .or_insert_with(|| Entry {
@@ -183,14 +184,14 @@ impl Memories {
 
     /// Forgets a spawner. Returns its namespace and name if it was known.
     pub fn forget(&self, uid: &str) -> Option<(String, String)> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         all.remove(uid).map(|entry| (entry.namespace, entry.name))
     }
 
     /// Returns the UIDs that are known and not among these.
     #[must_use]
     pub fn others(&self, uids: &BTreeSet<String>) -> Vec<String> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.0.lock();
         all.keys().filter(|uid| !uids.contains(*uid)).cloned().collect()
     }
 }

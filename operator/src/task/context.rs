@@ -1,12 +1,13 @@
 //! State that all reconciles of Tasks share.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axon_api::{Task, branch_lock};
 use kube::{Client, ResourceExt};
 use kube_runtime::reflector::ObjectRef;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::apply::job_burst::Rush;
@@ -91,13 +92,13 @@ const MAX_CLAIMS: usize = 10_000;
 
 impl Context {
     pub(super) fn late_token(&self, task: &Task) -> Token {
-        let mut late = self.late_tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut late = self.late_tokens.lock();
         let uid = task.metadata.uid.as_deref().unwrap_or_default();
         late.remove(uid).unwrap_or(Token::Unasked)
     }
 
     pub(super) fn keep_token(&self, task: &Task, token: Token) {
-        let mut late = self.late_tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut late = self.late_tokens.lock();
         if late.len() > MAX_CLAIMS {
             // Those of Tasks that were deleted; the others are asked for again.
             late.clear();
@@ -106,7 +107,7 @@ impl Context {
     }
 
     pub(super) fn claim(&self, key: &branch_lock::Key) -> Claim {
-        let mut claims = self.branch_claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut claims = self.branch_claims.lock();
         if claims.len() > MAX_CLAIMS {
             // All but the newest are in the index of Jobs by now; those that are held are of this moment.
             claims.retain(|_, claim| Arc::strong_count(claim) > 1);

@@ -1,6 +1,7 @@
 //! The shell of the Task controller: gathers what the rules need, asks them, and carries out what they say.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use axon_api::{AgentConfig, Task, Workspace};
@@ -10,6 +11,7 @@ use kube::{Client, ResourceExt};
 use kube_runtime::controller::{self, Action, Config, Controller};
 use kube_runtime::reflector::{ObjectRef, store};
 use kube_runtime::watcher::Event;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -78,9 +80,7 @@ pub async fn run(
         if let Event::Delete(task) = event {
             gone.forget(task);
             doubting.doubt(&task.namespace().unwrap_or_default());
-            if let Ok(mut failures) = forgetting.lock() {
-                failures.remove(&ObjectRef::from_obj(task));
-            }
+            forgetting.lock().remove(&ObjectRef::from_obj(task));
         }
         for waiting in waking.woken_by(event) {
             let _ = wake.unbounded_send(waiting);
@@ -204,9 +204,10 @@ async fn reconcile(kept: Arc<Task>, context: Arc<Context>) -> Result<Action, Cal
         context.metrics.entered(&task, status);
         context.events.phase(&task, status);
     }
-    if let Ok(mut failures) = context.failures.lock() {
-        failures.remove(&ObjectRef::from_obj(task.as_ref()));
-    }
+    context
+        .failures
+        .lock()
+        .remove(&ObjectRef::from_obj(task.as_ref()));
     Ok(done.action)
 }
 
@@ -306,13 +307,11 @@ fn on_error(task: Arc<Task>, error: &CallError, context: Arc<Context>) -> Action
         tracing::debug!(task = %name, %namespace, %error, "will look again");
         return Action::requeue(backoff(1));
     }
-    let failures = match context.failures.lock() {
-        Ok(mut all) => {
-            let count = all.entry(ObjectRef::from_obj(task.as_ref())).or_default();
-            *count += 1;
-            *count
-        }
-        Err(_) => 1,
+    let failures = {
+        let mut all = context.failures.lock();
+        let count = all.entry(ObjectRef::from_obj(task.as_ref())).or_default();
+        *count += 1;
+        *count
     };
     context.metrics.reconcile_errors.inc();
     tracing::warn!(task = %name, %namespace, %error, failures, "will try again");

@@ -1,8 +1,9 @@
 //! Reads a spawner's GitHub source.
 
 use axon_api::v1alpha1::SpawnerReason;
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axon_api::TaskSpawner;
@@ -445,8 +446,8 @@ impl Source {
         self.lock().remove(&(namespace.to_owned(), secret.to_owned()));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Read> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, Read> {
+        self.read.lock()
     }
 }
 

@@ -5,10 +5,10 @@
 //! Job is found by its name.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axon_api::{TaskPhase, TaskReason, TaskStatus};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Jobs that are being created at the same time from which on it is a rush.
@@ -39,7 +39,7 @@ impl Rush {
     /// Returns how long a status that gives way `now` waits for the next look.
     #[must_use]
     pub(crate) fn give_way(&self, now: Instant) -> Duration {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         let soonest = now + PAUSE;
         let next = last.map_or(soonest, |last| soonest.max(last + APART));
         *last = Some(next);

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axon_api::labels;
@@ -15,6 +15,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::kube::call::{CallError, timed};
@@ -85,7 +86,7 @@ struct Known {
 impl Known {
     /// Returns what was found, while it is good.
     fn found(&self) -> Option<Ready> {
-        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = self.found.lock();
         let (at, ready) = found.as_ref()?;
         let is_stale = self.is_stale.load(Ordering::Relaxed);
         let period = ready.period().min(if is_stale { APART } else { GOOD });
@@ -93,7 +94,7 @@ impl Known {
     }
 
     fn keep(&self, ready: Ready) {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.found.lock();
         *found = Some((Instant::now(), ready));
     }
 }
@@ -149,14 +150,14 @@ impl Network {
     /// Has a namespace looked at again before the next Job: one of its Tasks was deleted, and so the namespace itself may have
     /// been, and another one created under its name.
     pub fn doubt(&self, namespace: &str) {
-        let all = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.namespaces.lock();
         if let Some(known) = all.get(namespace) {
             known.is_stale.store(true, Ordering::Relaxed);
         }
     }
 
     fn namespace(&self, namespace: &str) -> Arc<Known> {
-        let mut all = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.namespaces.lock();
         if all.len() >= MOST && !all.contains_key(namespace) {
             all.clear();
         }

@@ -4,11 +4,11 @@
 //! the last decision was made, and the same would be done again. The API server refuses it, for the price of two calls.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axon_api::Task;
 use kube::ResourceExt as _;
+use parking_lot::Mutex;
 
 /// Pause before another look at a Task whose change has not come yet, should it never come.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
@@ -50,8 +50,8 @@ impl Written {
         }
     }
 
-    fn all(&self) -> std::sync::MutexGuard<'_, HashMap<String, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn all(&self) -> parking_lot::MutexGuard<'_, HashMap<String, String>> {
+        self.0.lock()
     }
 }
 

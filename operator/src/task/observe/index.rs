@@ -4,12 +4,13 @@
 //! Tasks there are.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use axon_api::{Task, labels};
 use kube::ResourceExt;
 use kube_runtime::reflector::ObjectRef;
 use kube_runtime::watcher::Event;
+use parking_lot::RwLock;
 
 use crate::task::observe::has_ended;
 use crate::task::observe::pod::{JobSeen, JobView, PodView};
@@ -130,7 +131,7 @@ impl Interested {
 impl Interests {
     /// Takes note of an event.
     pub fn apply(&self, event: &Event<Task>) {
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.write();
         all.apply(event, Interested::set, Interested::remove);
     }
 
@@ -141,7 +142,7 @@ impl Interests {
         | Key::Branch((namespace, _))
         | Key::Workspace((namespace, _))
         | Key::AgentConfig((namespace, _))) = key;
-        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let all = self.0.read();
         let names = all.state.by_key.get(key).into_iter().flatten();
         names.map(|name| ObjectRef::new(name).within(namespace)).collect()
     }
@@ -159,7 +160,7 @@ type Shared<S> = Arc<RwLock<Relist<S>>>;
 impl Runs {
     /// Takes note of an event.
     pub fn apply_job(&self, event: &Event<JobSeen>) {
-        let mut all = self.jobs.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.jobs.write();
         all.apply(
             event,
             |jobs, job| {
@@ -173,7 +174,7 @@ impl Runs {
 
     /// Takes note of an event. A pod that is gone is kept as it was last seen: its last words may not have been read yet.
     pub fn apply_pod(&self, event: &Event<k8s_openapi::api::core::v1::Pod>) {
-        let mut all = self.pods.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.pods.write();
         let put = |pods: &mut HashMap<Place, Vec<PodView>>, pod: &k8s_openapi::api::core::v1::Pod, gone| {
             let Some(task) = task_of(pod) else { return };
             let view = PodView {
@@ -194,21 +195,21 @@ impl Runs {
     /// Returns the Job of this name.
     #[must_use]
     pub fn job(&self, namespace: &str, name: &str) -> Option<JobView> {
-        let all = self.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        let all = self.jobs.read();
         all.state.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
     /// Returns the pods of a Task.
     #[must_use]
     pub fn pods(&self, namespace: &str, task: &str) -> Vec<PodView> {
-        let all = self.pods.read().unwrap_or_else(PoisonError::into_inner);
+        let all = self.pods.read();
         let place = (namespace.to_owned(), task.to_owned());
         all.state.get(&place).cloned().unwrap_or_default()
     }
 
     /// Forgets the pods of a Task that has ended: nobody asks for them any more.
     pub fn forget_pods(&self, namespace: &str, task: &str) {
-        let mut all = self.pods.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.pods.write();
         all.state.remove(&(namespace.to_owned(), task.to_owned()));
     }
 }

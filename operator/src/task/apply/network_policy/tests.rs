@@ -29,7 +29,6 @@ impl Server {
                 let body = body.collect_bytes().await?;
                 let (code, answer) = world
                     .lock()
-                    .unwrap()
                     .answer(&parts.method, parts.uri.path(), &body);
                 Ok::<_, tower::BoxError>(
                     Response::builder()
@@ -47,7 +46,7 @@ impl Server {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
-        change(&mut self.0.lock().unwrap())
+        change(&mut self.0.lock())
     }
 
     fn asked(&self) -> Vec<String> {
