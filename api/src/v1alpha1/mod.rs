@@ -3,6 +3,7 @@
 
 mod agent_config;
 mod answer;
+mod budget;
 mod common;
 mod immutable;
 mod people;
@@ -20,6 +21,7 @@ pub use agent_config::{
     AgentConfig, AgentConfigSpec, McpServer, McpTransport, Plugin, PluginFile, ValuesFrom,
 };
 pub use answer::{Answer, NotARequest, PreviewItem, PreviewOutcome, Rendering, Request, Wanted};
+pub use budget::{Budget, dollars};
 pub use common::{Credentials, NameRef, Trust};
 pub use people::{Association, People, Writer};
 pub use pod_overrides::{PodOverrides, Quantity, Resources, SafeVolume};

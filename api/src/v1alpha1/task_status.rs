@@ -139,6 +139,12 @@ pub enum TaskReason {
     Stopped,
     /// The agent was silent for too long.
     Stalled,
+    /// The Task has spent what `spec.budget` allows.
+    BudgetExceeded,
+    /// A TaskBudget has no room for what the Task may spend.
+    BudgetExhausted,
+    /// A TaskBudget counts the Task, and nothing caps what the Task may spend.
+    BudgetNeedsCap,
     /// A reason that this version does not know.
     #[serde(other)]
     Unknown,
