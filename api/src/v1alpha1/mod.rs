@@ -11,6 +11,7 @@ mod pod_overrides;
 mod retry;
 mod spawner_reason;
 mod task;
+mod task_budget;
 mod task_record;
 mod task_spawner;
 mod task_spawner_status;
@@ -28,6 +29,10 @@ pub use pod_overrides::{PodOverrides, Quantity, Resources, SafeVolume};
 pub use retry::{MAX_BACKOFF, MAX_RETRIES, RetryPolicy, RetryReason};
 pub use spawner_reason::SpawnerReason;
 pub use task::{Task, TaskSpec};
+pub use task_budget::{
+    BudgetAmount, BudgetBucket, BudgetLimit, BudgetWindow, MAX_BUCKETS, MAX_RESERVATIONS, OnExhausted,
+    OnUnknownCost, Period, Reservation, TaskBudget, TaskBudgetSpec, TaskBudgetStatus, budget_condition,
+};
 pub use task_record::{TaskRecord, TaskRecordSpec};
 pub use task_spawner::{
     Cron, GithubIssues, ITEM_FIELDS, ItemState, ItemType, TaskSpawner, TaskSpawnerSpec, TaskTemplate, When,
