@@ -18,6 +18,7 @@ use super::decide::prices::PriceTable;
 use super::github_token::rules::Token;
 use super::observe::expectations::Written;
 use super::observe::stores::{Readiness, Stores};
+use crate::budget::keeper::Keeper;
 use crate::images::Images;
 use crate::kube::events::Events;
 use crate::metrics::Metrics;
@@ -69,6 +70,8 @@ pub struct Context {
     pub(super) rush: Rush,
     /// The NetworkPolicies that are there before Jobs.
     pub(super) network: Network,
+    /// TaskBudgets.
+    pub(super) keeper: Keeper,
     /// Statuses whose events have not come back yet.
     pub(super) written: Arc<Written>,
     /// Places for Tasks that have ended and whose tokens are revoked.
