@@ -1,5 +1,6 @@
 //! `axon-agent run`: runs the agent, passes its stream through, and reports what came of it.
 
+pub mod cap;
 pub mod checkpoint;
 pub mod commands;
 pub mod facts;
@@ -32,6 +33,7 @@ use crate::env::Env;
 use crate::failure::Failure;
 use crate::key_form;
 use crate::renewed;
+use crate::run::cap::Cap;
 use crate::run::checkpoint::Checkpoint;
 use crate::run::facts::Facts;
 use crate::run::outcome::{Outcome, conclude};
@@ -88,8 +90,8 @@ fn run(
     }
 
     let stream = agent.stream(env);
-    let limits = Limits::of(env)?;
-    let ended = Running::start(agent, launch, stream, checkpoint)?.wait(limits);
+    let (limits, cap) = (Limits::of(env)?, Cap::of(env)?);
+    let ended = Running::start(agent, launch, stream, checkpoint)?.wait(limits, cap);
     let mut outcome = conclude(agent.program(), &ended);
     let mut report = Report {
         reason: outcome.reason,

@@ -148,8 +148,8 @@ impl Keeper {
             return Ok(record.spec);
         }
         let cap = Cap {
-            cost: Some(entry.amount.cost),
-            tokens: Some(entry.amount.tokens),
+            cost: Some(entry.amount.cost).filter(|cost| cost.nanos() > 0),
+            tokens: Some(entry.amount.tokens).filter(|tokens| *tokens > 0),
         };
         let now = Timestamp::from_second(self.now().as_second()).unwrap_or_default();
         let spec = TaskRecordSpec {

@@ -10,9 +10,10 @@ use kube_runtime::reflector::store::Writer;
 
 use super::context::Context;
 use super::decide::Decision;
+use super::decide::cap;
+use super::decide::failure::Failure;
 use super::decide::status::enter;
 use super::observe::stores::Filled;
-use crate::budget::cap::Cap;
 use crate::budget::keeper::Admission;
 use crate::kube::call::CallError;
 use crate::kube::watch::{Scope, is_served, watch_custom};
@@ -46,21 +47,43 @@ pub(super) async fn step(
     let Decision::CreateJob(mut known) = decision else {
         return Ok(Step::Do(decision));
     };
+    let price = context.options.prices.price_of(task);
+    let fail = |known: &TaskStatus, failure: Failure| {
+        let (reason, message) = (failure.reason, failure.message);
+        Ok(Step::Do(say(
+            task,
+            known,
+            TaskPhase::Failed,
+            reason,
+            &message,
+            Duration::ZERO,
+            context,
+        )))
+    };
+    if let Err(failure) = cap::can_be_kept(task, task.spec.budget.as_ref(), price.is_some()) {
+        return fail(&known, failure);
+    }
     let admission = match admitted.take() {
         Some((budgets, cap)) => Admission::Go(budgets, cap),
         None => {
-            let own = Cap::of(task.spec.budget.as_ref());
-            context
-                .keeper
-                .admit(task, own, cost_is_known(task, context))
-                .await?
+            let own = cap::in_effect(task, &known);
+            let cost_is_known = task.spec.agent.reports_cost() || price.is_some();
+            context.keeper.admit(task, own, cost_is_known).await?
         }
     };
     Ok(match admission {
-        Admission::Go(budgets, cap) => {
+        Admission::Go(budgets, given) => {
+            if let Err(failure) = cap::can_be_kept(task, given.as_ref(), price.is_some()) {
+                return fail(&known, failure);
+            }
+            if given.is_some() {
+                known.budget.clone_from(&given);
+            }
+            if let Err(failure) = cap::left(cap::in_effect(task, &known), &known.attempts) {
+                return fail(&known, failure);
+            }
             known.budgets.clone_from(&budgets);
-            known.budget.clone_from(&cap);
-            *admitted = Some((budgets, cap));
+            *admitted = Some((budgets, given));
             Step::Do(Decision::CreateJob(known))
         }
         Admission::Wait(reason, message, wake) => Step::Do(say(
@@ -117,11 +140,6 @@ fn say(
 fn same_wait(told: &str, message: &str) -> bool {
     let head = |message: &str| message.split(':').next().unwrap_or_default().to_owned();
     head(told) == head(message)
-}
-
-/// Returns false if nobody will know what the Task costs: its agent reports no cost, and there is no price for its model.
-fn cost_is_known(task: &Task, context: &Context) -> bool {
-    task.spec.agent.reports_cost() || context.options.prices.price_of(task).is_some()
 }
 
 /// Watches TaskBudgets. Where the API server does not serve the kind, as its definitions are older, there are none.

@@ -41,6 +41,12 @@ impl Checkpoint {
         self.seen.clone()
     }
 
+    /// Returns the largest figures so far.
+    #[must_use]
+    pub fn seen(&self) -> &Usage {
+        &self.seen
+    }
+
     /// Writes figures that changed. With `waiting`, when we may sleep next, at once: nothing is lost in our sleep.
     pub fn note(&mut self, usage: &Usage, waiting: bool, branch: impl FnOnce() -> Option<String>) {
         let usage = self.raised(usage);

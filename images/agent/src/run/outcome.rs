@@ -33,6 +33,8 @@ pub struct Ended {
     pub stopped: Option<Signal>,
     /// How long the agent had printed nothing when it was ended for that.
     pub stalled: Option<Duration>,
+    /// What the agent had spent when it was ended for its cap.
+    pub overspent: Option<String>,
     /// True when the grace period was over before the agent ended.
     pub killed: bool,
     /// What the agent's last event says.
@@ -90,6 +92,14 @@ pub fn conclude(program: &str, ended: &Ended) -> Outcome {
         (_, Some(Verdict::Failed { reason, message })) if ended.settled.is_some() => {
             (*reason, message.clone())
         }
+        _ if ended.overspent.is_some() => (
+            TaskReason::BudgetExceeded,
+            format!(
+                "{}, so it was stopped{}",
+                ended.overspent.as_deref().unwrap_or_default(),
+                after(program, ended.killed)
+            ),
+        ),
         _ if ended.stalled.is_some() => (
             TaskReason::Stalled,
             stalled(program, ended.stalled.unwrap_or_default(), ended.killed),
@@ -108,7 +118,8 @@ pub fn conclude(program: &str, ended: &Ended) -> Outcome {
             (provider_reason(None, &said), format!("{how}{said}"))
         }
     };
-    let told = ended.stopped.or(ended.stalled.map(|_| Signal::SIGTERM));
+    let was_ended = ended.stalled.is_some() || ended.overspent.is_some();
+    let told = ended.stopped.or(was_ended.then_some(Signal::SIGTERM));
     let fallback = told.map_or(1, |signal| SIGNAL_BASE + signal as i32);
     let code = if code == 0 { fallback } else { code };
     Outcome {
@@ -163,6 +174,7 @@ mod tests {
             exit,
             stopped: None,
             stalled: None,
+            overspent: None,
             killed: false,
             verdict,
             settled: None,

@@ -17,6 +17,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid};
 use parking_lot::{Mutex, MutexGuard};
 
+use super::cap::{Cap, Reached};
 use super::checkpoint::Checkpoint;
 use super::outcome::{Ended, Exit};
 use super::pump::{Piece, Sink, pass_errors, pass_lines};
@@ -158,13 +159,14 @@ impl Running {
     }
 
     /// Waits for the agent's end, passing signals on to its group, and ends everything that it leaves behind. An agent that
-    /// prints nothing for `limits.stall` is ended, and so is one that has said how the run ended and then prints no event of
+    /// has spent its `cap` is ended, one that prints nothing for `limits.stall` is ended, and so is one that has said how the run ended and then prints no event of
     /// work for `limits.linger`: what it started may go on, and print, for ever.
     #[must_use]
-    pub fn wait(mut self, limits: Limits) -> Ended {
+    pub fn wait(mut self, limits: Limits, mut cap: Cap) -> Ended {
         let Limits { grace, stall, linger } = limits;
         let mut stopped = None;
         let mut stalled = None;
+        let mut overspent = None;
         let mut settled = None;
         let mut heard = Instant::now();
         let mut deadline = None;
@@ -194,6 +196,19 @@ impl Running {
                 }
                 // Cannot be: the listener lives as long as we do.
                 Err(RecvTimeoutError::Disconnected) => thread::sleep(LOOK),
+            }
+            let reached = cap.check(lock(&self.checkpoint).seen());
+            if let Reached::Nearly(warning) = &reached {
+                say!("{warning}");
+            }
+            if let (Reached::Fully(message), None) = (reached, deadline) {
+                // A run that is done already has spent no more than it has.
+                settled = self.verdict();
+                say!("{message}; it is ended");
+                overspent = Some(message).filter(|_| settled.is_none());
+                deadline = Some(Instant::now() + grace);
+                again = self.stops_again_after.map(|pause| Instant::now() + pause);
+                self.signal_group(Signal::SIGTERM);
             }
             let silent = |limit: &Duration| deadline.is_none() && heard.elapsed() >= *limit;
             let lingering = self.lingering(linger).filter(|_| deadline.is_none());
@@ -235,6 +250,7 @@ impl Running {
             exit,
             stopped,
             stalled,
+            overspent,
             killed,
             verdict: stream.verdict(),
             settled,

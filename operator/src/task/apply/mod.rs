@@ -34,7 +34,9 @@ use crate::task::build::job;
 use crate::task::build::pod_defaults;
 use crate::task::build::pod_limits;
 use crate::task::build::prompt;
+use crate::task::build::spending_cap;
 use crate::task::build::volumes::ca;
+use crate::task::decide::cap;
 use crate::task::decide::dependencies::Dependencies;
 use crate::task::decide::{Decision, STARTING};
 use crate::task::github_token::rules;
@@ -164,7 +166,7 @@ async fn create_job(
             let Some(inputs) = whole::read(task, gathered, context).await? else {
                 return Ok(Done::nothing(Action::requeue(CHANGED_PAUSE)));
             };
-            match plan(&inputs, gathered, context) {
+            match plan(&inputs, known, gathered, context) {
                 Err(message) => Created::Invalid(message),
                 Ok(plan) => {
                     let _creating = context.rush.enter();
@@ -219,7 +221,12 @@ async fn create_job(
 }
 
 /// Returns what to create, or why nothing ever can be.
-fn plan(inputs: &Inputs, gathered: &Gathered, context: &Context) -> Result<job::Plan, String> {
+fn plan(
+    inputs: &Inputs,
+    known: &TaskStatus,
+    gathered: &Gathered,
+    context: &Context,
+) -> Result<job::Plan, String> {
     if let Some(fault) = &inputs.task.fault {
         return Err(fault.clone());
     }
@@ -246,6 +253,8 @@ fn plan(inputs: &Inputs, gathered: &Gathered, context: &Context) -> Result<job::
         .map_err(|error| error.to_string())?;
     pod_defaults::apply(&context.options.pod_defaults, task, &mut plan.job);
     pod_limits::apply(&context.options.pod_limits, &mut plan.job);
+    let cap = cap::left(cap::in_effect(task, known), &known.attempts).map_err(|failure| failure.message)?;
+    spending_cap::apply(cap, context.options.prices.price_of(task), &mut plan.job);
     ca::mount(&mut plan.job, inputs.workspace.as_deref());
     if let Some(token) = token {
         rules::mount(&mut plan.job, token);

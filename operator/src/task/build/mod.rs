@@ -12,4 +12,5 @@ pub mod overrides;
 pub mod pod_defaults;
 pub mod pod_limits;
 pub mod prompt;
+pub(crate) mod spending_cap;
 pub mod volumes;

@@ -5,8 +5,10 @@
 //! - [`before_job`], [`progress`], [`with_job`], [`after_end`]: a Task in each part of its life.
 //! - [`failure`]: a pod's failure becomes a reason; [`fault`]: the table of who is to blame.
 //! - [`retry`], [`lost`], [`preempted`], [`agent_end`], [`volumes`]: special ends and waits.
+//! - [`cap`]: what is left of a Task's cap for its next pod.
 //! - [`dependencies`]: `dependsOn`; [`status`]: builds the status; [`prices`]: estimates a cost.
 
+pub mod cap;
 pub mod dependencies;
 pub mod failure;
 pub mod fault;
@@ -21,10 +23,10 @@ use jiff::Timestamp;
 
 use super::branch_lock::Rival;
 use crate::task::decide::dependencies::Dependencies;
-use crate::task::decide::prices::Price;
 use crate::task::decide::recall::recall;
 use crate::task::decide::status::enter;
 use crate::task::observe::pod::{JobView, Needed, PodView};
+use axon_api::price::Price;
 
 mod after_end;
 mod agent_end;

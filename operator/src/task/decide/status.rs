@@ -10,9 +10,9 @@ use axon_api::{TaskPhase, TaskReason, TaskStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::prices::Price;
 use crate::task::decide::failure::Failure;
 use crate::task::observe::pod::{Ended, PodView};
+use axon_api::price::Price;
 
 /// Most attempts that a status keeps: those of the longest retry policy, and of the disruptions besides.
 pub(crate) const MAX_ATTEMPTS: usize = 16;
