@@ -10,6 +10,7 @@ use std::time::Duration;
 use axon_api::v1alpha1::{Budget, OnExhausted, OnUnknownCost, TaskBudget, TaskBudgetStatus, TaskReason};
 use axon_api::{API_VERSION, Task, TaskStatus, labels};
 use axon_github::clock::Clock;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Api, Client, ResourceExt as _};
 use kube_runtime::reflector::{ObjectRef, Store};
 use parking_lot::Mutex;
@@ -506,6 +507,9 @@ impl Keeper {
         ledger.prune(opened.length, now);
         let mut status = opened.budget.status.clone().unwrap_or_default();
         ledger.write(&mut status, now);
+        if let Window::Every(..) = opened.window {
+            status.reset_time = Some(Time(opened.window.until(now)));
+        }
         status.basis = Some(super::basis::of(&opened.budget.spec));
         let waiting = self
             .0

@@ -110,7 +110,10 @@ async fn a_hundred_tasks_of_a_dollar_under_ten_dollars_are_ten_jobs_and_the_next
     let since = Instant::now();
     let eleventh = async || Ok((jobs(&b).await == 11).then_some(()));
     wait::until("the eleventh Job", PATIENCE, eleventh).await.unwrap();
-    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+    let took = since.elapsed();
+    println!("the eleventh Job came {took:?} after there was room");
+    // By an event: the next round of the sweep is up to 15 s away.
+    assert!(took < Duration::from_secs(5), "{took:?}");
 
     // Two that spend half of what they may leave room for one.
     for name in &started[1..3] {
