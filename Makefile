@@ -76,7 +76,7 @@ help: ## Lists the targets.
 build: ## Builds all crates for development.
 	$(CARGO) build --workspace --locked
 
-BINARIES := kubectl-axon axon-operator axon-agent axon-test
+BINARIES := kubectl-axon axon-operator axon-agent axon-fixtures
 .PHONY: binaries
 binaries:
 	$(CARGO) build --profile $(PROFILE) --locked $(addprefix -p ,$(BINARIES)) --bins
@@ -166,7 +166,7 @@ dockerfile_claude-code := images/claude-code/Dockerfile
 dockerfile_codex := images/codex/Dockerfile
 dockerfile_gemini := images/gemini/Dockerfile
 dockerfile_opencode := images/opencode/Dockerfile
-dockerfile_fixtures := test/Dockerfile
+dockerfile_fixtures := test/fixtures/Dockerfile
 dockerfile_example := examples/13-custom-image/Dockerfile
 # The agents' CLIs, for each architecture in its own folder.
 CLI := $(STAGE)/cli$(if $(filter amd64,$(IMAGE_ARCH)),,-$(IMAGE_ARCH))
@@ -314,7 +314,7 @@ full: test genuine upgrade hostile network kueue release-test ## Also what takes
 .PHONY: unit
 unit: ## Unit and property tests (seconds, no cluster).
 	$(CARGO) test --locked --workspace --exclude axon-test
-	$(CARGO) test --locked -p axon-test --lib --bins --test fixtures
+	$(CARGO) test --locked -p axon-test --lib --test fixtures
 	cd hack/cluster && go test ./cmd/axon-cluster/... ./internal/...
 
 .PHONY: control-plane

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use axon_api::Task;
+use axon_fixtures::github::GithubHost;
+use axon_fixtures::github::accounts::TokenSpec;
+use axon_fixtures::github::store::ItemSpec;
+use axon_fixtures::server::Background;
 use axon_test::control_plane::ControlPlane;
 use axon_test::figures::{Figures, load, round, rss, spread};
-use axon_test::fixtures::github::GithubHost;
-use axon_test::fixtures::github::accounts::TokenSpec;
-use axon_test::fixtures::github::store::ItemSpec;
-use axon_test::fixtures::server::Background;
 use axon_test::namespace::Namespace;
 use axon_test::operator_process::{Operator, install_rights, token};
 use axon_test::{plain_http, wait};

@@ -12,8 +12,8 @@ mod world;
 
 use std::time::Duration;
 
+use axon_fixtures::fault_proxy::{Call, Fault, FaultProxy};
 use axon_test::control_plane::ControlPlane;
-use axon_test::fault_proxy::{Call, Fault, FaultProxy};
 use axon_test::operator_process;
 use rand::Rng as _;
 use rand::seq::IndexedRandom as _;

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axon_api::{Task, TaskSpawner};
+use axon_fixtures::github::GithubHost;
+use axon_fixtures::github::accounts::TokenSpec;
+use axon_fixtures::github::store::ItemSpec;
+use axon_fixtures::server::Background;
 use axon_test::control_plane::ControlPlane;
-use axon_test::fixtures::github::GithubHost;
-use axon_test::fixtures::github::accounts::TokenSpec;
-use axon_test::fixtures::github::store::ItemSpec;
-use axon_test::fixtures::server::Background;
 use axon_test::namespace::Namespace;
 use axon_test::wait;
 use futures::StreamExt as _;

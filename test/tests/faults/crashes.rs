@@ -3,7 +3,7 @@
 
 use axon_api::v1alpha1::Attempt;
 use axon_api::{Task, TaskPhase, TaskReason, TaskStatus};
-use axon_test::fault_proxy::Fault;
+use axon_fixtures::fault_proxy::Fault;
 use axon_test::wait;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Patch, PatchParams};

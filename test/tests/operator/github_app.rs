@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use axon_api::{Task, TaskPhase, TaskReason, Workspace, labels};
-use axon_test::fixtures::github::accounts::AppSpec;
-use axon_test::fixtures::github::faults::Fault;
-use axon_test::fixtures::github::{APP_KEY_PKCS8, GithubHost};
-use axon_test::fixtures::server::Background;
+use axon_fixtures::github::accounts::AppSpec;
+use axon_fixtures::github::faults::Fault;
+use axon_fixtures::github::{APP_KEY_PKCS8, GithubHost};
+use axon_fixtures::server::Background;
 use axon_test::kubelet::PodState;
 use axon_test::operator_process::SECRET_HOSTS;
 use axon_test::wait;

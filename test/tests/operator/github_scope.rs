@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axon_api::TaskStatus;
 use axon_api::v1alpha1::GithubToken;
-use axon_test::fixtures::github::accounts::TokenSpec;
+use axon_fixtures::github::accounts::TokenSpec;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 

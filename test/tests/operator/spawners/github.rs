@@ -2,8 +2,8 @@
 
 use axon_api::v1alpha1::TaskSpawnerPhase;
 use axon_api::{Task, TaskSpawner};
-use axon_test::fixtures::github::faults::Fault;
-use axon_test::fixtures::github::store::ItemSpec;
+use axon_fixtures::github::faults::Fault;
+use axon_fixtures::github::store::ItemSpec;
 use axon_test::wait;
 use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt;
