@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use axon_api::{Task, TaskPhase};
+use axon_test::bench_table::{BenchTable, load, round, rss, spread};
 use axon_test::control_plane::ControlPlane;
-use axon_test::figures::{Figures, load, round, rss, spread};
 use axon_test::kubelet::{Kubelet, PodState};
 use axon_test::namespace::Namespace;
 use axon_test::operator_process::{Operator, install_rights, token};
@@ -40,17 +40,17 @@ async fn main() -> Result<()> {
     let large = large.unwrap_or(10_000);
     let control_plane = ControlPlane::shared().await?;
     let mut bench = Bench::start(control_plane).await?;
-    bench.figures.note("load average before", load(), "");
+    bench.table.note("load average before", load(), "");
     bench.sleeping_managers(Signal::SIGSTOP)?;
     tokio::time::sleep(Duration::from_secs(6)).await;
     bench
-        .figures
+        .table
         .note("RSS idle", json!(rss(&bench.operator)?), "MiB, aim 25");
 
     if wanted("small") {
         let raw = bench.raw_rate(1000).await?;
         bench
-            .figures
+            .table
             .note("suspended Jobs posted by the bench", json!(round(raw)), "1/s");
         bench.throughput(1000, raw, 35).await?;
     }
@@ -65,19 +65,19 @@ async fn main() -> Result<()> {
     if wanted("large") {
         let raw = bench.raw_rate(1000).await?;
         let what = "suspended Jobs posted by the bench, again";
-        bench.figures.note(what, json!(round(raw)), "1/s");
+        bench.table.note(what, json!(round(raw)), "1/s");
         let namespace = bench.throughput(large, raw, 64).await?;
         bench.start_up(&namespace, large).await?;
     }
     bench.sleeping_managers(Signal::SIGCONT)?;
-    bench.figures.note("load average after", load(), "");
-    bench.figures.print("bench")
+    bench.table.note("load average after", load(), "");
+    bench.table.print("bench")
 }
 
 struct Bench {
     control_plane: &'static ControlPlane,
     operator: Operator,
-    figures: Figures,
+    table: BenchTable,
 }
 
 /// Returns true unless `AXON_BENCH_SECTIONS` names others.
@@ -186,7 +186,7 @@ impl Bench {
         Ok(Self {
             control_plane,
             operator,
-            figures: Figures::default(),
+            table: BenchTable::default(),
         })
     }
 
@@ -260,13 +260,13 @@ impl Bench {
         let took = jobs_seen(&seen, count).await? - started;
         #[expect(clippy::cast_precision_loss, reason = "some thousands")]
         let rate = count as f64 / took.as_secs_f64();
-        self.figures.note(
+        self.table.note(
             &format!("{count} waiting Tasks turned into Jobs"),
             json!(round(rate)),
             "1/s",
         );
         let share = json!(round(rate / raw));
-        self.figures.note(
+        self.table.note(
             &format!("{count} waiting Tasks, share of the raw rate"),
             share,
             "aim 0.25",
@@ -280,13 +280,13 @@ impl Bench {
         })
         .await?;
         let took = started.elapsed();
-        self.figures.note(
+        self.table.note(
             &format!("{count} waiting Tasks, until their statuses say so"),
             json!(round(took.as_secs_f64())),
             "s",
         );
         let rss = json!(rss(&self.operator)?);
-        self.figures.note(
+        self.table.note(
             &format!("RSS at {count} Tasks with Jobs"),
             rss,
             &format!("MiB, aim {aim}"),
@@ -312,7 +312,7 @@ impl Bench {
             let (name, sent) = call.await??;
             samples.push(job_seen(&seen, &name).await? - sent);
         }
-        self.figures.note(
+        self.table.note(
             "apply to Job at 10/s",
             milliseconds(&samples),
             "ms, aim 50 and 250",
@@ -372,7 +372,7 @@ impl Bench {
             finish(namespace, &next).await?;
             ended.insert(next);
         }
-        self.figures.note(what, milliseconds(&samples), "ms, aim p99 500");
+        self.table.note(what, milliseconds(&samples), "ms, aim p99 500");
         Ok(())
     }
 
@@ -425,7 +425,7 @@ impl Bench {
             let end = job_seen(&finished, &name).await?;
             samples.push(end.saturating_duration_since(job_seen(&done, &name).await?));
         }
-        self.figures.note(
+        self.table.note(
             "Job done to Task ended",
             milliseconds(&samples),
             "ms, aim p99 1000",
@@ -455,11 +455,11 @@ impl Bench {
         create(&live, "live", &json!({})).await?;
         let took = job_seen(&seen, "live").await? - started;
         let what = format!("start among {count} finished Tasks to the first live Job, election included");
-        self.figures
+        self.table
             .note(&what, json!(round(took.as_secs_f64())), "s, aim 3");
         tokio::time::sleep(Duration::from_secs(5)).await;
         let rss = json!(rss(&self.operator)?);
-        self.figures.note(
+        self.table.note(
             &format!("RSS at {count} finished Tasks after a start"),
             rss,
             "MiB, aim 64",

@@ -2,10 +2,12 @@
 
 pub mod agents;
 pub mod audit;
+pub mod bench_table;
 pub mod cgroup;
+pub mod clean_machine;
 pub mod cluster;
 pub mod control_plane;
-pub mod figures;
+pub mod diagnostics;
 pub mod fixtures_client;
 pub mod hostile_tree;
 pub mod kubelet;
@@ -15,6 +17,4 @@ pub mod operator_process;
 pub mod paths;
 pub mod plain_http;
 pub mod plugin;
-pub mod report;
-pub mod stranger;
 pub mod wait;

@@ -20,7 +20,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use crate::witness::Witness;
+use crate::recorder::Recorder;
 
 const REPOSITORIES: usize = 8;
 const OF_GITHUB: usize = 40;
@@ -159,13 +159,13 @@ impl World {
     }
 
     /// A second passes.
-    pub async fn step(&self, witness: &Witness) {
+    pub async fn step(&self, recorder: &Recorder) {
         let step = self.steps.fetch_add(1, Ordering::Relaxed);
         if step.is_multiple_of(ISSUE_PERIOD) && self.adding.load(Ordering::Relaxed) {
             self.add_issues();
         }
         if step.is_multiple_of(3) {
-            self.finish_tasks(witness).await;
+            self.finish_tasks(recorder).await;
         }
     }
 
@@ -174,7 +174,7 @@ impl World {
     }
 
     /// Lets all Tasks end that have a Job by now.
-    pub async fn finish_tasks(&self, witness: &Witness) {
+    pub async fn finish_tasks(&self, recorder: &Recorder) {
         let tasks = self.namespace.api::<Task>();
         let succeed = |name: String| {
             let tasks = tasks.clone();
@@ -186,20 +186,20 @@ impl World {
                     .await;
             }
         };
-        futures::stream::iter(witness.running())
+        futures::stream::iter(recorder.running())
             .for_each_concurrent(8, succeed)
             .await;
     }
 
     /// Compares what came to be with what had to.
-    pub async fn verdict(&self, witness: &Witness, begin: Timestamp) -> Verdict {
+    pub async fn verdict(&self, recorder: &Recorder, begin: Timestamp) -> Verdict {
         let spawners = self.spawners().list(&ListParams::default()).await.unwrap();
         let issues = usize::try_from(self.issues.load(Ordering::Relaxed)).unwrap();
         let mut verdict = Verdict {
             issues,
             ..Verdict::default()
         };
-        witness.sight(|sight| {
+        recorder.sight(|sight| {
             verdict.tasks = sight.tasks.len();
             verdict.jobs = sight.jobs.len();
             verdict.duplicate_tasks = sight.tasks.values().filter(|t| t.uids.len() > 1).count();

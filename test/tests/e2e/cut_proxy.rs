@@ -1,4 +1,4 @@
-//! A way to the API server that a test can cut.
+//! A proxy to the API server whose connections a test can cut.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use kube::config::Kubeconfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-pub struct Way {
-    /// The flags that lead a command this way.
+pub struct CutProxy {
+    /// Flags that send a command through the proxy.
     pub flags: [String; 4],
     cut: Arc<Notify>,
 }
 
-impl Way {
+impl CutProxy {
     pub async fn to(cluster: &Cluster) -> Self {
         let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig()).unwrap();
         let server = kubeconfig.clusters[0]

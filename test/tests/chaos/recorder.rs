@@ -1,4 +1,4 @@
-//! Sees every Task and Job that ever comes to be.
+//! Records every Task and Job of a namespace from its watch events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::{Api, Client, ResourceExt};
 use kube_runtime::{WatchStreamExt as _, watcher};
 
-/// What is known of a Task.
+/// What the events said about a Task.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub spawner: String,
@@ -22,7 +22,7 @@ pub struct Seen {
     pub created: Timestamp,
 }
 
-/// Everything that was seen.
+/// All Tasks and Jobs since the start, those that are gone included.
 #[derive(Default)]
 pub struct Sight {
     pub tasks: BTreeMap<String, Seen>,
@@ -33,15 +33,15 @@ pub struct Sight {
 }
 
 #[derive(Clone, Default)]
-pub struct Witness(Arc<Mutex<Sight>>);
+pub struct Recorder(Arc<Mutex<Sight>>);
 
-impl Witness {
+impl Recorder {
     /// Watches a namespace, not through the proxy.
     pub async fn start(client: Client, namespace: &str) -> Self {
-        let witness = Self::default();
+        let recorder = Self::default();
         let tasks = Api::<Task>::namespaced(client.clone(), namespace);
         let jobs = Api::<Job>::namespaced(client, namespace);
-        let of_tasks = witness.clone();
+        let of_tasks = recorder.clone();
         tokio::spawn(async move {
             let events = watcher(tasks, watcher::Config::default())
                 .default_backoff()
@@ -53,7 +53,7 @@ impl Witness {
                 })
                 .await;
         });
-        let of_jobs = witness.clone();
+        let of_jobs = recorder.clone();
         tokio::spawn(async move {
             let events = watcher(jobs, watcher::Config::default())
                 .default_backoff()
@@ -65,7 +65,7 @@ impl Witness {
                 })
                 .await;
         });
-        witness
+        recorder
     }
 
     /// Returns the Tasks that have a Job and have not ended.

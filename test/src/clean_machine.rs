@@ -1,4 +1,4 @@
-//! What a stranger has: the archive of a release, and a machine with kubectl and krew but nothing of ours.
+//! A machine with kubectl and krew but nothing of ours, and the archives of a release to install there.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,4 +1,4 @@
-//! All that helps to understand why a Task is not as a test wants it.
+//! The state of a Task, its Job, pods, events and logs, for the message of a test that fails.
 
 use std::fmt::Write as _;
 

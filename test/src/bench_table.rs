@@ -8,23 +8,23 @@ use serde_json::{Value, json};
 use crate::operator_process::Operator;
 use crate::paths;
 
-/// What has been measured so far.
+/// The rows of a bench: name, value and unit of each measurement, in the order of their addition.
 #[derive(Debug, Default)]
-pub struct Figures(Vec<(String, Value, String)>);
+pub struct BenchTable(Vec<(String, Value, String)>);
 
-impl Figures {
-    /// Notes a figure, with its unit and what is aimed at, and prints it.
+impl BenchTable {
+    /// Adds a value with its unit and its aim, and prints it.
     pub fn note(&mut self, what: &str, value: Value, unit: &str) {
         println!("{what}: {value} {unit}");
         self.0.push((what.to_owned(), value, unit.to_owned()));
     }
 
-    /// Prints all figures as a table, and writes them as JSON to `target/NAME.json`.
+    /// Prints the table, and writes them as JSON to `target/NAME.json`.
     ///
     /// # Errors
     /// If the file can't be written.
     pub fn print(&self, name: &str) -> Result<()> {
-        println!("\n| what | figure | unit, aim |\n| --- | --- | --- |");
+        println!("\n| what | value | unit, aim |\n| --- | --- | --- |");
         for (what, value, unit) in &self.0 {
             println!("| {what} | {} | {unit} |", cell(value));
         }
@@ -43,9 +43,9 @@ fn cell(value: &Value) -> String {
     match value {
         Value::Object(of) => {
             let named = of.iter().filter(|(name, _)| *name != "samples");
-            let figures: Vec<String> = named.map(|(name, value)| format!("{name} {value}")).collect();
+            let values: Vec<String> = named.map(|(name, value)| format!("{name} {value}")).collect();
             let samples = of.get("samples").unwrap_or(&Value::Null);
-            format!("{} ({samples} samples)", figures.join(", "))
+            format!("{} ({samples} samples)", values.join(", "))
         }
         Value::String(text) => text.clone(),
         other => other.to_string(),
