@@ -28,6 +28,10 @@ fn every_action_is_named_by_its_commit() {
             .lines()
             .filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("uses:"))
         {
+            // A workflow of this repository is of the same commit.
+            if line.trim().starts_with("./.github/workflows/") {
+                continue;
+            }
             used += 1;
             let (action, version) = line.split_once('#').unwrap_or((line, ""));
             let commit = action.trim().rsplit_once('@').map_or("", |(_, commit)| commit);
