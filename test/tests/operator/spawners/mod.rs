@@ -1,6 +1,8 @@
 //! TaskSpawners: the real operator and API server, and a GitHub that speaks the real API.
 
+mod again;
 mod apps;
+mod comments;
 mod cron;
 mod faults;
 mod github;

@@ -3,7 +3,9 @@
 //! A real kube-apiserver and etcd, the operator's release build as a process of its own, and no node. The controller
 //! manager sleeps unless a section needs it: what is measured is the operator, not the making of pods.
 
-use std::collections::HashMap;
+mod jobs;
+mod tasks;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,14 +19,16 @@ use axon_test::operator_process::{Operator, install_rights, token};
 use axon_test::wait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::batch::v1::Job;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::ResourceExt as _;
+use kube::api::PostParams;
 use kube::core::PartialObjectMeta;
-use kube::{Api, ResourceExt as _};
 use kube_runtime::{WatchStreamExt as _, watcher};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
+
+use jobs::{Seen, job_seen, jobs_seen, watch_jobs};
+use tasks::{create, create_many, finish};
 
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Calls that are under way at the same time when the bench fills the API server.
@@ -85,9 +89,6 @@ fn wanted(section: &str) -> bool {
     std::env::var("AXON_BENCH_SECTIONS").map_or(true, |names| names.split(',').any(|name| name == section))
 }
 
-/// When each Job of a namespace was seen first.
-type Seen = Arc<Mutex<HashMap<String, Instant>>>;
-
 fn milliseconds(samples: &[Duration]) -> Value {
     spread(
         samples
@@ -95,86 +96,6 @@ fn milliseconds(samples: &[Duration]) -> Value {
             .map(|sample| sample.as_secs_f64() * 1000.0)
             .collect(),
     )
-}
-
-fn task(name: &str, more: &Value) -> Result<Task> {
-    let mut task = json!({
-        "apiVersion": "axon.io/v1alpha1", "kind": "Task", "metadata": {"name": name},
-        "spec": {"type": "claude-code", "prompt": "do it", "credentials": {"type": "none"}},
-    });
-    let spec = task.get_mut("spec").and_then(Value::as_object_mut);
-    if let (Some(spec), Some(more)) = (spec, more.as_object()) {
-        spec.extend(more.clone());
-    }
-    Ok(serde_json::from_value(task)?)
-}
-
-async fn create(namespace: &Namespace, name: &str, more: &Value) -> Result<()> {
-    let tasks = namespace.api::<Task>();
-    tasks.create(&PostParams::default(), &task(name, more)?).await?;
-    Ok(())
-}
-
-async fn create_many(namespace: &Namespace, count: usize, more: &Value) -> Result<()> {
-    let all = stream::iter((0..count).map(Ok));
-    all.try_for_each_concurrent(PARALLEL, async |n| {
-        create(namespace, &format!("t-{n}"), more).await
-    })
-    .await
-}
-
-/// Ends a Task as the operator would.
-async fn finish(namespace: &Namespace, name: &str) -> Result<()> {
-    let status = json!({"status": {"phase": "Succeeded", "reason": "Completed", "observedGeneration": 1,
-        "completionTime": "2026-01-01T00:00:00Z", "outputs": ["branch: b", "commit: c"]}});
-    let tasks = namespace.api::<Task>();
-    tasks
-        .patch_status(name, &PatchParams::default(), &Patch::Merge(status))
-        .await?;
-    Ok(())
-}
-
-/// Watches the Jobs of a namespace.
-fn watch_jobs(namespace: &Namespace) -> Seen {
-    let seen = Seen::default();
-    let noted = Arc::clone(&seen);
-    let jobs: Api<PartialObjectMeta<Job>> = namespace.api();
-    let events = watcher(jobs, watcher::Config::default())
-        .default_backoff()
-        .touched_objects();
-    tokio::spawn(events.for_each(move |job| {
-        if let Ok(job) = job {
-            let mut seen = noted.lock();
-            seen.entry(job.name_any()).or_insert_with(Instant::now);
-        }
-        futures::future::ready(())
-    }));
-    seen
-}
-
-async fn job_seen(seen: &Seen, name: &str) -> Result<Instant> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Some(at) = seen.lock().get(name) {
-            return Ok(*at);
-        }
-        ensure!(Instant::now() < end, "no Job {name}");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
-async fn jobs_seen(seen: &Seen, count: usize) -> Result<Instant> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        {
-            let seen = seen.lock();
-            if seen.len() >= count {
-                return seen.values().max().copied().context("there are some");
-            }
-        }
-        ensure!(Instant::now() < end, "fewer than {count} Jobs");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 impl Bench {

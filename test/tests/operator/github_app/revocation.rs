@@ -1,172 +1,18 @@
-//! What a Task's token of a GitHub App reaches, and how long it is good.
+//! A token ends with its Task.
 
-use std::collections::BTreeMap;
+use axon_api::{Task, TaskPhase, TaskReason, labels};
+use axon_fixtures::github::faults::Fault;
+use axon_test::kubelet::PodState;
+use axon_test::wait;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
 
-use axon_api::TaskStatus;
-use axon_api::v1alpha1::GithubToken;
-use axon_fixtures::github::accounts::TokenSpec;
-use k8s_openapi::api::events::v1::Event;
-use kube::api::ListParams;
-
-use super::*;
+use super::{World, token};
+use crate::harness::{PATIENCE, SILENCE, status};
 
 const REPORT: &str = r#"{"axon":1,"final":true}"#;
-
-impl World {
-    /// Returns what the token may do; `None` for one that has ended.
-    fn of_token(&self, token: &str) -> Option<TokenSpec> {
-        let world = self.github.world();
-        world.accounts.of_app(token, world.now()).cloned()
-    }
-
-    fn install(&self, app: AppSpec) {
-        let app = AppSpec {
-            installation: 88,
-            ..app
-        };
-        self.github.world().accounts.put_app("77", app);
-    }
-
-    async fn widen(&self, app: serde_json::Value) {
-        self.patch_workspace(json!({ "githubApp": app })).await;
-    }
-
-    /// Returns the token that a Task was given.
-    async fn token_of(&self, name: &str) -> String {
-        self.bench.until_phase(name, TaskPhase::Pending).await;
-        token(&self.secret(&format!("{name}-github-token")).await)
-    }
-
-    async fn secret_and_status(&self, name: &str) -> (Secret, GithubToken) {
-        let pending = self.bench.until_phase(name, TaskPhase::Pending).await;
-        let token = pending.github_token.unwrap();
-        (self.secret(&token.secret_name).await, token)
-    }
-
-    async fn until_nothing_is_left(&self, name: &str) -> TaskStatus {
-        let is_gone = |task: &Task| status(task).github_token.is_none();
-        let namespace = &self.bench.namespace;
-        let task = namespace
-            .wait_for(name, "has no token", PATIENCE, is_gone)
-            .await
-            .unwrap();
-        status(&task)
-    }
-
-    async fn has_secret(&self, name: &str) -> bool {
-        let secrets = self.bench.namespace.api::<Secret>();
-        secrets.get_opt(name).await.unwrap().is_some()
-    }
-
-    async fn until_told(&self, reason: &str) -> String {
-        let events = self.bench.namespace.api::<Event>();
-        let told = wait::until("an event", PATIENCE, async || {
-            let all = events.list(&ListParams::default()).await?;
-            Ok(all
-                .into_iter()
-                .find(|event| event.reason.as_deref() == Some(reason)))
-        });
-        told.await.unwrap().note.unwrap()
-    }
-
-    fn revoked(&self) -> u64 {
-        self.github.world().record.count("DELETE /installation/token 204")
-    }
-}
-
-fn permissions(all: &[(&str, &str)]) -> BTreeMap<String, String> {
-    all.iter()
-        .map(|(name, level)| ((*name).to_owned(), (*level).to_owned()))
-        .collect()
-}
-
-#[tokio::test]
-async fn a_tasks_token_reaches_the_repository_of_its_workspace_alone() {
-    let w = World::new(3600).await;
-    let more = [
-        ("contents", "write"),
-        ("issues", "read"),
-        ("workflows", "write"),
-        ("administration", "write"),
-        ("metadata", "read"),
-    ];
-    w.install(AppSpec {
-        permissions: Some(permissions(&more)),
-        ..AppSpec::default()
-    });
-    w.create("usual").await;
-    let usual = w.of_token(&w.token_of("usual").await).unwrap();
-    assert!(usual.reaches("acme/widgets") && !usual.reaches("acme/secrets"));
-    let expected = permissions(&[("contents", "write"), ("issues", "read"), ("metadata", "read")]);
-    assert_eq!(
-        usual.permissions,
-        Some(expected),
-        "within what the installation has"
-    );
-    w.widen(json!({"repositories": ["lib"], "permissions": {"workflows": "write", "issues": "none"}}))
-        .await;
-    w.create("wider").await;
-    let wider = w.of_token(&w.token_of("wider").await).unwrap();
-    assert_eq!(
-        wider.repositories.unwrap(),
-        ["acme/lib", "acme/widgets"].map(str::to_owned)
-    );
-    let expected = permissions(&[
-        ("contents", "write"),
-        ("workflows", "write"),
-        ("metadata", "read"),
-    ]);
-    assert_eq!(wider.permissions, Some(expected));
-}
-
-#[tokio::test]
-async fn a_token_for_more_than_the_installation_has_fails_its_task_with_the_field() {
-    let w = World::new(3600).await;
-    w.widen(json!({"permissions": {"workflows": "write"}})).await;
-    w.create("permission").await;
-    let failed = w.bench.until_phase("permission", TaskPhase::Failed).await;
-    assert_eq!(failed.reason, Some(TaskReason::AuthFailed));
-    let message = failed.message.unwrap();
-    for words in ["Workspace ws", "workflows: write", "spec.githubApp.permissions"] {
-        assert!(message.contains(words), "{message}");
-    }
-    // What an administrator adds on GitHub counts at once.
-    let with_workflows = [
-        ("contents", "write"),
-        ("workflows", "write"),
-        ("metadata", "read"),
-    ];
-    w.install(AppSpec {
-        permissions: Some(permissions(&with_workflows)),
-        repositories: Some(vec!["widgets".into()]),
-        ..AppSpec::default()
-    });
-    w.create("granted").await;
-    w.bench.until_phase("granted", TaskPhase::Pending).await;
-    w.widen(json!({"repositories": ["lib"]})).await;
-    w.create("repository").await;
-    let failed = w.bench.until_phase("repository", TaskPhase::Failed).await;
-    assert_eq!(failed.reason, Some(TaskReason::AuthFailed));
-    let message = failed.message.unwrap();
-    for words in [
-        "Workspace ws",
-        "acme/lib",
-        "spec.githubApp.repositories",
-        "not accessible to the parent installation",
-    ] {
-        assert!(message.contains(words), "{message}");
-    }
-    // A repository of the same name, of somebody else.
-    w.point_at(&w.url.replace("/acme/", "/evil/")).await;
-    w.create("owner").await;
-    let failed = w.bench.until_phase("owner", TaskPhase::Failed).await;
-    let message = failed.message.unwrap();
-    assert!(
-        message.contains("evil/widgets") && message.contains("acme"),
-        "{message}"
-    );
-    assert_eq!(w.minted(), 1);
-}
 
 #[tokio::test]
 async fn a_token_is_revoked_and_its_secret_deleted_when_the_task_has_ended() {
@@ -388,23 +234,4 @@ async fn what_a_leader_has_left_undone_is_done_by_the_next() {
     assert_eq!(ended.phase, Some(TaskPhase::Succeeded));
     // GitHub says that the token has ended already, and that is as good.
     assert_eq!(w.github.world().record.count("DELETE /installation/token 401"), 1);
-}
-
-#[tokio::test]
-async fn a_secret_that_somebody_deletes_is_made_again_while_the_task_runs() {
-    let w = World::new(8).await;
-    w.create("t").await;
-    let first = w.token_of("t").await;
-    let running = &PodState::AgentRunning;
-    w.bench.kubelet.report_job("t", running).await.unwrap();
-    w.bench.until_phase("t", TaskPhase::Running).await;
-    let secrets = w.bench.namespace.api::<Secret>();
-    secrets
-        .delete("t-github-token", &DeleteParams::default())
-        .await
-        .unwrap();
-    let made = wait::until("another Secret", PATIENCE, async || {
-        secrets.get_opt("t-github-token").await.map_err(Into::into)
-    });
-    assert_ne!(token(&made.await.unwrap()), first);
 }
