@@ -80,7 +80,7 @@ impl Namespace {
         Api::namespaced(self.client.clone(), &self.name)
     }
 
-    /// Applies manifests.
+    /// Applies manifests, separated by `---`, in this namespace.
     ///
     /// # Errors
     /// If one is not accepted.

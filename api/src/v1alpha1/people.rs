@@ -1,4 +1,4 @@
-//! Whose words a TaskSpawner takes, told by what GitHub says of people.
+//! The people whose items and comments a TaskSpawner accepts, by their association with the repository.
 
 use std::str::FromStr;
 
@@ -54,7 +54,7 @@ pub enum Association {
     All,
 }
 
-/// Who wrote something.
+/// The author of an item or comment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Writer {
     /// Login; empty for an account that is gone.

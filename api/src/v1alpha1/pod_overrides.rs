@@ -1,4 +1,4 @@
-//! What a Task may change about its pod.
+//! The parts of its pod that a Task may change.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! What became of a TaskSpawner.
+//! The status of a TaskSpawner.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;

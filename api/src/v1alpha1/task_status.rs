@@ -1,4 +1,4 @@
-//! What became of a Task.
+//! The status of a Task.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What can be added to an installation, and how GitOps tools build it: by the kustomize that kubectl has.
+//! Add-ons of an installation, built as GitOps tools do: with the kustomize of kubectl.
 
 use std::collections::BTreeSet;
 use std::path::Path;

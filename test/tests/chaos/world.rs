@@ -277,13 +277,13 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// What can't be mended by waiting.
+    /// Returns true for faults that no further waiting mends.
     pub fn is_hopeless(&self) -> bool {
         let wrong = self.duplicate_tasks + self.duplicate_jobs + self.limits_exceeded + self.early_runs;
         wrong > 0 || self.latest_run > LATEST_RUN
     }
 
-    /// What may still come by waiting.
+    /// Returns the number of outstanding items, runs and Jobs, which may still come.
     pub fn outstanding(&self) -> usize {
         self.missed_items + self.missed_runs + self.tasks_without_job + self.miscounted.len()
     }

@@ -1,4 +1,4 @@
-//! What every test of this binary stands on: the operator installed by the plugin, the fixture servers, and a fresh
+//! The environment of every test of this binary: the operator installed by the plugin, the fixture servers, and a fresh
 //! namespace with credentials, a private repository and a Workspace.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! What AgentConfigs and `podOverrides` bring into the pod.
+//! The effect of AgentConfigs and `podOverrides` on the pod.
 
 use axon_api::{AgentConfig, Task};
 use axon_fixtures::fingerprint;

@@ -15,7 +15,7 @@ const REPORT: &str = r#"{"axon":1,"final":true,"usage":{"inputTokens":7},"output
 const FAILURE: &str =
     r#"{"axon":1,"final":true,"reason":"AgentError","message":"boom","usage":{"inputTokens":1}}"#;
 
-/// What of a status has to be the same, however often the operator died.
+/// The part of a status that must be the same, however often the operator died.
 fn essence(status: &TaskStatus) -> impl PartialEq + std::fmt::Debug + use<> {
     let attempt = |a: &Attempt| (a.exit_code, a.reason, a.message.clone(), a.usage.clone());
     (

@@ -1,4 +1,4 @@
-//! What spawners ask of the API server and of GitHub when there is much, or little to be had.
+//! Requests of spawners to the API server and to GitHub, with many items and with faults.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What a Task costs the API server.
+//! The number of requests to the API server for one Task.
 
 use axon_api::{TaskPhase, TaskReason};
 use axon_fixtures::fault_proxy::Call;

@@ -1,4 +1,6 @@
 //! Inside a crate, modules may use only those above them: there are no import circles.
+//!
+//! The test reads source text: Rust has no rule for the order of modules inside a crate.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What must hold for the repository as a whole; needs neither cluster nor network.
+//! Rules for the repository as a whole. The tests need neither cluster nor network.
 #![cfg(test)]
 
 mod bases;
@@ -11,10 +11,11 @@ mod signer;
 mod threat_model;
 mod workflows;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use k8s_openapi::ByteString;
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -59,29 +60,24 @@ fn the_reference_of_fields_is_what_the_kinds_say() {
     );
 }
 
-/// The keys by which the operator knows a GitHub App are found by people who look for them.
+/// A Secret with the keys that the manual names is an App's, and none of them can be left out.
 #[test]
 fn the_keys_of_a_github_app_are_documented() {
-    let source = std::fs::read_to_string(root().join("operator/github/src/credential.rs")).unwrap();
-    let own = source.split("#[cfg(test)]").next().unwrap();
-    let constants = own.lines().filter(|line| line.contains(": &str = \""));
-    let keys: Vec<&str> = constants
-        .filter_map(|line| line.split('"').nth(1))
-        .filter(|value| {
-            value.chars().all(|c| c.is_ascii_alphanumeric()) && value.starts_with(char::is_lowercase)
-        })
-        .collect();
-    assert_eq!(
-        keys,
-        ["appID", "installationID", "privateKey"],
-        "the test reads the keys"
-    );
+    let keys = ["appID", "installationID", "privateKey"];
     let page = std::fs::read_to_string(root().join("docs/workspaces.md")).unwrap();
     for key in keys {
         assert!(
             page.contains(&format!("`{key}`")),
             "docs/workspaces.md lacks {key}"
         );
+    }
+    let data = keys.map(|key| (key.to_owned(), ByteString(b"1".to_vec())));
+    let whole = BTreeMap::from(data);
+    assert!(axon_github::is_app(&whole));
+    for key in keys {
+        let mut part = whole.clone();
+        part.remove(key);
+        assert!(!axon_github::is_app(&part), "without {key}");
     }
 }
 
@@ -217,30 +213,12 @@ fn the_operator_has_no_verb_on_secrets_and_no_wildcard() {
     }
 }
 
+/// The Go test of `Layout.Remove` shows that `down` removes the folder `data`, with a mark in it.
 #[test]
 fn marks_of_loaded_images_go_with_the_cluster_that_has_them() {
     let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
-    let marks = makefile
-        .lines()
-        .find_map(|line| line.strip_prefix("LOADED := "))
-        .unwrap();
-    let layout = root().join("hack/cluster/internal/layout/layout.go");
-    let layout = std::fs::read_to_string(layout).unwrap();
-    let removed = layout.split("func (l Layout) Remove()").nth(1).unwrap();
-    let removed = removed
-        .lines()
-        .find(|line| line.contains("range []string{"))
-        .unwrap();
-    let folder = marks
-        .strip_prefix("$(STATE)/")
-        .unwrap()
-        .split('/')
-        .next()
-        .unwrap();
-    assert!(
-        removed.contains(&format!("{folder:?}")),
-        "`down` leaves {marks}: {removed}"
-    );
+    let marks = makefile.lines().find_map(|line| line.strip_prefix("LOADED := "));
+    assert_eq!(marks, Some("$(STATE)/data/loaded"));
 }
 
 /// A job that asks for an image that GitHub has retired waits for ever, and with it the release.

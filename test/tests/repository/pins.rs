@@ -1,4 +1,4 @@
-//! What is built in and was made by others is named by its hash.
+//! Everything from others that is built in is pinned by its hash.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What the plugin prints, a real kubectl applies, and the API server has the same texts as before.
+//! A real kubectl applies the output of the plugin, and the API server has the same texts as before.
 
 mod texts;
 
@@ -17,7 +17,7 @@ use serde_json::json;
 
 use texts::texts;
 
-/// How many programs run at once.
+/// The number of programs that run at the same time.
 const PARALLEL: usize = 4;
 
 fn tool() -> PathBuf {

@@ -1,4 +1,4 @@
-//! What a Task's token of a GitHub App reaches, and how long it is good.
+//! Repositories and permissions of a Task's token of a GitHub App.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What a spawner would do is told and not done, and a template can be tried by hand.
+//! Previews: a spawner reports what its next poll would do without doing it, and a template can be tried by hand.
 
 use axon_api::{Task, TaskSpawner};
 use axon_fixtures::github::store::{CommentSpec, ItemSpec};

@@ -1,4 +1,4 @@
-//! Who may start an agent on a repository that everybody can write to.
+//! People who may start an agent on a repository where everybody can open issues.
 
 use axon_api::{Task, TaskSpawner, Workspace};
 use axon_fixtures::github::accounts::TokenSpec;
