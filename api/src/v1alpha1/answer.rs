@@ -105,7 +105,7 @@ pub struct Rendering {
     /// The branch, if the template names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
-    /// Whose files configure the agent's CLI, unless the template says so: `Base` for a pull request.
+    /// The files that configure the agent's CLI, unless the template says so: `Base` for a pull request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<Trust>,
     /// Comments that were left out, as `commentsFrom` does not name those who wrote them.
