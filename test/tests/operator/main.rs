@@ -15,5 +15,6 @@ mod lifecycle;
 mod network;
 mod pipelines;
 mod records;
+mod refused_jobs;
 mod rights;
 mod spawners;
