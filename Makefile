@@ -2,7 +2,7 @@
 #
 #   CLUSTER=local      (default) a real Kubernetes on this machine; Linux and root only
 #   CLUSTER=existing   the cluster of KUBECONFIG; needs REGISTRY=..., where the images are pushed
-#   CLUSTER=kind       a kind cluster named axon; needs kind and docker
+#   CLUSTER=kind       a kind cluster named axon, of the node image KIND_NODE or of kind's own; needs docker and kubectl
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -54,6 +54,9 @@ export PATH       := $(BIN):$(PATH)
 else ifeq ($(CLUSTER),kind)
 REGISTRY   ?= localhost/axon
 IMAGE_TOOL ?= docker
+KIND_NODE  ?=
+# A file of its own: no other cluster of this machine is ever meant.
+export KUBECONFIG := $(STATE)/kind.kubeconfig
 else
 REGISTRY   ?= $(error CLUSTER=$(CLUSTER) needs REGISTRY=..., a registry that the cluster pulls from)
 IMAGE_TOOL ?= docker
@@ -76,7 +79,7 @@ help: ## Lists the targets.
 build: ## Builds all crates for development.
 	$(CARGO) build --workspace --locked
 
-BINARIES := kubectl-axon axon-operator axon-agent axon-test
+BINARIES := kubectl-axon axon-operator axon-agent axon-fixtures
 .PHONY: binaries
 binaries:
 	$(CARGO) build --profile $(PROFILE) --locked $(addprefix -p ,$(BINARIES)) --bins
@@ -138,14 +141,23 @@ cluster-up: cluster-up-$(CLUSTER) ## Brings the cluster up.
 .PHONY: cluster-up-local cluster-up-kind cluster-up-existing
 cluster-up-local: cluster-binaries
 	$(BIN)/axon-cluster up $(if $(ANTHROPIC_API_KEY),--egress)
-cluster-up-kind:
-	kind get clusters | grep -qx axon || kind create cluster --name axon
+cluster-up-kind: $(BIN)/kind
+	$(BIN)/kind get clusters | grep -qx axon || \
+		$(BIN)/kind create cluster --name axon $(addprefix --image ,$(KIND_NODE)) --kubeconfig $(KUBECONFIG) --wait 3m
+	$(BIN)/kind export kubeconfig --name axon --kubeconfig $(KUBECONFIG)
 cluster-up-existing:
 	@kubectl version >/dev/null
 
 .PHONY: cluster-down
-cluster-down: ## Takes the local cluster down and leaves nothing but caches.
+cluster-down: cluster-down-$(CLUSTER) ## Takes the cluster down and leaves nothing but caches.
+
+.PHONY: cluster-down-local cluster-down-kind cluster-down-existing
+cluster-down-local:
 	@if [ -x $(BIN)/axon-cluster ]; then $(BIN)/axon-cluster down; fi
+cluster-down-kind: $(BIN)/kind
+	$(BIN)/kind delete cluster --name axon --kubeconfig $(KUBECONFIG)
+cluster-down-existing:
+	@echo "the cluster of KUBECONFIG is not ours to take down"
 
 # ---- images
 
@@ -166,7 +178,7 @@ dockerfile_claude-code := images/claude-code/Dockerfile
 dockerfile_codex := images/codex/Dockerfile
 dockerfile_gemini := images/gemini/Dockerfile
 dockerfile_opencode := images/opencode/Dockerfile
-dockerfile_fixtures := test/Dockerfile
+dockerfile_fixtures := test/fixtures/Dockerfile
 dockerfile_example := examples/13-custom-image/Dockerfile
 # The agents' CLIs, for each architecture in its own folder.
 CLI := $(STAGE)/cli$(if $(filter amd64,$(IMAGE_ARCH)),,-$(IMAGE_ARCH))
@@ -291,7 +303,7 @@ image-existing-$(1) image-kind-$(1): $$(files_$(1)) $$(base_built_$(1))
 	options=$$$$($$(call build_options,$$(dockerfile_$(1)))); \
 	$(IMAGE_TOOL) build $(PLATFORM) $$$$options $$(addprefix --build-arg BASE_IMAGE=,$$(base_$(1))) \
 		--file $$(dockerfile_$(1)) --tag $(REGISTRY)/axon-$(1):$(TAG) $(STAGE)/$(1)
-	$$(if $$(filter kind,$(CLUSTER)),kind load docker-image --name axon,$(IMAGE_TOOL) push) $(REGISTRY)/axon-$(1):$(TAG)
+	$$(if $$(filter kind,$(CLUSTER)),$(BIN)/kind load docker-image --name axon,$(IMAGE_TOOL) push) $(REGISTRY)/axon-$(1):$(TAG)
 endef
 $(foreach image,$(TEST_IMAGES),$(eval $(call image_rules,$(image))))
 
@@ -314,7 +326,7 @@ full: test genuine upgrade hostile network kueue release-test ## Also what takes
 .PHONY: unit
 unit: ## Unit and property tests (seconds, no cluster).
 	$(CARGO) test --locked --workspace --exclude axon-test
-	$(CARGO) test --locked -p axon-test --lib --bins --test fixtures
+	$(CARGO) test --locked -p axon-test --lib --test fixtures
 	cd hack/cluster && go test ./cmd/axon-cluster/... ./internal/...
 
 .PHONY: control-plane
@@ -379,7 +391,7 @@ network: cluster-binaries $(BIN)/kube-router ## Packets of a Task's pod on a net
 	$(CARGO) test --locked -p axon-test --test network -- --nocapture
 
 # Go programs at the versions of hack/tools.env.
-$(BIN)/actionlint $(BIN)/cosign $(BIN)/crane: hack/tools.env
+$(BIN)/actionlint $(BIN)/cosign $(BIN)/crane $(BIN)/kind: hack/tools.env
 	hack/tools.sh $(BIN) $(@F)
 	@touch $@
 
@@ -388,12 +400,30 @@ release-test: $(BIN)/cosign $(BIN)/crane ## Signs a release, verifies it, and ta
 	PATH=$(BIN):$$PATH $(CARGO) test --locked -p axon-test --test signatures
 
 .PHONY: e2e
-e2e: $(BIN)/krew ## Tests with real pods and the real agent CLIs.
+e2e: ## Tests with real pods and the real agent CLIs.
 	@$(MAKE) --no-print-directory cluster-up binaries
 	@$(MAKE) --no-print-directory images IMAGES="$(TEST_IMAGES)"
+	@$(MAKE) --no-print-directory e2e-tests
+
+# The tests alone, on the cluster of KUBECONFIG, which has the images already. They install the operator and remove it.
+.PHONY: e2e-tests
+e2e-tests: $(BIN)/krew kubectl-$(CLUSTER)
 	$(CARGO) test --locked -p axon-test --test e2e -- --test-threads=4 --nocapture
 	$(CARGO) test --locked -p axon-test --test tutorial
 	$(CARGO) test --locked -p axon-test --test uninstall
+
+# The tutorial is typed on a machine that has nothing but the programs of this folder.
+.PHONY: kubectl-local kubectl-kind kubectl-existing
+kubectl-local: $(BIN)/kube
+kubectl-kind kubectl-existing:
+	@mkdir -p $(BIN)
+	@[ -e $(BIN)/kubectl ] || ln -sfn "$$(command -v kubectl)" $(BIN)/kubectl
+
+.PHONY: e2e-oldest e2e-newest
+e2e-oldest: ## The same on kind, on the oldest Kubernetes of hack/kind/nodes.env (docker, kubectl).
+	hack/kind/e2e.sh oldest
+e2e-newest: ## The same on kind, on the newest.
+	hack/kind/e2e.sh newest
 
 CLIS := $(CURDIR)/$(CLI)
 genuine_files := $(files_agent-base) $(foreach agent,claude-code codex gemini opencode,$(files_$(agent)))

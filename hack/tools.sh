@@ -16,6 +16,7 @@ for name in "$@"; do
     cosign) package=github.com/sigstore/cosign/v3/cmd/cosign@$COSIGN_VERSION ;;
     crane) package=github.com/google/go-containerregistry/cmd/crane@$CRANE_VERSION ;;
     govulncheck) package=golang.org/x/vuln/cmd/govulncheck@$GOVULNCHECK_VERSION ;;
+    kind) package=sigs.k8s.io/kind@$KIND_VERSION ;;
     syft) package=github.com/anchore/syft/cmd/syft@$SYFT_VERSION ;;
     *) echo "hack/tools.sh: hack/tools.env has no $name" >&2 && exit 1 ;;
     esac

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which agent runs a Task.
+/// The agent that runs a Task.
 #[derive(
     Clone,
     Copy,
@@ -36,7 +36,7 @@ pub enum AgentType {
     OpenCode,
 }
 
-/// How the agent proves itself to its model provider.
+/// Kind of the agent's credential for its model provider.
 #[derive(
     Clone,
     Copy,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::git::Repository;
 use crate::{Task, TaskPhase, TaskReason, Workspace};
 
-/// What a branch is locked by: namespace, repository, branch.
+/// The key of a branch's lock: namespace, repository, branch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub String);
 
@@ -28,7 +28,7 @@ pub fn key(task: &Task, workspace: Option<&Workspace>) -> Option<Key> {
 /// A Task of the same key.
 #[derive(Clone, Debug)]
 pub struct Rival<'a> {
-    /// The Task.
+    /// The Task, which may hold the lock or want it.
     pub task: &'a Task,
     /// True when it has a Job.
     pub has_job: bool,

@@ -14,15 +14,15 @@ pub const WORKSPACE_DIR: &str = "/workspace";
 pub const REPO_DIR: &str = "/workspace/repo";
 /// Plugin tree: `<plugin>/skills/<skill>/SKILL.md` and `<plugin>/agents/<agent>.md`.
 pub const PLUGIN_DIR: &str = "/axon/plugin";
-/// Where the Task's own ConfigMap is mounted, when it has one.
+/// Mount path of the Task's own ConfigMap, when it has one.
 pub const INPUT_DIR: &str = "/axon/input";
-/// Where Secrets of MCP servers are mounted: `<n>/headers` and `<n>/env`, one file per key.
+/// Mount path of Secrets of MCP servers: `<n>/headers` and `<n>/env`, one file per key.
 pub const MCP_SECRETS_DIR: &str = "/axon/mcp";
-/// Where key and known hosts are mounted, when the repository is reached by SSH with a Secret.
+/// Mount path of the SSH key and the known hosts, when the repository is reached by SSH with a Secret.
 pub const SSH_DIR: &str = "/axon/ssh";
-/// Where the token of a GitHub App is mounted, when the Workspace has one. The kubelet brings renewed tokens there.
+/// Mount path of the token of a GitHub App, when the Workspace has one. The kubelet brings renewed tokens there.
 pub const GITHUB_DIR: &str = "/axon/github";
-/// Where the CA of a Workspace's Secret is mounted, when the repository is reached by HTTPS.
+/// Mount path of the CA of a Workspace's Secret, when the repository is reached by HTTPS.
 pub const CA_DIR: &str = "/axon/ca";
 /// Key of the Secret that has the CA, and so the file's name below [`CA_DIR`].
 pub const CA_KEY: &str = "ca.crt";
@@ -43,7 +43,7 @@ pub mod input {
     pub const PLUGINS: &str = "plugins.json";
     /// Files to write into the clone: the JSON form of `WorkspaceSpec.files`.
     pub const FILES: &str = "files.json";
-    /// What the key of a file has besides when the file is packed; see [`crate::packed`].
+    /// The suffix of a file's key when the file is packed; see [`crate::packed`].
     pub const PACKED: &str = ".gz";
 }
 
@@ -53,7 +53,7 @@ pub mod ssh {
     pub const PRIVATE_KEY: &str = "ssh-privatekey";
     /// Lines of known_hosts, as `ssh-keyscan` prints them.
     pub const KNOWN_HOSTS: &str = "known_hosts";
-    /// What git starts to reach a host. Only hosts that are known are, and nothing asks questions.
+    /// The SSH command of git. It reaches known hosts only and never asks a question.
     pub const COMMAND: &str = "ssh -i /axon/ssh/ssh-privatekey -o IdentitiesOnly=yes \
         -o UserKnownHostsFile=/axon/ssh/known_hosts -o StrictHostKeyChecking=yes -o BatchMode=yes \
         -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=4";

@@ -14,7 +14,7 @@ pub use redact::{has_password, redacted};
 pub use reference::{normalised as normalised_ref, ref_advice, ref_fault};
 pub(crate) use rules::{ref_rules, repo_rules};
 
-/// Where a repository lives, read from its URL.
+/// Host and path of a repository, read from its URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {
     /// Host, lower case, with the port when the URL has one that is not its scheme's usual one. Never holds credentials.

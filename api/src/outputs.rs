@@ -1,4 +1,4 @@
-//! How a run's outcome travels from the pod into the Task's status.
+//! The format in which a run's outcome travels from the pod into the Task's status.
 //!
 //! First choice is the container's termination message: one line of JSON, [`Report`], at most 4096 bytes. Images
 //! that know only axon's contract print a marker block in their log instead; [`parse_marker_block`] reads that.
@@ -24,7 +24,7 @@ pub const MARKER_END: &str = "---AXON_OUTPUTS_END---";
 /// Kubernetes' limit of a termination message, in bytes.
 pub const MAX_TERMINATION_MESSAGE: usize = 4096;
 
-/// What a container of a Task says when it ends.
+/// The report that a container of a Task writes when it ends.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
@@ -39,7 +39,7 @@ pub struct Report {
     /// Evidence for people: the agent's last error, or git's own last lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What the run consumed.
+    /// Tokens and cost of the run.
     #[serde(skip_serializing_if = "Usage::is_empty")]
     pub usage: Usage,
     /// `key: value` lines in the order of the contract.
@@ -73,7 +73,7 @@ impl Report {
 
     /// Writes the report in at most [`MAX_TERMINATION_MESSAGE`] bytes.
     ///
-    /// What does not fit gives way in this order: the message is cut, then outputs are dropped from the end (the
+    /// A report above the limit is shortened in this order: the message is cut, then outputs are dropped from the end (the
     /// usage is also in its own field, so nothing that costs money is lost), then what is left of the message.
     #[must_use]
     pub fn to_termination_message(&self) -> String {

@@ -30,7 +30,7 @@ const FOREIGN: [(&str, &str); 8] = [
     ("status.conditions", "[]Condition"),
 ];
 
-/// Where a TaskSpawner has the fields of a Task.
+/// The place at which a TaskSpawner has the fields of a Task.
 const TEMPLATE: &str = "spec.taskTemplate.";
 
 /// Returns the page.

@@ -1,4 +1,4 @@
-//! Who configures the agent's CLI: the checked-out tree, or the repository's default branch.
+//! The source of the agent CLI's configuration: the checked-out tree, or the repository's default branch.
 
 use crate::v1alpha1::{TaskSpec, Trust, WorkspaceSpec};
 

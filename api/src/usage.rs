@@ -1,4 +1,4 @@
-//! What an agent run consumed.
+//! Tokens and cost of an agent run.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ pub struct Usage {
     /// Input tokens, without those read from or written to a cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<i64>,
-    /// Output tokens.
+    /// Output tokens, the ones for reasoning included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<i64>,
     /// Input tokens that were read from the provider's cache.

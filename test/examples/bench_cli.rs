@@ -1,6 +1,6 @@
 //! Part of `make bench`: how fast the plugin is, beside kubectl on the same machine in the same run.
 //!
-//! The plugin is the program of `AXON_BIN`; a real kube-apiserver and etcd hold the Tasks. Each figure is the median
+//! The plugin is the program of `AXON_BIN`; a real kube-apiserver and etcd hold the Tasks. Each value is the median
 //! of some runs, from the start of the process to its end, its output thrown away.
 
 use std::path::Path;
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use axon_api::{Task, TaskStatus};
 use axon_test::control_plane::ControlPlane;
 use axon_test::namespace::Namespace;
-use axon_test::{paths, stranger};
+use axon_test::{clean_machine, paths};
 use futures::{TryStreamExt as _, stream};
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
@@ -23,7 +23,7 @@ const RUNS: usize = 9;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let (plugin, kubectl) = (paths::plugin_program()?, stranger::tool("kubectl")?);
+    let (plugin, kubectl) = (paths::plugin_program()?, clean_machine::tool("kubectl")?);
     let control_plane = ControlPlane::shared().await?;
     let kubeconfig = control_plane.kubeconfig();
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();

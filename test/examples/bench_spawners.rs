@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use axon_api::Task;
+use axon_fixtures::github::GithubHost;
+use axon_fixtures::github::accounts::TokenSpec;
+use axon_fixtures::github::store::ItemSpec;
+use axon_fixtures::server::Background;
+use axon_test::bench_table::{BenchTable, load, round, rss, spread};
 use axon_test::control_plane::ControlPlane;
-use axon_test::figures::{Figures, load, round, rss, spread};
-use axon_test::fixtures::github::GithubHost;
-use axon_test::fixtures::github::accounts::TokenSpec;
-use axon_test::fixtures::github::store::ItemSpec;
-use axon_test::fixtures::server::Background;
 use axon_test::namespace::Namespace;
 use axon_test::operator_process::{Operator, install_rights, token};
 use axon_test::{plain_http, wait};
@@ -50,12 +50,12 @@ fn number(variable: &str, default: u32) -> u32 {
 async fn main() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let mut bench = Bench::start(control_plane).await?;
-    bench.figures.note("load average before", load(), "");
+    bench.table.note("load average before", load(), "");
     bench.fill().await?;
     bench.steady(number("AXON_BENCH_PERIODS", 4)).await?;
     bench.hand_over(number("AXON_BENCH_ROUNDS", 5)).await?;
-    bench.figures.note("load average after", load(), "");
-    bench.figures.print("bench_spawners")
+    bench.table.note("load average after", load(), "");
+    bench.table.print("bench_spawners")
 }
 
 struct Bench {
@@ -65,7 +65,7 @@ struct Bench {
     server: Background,
     token: String,
     operator: Operator,
-    figures: Figures,
+    table: BenchTable,
     /// Seconds from each run's time until its Task was seen.
     late: Arc<Mutex<Vec<f64>>>,
 }
@@ -117,7 +117,7 @@ impl Bench {
             server,
             operator: Operator::start_replica(control_plane.kubeconfig(), &token, "operator-0")?,
             token,
-            figures: Figures::default(),
+            table: BenchTable::default(),
             late: Arc::default(),
         })
     }
@@ -185,7 +185,7 @@ impl Bench {
                 namespace.apply(&spawner.to_string()).await.map(|_| ())
             })
             .await?;
-        // The operator's own figures: lists of all spawners would be most of the load.
+        // The operator's own metrics: lists of all spawners would be most of the load.
         let spawned = f64::from(u32::try_from(OF_GITHUB)?) * f64::from(u32::try_from(PICKED)?);
         loop {
             let runs = {
@@ -203,7 +203,7 @@ impl Bench {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let took = round(started.elapsed().as_secs_f64());
-        self.figures
+        self.table
             .note("1000 spawners made and 1800 Tasks created", took.into(), "s");
         Ok(())
     }
@@ -259,28 +259,28 @@ impl Bench {
         let others = count("GET ") as f64 - all;
         let written = metric(&self.operator, "axon_taskspawner_status_writes_total").await? - writes;
         let late = std::mem::take(&mut *self.late.lock());
-        self.figures
+        self.table
             .note("RSS with 1000 spawners, the most", most.into(), "MiB, aim 100");
-        self.figures
+        self.table
             .note("CPU at polls of 60 s", round(share).into(), "of a core, aim 0.2");
-        self.figures.note(
+        self.table.note(
             "listings a repository and period",
             round(listings).into(),
             "aim 1",
         );
-        self.figures.note(
+        self.table.note(
             "listings answered 304",
             round(same / all).into(),
             "of all, aim 0.95",
         );
-        self.figures
+        self.table
             .note("other requests to GitHub", others.into(), "in all");
-        self.figures.note(
+        self.table.note(
             "writes of spawners' status",
             round(written / elapsed).into(),
             "1/s",
         );
-        self.figures.note(
+        self.table.note(
             "from a run's time to its Task, 100 at once",
             spread(late),
             "s, aim p99 1",
@@ -348,20 +348,20 @@ impl Bench {
                 led.push(leading);
             }
         }
-        self.figures.note("SIGTERM to exit", spread(exits), "s, aim 2");
-        self.figures.note(
+        self.table.note("SIGTERM to exit", spread(exits), "s, aim 2");
+        self.table.note(
             "SIGTERM to all spawners run by the other",
             spread(moved),
             "s, aim 2",
         );
-        self.figures
+        self.table
             .note("SIGTERM of the leader to the other leading", spread(led), "s");
-        self.figures.note(
+        self.table.note(
             "SIGKILL to all spawners run by the other",
             spread(crashed),
             "s, aim 15",
         );
-        self.figures.note(
+        self.table.note(
             "SIGKILL of the leader to the other leading",
             spread(led_crashed),
             "s, aim 15",

@@ -1,6 +1,6 @@
 //! The agents, as tests run them against the scripted model.
 
-/// How a type of agent is pointed at the scripted model.
+/// A type of agent, with all that a Task needs to run it against the scripted model.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     /// Its name in `spec.type`.
@@ -11,7 +11,7 @@ pub struct Sample {
     pub model: Option<&'static str>,
     /// Variables that make it ask the model at a base URL.
     pub endpoint: fn(&str) -> Vec<(&'static str, String)>,
-    /// Whether it tells what an answer cost only when the answer's tools are done.
+    /// True if the agent reports the cost of an answer only when the tools of the answer are done.
     pub tells_after_tools: bool,
     /// Kinds of MCP servers that it can use.
     pub mcp: &'static [&'static str],

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use kube::Client;
 use serde_json::Value;
 
-use crate::fixtures::github::store::{CommentSpec, ItemSpec};
-use crate::fixtures::model::record::Totals;
+use axon_fixtures::github::store::{CommentSpec, ItemSpec};
+use axon_fixtures::model::record::Totals;
 
 const NAMESPACE: &str = "axon-fixtures";
 
@@ -89,7 +89,7 @@ impl Fixtures {
         Ok(())
     }
 
-    /// Makes a GitHub App, as [`crate::fixtures::github::accounts::AppSpec`] describes it.
+    /// Makes a GitHub App, as [`axon_fixtures::github::accounts::AppSpec`] describes it.
     ///
     /// # Errors
     /// If the server can't be reached.
@@ -100,7 +100,7 @@ impl Fixtures {
         Ok(())
     }
 
-    /// Makes a repository of the GitHub, as [`crate::fixtures::github::store::RepositorySpec`] describes it, and a token
+    /// Makes a repository of the GitHub, as [`axon_fixtures::github::store::RepositorySpec`] describes it, and a token
     /// that may use its API.
     ///
     /// # Errors

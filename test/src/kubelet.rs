@@ -1,4 +1,4 @@
-//! What a kubelet would say about pods, where there is none: the control plane's Job controller makes the pods, and a
+//! A fake kubelet for control planes without nodes: the control plane's Job controller makes the pods, and a
 //! test says what became of them.
 
 use std::time::Duration;
@@ -22,12 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SIGKILLED: i32 = 137;
 const SIGTERMED: i32 = 143;
 
-/// What has become of a Task's pod.
+/// A state of a Task's pod, as a kubelet would report it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PodState {
     /// No node fits.
     Unschedulable {
-        /// What the scheduler says, such as `0/3 nodes are available`.
+        /// The scheduler's message, such as `0/3 nodes are available`.
         message: String,
     },
     /// On a node, with images and volumes on their way.
@@ -66,14 +66,14 @@ pub enum PodState {
     },
     /// The kubelet ended the pod for a limit of its own.
     OverItsLimit {
-        /// What the kubelet says.
+        /// The kubelet's message.
         message: String,
-        /// What the container had written as termination message until then.
+        /// The termination message that the container had written until then.
         report: String,
     },
     /// The agent container was killed for its memory.
     OomKilled {
-        /// What the container had written as termination message until then.
+        /// The termination message that the container had written until then.
         message: String,
     },
     /// The pod was evicted while its agent ran.
@@ -92,12 +92,12 @@ pub enum PodState {
     ImagePullBackOff {
         /// Name of the container.
         container: String,
-        /// What the runtime says.
+        /// The runtime's message.
         message: String,
     },
     /// The agent container can't be made, for example because its Secret is missing.
     CreateContainerConfigError {
-        /// What the kubelet says, such as `secret "x" not found`.
+        /// The kubelet's message, such as `secret "x" not found`.
         message: String,
     },
 }

@@ -1,14 +1,13 @@
-//! What the tests of the whole product need: the servers that stand for the world outside a cluster, and harnesses
-//! around a bare control plane and around a full cluster.
+//! Harnesses for tests of the whole product: around a bare control plane, and around a full cluster.
 
 pub mod agents;
 pub mod audit;
+pub mod bench_table;
 pub mod cgroup;
+pub mod clean_machine;
 pub mod cluster;
 pub mod control_plane;
-pub mod fault_proxy;
-pub mod figures;
-pub mod fixtures;
+pub mod diagnostics;
 pub mod fixtures_client;
 pub mod hostile_tree;
 pub mod kubelet;
@@ -18,6 +17,4 @@ pub mod operator_process;
 pub mod paths;
 pub mod plain_http;
 pub mod plugin;
-pub mod report;
-pub mod stranger;
 pub mod wait;

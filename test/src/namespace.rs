@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{self, ServiceAccount};
 use kube::api::{DeleteParams, DynamicObject, ObjectMeta, PostParams};
 use kube::{Api, Client, Resource};
 
-use crate::{manifests, report, wait};
+use crate::{diagnostics, manifests, wait};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -80,7 +80,7 @@ impl Namespace {
         Api::namespaced(self.client.clone(), &self.name)
     }
 
-    /// Applies manifests.
+    /// Applies manifests, separated by `---`, in this namespace.
     ///
     /// # Errors
     /// If one is not accepted.
@@ -103,7 +103,7 @@ impl Namespace {
         match wait::until_object(&tasks, task, what, limit, is_wanted).await {
             Ok(task) => Ok(task),
             Err(_) => {
-                let report = report::of_task(self, task).await;
+                let report = diagnostics::of_task(self, task).await;
                 anyhow::bail!(
                     "waited {} s in vain for task {task} {what}\n{report}",
                     limit.as_secs_f32()

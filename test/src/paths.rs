@@ -1,4 +1,4 @@
-//! Where the repository and what is built from it are.
+//! Paths of the repository and of the programs that are built from it.
 
 use std::path::{Path, PathBuf};
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A request.
+/// One HTTP request over an unencrypted connection.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     head: String,
@@ -18,7 +18,7 @@ pub struct Request {
 /// A whole response.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
-    /// Status code.
+    /// HTTP status code, such as 200.
     pub status: u16,
     /// Headers, with names in lower case.
     pub headers: BTreeMap<String, String>,

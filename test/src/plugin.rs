@@ -12,16 +12,16 @@ use crate::paths;
 /// Longest time that one call may take.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// What a call of the plugin did.
+/// The result of one call of the plugin.
 #[derive(Clone, Debug)]
 pub struct Invocation {
     /// Its arguments, for messages.
     pub args: Vec<String>,
     /// Its exit code; `None` if a signal ended it.
     pub code: Option<i32>,
-    /// What it wrote to the standard output.
+    /// Its standard output.
     pub stdout: String,
-    /// What it wrote to the standard error.
+    /// Its standard error.
     pub stderr: String,
 }
 

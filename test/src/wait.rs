@@ -14,7 +14,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// Asks again and again until the answer is `Some`.
 ///
 /// # Errors
-/// What the question fails with, or that it took longer than `limit`.
+/// The error of the question, or an error after `limit`.
 pub async fn until<T, F>(what: &str, limit: Duration, mut ask: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<Option<T>>>,

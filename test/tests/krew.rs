@@ -10,10 +10,10 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 
-use axon_test::stranger::{self, Machine, Release, VERSION};
+use axon_test::clean_machine::{self, Machine, Release, VERSION};
 
 fn run(command: &mut Command) -> Output {
-    stranger::run(command).unwrap()
+    clean_machine::run(command).unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -90,7 +90,7 @@ fn a_real_krew_installs_it_and_a_real_kubectl_runs_it() {
     let (release, machine) = (Release::of_the_build().unwrap(), Machine::new().unwrap());
     machine.install(&release).unwrap();
     let tool = |name: &str| -> Command {
-        let tool = stranger::tool(name).unwrap();
+        let tool = clean_machine::tool(name).unwrap();
         machine.command(&tool).unwrap()
     };
 

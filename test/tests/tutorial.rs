@@ -12,8 +12,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use axon_test::clean_machine::{Machine, Release};
 use axon_test::cluster::Cluster;
-use axon_test::stranger::{Machine, Release};
 use axon_test::{paths, wait};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

@@ -1,11 +1,8 @@
-use forms::{REFS, Ref, URLS, Url as Outcome};
+use axon_fixtures::git_urls::{REFS, Ref, URLS, Url as Outcome};
 use proptest::prelude::*;
 use url::Url;
 
 use super::*;
-
-#[path = "../../testdata/git_urls.rs"]
-mod forms;
 
 #[test]
 fn every_form_of_a_url_is_read_as_the_table_says() {

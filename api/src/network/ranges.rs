@@ -1,4 +1,4 @@
-//! Which addresses are public.
+//! Ranges of addresses that are public.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

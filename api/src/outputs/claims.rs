@@ -1,4 +1,4 @@
-//! What a pod claims about its run, taken at the border: figures by range, names by pattern, texts by length.
+//! Checks of a pod's claims about its run: numbers by range, names by pattern, texts by length.
 //!
 //! The agent writes its own report and its own log, and a prompt may have told it what to write. A claim that can't be
 //! true is left out, and the place it had is noted; it never fails a Task.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::common::NameRef;
 use crate::limits::{MAX_CONTENT, MAX_ELEMENTS, MAX_FILE_NAME, MAX_SKILLS, MAX_URL, MAX_VALUE};
 
-/// What an agent gets besides its prompt.
+/// Instructions, plugins and MCP servers of an agent, in addition to its prompt.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "axon.io",
@@ -60,7 +60,7 @@ pub struct Plugin {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PluginFile {
-    /// Name.
+    /// Name of the skill or sub-agent.
     #[schemars(length(min = 1, max = MAX_FILE_NAME))]
     pub name: String,
     /// Markdown with front matter.
@@ -112,7 +112,7 @@ pub struct ValuesFrom {
     pub secret_ref: NameRef,
 }
 
-/// How to talk to an MCP server.
+/// Transport of an MCP server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]

@@ -1,4 +1,4 @@
-//! What a TaskSpawner would do, told to who asks.
+//! Answers to questions about a TaskSpawner: the Tasks that its next poll would create.
 //!
 //! Only the operator can read a spawner's source: it may look at the Secret, and shares one listing between all spawners
 //! of a repository. So who wants to know writes a request on the spawner ([`crate::labels::REQUEST`]), the replica that
@@ -13,19 +13,19 @@ use serde::{Deserialize, Serialize};
 
 use super::common::Trust;
 
-/// What is asked of a spawner.
+/// A question to a TaskSpawner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Tells this request from all others.
     pub id: String,
-    /// What is wanted.
+    /// The kind of answer.
     pub wanted: Wanted,
 }
 
-/// What is wanted of a spawner.
+/// A kind of answer that a TaskSpawner gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// What the next look at the source would create.
+    /// The Tasks that the next poll would create.
     Preview,
     /// Prompt and branch for an item: the number of an issue or pull request. A schedule has no items: it is the present
     /// moment then.
@@ -80,10 +80,10 @@ pub struct Answer {
     /// Why there is no answer, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What the templates make of the item that was asked for.
+    /// The Task that the templates make of the item in question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rendering: Option<Rendering>,
-    /// What the next look at the source would do, at most a hundred items: first those that call for a Task.
+    /// The outcome of the next poll for each item, at most a hundred items: first those that call for a Task.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<PreviewItem>,
     /// Items that are not listed for their number.
@@ -91,21 +91,21 @@ pub struct Answer {
     pub more_items: Option<i64>,
 }
 
-/// What the templates make of an item.
+/// The Task that the templates make of an item.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rendering {
-    /// The item.
+    /// The item's number, or the due time of a schedule.
     pub item: String,
-    /// Where it can be read.
+    /// Its URL, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The prompt.
+    /// The prompt of the Task, with all variables replaced.
     pub prompt: String,
     /// The branch, if the template names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
-    /// Whose files configure the agent's CLI, unless the template says so: `Base` for a pull request.
+    /// The files that configure the agent's CLI, unless the template says so: `Base` for a pull request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<Trust>,
     /// Comments that were left out, as `commentsFrom` does not name those who wrote them.
@@ -122,7 +122,7 @@ pub struct PreviewItem {
     /// The item's title, shortened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Where it can be read.
+    /// Its URL, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// Schedules: time of the run.
@@ -134,7 +134,7 @@ pub struct PreviewItem {
     /// Branch of the Task that would be created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
-    /// What becomes of it: `Create`, `Wait`, `Blocked`, `Done` or `Excluded`.
+    /// Its outcome: `Create`, `Wait`, `Blocked`, `Done` or `Excluded`.
     pub outcome: PreviewOutcome,
     /// Why it does not become a Task, in one CamelCase word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -144,7 +144,7 @@ pub struct PreviewItem {
     pub message: Option<String>,
 }
 
-/// What becomes of an item at the next look at the source.
+/// The outcome of the next poll for an item.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, strum::Display,
 )]

@@ -27,7 +27,7 @@ impl NameRef {
     }
 }
 
-/// What the agent uses to talk to its model provider.
+/// The agent's credentials for its model provider.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.type == 'none' || has(self.secretRef)")
@@ -41,7 +41,7 @@ pub struct Credentials {
     pub secret_ref: Option<NameRef>,
 }
 
-/// Whose files configure the agent's CLI (hooks, MCP servers, commands, skills, instructions, settings): `Ref`, those of the
+/// The files that configure the agent's CLI (hooks, MCP servers, commands, skills, instructions, settings): `Ref`, those of the
 /// checked-out tree, or `Base`, those of the repository's default branch. If absent, `Base` for refs that anybody may propose, such
 /// as `refs/pull/7/head`, and for Tasks that a TaskSpawner creates for pull requests; `Ref` for all others. A Task's value
 /// wins over its Workspace's.

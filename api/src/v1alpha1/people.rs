@@ -1,4 +1,4 @@
-//! Whose words a TaskSpawner takes, told by what GitHub says of people.
+//! The people whose items and comments a TaskSpawner accepts, by their association with the repository.
 
 use std::str::FromStr;
 
@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Whose words count: those of people who stand in one of these relations to the repository, or are named.
+/// People: those who have one of these associations with the repository, and those who are named.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("size(self.associations) + size(self.users) > 0")
@@ -23,7 +23,7 @@ pub struct People {
     pub users: Vec<String>,
 }
 
-/// What somebody is to a repository.
+/// Association of a user with a repository, as GitHub reports it.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::EnumString, strum::Display,
 )]
@@ -54,7 +54,7 @@ pub enum Association {
     All,
 }
 
-/// Who wrote something.
+/// The author of an item or comment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Writer {
     /// Login; empty for an account that is gone.

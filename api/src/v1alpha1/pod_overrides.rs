@@ -1,4 +1,4 @@
-//! What a Task may change about its pod.
+//! The parts of its pod that a Task may change.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ pub struct PodOverrides {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub tolerations: Vec<Toleration>,
-    /// Which nodes the pod prefers or needs, by their labels or by the pods that they run.
+    /// Nodes that the pod prefers or needs, by their labels or by the pods that they run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "affinity_schema")]
     pub affinity: Option<Affinity>,
@@ -74,7 +74,7 @@ pub struct PodOverrides {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub volumes: Vec<SafeVolume>,
-    /// Where the agent container has these volumes. A mount must not cover the pod's own directories (`/axon`,
+    /// Mount paths of these volumes in the agent container. A mount must not cover the pod's own directories (`/axon`,
     /// `/workspace/repo`, and exactly `/workspace`, `/home/agent` and `/tmp`), nor programs of the image: nothing at, in or
     /// above `/axon_entrypoint.sh`, `/usr`, `/bin`, `/sbin`, `/lib*`, `/opt/codex`, `/opt/gemini`, and of `/etc` the files
     /// that decide on users, libraries and alternatives. `/etc/ssl/private-ca` or `/etc/gitconfig` are possible.
@@ -165,10 +165,10 @@ impl From<SafeVolume> for k8s_openapi::api::core::v1::Volume {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Resources {
-    /// What the scheduler reserves.
+    /// Amounts that the scheduler reserves.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub requests: BTreeMap<String, Quantity>,
-    /// What the container may use at most.
+    /// Amounts that the container may use at most.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, Quantity>,
 }

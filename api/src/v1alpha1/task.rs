@@ -11,7 +11,7 @@ use super::task_status::TaskStatus;
 use crate::agents::AgentType;
 use crate::limits::{MAX_IMAGE, MAX_MODEL, MAX_PROMPT};
 
-/// What to run. Immutable after creation, but for `stop`.
+/// An agent's run on a prompt. Immutable after creation, but for `stop`.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "axon.io",
@@ -48,17 +48,17 @@ use crate::limits::{MAX_IMAGE, MAX_MODEL, MAX_PROMPT};
 #[x_kube(validation = Rule::new("!has(oldSelf.stop) || !oldSelf.stop || (has(self.stop) && self.stop)")
     .message("stop can't be taken back: create a new Task instead, for example with `kubectl axon retry`"))]
 pub struct TaskSpec {
-    /// Which agent runs: `claude-code`, `codex`, `gemini` or `opencode`.
+    /// The agent that runs: `claude-code`, `codex`, `gemini` or `opencode`.
     #[serde(rename = "type")]
     pub agent: AgentType,
 
-    /// What the agent is asked to do. Delivered byte for byte; with `dependsOn` it is a Go template first, with the
+    /// The agent's instructions. Delivered byte for byte; with `dependsOn` it is a Go template first, with the
     /// results of the dependencies as `.Deps`. The length is counted in characters, not bytes, before and after
     /// rendering; a template may have 256 KiB. Refer to long material by its path in the repository.
     #[schemars(length(min = 1, max = MAX_PROMPT))]
     pub prompt: String,
 
-    /// What the agent uses to talk to its model provider.
+    /// The agent's credentials for its model provider.
     pub credentials: Credentials,
 
     /// Model to use instead of the agent's default.
@@ -128,14 +128,14 @@ pub struct TaskSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_policy: Option<RetryPolicy>,
 
-    /// How long the agent may print nothing, such as `15m`, before it is ended with reason `Stalled`. The
+    /// Longest time for which the agent may print nothing, such as `15m`, before it is ended with reason `Stalled`. The
     /// operator's default if absent, which is 1h unless it was changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     #[x_kube(validation = positive_duration("stallTimeout"))]
     pub stall_timeout: Option<String>,
 
-    /// Whose files configure the agent's CLI: `Ref`, those of the tree that is checked out, or `Base`, those of the
+    /// The files that configure the agent's CLI: `Ref`, those of the tree that is checked out, or `Base`, those of the
     /// repository's default branch. What the Workspace says, or its rule for the ref, if absent. TaskSpawners set `Base` for
     /// pull requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]

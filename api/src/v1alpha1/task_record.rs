@@ -12,7 +12,7 @@ use crate::agents::AgentType;
 use crate::limits::MAX_MODEL;
 use crate::usage::Usage;
 
-/// What one Task was and has consumed. Written once, by the operator, when the Task ends; never changed.
+/// Result, usage and cost of one Task. Written once, by the operator, when the Task ends; never changed.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "axon.io",
@@ -74,7 +74,7 @@ pub struct TaskRecordSpec {
     /// Of more labels than fit, the first by key are kept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub task_labels: BTreeMap<String, String>,
-    /// How the Task ended: `Succeeded` or `Failed`.
+    /// The Task's final phase: `Succeeded` or `Failed`.
     pub phase: TaskPhase,
     /// Why it ended so.
     #[serde(default, skip_serializing_if = "Option::is_none")]

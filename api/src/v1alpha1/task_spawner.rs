@@ -85,7 +85,7 @@ pub struct TaskSpawnerSpec {
     pub when: When,
     /// The Task to make of each item.
     pub task_template: TaskTemplate,
-    /// How often to poll the source, such as `30s`, `5m` or `1h`.
+    /// Time between two polls of the source, such as `30s`, `5m` or `1h`.
     #[serde(default = "default_poll_interval")]
     #[schemars(length(max = 32))]
     #[x_kube(validation = positive_duration("pollInterval"))]
@@ -117,12 +117,12 @@ pub struct When {
     /// Issues and pull requests of the Workspace's repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub github_issues: Option<GithubIssues>,
-    /// The clock.
+    /// A schedule; each run that is due becomes a Task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron: Option<Cron>,
 }
 
-/// Which issues and pull requests to pick.
+/// A repository's issues and pull requests, and the filters that pick some of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.commentsFrom) || !self.commentsFrom.associations.exists(a, a == 'WRITER')")
@@ -143,12 +143,12 @@ pub struct GithubIssues {
     /// State of the items: `open`, `closed` or `all`.
     #[serde(default)]
     pub state: ItemState,
-    /// Whose items become Tasks. If absent, those of users with write permission to the repository, and items that such a user
+    /// Authors whose items become Tasks. If absent, those of users with write permission to the repository, and items that such a user
     /// has approved by setting one of `labels`; `associations: [ALL]` takes everybody's. With `WRITER` among the associations
     /// the rule of absence holds, and the others named here count as well; without it items of all others are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authors: Option<People>,
-    /// Whose comments templates see: if absent, those of OWNER, MEMBER, COLLABORATOR and AUTHOR.
+    /// Authors whose comments templates see. If absent, those of OWNER, MEMBER, COLLABORATOR and AUTHOR.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comments_from: Option<People>,
 }
@@ -206,7 +206,7 @@ pub enum ItemState {
     All,
 }
 
-/// A schedule.
+/// A schedule in the syntax of cron.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Cron {
@@ -225,10 +225,10 @@ pub struct Cron {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskTemplate {
-    /// Which agent runs.
+    /// The agent that runs.
     #[serde(rename = "type")]
     pub agent: AgentType,
-    /// What the agent uses to talk to its model provider.
+    /// The agent's credentials for its model provider.
     pub credentials: Credentials,
     /// Model to use instead of the agent's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -273,13 +273,13 @@ pub struct TaskTemplate {
     /// When a failed run of the Tasks is repeated by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_policy: Option<RetryPolicy>,
-    /// How long an agent of the Tasks may print nothing, such as `15m`, before it is ended with reason `Stalled`.
+    /// Longest time for which an agent of the Tasks may print nothing, such as `15m`, before it is ended with reason `Stalled`.
     /// The operator's default if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     #[x_kube(validation = positive_duration("stallTimeout"))]
     pub stall_timeout: Option<String>,
-    /// Whose files configure the agent's CLI: `Ref`, those of the tree that is checked out, or `Base`, those of the
+    /// The files that configure the agent's CLI: `Ref`, those of the tree that is checked out, or `Base`, those of the
     /// repository's default branch. If absent, `Base` for pull requests; for all else what the Workspace says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<Trust>,

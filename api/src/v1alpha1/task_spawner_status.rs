@@ -1,4 +1,4 @@
-//! What became of a TaskSpawner.
+//! The status of a TaskSpawner.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
@@ -35,7 +35,7 @@ pub mod spawner_condition {
     pub const RUNS_SKIPPED: &str = "RunsSkipped";
 }
 
-/// What a TaskSpawner is doing.
+/// Phase of a TaskSpawner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
 pub enum TaskSpawnerPhase {
     /// Not looked at yet.
@@ -71,7 +71,7 @@ pub struct WaitingItem {
     pub title: Option<String>,
 }
 
-/// What a TaskSpawner is doing.
+/// The observed state of a TaskSpawner.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskSpawnerStatus {
@@ -84,7 +84,7 @@ pub struct TaskSpawnerStatus {
     /// Replica of the operator that runs the spawner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner: Option<String>,
-    /// Where the work comes from, such as `github.com/org/repo` or `cron 0 9 * * 1-5`.
+    /// The source of the items, such as `github.com/org/repo` or `cron 0 9 * * 1-5`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Items that the last poll found.
@@ -123,7 +123,7 @@ pub struct TaskSpawnerStatus {
     /// The answer to the request that `kubectl axon preview` or `kubectl axon run --from` made; it goes when the request does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answer>,
-    /// What there is to say about the phase.
+    /// Explains the phase, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Generation of the spec that this status is about.

@@ -1,4 +1,4 @@
-//! What became of a Task.
+//! The status of a Task.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub mod condition {
     pub const STALLED: &str = "Stalled";
 }
 
-/// Where a Task is in its life. `Succeeded` and `Failed` are final.
+/// Phase of a Task's life. `Succeeded` and `Failed` are final.
 #[derive(
     Clone,
     Copy,
@@ -168,7 +168,7 @@ pub struct Attempt {
     /// Why the attempt failed, when it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<TaskReason>,
-    /// What is known about the failure, for people.
+    /// Explains the failure, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Tokens and money of this attempt.
@@ -199,7 +199,7 @@ pub struct NextRun {
     pub replaces: Option<String>,
 }
 
-/// What became of a Task.
+/// The observed state of a Task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskStatus {
@@ -237,7 +237,7 @@ pub struct TaskStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub attempts: Vec<Attempt>,
-    /// How often `retryPolicy` has repeated the run.
+    /// The number of times that `retryPolicy` has repeated the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<i32>,
     /// The next run, while one is about to replace a run that failed.

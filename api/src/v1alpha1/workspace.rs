@@ -10,7 +10,7 @@ use super::common::{NameRef, Trust};
 use crate::git::{normalised_ref, ref_rules, repo_rules};
 use crate::limits::{MAX_CONTENT, MAX_GITHUB_PERMISSIONS, MAX_GITHUB_REPOSITORIES, MAX_GITHUB_REPOSITORY};
 
-/// Which repository an agent works on.
+/// The repository that an agent works on.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "axon.io",
@@ -48,13 +48,13 @@ pub struct WorkspaceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<NameRef>,
 
-    /// What the token of a GitHub App can do for a Task. By default it reaches the repository of `repo` alone, with the
-    /// permissions `contents`, `issues` and `pull_requests: write` and `metadata: read`, as far as the installation has
-    /// them. Read only if `secretRef` names the key of an App.
+    /// Repositories and permissions of a Task's token of a GitHub App. By default it reaches the repository of `repo`
+    /// alone, with the permissions `contents`, `issues` and `pull_requests: write` and `metadata: read`, as far as the
+    /// installation has them. Read only if `secretRef` names the key of an App.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub github_app: Option<GithubApp>,
 
-    /// Whose files configure the agent's CLI: `Ref`, those of the tree that is checked out, or `Base`, those of the
+    /// The files that configure the agent's CLI: `Ref`, those of the tree that is checked out, or `Base`, those of the
     /// repository's default branch. If absent, `Base` for refs that anybody may propose, which are those below `refs/` but
     /// `refs/heads/` and `refs/tags/`, such as `refs/pull/7/head`; else `Ref`. `spec.trust` of a Task wins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,7 +74,7 @@ impl WorkspaceSpec {
     }
 }
 
-/// What a Task's token of a GitHub App can do besides the default.
+/// Repositories and permissions of a Task's token of a GitHub App, in addition to the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GithubApp {
@@ -99,7 +99,7 @@ pub struct GithubApp {
     pub permissions: BTreeMap<String, GithubPermission>,
 }
 
-/// How much of something a token of a GitHub App may do. Ordered: each includes those before it.
+/// Level of a permission of a GitHub App's token. Ordered: each includes those before it.
 #[derive(
     Clone,
     Copy,

@@ -13,10 +13,6 @@ pub mod remote;
 mod rules;
 pub mod ssh;
 
-#[cfg(test)]
-#[path = "../../../api/testdata/git_urls.rs"]
-mod forms;
-
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

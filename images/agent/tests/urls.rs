@@ -12,12 +12,9 @@ use std::thread;
 
 use axon_agent::workspace::remote::Remote;
 use axon_api::TaskReason;
-use forms::{REFS, Ref, URLS, Url};
+use axon_fixtures::git_urls::{REFS, Ref, SERVER, URLS, Url};
 use support::server::{Server, cloned, refused, workspace};
 use support::{Pod, credential_fill, git};
-
-#[path = "../../../api/testdata/git_urls.rs"]
-mod forms;
 
 fn with_helper() -> Pod {
     let pod = Pod::new("");
@@ -177,7 +174,7 @@ fn a_host_that_redirects_gets_no_token_and_the_message_names_the_url() {
 fn refs_are_what_the_table_says() {
     let server = Server::start();
     let seed = server.root.path().join("repo.git");
-    for name in forms::SERVER.iter().filter(|name| **name != "refs/heads/main") {
+    for name in SERVER.iter().filter(|name| **name != "refs/heads/main") {
         git(&seed, &["update-ref", name, "main~1"]);
     }
     for (name, outcome) in REFS {

@@ -2,10 +2,7 @@
 
 use super::fake::not_found;
 use super::*;
-use forms::{REFS, Ref, URLS, Url};
-
-#[path = "../../../api/testdata/git_urls.rs"]
-mod forms;
+use axon_fixtures::git_urls::{REFS, Ref, URLS, Url};
 
 /// A cluster with one Task.
 fn with_task(phase: &'static str) -> Fake {

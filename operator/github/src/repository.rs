@@ -76,13 +76,9 @@ fn is_plain(part: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "../../../api/testdata/git_urls.rs"]
-mod forms;
-
-#[cfg(test)]
 mod tests {
-    use super::forms::{URLS, Url};
     use super::*;
+    use axon_fixtures::git_urls::{URLS, Url};
 
     #[test]
     fn every_form_of_a_url_names_the_repository_that_git_clones() {

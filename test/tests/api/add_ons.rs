@@ -1,15 +1,15 @@
-//! What can be added to an installation, and how GitOps tools build it: by the kustomize that kubectl has.
+//! Add-ons of an installation, built as GitOps tools do: with the kustomize of kubectl.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use axon_test::{control_plane, paths, stranger};
+use axon_test::{clean_machine, control_plane, paths};
 use serde_json::{Value, json};
 
 /// Returns the objects that `kubectl kustomize` builds of a folder.
 pub fn build(folder: &Path) -> Vec<Value> {
-    let kubectl = stranger::tool("kubectl").unwrap();
+    let kubectl = clean_machine::tool("kubectl").unwrap();
     let output = Command::new(kubectl)
         .arg("kustomize")
         .arg(folder)

@@ -1,4 +1,4 @@
-//! What may change after creation.
+//! Fields that may change after creation.
 
 use axon_api::{Task, TaskPhase};
 use axon_test::control_plane;

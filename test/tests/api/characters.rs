@@ -1,4 +1,4 @@
-//! Which characters a status can have, as the operator writes it: by a server-side apply, which is read as YAML.
+//! Characters that a status can have when the operator writes it by server-side apply, which is read as YAML.
 
 use axon_api::shown::make_storable;
 use axon_test::control_plane;

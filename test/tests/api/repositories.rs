@@ -9,10 +9,7 @@ use futures::StreamExt;
 
 use super::manifest::Manifest;
 
-#[path = "../../../api/testdata/git_urls.rs"]
-pub(crate) mod forms;
-
-use forms::{REFS, Ref, URLS};
+use axon_fixtures::git_urls::{REFS, Ref, URLS};
 
 /// Requests at a time.
 const AT_ONCE: usize = 8;

@@ -1,4 +1,4 @@
-//! What the replicas' clocks are seen to say, as proof that they are as wrong as they are meant to be.
+//! Offsets of the replicas' clocks, as proof that they are as wrong as the test wants them.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use kube::{Api, Client};
 /// By how many seconds a clock may be seen to be off from what it is meant to be: a renewal is seen only after a while.
 const TOLERANCE: i64 = 30;
 
-/// What the replicas write into their Leases as the time of each renewal, against the time at which it is seen.
+/// The renewal times in the replicas' Leases, compared with the times at which the test sees them.
 pub struct Clocks {
     leases: Api<Lease>,
     /// The last renewal of each replica.
     renewals: BTreeMap<String, Timestamp>,
-    /// How far each replica's clock was ahead at its renewals, in seconds.
+    /// The offset of each replica's clock at its renewals, in seconds; positive if it is ahead.
     ahead: BTreeMap<String, Vec<i64>>,
 }
 

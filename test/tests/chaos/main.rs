@@ -6,22 +6,22 @@
 #![cfg(test)]
 
 mod clocks;
+mod recorder;
 mod replica;
-mod witness;
 mod world;
 
 use std::time::Duration;
 
+use axon_fixtures::fault_proxy::{Call, Fault, FaultProxy};
 use axon_test::control_plane::ControlPlane;
-use axon_test::fault_proxy::{Call, Fault, FaultProxy};
 use axon_test::operator_process;
 use rand::Rng as _;
 use rand::seq::IndexedRandom as _;
 use tokio::time::{Instant, sleep};
 
 use clocks::Clocks;
+use recorder::Recorder;
 use replica::Replica;
-use witness::Witness;
 use world::World;
 
 /// By how much the replicas' clocks are wrong, in seconds.
@@ -73,7 +73,7 @@ async fn nothing_is_lost_made_twice_or_beyond_a_limit_whatever_dies() {
     operator_process::install_rights(&client).await.unwrap();
     let token = operator_process::token(&client).await.unwrap();
     let world = World::build(control_plane).await;
-    let witness = Witness::start(world.namespace.client().clone(), world.namespace.name()).await;
+    let recorder = Recorder::start(world.namespace.client().clone(), world.namespace.name()).await;
     let mut replicas: Vec<Replica> = SKEWS
         .iter()
         .enumerate()
@@ -96,7 +96,7 @@ async fn nothing_is_lost_made_twice_or_beyond_a_limit_whatever_dies() {
     let mut stopped: Option<(usize, Instant)> = None;
     while Instant::now() < end {
         sleep(Duration::from_secs(1)).await;
-        world.step(&witness).await;
+        world.step(&recorder).await;
         clocks.look().await;
         let now = Instant::now();
         if let Some((index, until)) = stopped
@@ -150,8 +150,8 @@ async fn nothing_is_lost_made_twice_or_beyond_a_limit_whatever_dies() {
     let over = Instant::now();
     let (mut least, mut calm) = (usize::MAX, over + CALM);
     let verdict = loop {
-        world.finish_tasks(&witness).await;
-        let verdict = world.verdict(&witness, begin).await;
+        world.finish_tasks(&recorder).await;
+        let verdict = world.verdict(&recorder, begin).await;
         if verdict.outstanding() < least {
             (least, calm) = (verdict.outstanding(), Instant::now() + CALM);
         }

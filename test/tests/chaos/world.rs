@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axon_api::{Task, TaskSpawner};
+use axon_fixtures::github::GithubHost;
+use axon_fixtures::github::accounts::TokenSpec;
+use axon_fixtures::github::store::ItemSpec;
+use axon_fixtures::server::Background;
 use axon_test::control_plane::ControlPlane;
-use axon_test::fixtures::github::GithubHost;
-use axon_test::fixtures::github::accounts::TokenSpec;
-use axon_test::fixtures::github::store::ItemSpec;
-use axon_test::fixtures::server::Background;
 use axon_test::namespace::Namespace;
 use axon_test::wait;
 use futures::StreamExt as _;
@@ -20,7 +20,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use crate::witness::Witness;
+use crate::recorder::Recorder;
 
 const REPOSITORIES: usize = 8;
 const OF_GITHUB: usize = 40;
@@ -159,13 +159,13 @@ impl World {
     }
 
     /// A second passes.
-    pub async fn step(&self, witness: &Witness) {
+    pub async fn step(&self, recorder: &Recorder) {
         let step = self.steps.fetch_add(1, Ordering::Relaxed);
         if step.is_multiple_of(ISSUE_PERIOD) && self.adding.load(Ordering::Relaxed) {
             self.add_issues();
         }
         if step.is_multiple_of(3) {
-            self.finish_tasks(witness).await;
+            self.finish_tasks(recorder).await;
         }
     }
 
@@ -174,7 +174,7 @@ impl World {
     }
 
     /// Lets all Tasks end that have a Job by now.
-    pub async fn finish_tasks(&self, witness: &Witness) {
+    pub async fn finish_tasks(&self, recorder: &Recorder) {
         let tasks = self.namespace.api::<Task>();
         let succeed = |name: String| {
             let tasks = tasks.clone();
@@ -186,20 +186,20 @@ impl World {
                     .await;
             }
         };
-        futures::stream::iter(witness.running())
+        futures::stream::iter(recorder.running())
             .for_each_concurrent(8, succeed)
             .await;
     }
 
     /// Compares what came to be with what had to.
-    pub async fn verdict(&self, witness: &Witness, begin: Timestamp) -> Verdict {
+    pub async fn verdict(&self, recorder: &Recorder, begin: Timestamp) -> Verdict {
         let spawners = self.spawners().list(&ListParams::default()).await.unwrap();
         let issues = usize::try_from(self.issues.load(Ordering::Relaxed)).unwrap();
         let mut verdict = Verdict {
             issues,
             ..Verdict::default()
         };
-        witness.sight(|sight| {
+        recorder.sight(|sight| {
             verdict.tasks = sight.tasks.len();
             verdict.jobs = sight.jobs.len();
             verdict.duplicate_tasks = sight.tasks.values().filter(|t| t.uids.len() > 1).count();
@@ -277,13 +277,13 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// What can't be mended by waiting.
+    /// Returns true for faults that no further waiting mends.
     pub fn is_hopeless(&self) -> bool {
         let wrong = self.duplicate_tasks + self.duplicate_jobs + self.limits_exceeded + self.early_runs;
         wrong > 0 || self.latest_run > LATEST_RUN
     }
 
-    /// What may still come by waiting.
+    /// Returns the number of outstanding items, runs and Jobs, which may still come.
     pub fn outstanding(&self) -> usize {
         self.missed_items + self.missed_runs + self.tasks_without_job + self.miscounted.len()
     }

@@ -1,9 +1,9 @@
 //! Every agent does the same work in a pod, and its Task tells the truth about it.
 
 use axon_api::{TaskPhase, TaskReason, TaskStatus};
+use axon_fixtures::fingerprint;
+use axon_fixtures::model::mcp::STDIO_BRIDGE;
 use axon_test::agents::SAMPLES;
-use axon_test::fixtures::fingerprint;
-use axon_test::fixtures::model::mcp::STDIO_BRIDGE;
 use axon_test::fixtures_client::model_url;
 use serde_json::{Value, json};
 

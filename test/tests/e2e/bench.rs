@@ -1,4 +1,4 @@
-//! What every test of this binary stands on: the operator installed by the plugin, the fixture servers, and a fresh
+//! The environment of every test of this binary: the operator installed by the plugin, the fixture servers, and a fresh
 //! namespace with credentials, a private repository and a Workspace.
 
 use std::collections::BTreeMap;
@@ -227,7 +227,7 @@ impl Bench {
             status.phase,
             Some(TaskPhase::Succeeded),
             "{}",
-            axon_test::report::of_task(&self.namespace, name).await
+            axon_test::diagnostics::of_task(&self.namespace, name).await
         );
         status
     }
@@ -235,7 +235,7 @@ impl Bench {
     pub async fn until_failed(&self, name: &str, reason: TaskReason) -> TaskStatus {
         let status = self.until_ended(name).await;
         let is = (status.phase, status.reason);
-        let report = axon_test::report::of_task(&self.namespace, name).await;
+        let report = axon_test::diagnostics::of_task(&self.namespace, name).await;
         assert_eq!(is, (Some(TaskPhase::Failed), Some(reason)), "{report}");
         assert!(status.message.as_ref().is_some_and(|m| !m.is_empty()), "{report}");
         status

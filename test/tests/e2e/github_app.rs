@@ -1,7 +1,7 @@
 //! GitHub Apps: a run that outlives its token, with a real kubelet between the operator and the agent.
 
 use axon_api::TaskStatus;
-use axon_test::fixtures::github::APP_KEY_PKCS8;
+use axon_fixtures::github::APP_KEY_PKCS8;
 use axon_test::fixtures_client::repository_url;
 use serde_json::json;
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::bench::{Bench, bench};
 
-/// Where the tree's programs leave their traces in a pod.
+/// The folder in a pod where the tree's programs leave their traces.
 const RAN: &str = "/tmp/ran";
 
 impl Bench {

@@ -4,7 +4,7 @@
 
 mod agents;
 mod bench;
-mod cut;
+mod cut_proxy;
 mod failures;
 mod github_app;
 mod hostile;

@@ -1,7 +1,7 @@
-//! What AgentConfigs and `podOverrides` bring into the pod.
+//! The effect of AgentConfigs and `podOverrides` on the pod.
 
 use axon_api::{AgentConfig, Task};
-use axon_test::fixtures::fingerprint;
+use axon_fixtures::fingerprint;
 use axon_test::fixtures_client::model_url;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{ListParams, PostParams};

@@ -7,7 +7,7 @@ use axon_test::fixtures_client::{model_url, repository_url};
 use serde_json::Value;
 
 use crate::bench::{bench, commit_script};
-use crate::cut::Way;
+use crate::cut_proxy::CutProxy;
 
 #[tokio::test]
 async fn run_watch_follows_to_the_end_and_exits_by_the_result() {
@@ -121,7 +121,7 @@ async fn a_log_is_whole_although_its_connection_is_cut_again_and_again() {
         serde_json::json!({}),
     )
     .await;
-    let way = Way::to(&b.cluster).await;
+    let way = CutProxy::to(&b.cluster).await;
     let flags = way.flags.each_ref().map(String::as_str);
     let words = ["logs", "t", "--raw", "--timestamps", "-n", namespace];
     let follow = [&words[..], &["-f"], &flags].concat();

@@ -1,7 +1,7 @@
 //! Hosts whose certificate a company's own CA vouches for.
 
 use axon_api::TaskReason;
-use axon_test::fixtures::tls::CA;
+use axon_fixtures::tls::CA;
 use serde_json::json;
 
 use crate::bench::{Bench, bench};

@@ -1,4 +1,4 @@
-//! What people write arrives byte for byte and nothing in it is expanded; what is secret stays so.
+//! Prompts arrive byte for byte and nothing in them is expanded. Secrets stay secret.
 
 use axon_api::Task;
 use k8s_openapi::api::batch::v1::Job;

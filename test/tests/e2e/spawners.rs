@@ -2,7 +2,7 @@
 
 use axon_api::v1alpha1::TaskSpawnerStatus;
 use axon_api::{Task, TaskSpawner};
-use axon_test::fixtures::github::store::{CommentSpec, ItemSpec};
+use axon_fixtures::github::store::{CommentSpec, ItemSpec};
 use axon_test::fixtures_client::model_url;
 use axon_test::wait;
 use kube::ResourceExt;

@@ -3,7 +3,7 @@
 
 use axon_api::v1alpha1::Attempt;
 use axon_api::{Task, TaskPhase, TaskReason, TaskStatus};
-use axon_test::fault_proxy::Fault;
+use axon_fixtures::fault_proxy::Fault;
 use axon_test::wait;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Patch, PatchParams};
@@ -15,7 +15,7 @@ const REPORT: &str = r#"{"axon":1,"final":true,"usage":{"inputTokens":7},"output
 const FAILURE: &str =
     r#"{"axon":1,"final":true,"reason":"AgentError","message":"boom","usage":{"inputTokens":1}}"#;
 
-/// What of a status has to be the same, however often the operator died.
+/// The part of a status that must be the same, however often the operator died.
 fn essence(status: &TaskStatus) -> impl PartialEq + std::fmt::Debug + use<> {
     let attempt = |a: &Attempt| (a.exit_code, a.reason, a.message.clone(), a.usage.clone());
     (

@@ -114,7 +114,7 @@ async fn runners(namespace: &Namespace, name: &str) -> anyhow::Result<usize> {
     Ok(all.iter().filter(named).count())
 }
 
-/// How long it took since the leader was told to go, or died.
+/// The time since the leader was asked to end, or died.
 struct Times {
     runs: Duration,
     told: Duration,

@@ -4,8 +4,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axon_api::{Task, TaskPhase, TaskStatus};
+use axon_fixtures::fault_proxy::{Call, Fault, FaultProxy};
 use axon_test::control_plane::ControlPlane;
-use axon_test::fault_proxy::{Call, Fault, FaultProxy};
 use axon_test::kubelet::{Kubelet, PodState};
 use axon_test::namespace::Namespace;
 use axon_test::operator_process::{Operator, install_rights, token};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axon_api::v1alpha1::{TaskRecord, TaskSpawner};
 use axon_api::{TaskPhase, TaskReason};
-use axon_test::fault_proxy::{Call, Fault};
+use axon_fixtures::fault_proxy::{Call, Fault};
 use axon_test::{plain_http, wait};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::events::v1::Event;

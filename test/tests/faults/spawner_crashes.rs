@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use axon_api::v1alpha1::{Claim, TaskSpawnerStatus};
 use axon_api::{Task, TaskPhase, TaskSpawner, labels};
-use axon_test::fault_proxy::{Call, Fault};
-use axon_test::fixtures::github::GithubHost;
-use axon_test::fixtures::github::store::ItemSpec;
+use axon_fixtures::fault_proxy::{Call, Fault};
+use axon_fixtures::github::GithubHost;
+use axon_fixtures::github::store::ItemSpec;
 use axon_test::wait;
 use jiff::Timestamp;
 use kube::ResourceExt;

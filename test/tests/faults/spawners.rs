@@ -1,14 +1,14 @@
-//! What spawners ask of the API server and of GitHub when there is much, or little to be had.
+//! Requests of spawners to the API server and to GitHub, with many items and with faults.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use axon_api::{Task, TaskSpawner};
-use axon_test::fault_proxy::{Call, Fault};
-use axon_test::fixtures::github::GithubHost;
-use axon_test::fixtures::github::faults::Fault as GithubFault;
-use axon_test::fixtures::github::store::ItemSpec;
-use axon_test::fixtures::server::Background;
+use axon_fixtures::fault_proxy::{Call, Fault};
+use axon_fixtures::github::GithubHost;
+use axon_fixtures::github::faults::Fault as GithubFault;
+use axon_fixtures::github::store::ItemSpec;
+use axon_fixtures::server::Background;
 use axon_test::wait;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::json;

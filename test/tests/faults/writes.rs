@@ -1,7 +1,7 @@
-//! What a Task costs the API server.
+//! The number of requests to the API server for one Task.
 
 use axon_api::{TaskPhase, TaskReason};
-use axon_test::fault_proxy::Call;
+use axon_fixtures::fault_proxy::Call;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};

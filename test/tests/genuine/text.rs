@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex};
 
-use axon_test::fixtures::model::mcp::{Mcp, STDIO_BRIDGE};
-use axon_test::fixtures::server::Background;
+use axon_fixtures::model::mcp::{Mcp, STDIO_BRIDGE};
+use axon_fixtures::server::Background;
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::{Request, State};

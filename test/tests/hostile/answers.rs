@@ -8,7 +8,7 @@ use anyhow::Result;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the answers are like; each is the owner of a repository.
+/// Kinds of hostile answers; each is the owner of a repository.
 pub const FORMS: [&str; 5] = ["zeros", "texts", "deep", "labels", "slow"];
 /// An answer of this size took an operator that read it as a whole to 946 MB.
 const ZEROS: usize = 24 << 20;

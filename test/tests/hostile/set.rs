@@ -19,7 +19,7 @@ const MEGABYTE: usize = 1_000_000;
 /// Objects that are created at the same time.
 const PARALLEL: usize = 4;
 
-/// How many of each kind.
+/// The number of objects of each kind.
 #[derive(Clone, Copy)]
 pub struct Numbers {
     /// Waiting Tasks of a megabyte.

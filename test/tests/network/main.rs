@@ -46,7 +46,7 @@ const AGENT: &str = "10.244.0.2";
 const OTHER: &str = "10.244.0.3";
 const DNS: &str = "10.244.0.9";
 
-/// What the agent reaches by the policy and by `--agent-network-allow=10.20.0.0/16:443`.
+/// Targets that the agent reaches by the policy and by `--agent-network-allow=10.20.0.0/16:443`.
 const OPEN: [&str; 8] = [
     "140.82.121.3:443",
     "140.82.121.3:22",

@@ -1,4 +1,4 @@
-//! Whose fault the end of a pod is: proxies, nodes, limits and queues.
+//! The party at fault when a pod ends early: proxies, nodes, limits and queues.
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// How long something that must not happen is given to happen.
+/// The time in which something that must not happen could happen.
 pub const SILENCE: Duration = Duration::from_secs(2);
 
 static OPERATOR: OnceCell<()> = OnceCell::const_new();

@@ -1,4 +1,4 @@
-//! What the operator may do as a namespace's ServiceAccount `axon-spawner`, and what it may not.
+//! Requests that the operator may and may not send as a namespace's ServiceAccount `axon-spawner`.
 
 use axon_api::labels::MANAGED;
 use axon_operator::kube::impersonation::{Act, Identity, IdentityError, NAME};

@@ -1,4 +1,4 @@
-//! Who leads, against the real Lease API.
+//! Leader election against the real Lease API.
 
 use std::time::Duration;
 

@@ -16,5 +16,6 @@ mod lifecycle;
 mod network;
 mod pipelines;
 mod records;
+mod refused_jobs;
 mod rights;
 mod spawners;

@@ -1,4 +1,4 @@
-//! What a Task leaves behind: one record of what it has consumed.
+//! TaskRecords: each finished Task leaves one record of its usage.
 
 use std::time::Duration;
 

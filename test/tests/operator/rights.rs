@@ -1,4 +1,4 @@
-//! Whose rights a spawner's Tasks are made with, and how far these go.
+//! The rights that a spawner's Tasks are created with, and their limits.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;

@@ -17,7 +17,7 @@ use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long something that must not happen is given to happen.
+/// The time in which something that must not happen could happen.
 const SILENCE: Duration = Duration::from_secs(3);
 const OPERATOR: &str = "axon-operator";
 

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::version::{NOVEL_FIELD, NOVEL_REASON, Version};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a second run of a Task that has ended is given to begin.
+/// The time in which a second run of a Task that has ended could begin.
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// Plays the journey. Every Task runs exactly once, whoever of the two operators sees its parts.

@@ -25,7 +25,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// What this checkout has.
+    /// The version of this checkout.
     pub fn this() -> Self {
         let definitions = crds::all().into_iter();
         Self {
@@ -55,7 +55,7 @@ impl Version {
         version
     }
 
-    /// What a checkout with a built operator has.
+    /// The version of another checkout with a built operator.
     pub fn at(folder: &Path) -> Self {
         let files = std::fs::read_dir(folder.join("config/crd")).unwrap();
         let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
@@ -71,7 +71,7 @@ impl Version {
         }
     }
 
-    /// What becomes of [`NOVEL_FIELD`] while these definitions are there.
+    /// Returns the value that objects keep in [`NOVEL_FIELD`] under these definitions.
     pub fn kept(&self) -> Option<&str> {
         self.novel.get(NOVEL_FIELD).and_then(Value::as_str)
     }

@@ -201,8 +201,8 @@ impl Advertised {
 
 #[cfg(test)]
 mod tests {
-    use super::super::forms::{REFS, Ref, SERVER};
     use super::*;
+    use axon_fixtures::git_urls::{REFS, Ref, SERVER};
 
     const ID: &str = "21f25c9f00000000000000000000000000000000";
 

@@ -153,8 +153,8 @@ fn credential_config(scheme: &str, host: &str, has_user: bool) -> Result<Vec<(St
 
 #[cfg(test)]
 mod tests {
-    use super::super::forms::{URLS, Url as Outcome};
     use super::*;
+    use axon_fixtures::git_urls::{URLS, Url as Outcome};
 
     #[test]
     fn the_token_is_for_the_host_alone() {

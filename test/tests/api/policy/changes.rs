@@ -1,4 +1,4 @@
-//! What can still change when the parameters become tighter.
+//! Changes that are still accepted when the parameters become tighter.
 
 use axon_api::{Task, TaskSpawner};
 use axon_test::{control_plane, wait};

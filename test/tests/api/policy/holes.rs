@@ -1,4 +1,4 @@
-//! What the policies refuse without any parameter.
+//! Objects that the policies refuse without any parameter.
 
 use axon_test::control_plane;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What each key of the parameters allows.
+//! Objects that each key of the parameters allows.
 
 use axon_test::control_plane;
 use serde_json::{Value, json};

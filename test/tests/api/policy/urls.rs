@@ -4,8 +4,8 @@ use axon_test::control_plane;
 use serde_json::{Value, json};
 
 use super::super::manifest::Manifest;
-use super::super::repositories::forms::{URLS, Url};
 use super::install;
+use axon_fixtures::git_urls::{URLS, Url};
 
 /// Asks for each form, where nothing is allowed; `words` says how the refusal names what was read.
 async fn compare(parameters: &Value, words: impl Fn(&str, &str) -> String) {

@@ -1,4 +1,4 @@
-//! What the admission policies of the installation refuse to the operator's own token and to the accounts `axon-spawner`,
+//! Requests that the admission policies of the installation refuse to the operator's own token and to the accounts `axon-spawner`,
 //! whatever RBAC allows. All other tests of this binary run the real operator under the same policies.
 
 use axon_api::Task;

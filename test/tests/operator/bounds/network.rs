@@ -1,4 +1,4 @@
-//! Which NetworkPolicies the operator's token can write.
+//! NetworkPolicies that the operator's token can write.
 
 use axon_api::network::{self, Allow};
 use k8s_openapi::api::networking::v1::NetworkPolicy;

@@ -1,4 +1,4 @@
-//! Where the operator's token can write, and which objects beside Jobs.
+//! Namespaces and objects other than Jobs that the operator's token can write.
 
 use axon_api::network::{self, Allow};
 use axon_api::{Task, TaskReason};

@@ -1,4 +1,4 @@
-//! What pods the operator's token can start.
+//! Pods that the operator's token can start.
 
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};

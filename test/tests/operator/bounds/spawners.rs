@@ -1,4 +1,4 @@
-//! What the accounts `axon-spawner` can write, and who can run as them.
+//! Objects that the accounts `axon-spawner` can write, and the pods that can run as them.
 
 use axon_api::Task;
 use k8s_openapi::api::authentication::v1::TokenRequest;

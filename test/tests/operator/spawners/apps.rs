@@ -2,9 +2,9 @@
 
 use axon_api::labels::HOSTS;
 use axon_api::v1alpha1::TaskSpawnerPhase;
-use axon_test::fixtures::github::APP_KEY_PKCS8;
-use axon_test::fixtures::github::accounts::AppSpec;
-use axon_test::fixtures::github::faults::Fault;
+use axon_fixtures::github::APP_KEY_PKCS8;
+use axon_fixtures::github::accounts::AppSpec;
+use axon_fixtures::github::faults::Fault;
 use axon_test::operator_process::SECRET_HOSTS;
 use axon_test::wait;
 use k8s_openapi::api::core::v1::Secret;

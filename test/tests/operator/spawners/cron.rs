@@ -11,9 +11,9 @@ use std::time::Duration;
 use super::{World, world};
 use crate::harness::SILENCE;
 
-/// How late the Task of at least one of [`RUNS`] runs may be.
+/// The longest delay of the Task of at least one of [`RUNS`] runs.
 const SOON: Duration = Duration::from_secs(2);
-/// How late that of each may be.
+/// The longest delay of each of them.
 const AT_LAST: Duration = Duration::from_secs(10);
 const RUNS: usize = 3;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axon_api::v1alpha1::TaskSpawnerPhase;
 use axon_api::{TaskSpawner, Workspace};
-use axon_test::fixtures::github::faults::Fault;
-use axon_test::fixtures::github::store::ItemSpec;
+use axon_fixtures::github::faults::Fault;
+use axon_fixtures::github::store::ItemSpec;
 use axon_test::wait;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;

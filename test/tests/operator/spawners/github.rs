@@ -2,15 +2,13 @@
 
 use axon_api::v1alpha1::TaskSpawnerPhase;
 use axon_api::{Task, TaskSpawner};
-use axon_test::fixtures::github::faults::Fault;
-use axon_test::fixtures::github::store::ItemSpec;
+use axon_fixtures::github::store::ItemSpec;
 use axon_test::wait;
 use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
-use super::preview::axon;
 use super::{REPO, bug, world};
 use crate::harness::{PATIENCE, SILENCE};
 
@@ -141,138 +139,6 @@ async fn issues_of_the_match_become_tasks_with_all_their_variables() {
 }
 
 #[tokio::test]
-async fn an_item_runs_again_when_a_label_is_put_on_and_taken_off() {
-    let w = world().await;
-    w.put(1, bug());
-    w.spawner(
-        "fix",
-        "when: {githubIssues: {labels: [bug], excludeLabels: [axon/needs-input]}}",
-        "",
-    )
-    .await;
-    w.until_tasks(&["fix-1"]).await;
-    let left = |t: &Task| {
-        t.annotations()
-            .get("axon.io/match")
-            .is_some_and(|m| m.starts_with("left:"))
-    };
-    tokio::time::sleep(SILENCE * 2).await;
-    w.label(1, "axon/needs-input", true);
-    w.bench
-        .namespace
-        .wait_for("fix-1", "is marked", PATIENCE, left)
-        .await
-        .unwrap();
-    w.label(1, "axon/needs-input", false);
-    // Not while the first one runs.
-    tokio::time::sleep(SILENCE).await;
-    assert_eq!(w.tasks().await, ["fix-1"]);
-    w.bench.succeed("fix-1", "{}").await;
-    w.until_tasks(&["fix-1", "fix-1-r2"]).await;
-    w.bench.succeed("fix-1-r2", "{}").await;
-    // Once is enough, and an edit of the filter and back moves nothing.
-    for labels in [json!(["typo"]), json!(["bug"])] {
-        w.edit(
-            "fix",
-            json!({"spec": {"when": {"githubIssues": {"labels": labels}}}}),
-        )
-        .await;
-        tokio::time::sleep(SILENCE * 2).await;
-    }
-    assert_eq!(w.tasks().await, ["fix-1", "fix-1-r2"]);
-    w.label(1, "axon/needs-input", true);
-    w.bench
-        .namespace
-        .wait_for("fix-1-r2", "is marked", PATIENCE, left)
-        .await
-        .unwrap();
-    w.label(1, "axon/needs-input", false);
-    w.until_tasks(&["fix-1", "fix-1-r2", "fix-1-r3"]).await;
-    w.until("fix", "counts all", |s| s.total_tasks_created == Some(3))
-        .await;
-    // A run that a person repeats is the item's newest one.
-    w.bench.succeed("fix-1-r3", "{}").await;
-    w.bench
-        .until_phase("fix-1-r3", axon_api::TaskPhase::Succeeded)
-        .await;
-    for args in [
-        &["retry", "fix-1-r3"][..],
-        &["retry", "fix-1", "--name", "by-hand"],
-    ] {
-        axon(&w, args).await.succeeded().unwrap();
-    }
-    let all = ["by-hand", "fix-1", "fix-1-r1", "fix-1-r2", "fix-1-r3"];
-    w.until_tasks(&all).await;
-    for name in ["fix-1-r1", "by-hand"] {
-        w.bench.succeed(name, "{}").await;
-        w.bench.until_phase(name, axon_api::TaskPhase::Succeeded).await;
-    }
-    tokio::time::sleep(SILENCE * 2).await;
-    assert_eq!(w.tasks().await, all);
-    w.label(1, "axon/needs-input", true);
-    let marked = wait::until("the mark of the newest", PATIENCE, async || {
-        let tasks = w
-            .bench
-            .namespace
-            .api::<Task>()
-            .list(&ListParams::default())
-            .await?;
-        let by_hand = |t: &&Task| ["by-hand", "fix-1-r1"].contains(&t.name_any().as_str());
-        Ok(tasks.iter().filter(by_hand).any(left).then_some(()))
-    });
-    marked.await.unwrap();
-    w.label(1, "axon/needs-input", false);
-    w.until_tasks(&["by-hand", "fix-1", "fix-1-r1", "fix-1-r2", "fix-1-r3", "fix-1-r4"])
-        .await;
-}
-
-#[tokio::test]
-async fn a_task_that_is_gone_is_made_again_while_its_item_matches() {
-    let w = world().await;
-    w.put(1, bug());
-    w.spawner("fix", "when: {githubIssues: {labels: [bug]}}", "")
-        .await;
-    let first = w.task("fix-1").await;
-    let tasks = w.bench.namespace.api::<Task>();
-    tasks.delete("fix-1", &DeleteParams::background()).await.unwrap();
-    let again = |t: &Task| t.uid() != first.uid();
-    w.bench
-        .namespace
-        .wait_for("fix-1", "is made again", PATIENCE, again)
-        .await
-        .unwrap();
-    w.until("fix", "counts both", |s| s.total_tasks_created == Some(2))
-        .await;
-}
-
-#[tokio::test]
-async fn a_task_that_is_gone_is_not_made_again_by_what_another_spawner_saw_before() {
-    let w = world().await;
-    w.put(1, bug());
-    w.spawner(
-        "fix",
-        "when: {githubIssues: {labels: [bug]}}\npollInterval: 25s",
-        "",
-    )
-    .await;
-    w.until_tasks(&["fix-1"]).await;
-    // Its labels take a listing of their own, which is the newest at the next look of the first one.
-    w.spawner(
-        "other",
-        "when: {githubIssues: {labels: [docs]}}\npollInterval: 1h",
-        "",
-    )
-    .await;
-    w.until("other", "has looked", |s| s.last_discovery_time.is_some())
-        .await;
-    w.github.world().store.remove_item(REPO, 1);
-    w.put(2, bug());
-    let tasks = w.bench.namespace.api::<Task>();
-    tasks.delete("fix-1", &DeleteParams::background()).await.unwrap();
-    w.until_tasks_within(&["fix-2"], PATIENCE * 2).await;
-}
-
-#[tokio::test]
 async fn one_bad_item_does_not_stop_the_rest() {
     let w = world().await;
     w.put(
@@ -344,86 +210,6 @@ async fn one_bad_item_does_not_stop_the_rest() {
     w.until_tasks(&["fix-1", "fix-2", "fix-3", "fix-4"]).await;
     w.until_condition("fix", "ItemsBlocked", "False", "NoneBlocked")
         .await;
-}
-
-#[tokio::test]
-async fn what_blocks_an_item_is_found_without_its_comments() {
-    let w = world().await;
-    for (number, title) in [(1, "two words"), (2, "fine"), (3, "taken")] {
-        let title = title.to_owned();
-        w.put(number, ItemSpec { title, ..bug() });
-        let said = [format!("about {number}")];
-        w.github.world().store.comment(REPO, number, said);
-    }
-    w.apply(&crate::harness::task("fix-3", "")).await;
-    w.spawner(
-        "fix",
-        "when: {githubIssues: {labels: [bug]}}\npollInterval: 10m",
-        "branch: \"b-{{.Title}}\"",
-    )
-    .await;
-    w.until_tasks(&["fix-2", "fix-3"]).await;
-    let message = w
-        .until_condition("fix", "ItemsBlocked", "True", "InvalidBranch")
-        .await;
-    assert!(message.contains("3: Task \"fix-3\" exists"), "{message}");
-    assert!(
-        w.task("fix-2")
-            .await
-            .spec
-            .prompt
-            .contains("\nabout 2\n</untrusted-text ")
-    );
-    let asked = |number: u64| {
-        let path = format!("/issues/{number}/comments");
-        w.github.world().record.count(&path)
-    };
-    assert_eq!((asked(1), asked(2), asked(3)), (0, 1, 0));
-}
-
-#[tokio::test]
-async fn the_newest_comment_is_read_whatever_form_the_pages_have() {
-    let w = world().await;
-    w.put(1, bug());
-    w.github.world().store.comment(REPO, 1, ["one".to_owned()]);
-    let path = format!("/repos/{REPO}/issues/1/comments");
-    let page = |texts: std::ops::Range<usize>, next: &str| {
-        let comment = |n: usize| {
-            json!({"id": n, "body": format!("said {n}"), "user": {"login": "ann", "id": 7}, "author_association": "MEMBER",
-                "updated_at": "2026-01-01T00:00:00Z"})
-        };
-        let link = format!("<http://127.0.0.1{path}?per_page=100&after={next}>; rel=\"next\"");
-        Fault {
-            path: path.clone(),
-            status: Some(200),
-            body: Some(texts.map(comment).collect()),
-            headers: (!next.is_empty())
-                .then(|| ("link".to_owned(), link))
-                .into_iter()
-                .collect(),
-            ..Fault::default()
-        }
-    };
-    // Places in the list instead of numbers: no page says which one is the last.
-    for (texts, next) in [
-        (1..101, "Y3Vyc29yOjEwMA%3D%3D"),
-        (101..201, "Y3Vyc29yOjIwMA%3D%3D"),
-        (201..203, ""),
-    ] {
-        w.github.world().faults.add(page(texts, next));
-    }
-    w.spawner(
-        "fix",
-        "when: {githubIssues: {labels: [bug]}}\npollInterval: 10m",
-        "promptTemplate: \"{{.Comments}}\"",
-    )
-    .await;
-    w.until_tasks(&["fix-1"]).await;
-    let prompt = w.task("fix-1").await.spec.prompt;
-    assert!(
-        prompt.contains("said 1\n") && prompt.contains("said 202"),
-        "{prompt}"
-    );
 }
 
 #[tokio::test]

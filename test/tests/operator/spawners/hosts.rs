@@ -1,4 +1,4 @@
-//! Which hosts a spawner's Workspace may name, and which of them get a Secret's token.
+//! Hosts that a spawner's Workspace may name, and those that receive a Secret's token.
 
 use axon_api::Workspace;
 use axon_api::labels::HOSTS;

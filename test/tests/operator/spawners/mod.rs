@@ -1,6 +1,8 @@
 //! TaskSpawners: the real operator and API server, and a GitHub that speaks the real API.
 
+mod again;
 mod apps;
+mod comments;
 mod cron;
 mod faults;
 mod github;
@@ -13,10 +15,10 @@ use std::time::Duration;
 
 use axon_api::v1alpha1::TaskSpawnerStatus;
 use axon_api::{Task, TaskSpawner};
-use axon_test::fixtures::github::GithubHost;
-use axon_test::fixtures::github::accounts::TokenSpec;
-use axon_test::fixtures::github::store::ItemSpec;
-use axon_test::fixtures::server::Background;
+use axon_fixtures::github::GithubHost;
+use axon_fixtures::github::accounts::TokenSpec;
+use axon_fixtures::github::store::ItemSpec;
+use axon_fixtures::server::Background;
 use axon_test::operator_process::SECRET_HOSTS;
 use axon_test::wait;
 use kube::ResourceExt;

@@ -1,7 +1,7 @@
-//! What a spawner would do is told and not done, and a template can be tried by hand.
+//! Previews: a spawner reports what its next poll would do without doing it, and a template can be tried by hand.
 
 use axon_api::{Task, TaskSpawner};
-use axon_test::fixtures::github::store::{CommentSpec, ItemSpec};
+use axon_fixtures::github::store::{CommentSpec, ItemSpec};
 use axon_test::plugin::{self, Invocation};
 use kube::ResourceExt;
 use serde_json::{Value, json};

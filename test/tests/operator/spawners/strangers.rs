@@ -1,8 +1,8 @@
-//! Who may start an agent on a repository that everybody can write to.
+//! People who may start an agent on a repository where everybody can open issues.
 
 use axon_api::{Task, TaskSpawner, Workspace};
-use axon_test::fixtures::github::accounts::TokenSpec;
-use axon_test::fixtures::github::store::{CommentSpec, ItemSpec, RepositorySpec};
+use axon_fixtures::github::accounts::TokenSpec;
+use axon_fixtures::github::store::{CommentSpec, ItemSpec, RepositorySpec};
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
