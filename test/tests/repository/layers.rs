@@ -49,6 +49,7 @@ const LAYERS: [(&str, &[&str]); 4] = [
             "ha",
             "metrics",
             "definitions",
+            "budget",
             "http",
             "shared",
             "spawner",
