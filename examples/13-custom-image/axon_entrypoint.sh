@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs the agent with the prompt, and tells at the end what it left.
+# Runs the agent with the prompt, and reports its outputs at the end.
 my-agent "$1" &
 trap 'kill -TERM $!' TERM
 wait $!
