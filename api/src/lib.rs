@@ -18,6 +18,7 @@ pub mod naming;
 pub mod network;
 pub mod outputs;
 pub mod packed;
+pub mod price;
 pub mod reference;
 pub mod shown;
 pub mod trust;

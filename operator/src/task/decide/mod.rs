@@ -5,8 +5,9 @@
 //! - [`before_job`], [`progress`], [`with_job`], [`after_end`]: a Task in each part of its life.
 //! - [`failure`]: a pod's failure becomes a reason; [`fault`]: the table of who is to blame.
 //! - [`retry`], [`lost`], [`preempted`], [`agent_end`], [`volumes`]: special ends and waits.
-//! - [`dependencies`]: `dependsOn`; [`status`]: builds the status; [`prices`]: estimates a cost.
+//! - [`dependencies`]: `dependsOn`; [`status`]: builds the status; [`prices`]: estimates a cost; [`budget`]: what may still be spent.
 
+pub mod budget;
 pub mod dependencies;
 pub mod failure;
 pub mod fault;
@@ -16,12 +17,12 @@ pub mod status;
 
 use std::time::Duration;
 
+use axon_api::price::Price;
 use axon_api::{AgentConfig, Task, TaskPhase, TaskReason, TaskStatus, Workspace};
 use jiff::Timestamp;
 
 use super::branch_lock::Rival;
 use crate::task::decide::dependencies::Dependencies;
-use crate::task::decide::prices::Price;
 use crate::task::decide::recall::recall;
 use crate::task::decide::status::enter;
 use crate::task::observe::pod::{JobView, Needed, PodView};
