@@ -26,6 +26,7 @@ const LAYERS: [(&str, &[&str]); 4] = [
             "yaml",
             "git",
             "usage",
+            "price",
             "v1alpha1",
             "branch_lock",
             "outputs",
