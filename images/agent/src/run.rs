@@ -68,6 +68,7 @@ fn run(
     checkpoint: &Arc<Mutex<Checkpoint>>,
 ) -> Result<(Report, u8), Failure> {
     let agent = agent::of(env)?;
+    let cap = Cap::of(env, agent.tells_cost())?;
     key_form::check(env, agent.kind())?;
     let mut setup = input::read(env, args, &|value, place| agent.literal(value, place))?;
     let hidden = children::hidden(env, agent.key_variables(&setup));
@@ -90,8 +91,8 @@ fn run(
     }
 
     let stream = agent.stream(env);
-    let (limits, cap) = (Limits::of(env)?, Cap::of(env)?);
-    let ended = Running::start(agent, launch, stream, checkpoint)?.wait(limits, cap);
+    let limits = Limits::of(env)?;
+    let ended = Running::start(agent, launch, stream, checkpoint, cap)?.wait(limits);
     let mut outcome = conclude(agent.program(), &ended);
     let mut report = Report {
         reason: outcome.reason,

@@ -10,10 +10,11 @@ use kube_runtime::reflector::store::Writer;
 
 use super::context::Context;
 use super::decide::Decision;
-use super::decide::cap;
+use super::decide::budget::left;
 use super::decide::failure::Failure;
 use super::decide::status::enter;
 use super::observe::stores::Filled;
+use crate::budget::cap::Cap;
 use crate::budget::keeper::Admission;
 use crate::kube::call::CallError;
 use crate::kube::watch::{Scope, is_served, watch_custom};
@@ -60,26 +61,20 @@ pub(super) async fn step(
             context,
         )))
     };
-    if let Err(failure) = cap::can_be_kept(task, task.spec.budget.as_ref(), price.is_some()) {
-        return fail(&known, failure);
-    }
     let admission = match admitted.take() {
         Some((budgets, cap)) => Admission::Go(budgets, cap),
         None => {
-            let own = cap::in_effect(task, &known);
+            let own = Cap::of(known.budget.as_ref().or(task.spec.budget.as_ref()));
             let cost_is_known = task.spec.agent.reports_cost() || price.is_some();
             context.keeper.admit(task, own, cost_is_known).await?
         }
     };
     Ok(match admission {
         Admission::Go(budgets, given) => {
-            if let Err(failure) = cap::can_be_kept(task, given.as_ref(), price.is_some()) {
-                return fail(&known, failure);
-            }
             if given.is_some() {
                 known.budget.clone_from(&given);
             }
-            if let Err(failure) = cap::left(cap::in_effect(task, &known), &known.attempts) {
+            if let Err(failure) = left(task, &known, price) {
                 return fail(&known, failure);
             }
             known.budgets.clone_from(&budgets);

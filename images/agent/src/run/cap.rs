@@ -1,129 +1,167 @@
-//! The most that this pod may spend. Pure.
+//! The most that this pod may spend: read from the environment, and compared with the figures as they come. Pure.
 
 use axon_api::contract::env as names;
 use axon_api::money::Money;
 use axon_api::price::Price;
-use axon_api::usage::{Usage, stored_tokens};
+use axon_api::usage::Usage;
 
 use crate::env::Env;
 use crate::failure::Failure;
+use crate::say;
 
-/// Share of the cap, in percent, at which the log warns.
-const WARN_AT: u64 = 80;
+/// Percent of a cap at which people are told, once.
+const WARN_AT: u128 = 80;
 
-/// A cap on dollars, on tokens, or on both.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The caps that are enforced, and whether people were told that one is near.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cap {
     cost: Option<Money>,
     tokens: Option<u64>,
     price: Option<Price>,
-    has_warned: bool,
+    warned: bool,
 }
 
-/// What a cap says of what was consumed up to now.
+/// What is to be done about figures.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reached {
+pub enum Look {
     /// Nothing.
-    No,
-    /// Most of it is spent: for the log, once.
-    Nearly(String),
-    /// All of it: the agent has to end.
-    Fully(String),
+    GoOn,
+    /// Tell people.
+    Warn(String),
+    /// End the agent.
+    Stop(String),
 }
 
 impl Cap {
-    /// Reads the cap from the environment.
+    /// Reads the caps; `None` without one. `tells_cost` is true for an agent that reports its cost while it runs.
     ///
     /// # Errors
-    /// `InvalidConfig` for a cap or a price that can't be read: a run without the cap that was meant could spend anything.
-    pub fn of(env: &Env) -> Result<Self, Failure> {
-        let read = |name: &str, what: &str| Failure::invalid(format!("{name} is no {what}"));
-        let cost = env.text(names::MAX_COST_USD).map(|text| {
-            let cost = Money::reported(text);
-            cost.ok_or_else(|| read(names::MAX_COST_USD, "number of US dollars"))
-        });
-        let tokens = env.text(names::MAX_TOKENS).map(|text| {
-            let tokens = text.parse::<u64>().ok();
-            tokens.ok_or_else(|| read(names::MAX_TOKENS, "number of tokens"))
-        });
-        let price = env.text(names::PRICE).map(|text| {
-            let price = Price::from_json(text);
-            price.ok_or_else(|| {
-                read(
-                    names::PRICE,
-                    "price list with input, output, cacheRead and cacheWrite",
-                )
-            })
-        });
-        Ok(Self {
-            cost: cost.transpose()?,
-            tokens: tokens.transpose()?,
-            price: price.transpose()?,
-            has_warned: false,
-        })
+    /// `InvalidConfig` for a variable that can't be read, and for a cap on money of a run whose cost nobody would know.
+    pub fn of(env: &Env, tells_cost: bool) -> Result<Option<Self>, Failure> {
+        let invalid = |name: &str, text: &str, what: &str| {
+            Failure::invalid(format!("{name} is {text:?}, which is no {what}"))
+        };
+        let cost = match set(env, names::MAX_COST_USD) {
+            None => None,
+            Some(text) => {
+                let what = "amount of US dollars above 0 and up to 1000000, such as 2.50";
+                let cost = Money::reported(&text).filter(|cost| *cost > Money::default());
+                Some(cost.ok_or_else(|| invalid(names::MAX_COST_USD, &text, what))?)
+            }
+        };
+        let tokens = match set(env, names::MAX_TOKENS) {
+            None => None,
+            Some(text) => {
+                let tokens = text.parse::<u64>().ok().filter(|tokens| *tokens > 0);
+                let what = "whole number of tokens above 0";
+                Some(tokens.ok_or_else(|| invalid(names::MAX_TOKENS, &text, what))?)
+            }
+        };
+        let price = match set(env, names::PRICE) {
+            None => None,
+            Some(text) => {
+                let price = Price::parse(&text);
+                Some(price.map_err(|why| Failure::invalid(format!("{}: {why}", names::PRICE)))?)
+            }
+        };
+        if cost.is_none() && tokens.is_none() {
+            return Ok(None);
+        }
+        let is_blind = cost.is_some() && price.is_none() && !tells_cost;
+        if is_blind && tokens.is_none() {
+            return Err(Failure::invalid(format!(
+                "{} can't be watched: this agent reports no cost while it runs, and {} is not set; set the model's price, or {}",
+                names::MAX_COST_USD,
+                names::PRICE,
+                names::MAX_TOKENS
+            )));
+        }
+        if is_blind {
+            say!(
+                "{} is not watched, for want of a price: {} alone caps this run",
+                names::MAX_COST_USD,
+                names::MAX_TOKENS
+            );
+        }
+        Ok(Some(Self {
+            cost: cost.filter(|_| !is_blind),
+            tokens,
+            price,
+            warned: false,
+        }))
     }
 
-    /// Compares the cap with what was consumed up to now.
-    pub fn check(&mut self, usage: &Usage) -> Reached {
-        let tokens = tokens_of(usage);
-        let estimate = || {
-            self.price
-                .and_then(|price| price.estimate(usage))
-                .as_deref()
-                .and_then(Money::parse)
-        };
-        let cost = usage.cost().or_else(estimate);
-        if let Some(most) = self.tokens.filter(|most| tokens >= *most) {
-            return Reached::Fully(format!(
-                "the agent has used {tokens} tokens, and {most} were left of the Task's budget"
+    /// Judges what was consumed up to now. What reaches a cap is over it: the next answer would go beyond.
+    pub fn look(&mut self, usage: &Usage) -> Look {
+        let used = tokens_of(usage);
+        let cost = self.cost_of(usage);
+        if let (Some(cap), Some(used)) = (self.tokens, used)
+            && used >= cap
+        {
+            return Look::Stop(format!(
+                "{used} tokens were used of {cap} that the run may use (spec.budget)"
             ));
         }
-        match (self.cost, cost) {
-            (Some(most), Some(cost)) if cost >= most => {
-                return Reached::Fully(format!(
-                    "the agent has spent {}, and {} was left of the Task's budget",
-                    cost.short(),
-                    most.short()
-                ));
+        if let Some(cap) = self.cost {
+            match cost {
+                Some(cost) if cost >= cap => {
+                    return Look::Stop(format!(
+                        "${cost} was spent of ${cap} that the run may spend (spec.budget)"
+                    ));
+                }
+                // Uncounted money is none that a cap can hold.
+                None if self.tokens.is_none() && used.is_some_and(|used| used > 0) => {
+                    return Look::Stop(format!(
+                        "the run may spend ${cap} (spec.budget), but the agent used {} tokens and reports no cost of them: add \
+                         the model's price to the operator's price table, or set spec.budget.tokens",
+                        used.unwrap_or_default()
+                    ));
+                }
+                _ => {}
             }
-            // Nobody will know before the end, if ever.
-            (Some(most), None) if tokens > 0 && self.tokens.is_none() => {
-                return Reached::Fully(format!(
-                    "the agent does not say what it spends, and there is no price for its model, so the {} of the Task's budget can't be \
-                     kept: add the model to the operator's price table, or set spec.budget.tokens",
-                    most.short()
-                ));
-            }
-            _ => {}
         }
-        if self.has_warned {
-            return Reached::No;
-        }
-        let is_near =
-            |spent: u64, most: u64| u128::from(spent) * 100 >= u128::from(most) * u128::from(WARN_AT);
-        let near = match (self.cost.zip(cost), self.tokens) {
-            (Some((most, cost)), _) if is_near(cost.nanos(), most.nanos()) => {
-                format!("{} of {}", cost.short(), most.short())
-            }
-            (_, Some(most)) if is_near(tokens, most) => format!("{tokens} of {most} tokens"),
-            _ => return Reached::No,
+        let near = |used: u64, cap: u64| u128::from(used) * 100 >= u128::from(cap) * WARN_AT;
+        let of_tokens = self.tokens.zip(used).filter(|(cap, used)| near(*used, *cap));
+        let of_cost = self.cost.zip(cost);
+        let of_cost = of_cost.filter(|(cap, cost)| near(cost.nanos(), cap.nanos()));
+        let words = match (of_cost, of_tokens) {
+            (Some((cap, cost)), _) => format!("${cost} of ${cap}"),
+            (None, Some((cap, used))) => format!("{used} of {cap} tokens"),
+            (None, None) => return Look::GoOn,
         };
-        self.has_warned = true;
-        Reached::Nearly(format!(
-            "warning: the agent has spent {near} of the Task's budget and is ended when it is used up"
+        if std::mem::replace(&mut self.warned, true) {
+            return Look::GoOn;
+        }
+        Look::Warn(format!(
+            "the run has spent {words} ({WARN_AT} % of spec.budget or more); it is stopped when it has spent all"
         ))
+    }
+
+    /// Returns the agent's own figure, else the price of the tokens.
+    fn cost_of(&self, usage: &Usage) -> Option<Money> {
+        usage.cost().or_else(|| {
+            let price = self.price.as_ref()?;
+            tokens_of(usage).map(|_| price.of_tokens(usage))
+        })
     }
 }
 
-fn tokens_of(usage: &Usage) -> u64 {
-    let kinds = [
+fn set(env: &Env, name: &str) -> Option<String> {
+    // Set but empty is no number, either: only a variable that is absent is no cap.
+    env.is_set(name)
+        .then(|| env.text(name).unwrap_or_default().to_owned())
+}
+
+/// Returns the sum of all kinds; `None` if none is known.
+fn tokens_of(usage: &Usage) -> Option<u64> {
+    let all = [
         usage.input_tokens,
         usage.output_tokens,
         usage.cache_read_tokens,
         usage.cache_write_tokens,
     ];
-    let known = kinds.into_iter().flatten().filter_map(stored_tokens);
-    known.fold(0, u64::saturating_add)
+    let known = all.into_iter().flatten().map(i64::unsigned_abs);
+    known.reduce(u64::saturating_add)
 }
 
 #[cfg(test)]
@@ -132,86 +170,115 @@ mod tests {
 
     const PRICE: &str = r#"{"input":"1","output":"10","cacheRead":"0.1","cacheWrite":"2"}"#;
 
-    fn cap(pairs: &[(&str, &str)]) -> Result<Cap, Failure> {
-        Cap::of(&pairs.iter().copied().collect())
+    fn cap(pairs: &[(&str, &str)], tells_cost: bool) -> Result<Option<Cap>, String> {
+        let env: Env = pairs.iter().copied().collect();
+        Cap::of(&env, tells_cost).map_err(|failure| {
+            assert_eq!(failure.reason, axon_api::TaskReason::InvalidConfig);
+            failure.message
+        })
     }
 
-    fn usage(cost: Option<&str>, tokens: i64) -> Usage {
+    fn of(pairs: &[(&str, &str)], tells_cost: bool) -> Cap {
+        cap(pairs, tells_cost).unwrap().unwrap()
+    }
+
+    fn usage(input: i64, output: i64, read: i64, write: i64) -> Usage {
         Usage {
-            cost_usd: cost.map(Into::into),
-            input_tokens: Some(tokens),
-            output_tokens: Some(0),
+            input_tokens: Some(input),
+            output_tokens: Some(output),
+            cache_read_tokens: Some(read),
+            cache_write_tokens: Some(write),
             ..Usage::default()
         }
     }
 
-    fn is_over(cap: &mut Cap, usage: &Usage) -> bool {
-        matches!(cap.check(usage), Reached::Fully(_))
+    fn cost(text: &str) -> Usage {
+        Usage {
+            cost_usd: Some(text.to_owned()),
+            ..usage(1, 1, 0, 0)
+        }
     }
 
     #[test]
-    fn without_a_cap_nothing_is_reached() {
-        let mut none = cap(&[]).unwrap();
-        assert_eq!(none.check(&usage(Some("1000000"), 1_000_000_000)), Reached::No);
+    fn no_variable_is_no_cap_and_a_bad_one_is_named() {
+        assert_eq!(cap(&[], false), Ok(None));
+        assert_eq!(cap(&[(names::PRICE, PRICE)], false), Ok(None));
+        for (name, bad) in [
+            (
+                names::MAX_COST_USD,
+                &["", "0", "-1", "1,5", "five", "1000001"][..],
+            ),
+            (names::MAX_TOKENS, &["", "0", "-1", "1.5", "2M", "five"]),
+            (names::PRICE, &["", "{}", "[1]", "5"]),
+        ] {
+            for text in bad {
+                let said = cap(&[(name, text)], true).unwrap_err();
+                assert!(said.starts_with(name), "{name}={text}: {said}");
+            }
+        }
     }
 
     #[test]
-    fn the_agents_own_figure_counts_and_the_price_where_it_has_none() {
-        let mut own = cap(&[(names::MAX_COST_USD, "2.50"), (names::PRICE, PRICE)]).unwrap();
-        assert!(!is_over(&mut own, &usage(Some("2.49"), 99_000_000)));
-        assert!(is_over(&mut own, &usage(Some("2.50"), 1)));
-        assert!(!is_over(&mut own, &usage(None, 2_499_999)));
-        assert!(is_over(&mut own, &usage(None, 2_500_000)));
-        assert!(!is_over(&mut own, &Usage::default()), "nothing was consumed yet");
+    fn money_that_nobody_counts_is_refused_or_left_to_the_tokens() {
+        let money = (names::MAX_COST_USD, "1");
+        let said = cap(&[money], false).unwrap_err();
+        assert!(said.starts_with("AXON_MAX_COST_USD can't be watched"), "{said}");
+        let mut both = of(&[money, (names::MAX_TOKENS, "100")], false);
+        assert_eq!(both.look(&usage(10, 0, 0, 0)), Look::GoOn);
+        assert!(matches!(both.look(&usage(100, 0, 0, 0)), Look::Stop(_)));
+        // An agent that usually tells its cost, with a model of which it knows none.
+        let mut silent = of(&[money], true);
+        assert_eq!(silent.look(&Usage::default()), Look::GoOn);
+        assert_eq!(silent.look(&usage(0, 0, 0, 0)), Look::GoOn);
+        assert!(
+            matches!(silent.look(&usage(1, 0, 0, 0)), Look::Stop(said) if said.contains("reports no cost"))
+        );
     }
 
     #[test]
     fn tokens_of_all_kinds_count() {
-        let mut cap = cap(&[(names::MAX_TOKENS, "100")]).unwrap();
-        let of_each = |tokens| Usage {
-            input_tokens: Some(tokens),
-            output_tokens: Some(tokens),
-            cache_read_tokens: Some(tokens),
-            cache_write_tokens: Some(tokens),
-            ..Usage::default()
-        };
-        assert!(!is_over(&mut cap, &of_each(24)));
-        let Reached::Fully(message) = cap.check(&of_each(25)) else {
-            panic!("100 of 100")
-        };
-        assert!(message.contains("100 tokens, and 100 were left"), "{message}");
-    }
-
-    #[test]
-    fn a_cost_that_nobody_will_know_ends_the_run_unless_tokens_are_capped() {
-        let mut cost = cap(&[(names::MAX_COST_USD, "5")]).unwrap();
-        assert!(
-            matches!(cost.check(&usage(None, 1)), Reached::Fully(message) if message.contains("price table"))
-        );
-        let mut both = cap(&[(names::MAX_COST_USD, "5"), (names::MAX_TOKENS, "100")]).unwrap();
-        assert!(!is_over(&mut both, &usage(None, 1)));
-        assert!(is_over(&mut both, &usage(None, 100)));
-    }
-
-    #[test]
-    fn the_log_warns_once() {
-        let mut cap = cap(&[(names::MAX_COST_USD, "10")]).unwrap();
-        assert_eq!(cap.check(&usage(Some("7.99"), 1)), Reached::No);
-        assert!(matches!(cap.check(&usage(Some("8"), 1)), Reached::Nearly(_)));
-        assert_eq!(cap.check(&usage(Some("9"), 1)), Reached::No);
-    }
-
-    #[test]
-    fn a_cap_that_cannot_be_read_is_none_and_starts_nothing() {
-        for pair in [
-            (names::MAX_COST_USD, "five"),
-            (names::MAX_COST_USD, "-1"),
-            (names::MAX_TOKENS, "1.5"),
-            (names::MAX_TOKENS, "-1"),
-            (names::PRICE, "{}"),
+        for (used, stops) in [
+            (usage(99, 0, 0, 0), false),
+            (usage(100, 0, 0, 0), true),
+            (usage(25, 25, 25, 24), false),
+            (usage(25, 25, 25, 25), true),
+            (usage(0, 0, 100, 0), true),
         ] {
-            let failure = cap(&[pair]).unwrap_err();
-            assert!(failure.message.contains(pair.0), "{}", failure.message);
+            let look = of(&[(names::MAX_TOKENS, "100")], false).look(&used);
+            assert_eq!(matches!(look, Look::Stop(_)), stops, "{used:?}: {look:?}");
         }
+        assert_eq!(
+            of(&[(names::MAX_TOKENS, "100")], false).look(&usage(60, 61, 0, 0)),
+            Look::Stop("121 tokens were used of 100 that the run may use (spec.budget)".into())
+        );
+    }
+
+    #[test]
+    fn the_agent_s_cost_comes_before_the_price() {
+        let caps = [(names::MAX_COST_USD, "0.50"), (names::PRICE, PRICE)];
+        assert_eq!(
+            of(&caps, false).look(&usage(100_000, 39_999, 0, 0)),
+            Look::Warn(
+                "the run has spent $0.49999 of $0.50 (80 % of spec.budget or more); it is stopped when it has spent all".into()
+            )
+        );
+        assert_eq!(
+            of(&caps, false).look(&usage(100_000, 40_000, 0, 0)),
+            Look::Stop("$0.50 was spent of $0.50 that the run may spend (spec.budget)".into())
+        );
+        let cheaper = Usage {
+            cost_usd: Some("0.1".into()),
+            ..usage(100_000, 40_000, 0, 0)
+        };
+        assert_eq!(of(&caps, true).look(&cheaper), Look::GoOn);
+    }
+
+    #[test]
+    fn the_warning_comes_once() {
+        let mut cap = of(&[(names::MAX_COST_USD, "10"), (names::MAX_TOKENS, "1000")], true);
+        assert_eq!(cap.look(&cost("7.99")), Look::GoOn);
+        assert!(matches!(cap.look(&cost("8.00")), Look::Warn(_)));
+        assert_eq!(cap.look(&cost("9.99")), Look::GoOn);
+        assert!(matches!(cap.look(&cost("10")), Look::Stop(_)));
     }
 }

@@ -30,13 +30,13 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use crate::task::apply::network_policy::Ready;
+use crate::task::build::cap;
 use crate::task::build::job;
 use crate::task::build::pod_defaults;
 use crate::task::build::pod_limits;
 use crate::task::build::prompt;
-use crate::task::build::spending_cap;
 use crate::task::build::volumes::ca;
-use crate::task::decide::cap;
+use crate::task::decide::budget;
 use crate::task::decide::dependencies::Dependencies;
 use crate::task::decide::{Decision, STARTING};
 use crate::task::github_token::rules;
@@ -182,7 +182,9 @@ async fn create_job(
         Created::Yes | Created::Before => {
             has_job = true;
             let (phase, reason) = (TaskPhase::Pending, TaskReason::Starting);
-            let mut status = enter(known, phase, reason, STARTING, generation, context.clock.now());
+            let note = budget::note(task, context.options.prices.price_of(task));
+            let starting = note.map_or_else(|| STARTING.to_owned(), |note| format!("{STARTING}; {note}"));
+            let mut status = enter(known, phase, reason, &starting, generation, context.clock.now());
             status.job_name = task.metadata.name.clone();
             status.github_token = gathered.github_token.clone();
             (status, Action::await_change())
@@ -253,8 +255,11 @@ fn plan(
         .map_err(|error| error.to_string())?;
     pod_defaults::apply(&context.options.pod_defaults, task, &mut plan.job);
     pod_limits::apply(&context.options.pod_limits, &mut plan.job);
-    let cap = cap::left(cap::in_effect(task, known), &known.attempts).map_err(|failure| failure.message)?;
-    spending_cap::apply(cap, context.options.prices.price_of(task), &mut plan.job);
+    let price = context.options.prices.price_of(task);
+    let left = budget::left(task, known, price).map_err(|refused| refused.message)?;
+    if let Some(left) = left {
+        cap::apply(&left, &mut plan.job);
+    }
     ca::mount(&mut plan.job, inputs.workspace.as_deref());
     if let Some(token) = token {
         rules::mount(&mut plan.job, token);

@@ -9,12 +9,12 @@ use kube_runtime::controller::Action;
 use serde_json::json;
 
 use super::record::{self, Recorded};
+use crate::budget::cap::Cap;
 use crate::kube::call::{CallError, timed};
 use crate::kube::incomplete::{self, Write};
 use crate::kube::watch;
 use crate::metrics::Kept;
 use crate::task::context::Context;
-use crate::task::decide::cap;
 use crate::task::observe::has_ended;
 
 /// Pause before another look at a Task whose status was written and has not changed by that.
@@ -42,7 +42,7 @@ pub(super) async fn write_status(
     if !has_ended(task) && status.phase.is_some_and(TaskPhase::is_terminal) {
         keep_record(task, &status, context).await?;
         // After the record and before the status: whoever repeats this finds what is counted already.
-        let own = cap::in_effect(task, &status);
+        let own = Cap::of(task.spec.budget.as_ref());
         status.budgets = context.keeper.settle(task, &status, own).await?;
     }
     let status = &status;

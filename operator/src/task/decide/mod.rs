@@ -5,10 +5,9 @@
 //! - [`before_job`], [`progress`], [`with_job`], [`after_end`]: a Task in each part of its life.
 //! - [`failure`]: a pod's failure becomes a reason; [`fault`]: the table of who is to blame.
 //! - [`retry`], [`lost`], [`preempted`], [`agent_end`], [`volumes`]: special ends and waits.
-//! - [`cap`]: what is left of a Task's cap for its next pod.
-//! - [`dependencies`]: `dependsOn`; [`status`]: builds the status; [`prices`]: estimates a cost.
+//! - [`dependencies`]: `dependsOn`; [`status`]: builds the status; [`prices`]: estimates a cost; [`budget`]: what may still be spent.
 
-pub mod cap;
+pub mod budget;
 pub mod dependencies;
 pub mod failure;
 pub mod fault;
@@ -18,6 +17,7 @@ pub mod status;
 
 use std::time::Duration;
 
+use axon_api::price::Price;
 use axon_api::{AgentConfig, Task, TaskPhase, TaskReason, TaskStatus, Workspace};
 use jiff::Timestamp;
 
@@ -26,7 +26,6 @@ use crate::task::decide::dependencies::Dependencies;
 use crate::task::decide::recall::recall;
 use crate::task::decide::status::enter;
 use crate::task::observe::pod::{JobView, Needed, PodView};
-use axon_api::price::Price;
 
 mod after_end;
 mod agent_end;

@@ -3,6 +3,7 @@
 
 use axon_api::outputs::claims;
 use axon_api::outputs::{results, usage_from_results};
+use axon_api::price::Price;
 use axon_api::shown::storable;
 use axon_api::usage::Usage;
 use axon_api::v1alpha1::{Attempt, condition};
@@ -12,7 +13,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::task::decide::failure::Failure;
 use crate::task::observe::pod::{Ended, PodView};
-use axon_api::price::Price;
 
 /// Most attempts that a status keeps: those of the longest retry policy, and of the disruptions besides.
 pub(crate) const MAX_ATTEMPTS: usize = 16;

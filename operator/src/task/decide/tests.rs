@@ -12,6 +12,8 @@ use crate::task::observe::pod::{ContainerView, Ended, Held, JobEnd};
 
 mod volumes;
 
+mod budget;
+
 mod retry;
 
 mod lost;
