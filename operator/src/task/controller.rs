@@ -36,11 +36,11 @@ use crate::task::github_token::rules;
 use crate::task::github_token::rules::{Step, Token};
 use crate::task::observe::expectations;
 use crate::task::observe::expectations::Written;
+use crate::task::observe::full_objects;
 use crate::task::observe::index::{Interests, Key, Runs, place};
 use crate::task::observe::kept_task::must_be_whole;
 use crate::task::observe::pod;
 use crate::task::observe::stores::{Readiness, Stores, task_of, watch_jobs, watch_named, watch_pods};
-use crate::task::observe::whole;
 use crate::task::observe::{gather, has_ended, referenced};
 use axon_github::clock::Clock;
 
@@ -163,7 +163,7 @@ async fn reconcile(kept: Arc<Task>, context: Arc<Context>) -> Result<Action, Cal
         place => place.flatten(),
     };
     let task = if must_be_whole(&kept) {
-        match whole::whole_task(&kept, &context).await? {
+        match full_objects::whole_task(&kept, &context).await? {
             Some(whole) => Arc::new(whole.object),
             None => return Ok(Action::requeue(backoff(1))),
         }

@@ -11,8 +11,6 @@
 
 pub mod apply;
 pub mod build;
-#[cfg(test)]
-mod claims_tests;
 pub mod context;
 pub mod controller;
 pub mod decide;
@@ -22,3 +20,6 @@ pub mod github_token;
 pub mod observe;
 
 pub use axon_api::branch_lock;
+
+#[cfg(test)]
+mod tests;

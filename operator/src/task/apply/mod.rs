@@ -39,8 +39,8 @@ use crate::task::decide::dependencies::Dependencies;
 use crate::task::decide::{Decision, STARTING};
 use crate::task::github_token::rules;
 use crate::task::observe::Gathered;
-use crate::task::observe::whole;
-use crate::task::observe::whole::Inputs;
+use crate::task::observe::full_objects;
+use crate::task::observe::full_objects::Inputs;
 
 use super::apply::write_status::write_status;
 use crate::kube::call::{CallError, timed};
@@ -161,7 +161,7 @@ async fn create_job(
         Ready::Busy => return Ok(Done::nothing(Action::requeue(slots::pause(rand::random())))),
         Ready::Refused(message) => Created::Refused(message),
         Ready::Yes => {
-            let Some(inputs) = whole::read(task, gathered, context).await? else {
+            let Some(inputs) = full_objects::read(task, gathered, context).await? else {
                 return Ok(Done::nothing(Action::requeue(CHANGED_PAUSE)));
             };
             match plan(&inputs, gathered, context) {

@@ -2,7 +2,7 @@
 //!
 //! Pure and total. Terminal is final: it is looked at first, and nothing below can leave it.
 //!
-//! - [`before_job`], [`progress`], [`with_job`], [`after_end`]: a Task in each part of its life.
+//! - [`before_job`], [`progress`], [`with_job`], [`cleanup`]: a Task in each part of its life.
 //! - [`failure`]: a pod's failure becomes a reason; [`fault`]: the table of who is to blame.
 //! - [`retry`], [`lost`], [`preempted`], [`agent_end`], [`volumes`]: special ends and waits.
 //! - [`dependencies`]: `dependsOn`; [`status`]: builds the status; [`prices`]: estimates a cost.
@@ -11,8 +11,8 @@ pub mod dependencies;
 pub mod failure;
 pub mod fault;
 pub mod prices;
-pub mod recall;
 pub mod status;
+pub mod unknown_reasons;
 
 use std::time::Duration;
 
@@ -22,13 +22,13 @@ use jiff::Timestamp;
 use super::branch_lock::Rival;
 use crate::task::decide::dependencies::Dependencies;
 use crate::task::decide::prices::Price;
-use crate::task::decide::recall::recall;
 use crate::task::decide::status::enter;
+use crate::task::decide::unknown_reasons::recall;
 use crate::task::observe::pod::{JobView, Needed, PodView};
 
-mod after_end;
 mod agent_end;
 mod before_job;
+mod cleanup;
 mod lost;
 mod preempted;
 mod progress;
@@ -136,7 +136,7 @@ fn step(observed: &Observed<'_>) -> Decision {
     let mut status = observed.task.status.clone().unwrap_or_default();
     recall(&mut status);
     if status.phase.is_some_and(TaskPhase::is_terminal) {
-        return after_end::decide(observed, &status);
+        return cleanup::decide(observed, &status);
     }
     let stopped = observed.task.spec.is_stopped();
     match &observed.job {

@@ -4,16 +4,16 @@
 //! - [`stores`]: the watches; [`pod`] and [`job`]: what is read of a Pod and a Job; [`kept_task`]: what is kept of a Task.
 //! - [`index`]: who depends on whom; [`expectations`]: own writes that the watch has not returned yet.
 //! - [`logs`]: the end of an agent's log, where there is no report.
-//! - [`whole`]: the parts that the stores leave out, read when a Job is created.
+//! - [`full_objects`]: the parts that the stores leave out, read when a Job is created.
 
 pub mod expectations;
+pub mod full_objects;
 pub mod index;
 pub mod job;
 pub mod kept_task;
 pub mod logs;
 pub mod pod;
 pub mod stores;
-pub mod whole;
 
 use std::sync::Arc;
 
@@ -98,7 +98,7 @@ pub async fn gather(
     }
     read_job_and_pods(task, context, &mut gathered).await?;
     let tasks = &context.stores.tasks;
-    let read = whole::results(task, context).await?;
+    let read = full_objects::results(task, context).await?;
     let find = |wanted: &str| match read.get(wanted) {
         Some(read) => read.clone(),
         None => tasks.get(&ObjectRef::new(wanted).within(&namespace)),
