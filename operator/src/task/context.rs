@@ -10,13 +10,13 @@ use kube_runtime::reflector::ObjectRef;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use super::apply::job_burst::Rush;
+use super::apply::job_burst::JobBurst;
 use super::apply::network_policy::{self, Network};
 use super::build::pod_defaults::PodDefaults;
 use super::build::pod_limits::PodLimits;
 use super::decide::prices::PriceTable;
 use super::github_token::rules::Token;
-use super::observe::expectations::Written;
+use super::observe::expectations::Expectations;
 use super::observe::stores::{Readiness, Stores};
 use crate::images::Images;
 use crate::kube::events::Events;
@@ -66,11 +66,11 @@ pub struct Context {
     /// same moment do not both take a branch. The Jobs themselves are the truth; this only bridges the watch's delay.
     pub(super) branch_claims: Mutex<HashMap<branch_lock::Key, Claim>>,
     /// Jobs that are being created.
-    pub(super) rush: Rush,
+    pub(super) job_burst: JobBurst,
     /// The NetworkPolicies that are there before Jobs.
     pub(super) network: Network,
     /// Statuses whose events have not come back yet.
-    pub(super) written: Arc<Written>,
+    pub(super) expectations: Arc<Expectations>,
     /// Places for Tasks that have ended and whose tokens are revoked.
     pub(super) ending: Semaphore,
     /// Places for Tasks that get tokens.

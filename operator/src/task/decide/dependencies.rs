@@ -61,7 +61,7 @@ impl Satisfied {
 
 /// Looks at the dependencies of `task`. `find` returns a Task of the same namespace by name.
 #[must_use]
-pub fn look<T: Deref<Target = Task>>(
+pub fn resolve<T: Deref<Target = Task>>(
     task: &Task,
     name: &str,
     find: &impl Fn(&str) -> Option<T>,
@@ -208,7 +208,7 @@ mod tests {
     }
 
     fn of(all: &BTreeMap<String, Task>, name: &str) -> Dependencies {
-        look(&all[name], name, &|n: &str| all.get(n))
+        resolve(&all[name], name, &|n: &str| all.get(n))
     }
 
     #[test]

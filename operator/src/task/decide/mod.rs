@@ -23,7 +23,7 @@ use super::branch_lock::Rival;
 use crate::task::decide::dependencies::Dependencies;
 use crate::task::decide::prices::Price;
 use crate::task::decide::status::enter;
-use crate::task::decide::unknown_reasons::recall;
+use crate::task::decide::unknown_reasons::restore_reasons;
 use crate::task::observe::pod::{JobView, Needed, PodView};
 
 mod agent_end;
@@ -134,7 +134,7 @@ fn step(observed: &Observed<'_>) -> Decision {
         return Decision::Wait(None);
     }
     let mut status = observed.task.status.clone().unwrap_or_default();
-    recall(&mut status);
+    restore_reasons(&mut status);
     if status.phase.is_some_and(TaskPhase::is_terminal) {
         return cleanup::decide(observed, &status);
     }
@@ -207,7 +207,7 @@ fn move_to(
         observed.now,
     );
     let told = observed.task.status.clone().map(|mut told| {
-        recall(&mut told);
+        restore_reasons(&mut told);
         told
     });
     match told {

@@ -28,7 +28,7 @@ pub fn are_overdue(pod: &PodView, now: Timestamp) -> bool {
 }
 
 /// Returns what to say of a pod none of whose containers has started, and when to look again.
-pub(crate) fn tell(observed: &Observed<'_>, pod: &PodView) -> (TaskReason, String, Option<Duration>) {
+pub(crate) fn describe(observed: &Observed<'_>, pod: &PodView) -> (TaskReason, String, Option<Duration>) {
     let starting = |wake| (TaskReason::Starting, STARTING.to_owned(), wake);
     if !may_wait(pod) {
         return starting(None);

@@ -15,9 +15,9 @@ pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
 /// The version of each Task, by UID, over which a status was written.
 #[derive(Debug, Default)]
-pub struct Written(Mutex<HashMap<String, String>>);
+pub struct Expectations(Mutex<HashMap<String, String>>);
 
-impl Written {
+impl Expectations {
     /// Notes that a status was written over `old`, and gave the version `new`.
     pub(crate) fn note(&self, old: &Task, new: Option<&str>) {
         // The same version means that nothing has changed: no event will come.
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_task_is_outdated_until_the_watch_tells_of_the_write() {
-        let written = Written::default();
+        let written = Expectations::default();
         assert!(!written.is_outdated(&task("1")));
         written.note(&task("1"), Some("2"));
         assert!(written.is_outdated(&task("1")));
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_write_that_changes_nothing_and_a_task_that_is_gone_leave_nothing() {
-        let written = Written::default();
+        let written = Expectations::default();
         written.note(&task("1"), Some("1"));
         assert!(!written.is_outdated(&task("1")));
         written.note(&task("1"), Some("2"));

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::kube::watch::{Keep, LARGE, Names, Seen, hollow, is_part, keep_metadata, mark, prune};
 use crate::task::build::prompt;
-use crate::task::decide::unknown_reasons::recall;
+use crate::task::decide::unknown_reasons::restore_reasons;
 use crate::task::observe::has_ended;
 
 /// Bytes of what other Tasks need of one. A hundred dependencies with the longest names, all of which have succeeded, fit.
@@ -44,7 +44,7 @@ impl Seen for Task {
             if is_long {
                 status.conditions = serde_json::from_str::<Told>(json)?.status.conditions;
             }
-            recall(status);
+            restore_reasons(status);
             if is_long {
                 status.conditions.clear();
             }

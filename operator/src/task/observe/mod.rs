@@ -82,15 +82,15 @@ pub async fn gather(
         awaited: false,
     };
     let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
-    gathered.job = context.stores.runs.job(&namespace, &name);
+    gathered.job = context.stores.jobs.job(&namespace, &name);
     if has_ended(task) {
         match gathered.job.as_ref().filter(|job| job.finished.is_none()) {
             // Whether something of the agent may still run decides when the Job is deleted.
             Some(job) => {
-                gathered.pods = context.stores.runs.pods(&namespace, &name);
+                gathered.pods = context.stores.jobs.pods(&namespace, &name);
                 gathered.pods.retain(|pod| pod.owner_uid == job.uid);
             }
-            None => context.stores.runs.forget_pods(&namespace, &name),
+            None => context.stores.jobs.forget_pods(&namespace, &name),
         }
         let has_ttl = task.spec.ttl_seconds_after_finished.is_some();
         gathered.awaited = has_ttl && !context.stores.awaiting(task).is_empty();
@@ -98,12 +98,12 @@ pub async fn gather(
     }
     read_job_and_pods(task, context, &mut gathered).await?;
     let tasks = &context.stores.tasks;
-    let read = full_objects::results(task, context).await?;
+    let read = full_objects::dependency_results(task, context).await?;
     let find = |wanted: &str| match read.get(wanted) {
         Some(read) => read.clone(),
         None => tasks.get(&ObjectRef::new(wanted).within(&namespace)),
     };
-    gathered.dependencies = dependencies::look(task, &name, &find);
+    gathered.dependencies = dependencies::resolve(task, &name, &find);
     if let Some(key) = key {
         gathered.rivals = rivals(task, context, key);
     }
@@ -129,7 +129,7 @@ async fn read_job_and_pods(task: &Task, context: &Context, gathered: &mut Gather
         Some(uid) => pod.owner_uid == *uid,
         None => status.pod_name.as_ref() == Some(&pod.name),
     };
-    gathered.pods = context.stores.runs.pods(&namespace, &name);
+    gathered.pods = context.stores.jobs.pods(&namespace, &name);
     gathered.pods.retain(belongs);
     let over = |pods: &[PodView]| newest(pods).is_some_and(|pod| pod.is_over() || pod.gone);
     if gathered.job.as_ref().is_some_and(|j| j.finished.is_some()) && !over(&gathered.pods) {
@@ -182,7 +182,7 @@ fn needs_log(pod: &PodView, status: &TaskStatus) -> bool {
 fn rivals(task: &Task, context: &Context, key: &branch_lock::Key) -> Vec<(Arc<Task>, bool)> {
     let (namespace, branch) = (task.namespace().unwrap_or_default(), task.spec.branch());
     let on_branch = Key::Branch((namespace, branch.unwrap_or_default().to_owned()));
-    let others = context.stores.interests.of(&on_branch).into_iter();
+    let others = context.stores.dependents.of_key(&on_branch).into_iter();
     let others = others.filter_map(|other| context.stores.tasks.get(&other));
     let of_key = others.filter(|other| {
         if has_ended(other) || other.metadata.name == task.metadata.name {
@@ -203,7 +203,7 @@ fn rivals(task: &Task, context: &Context, key: &branch_lock::Key) -> Vec<(Arc<Ta
 fn has_job(task: &Task, context: &Context) -> bool {
     task.status.as_ref().is_some_and(|s| s.job_name.is_some()) || {
         let namespace = task.namespace().unwrap_or_default();
-        context.stores.runs.job(&namespace, &task.name_any()).is_some()
+        context.stores.jobs.job(&namespace, &task.name_any()).is_some()
     }
 }
 

@@ -13,20 +13,20 @@ fn images() -> Images {
     Images::new("reg.example/axon", "v1")
 }
 
-fn pod_of(plan: &Plan) -> &PodSpec {
+fn pod_of(plan: &Manifests) -> &PodSpec {
     plan.job.spec.as_ref().unwrap().template.spec.as_ref().unwrap()
 }
 
-fn built(task: &Task, workspace: Option<&Workspace>, config: Option<&AgentConfig>) -> Plan {
+fn built(task: &Task, workspace: Option<&Workspace>, config: Option<&AgentConfig>) -> Manifests {
     build(task, workspace, config, &images()).unwrap()
 }
 
-fn agent(plan: &Plan) -> &Container {
+fn agent(plan: &Manifests) -> &Container {
     assert_eq!(pod_of(plan).containers.len(), 1);
     &pod_of(plan).containers[0]
 }
 
-fn init(plan: &Plan) -> &Container {
+fn init(plan: &Manifests) -> &Container {
     let all = pod_of(plan).init_containers.as_ref().unwrap();
     assert_eq!(all.len(), 1, "one init container prepares everything");
     &all[0]
