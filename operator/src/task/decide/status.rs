@@ -8,9 +8,10 @@ use axon_api::usage::Usage;
 use axon_api::v1alpha1::{Attempt, condition};
 use axon_api::{TaskPhase, TaskReason, TaskStatus};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::prices::Price;
+use crate::kube::conditions::{ConditionState, whole_second};
 use crate::task::decide::failure::Failure;
 use crate::task::observe::pod::{Ended, PodView};
 
@@ -46,39 +47,17 @@ pub fn enter(
         (condition::RECONCILING, !phase.is_terminal()),
         (condition::STALLED, phase == TaskPhase::Failed),
     ];
+    let word = reason.to_string();
+    let state = |kind, status| ConditionState {
+        kind,
+        status,
+        reason: &word,
+        message,
+    };
     status.conditions = kinds
-        .map(|(kind, is)| renew(&old.conditions, kind, is, reason, message, generation, now))
+        .map(|(kind, is)| state(kind, is).after(&old.conditions, generation, now))
         .to_vec();
     status
-}
-
-fn renew(
-    old: &[Condition],
-    kind: &str,
-    is: bool,
-    reason: TaskReason,
-    message: &str,
-    generation: Option<i64>,
-    now: Timestamp,
-) -> Condition {
-    let status = if is { "True" } else { "False" };
-    let since = old
-        .iter()
-        .find(|c| c.type_ == kind && c.status == status)
-        .map(|c| c.last_transition_time.clone());
-    Condition {
-        type_: kind.to_owned(),
-        status: status.to_owned(),
-        reason: reason.to_string(),
-        message: message.to_owned(),
-        observed_generation: generation,
-        last_transition_time: since.unwrap_or_else(|| Time(whole_second(now))),
-    }
-}
-
-/// Kubernetes stores times by the second; a finer one would make every comparison with what was stored differ.
-fn whole_second(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 /// Records in `status` what a pod that ended leaves behind: outputs, usage and one attempt. Recording the same pod
