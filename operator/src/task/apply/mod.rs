@@ -34,6 +34,7 @@ use crate::task::build::job;
 use crate::task::build::pod_defaults;
 use crate::task::build::pod_limits;
 use crate::task::build::prompt;
+use crate::task::build::prompt::ParsedPrompt;
 use crate::task::build::volumes::ca;
 use crate::task::decide::dependencies::Dependencies;
 use crate::task::decide::{Decision, STARTING};
@@ -229,8 +230,9 @@ fn plan(inputs: &JobInputs, gathered: &Gathered, context: &Context) -> Result<jo
         Dependencies::Ready(satisfied) => &satisfied.outputs,
         _ => &none,
     };
+    let parsed = gathered.prompt.as_ref().unwrap_or(&ParsedPrompt::LITERAL);
     let rendered;
-    let task = match prompt::render(task, outputs).map_err(|error| error.to_string())? {
+    let task = match prompt::render(task, parsed, outputs).map_err(|error| error.to_string())? {
         Cow::Borrowed(_) => task,
         Cow::Owned(text) => {
             let mut with_prompt = task.clone();

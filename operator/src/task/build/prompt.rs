@@ -57,23 +57,45 @@ pub fn is_template(task: &Task) -> bool {
     !task.spec.depends_on.is_empty() && task.spec.prompt.contains("{{")
 }
 
-/// Checks the prompt before its dependencies are waited for: one that is no template will never be one.
+/// The template of a prompt, if the prompt is one.
 ///
-/// # Errors
-/// [`PromptError`] if the prompt is to be rendered and is no template.
-pub fn check(task: &Task) -> Result<(), PromptError> {
-    if is_template(task) {
-        Template::parse(NAME, &task.spec.prompt)?;
+/// A reconcile parses it once: a text that is no template fails the Task before its dependencies are waited for, and one
+/// that is a template is rendered when the Job is created.
+#[derive(Clone, Debug)]
+pub struct ParsedPrompt(Option<Template>);
+
+impl ParsedPrompt {
+    /// Stands for a prompt that is delivered as it is, or that nobody asks for any more.
+    pub const LITERAL: Self = Self(None);
+
+    /// Parses the prompt of a Task.
+    ///
+    /// # Errors
+    /// [`PromptError`] if the prompt is to be rendered and is no template.
+    pub fn parse(task: &Task) -> Result<Self, PromptError> {
+        let template = is_template(task).then(|| Template::parse(NAME, &task.spec.prompt));
+        Ok(Self(
+            template
+                .transpose()?
+                .map(|template| template.missing_key(MissingKey::Error)),
+        ))
     }
-    Ok(())
+
+    /// Returns the template if it was parsed from this text. The store has a stand-in for the text of a Task that has been
+    /// decided on before, see [`SOME_TEMPLATE`].
+    fn template_of(&self, text: &str) -> Option<&Template> {
+        self.0.as_ref().filter(|template| template.text() == text)
+    }
 }
 
-/// Returns the prompt for the agent. `outputs` are those of the dependencies, by name.
+/// Returns the prompt for the agent. `outputs` are those of the dependencies, by name; `parsed` is used if it is this
+/// prompt's.
 ///
 /// # Errors
 /// [`PromptError`] if the prompt is no template, asks for what is not there, or costs too much.
 pub fn render<'a>(
     task: &'a Task,
+    parsed: &ParsedPrompt,
     outputs: &BTreeMap<String, Vec<String>>,
 ) -> Result<Cow<'a, str>, PromptError> {
     let model = task.spec.model.as_deref().unwrap_or_default();
@@ -97,7 +119,14 @@ pub fn render<'a>(
         .collect();
     let texts: Vec<&str> = lines.values().flatten().map(String::as_str).collect();
     let fence = Fence::new(task.metadata.uid.as_deref().unwrap_or_default(), &texts);
-    let template = Template::parse(NAME, &task.spec.prompt)?.missing_key(MissingKey::Error);
+    let reparsed;
+    let template = match parsed.template_of(&task.spec.prompt) {
+        Some(template) => template,
+        None => {
+            reparsed = Template::parse(NAME, &task.spec.prompt)?.missing_key(MissingKey::Error);
+            &reparsed
+        }
+    };
     let rendered = |stand_in| template.render_fenced(&data(&lines, stand_in), Limits::default(), &fence);
     let prompt = match refused(&lines) {
         None => rendered(None)?,
@@ -168,7 +197,7 @@ mod tests {
         ];
         let lines = lines.map(str::to_owned);
         let outputs = [("a", lines.to_vec()), ("b-1", vec![])].map(|(name, lines)| (name.to_owned(), lines));
-        render(&t, &outputs.into())
+        render(&t, &ParsedPrompt::LITERAL, &outputs.into())
             .map(Cow::into_owned)
             .map_err(|error| error.to_string())
     }
@@ -255,7 +284,7 @@ mod tests {
             t.spec.agent = agent;
             t.spec.prompt = prompt.to_owned();
             t.spec.depends_on = vec!["a".to_owned()];
-            render(&t, &outputs).map(Cow::into_owned)
+            render(&t, &ParsedPrompt::LITERAL, &outputs).map(Cow::into_owned)
         };
         for prompt in [
             "@README {{.Deps.a.Results.summary}}",
@@ -280,7 +309,10 @@ mod tests {
         );
         let mut t = task("t");
         t.spec.model = Some("m\0".into());
-        assert_eq!(render(&t, &BTreeMap::new()), Err(PromptError::Nul));
+        assert_eq!(
+            render(&t, &ParsedPrompt::LITERAL, &BTreeMap::new()),
+            Err(PromptError::Nul)
+        );
     }
 
     #[test]
@@ -304,12 +336,29 @@ mod tests {
     }
 
     #[test]
+    fn a_template_renders_the_same_whether_it_was_parsed_before_or_only_its_stand_in() {
+        let mut t = task("t");
+        t.spec.depends_on = vec!["a".into()];
+        t.spec.prompt = "{{.Deps.a.Results.branch}}".into();
+        let outputs = BTreeMap::from([("a".to_owned(), vec!["branch: b".to_owned()])]);
+        let parsed = ParsedPrompt::parse(&t).unwrap();
+        assert!(parsed.template_of(&t.spec.prompt).is_some());
+        let mut kept = t.clone();
+        kept.spec.prompt = serde_json::from_str(SOME_TEMPLATE).unwrap();
+        let stand_in = ParsedPrompt::parse(&kept).unwrap();
+        assert!(stand_in.template_of(&t.spec.prompt).is_none());
+        for parsed in [parsed, stand_in, ParsedPrompt::LITERAL] {
+            assert_eq!(render(&t, &parsed, &outputs).unwrap(), "b");
+        }
+    }
+
+    #[test]
     fn what_is_no_template_is_known_before_there_are_results() {
         let checked = |prompt: &str, depends_on: &[&str]| {
             let mut t = task("t");
             t.spec.prompt = prompt.to_owned();
             t.spec.depends_on = depends_on.iter().map(|name| (*name).to_owned()).collect();
-            check(&t)
+            ParsedPrompt::parse(&t).map(|_| ())
         };
         assert!(checked("{{range .Deps", &["a"]).is_err());
         assert_eq!(checked("{{range .Deps", &[]), Ok(()));

@@ -20,6 +20,7 @@ use axon_api::{AgentConfig, Task, TaskPhase, TaskReason, TaskStatus, Workspace};
 use jiff::Timestamp;
 
 use super::branch_lock::Rival;
+use crate::task::build::prompt::PromptError;
 use crate::task::decide::dependencies::Dependencies;
 use crate::task::decide::prices::Price;
 use crate::task::decide::status::enter;
@@ -70,6 +71,8 @@ pub struct Observed<'a> {
     pub job: Option<JobView>,
     /// The Job's pods, in any order.
     pub pods: Vec<PodView>,
+    /// Why the prompt can't be rendered; known only of a Task that has no Job yet.
+    pub prompt_fault: Option<PromptError>,
     /// The Workspace.
     pub workspace: Named<'a, Workspace>,
     /// The AgentConfig.

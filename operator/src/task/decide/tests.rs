@@ -5,6 +5,7 @@ use axon_api::usage::Usage;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;
+use crate::task::build::prompt::ParsedPrompt;
 use crate::task::decide::dependencies::Satisfied;
 use crate::task::decide::failure::Failure;
 use crate::task::fixtures::{task, workspace};
@@ -35,6 +36,7 @@ fn observed(task: &Task) -> Observed<'_> {
         task,
         job: None,
         pods: Vec::new(),
+        prompt_fault: ParsedPrompt::parse(task).err(),
         workspace: Named::No,
         agent_config: Named::No,
         dependencies: Dependencies::Ready(Satisfied::default()),

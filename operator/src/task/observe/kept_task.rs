@@ -185,7 +185,9 @@ mod tests {
         let new = read(json!({"prompt": "{{.Deps}}"}), Value::Null);
         assert!(prompt::is_template(&new) && must_be_whole(&new));
         let told = read(json!({"prompt": "{{.Deps}}"}), json!({"phase": "Waiting"}));
-        assert!(prompt::is_template(&told) && !must_be_whole(&told) && prompt::check(&told).is_ok());
+        assert!(
+            prompt::is_template(&told) && !must_be_whole(&told) && prompt::ParsedPrompt::parse(&told).is_ok()
+        );
         assert!(!must_be_whole(&read(json!({}), Value::Null)));
     }
 

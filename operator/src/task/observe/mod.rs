@@ -27,6 +27,7 @@ use kube_runtime::reflector::{ObjectRef, Store};
 use super::branch_lock::{self, Rival};
 use super::context::Context;
 use crate::kube::call::{CallError, timed};
+use crate::task::build::prompt::{ParsedPrompt, PromptError};
 use crate::task::decide::dependencies;
 use crate::task::decide::dependencies::{Dependencies, Satisfied};
 use crate::task::observe::index::Key;
@@ -41,6 +42,8 @@ pub struct Gathered {
     pods: Vec<PodView>,
     log_outputs: Vec<String>,
     missing: Vec<Needed>,
+    /// The prompt's template, of a Task that may get its first Job in this reconcile.
+    pub prompt: Result<ParsedPrompt, PromptError>,
     /// The Workspace, if it is there.
     pub workspace: Option<Arc<Workspace>>,
     /// The AgentConfig, if it is there.
@@ -74,6 +77,7 @@ pub async fn gather(
         pods: Vec::new(),
         log_outputs: Vec::new(),
         missing: Vec::new(),
+        prompt: Ok(ParsedPrompt::LITERAL),
         workspace,
         agent_config,
         github_token: None,
@@ -95,6 +99,9 @@ pub async fn gather(
         let has_ttl = task.spec.ttl_seconds_after_finished.is_some();
         gathered.awaited = has_ttl && !context.stores.awaiting(task).is_empty();
         return Ok(gathered);
+    }
+    if task.status.as_ref().is_none_or(|s| s.job_name.is_none()) {
+        gathered.prompt = ParsedPrompt::parse(task);
     }
     read_job_and_pods(task, context, &mut gathered).await?;
     let tasks = &context.stores.tasks;
@@ -227,6 +234,7 @@ impl Gathered {
             task,
             job: self.job.clone(),
             pods: self.pods.clone(),
+            prompt_fault: self.prompt.as_ref().err().cloned(),
             workspace: named(task.spec.workspace_ref.as_ref(), self.workspace.as_deref()),
             agent_config: named(task.spec.agent_config_ref.as_ref(), self.agent_config.as_deref()),
             dependencies: self.dependencies.clone(),
