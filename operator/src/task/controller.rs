@@ -1,4 +1,4 @@
-//! The shell of the Task controller: gathers what the rules need, asks them, and carries out what they say.
+//! The Task controller: sets up the watches, and drives observe, decide and apply for each reconcile.
 
 use std::sync::Arc;
 
@@ -247,7 +247,7 @@ fn needs_place(task: &Task, workspace: Option<&Workspace>, context: &Context) ->
             || has_large_dependency())
 }
 
-/// Does what a Task needs; `None` if the Workspace's Secret must be looked at first.
+/// Runs one pass of observe, decide and apply; `None` if the Workspace's Secret must be read first.
 async fn attempt(
     task: &Arc<Task>,
     context: &Context,
@@ -273,7 +273,7 @@ async fn attempt(
         Step::Mark(status) => {
             let status = Decision::UpdateStatus(status);
             let done = apply::carry_out(task, status, &gathered, context).await?;
-            // For the look that the event of this write brings.
+            // For the reconcile that the event of this write brings.
             context.keep_token(task, token.clone());
             return Ok(Some(done));
         }
@@ -291,7 +291,7 @@ async fn attempt(
     Ok(Some(done))
 }
 
-/// Tells of a token that a running Task does not get; one that has not started says so in its status.
+/// Emits an event about a token that a running Task does not get; one that has not started says so in its status.
 async fn warn_of_renewal(task: &Task, token: &Token, context: &Context) {
     let runs = task.status.as_ref().is_some_and(|s| s.job_name.is_some());
     if let (true, Token::Wait { message, .. } | Token::Refused { message, .. }) = (runs, token) {

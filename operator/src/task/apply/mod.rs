@@ -3,6 +3,7 @@
 //! Every write is safe to repeat: names are deterministic, "already exists" is success after a look at the owner, and
 //! status writes carry the resourceVersion that the decision was made on.
 //!
+//! - [`write_status`]: the status, after the record if the Task ends.
 //! - [`record`]: the TaskRecord of a finished Task; [`retention`] deletes old ones.
 //! - [`network_policy`]: the NetworkPolicy that a namespace needs before its first Job.
 //! - [`job_burst`]: Jobs come before status writes when many Tasks start at once.
@@ -57,9 +58,9 @@ const CHANGED_PAUSE: Duration = Duration::from_millis(500);
 /// Pause before another look at what a former Task of the same name has left.
 const LEFTOVER_PAUSE: Duration = Duration::from_secs(2);
 
-/// What was done.
+/// The effect of a decision.
 pub struct Applied {
-    /// When to look again.
+    /// When to reconcile again.
     pub action: Action,
     /// True if the Task's Job is there as a result.
     pub has_job: bool,
@@ -68,7 +69,7 @@ pub struct Applied {
 }
 
 impl Applied {
-    /// Returns that nothing was done, and when to look again.
+    /// Returns that nothing was done, and when to reconcile again.
     pub(super) fn nothing(action: Action) -> Self {
         Self {
             action,
@@ -78,7 +79,7 @@ impl Applied {
     }
 }
 
-/// Does what was decided.
+/// Carries out one decision.
 ///
 /// # Errors
 /// [`CallError`] if a call failed; the reconciliation is then repeated as a whole.

@@ -1,11 +1,11 @@
-//! Whose fault the end of a pod is: what the kubelet, the scheduler and the controllers write, and what follows from it.
+//! Decides by the words of the kubelet, the scheduler and the controllers whether a pod failed by its own fault.
 //!
 //! The table has the words of Kubernetes 1.28 to 1.36, and of containerd and cri-dockerd where the kubelet passes on theirs.
 //! docs/pipelines.md shows it to users, and a test keeps both the same.
 
 use axon_api::TaskReason;
 
-/// Where Kubernetes writes a word.
+/// The field in which Kubernetes writes a word. The same word means something else in another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// `status.reason` of a pod that has failed.
@@ -20,7 +20,7 @@ pub enum Origin {
     Job,
 }
 
-/// What follows.
+/// The effect of a rule on the Task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consequence {
     /// The cluster ended the run: it is repeated at once and costs no retry, up to the limit of disruptions.
@@ -33,7 +33,7 @@ pub enum Consequence {
     WaitsForImage,
 }
 
-/// A word, and what it means for a Task.
+/// One row of the table: a word of Kubernetes, and its meaning for a Task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// Where it is written.
@@ -42,7 +42,7 @@ pub struct Rule {
     pub word: &'static str,
     /// The reason that the Task or its attempt gets.
     pub reason: TaskReason,
-    /// What follows.
+    /// The effect on the Task.
     pub then: Consequence,
 }
 
@@ -126,7 +126,7 @@ pub const RULES: &[Rule] = &[
     rule(Job, "DeadlineExceeded", R::DeadlineExceeded, Fails),
 ];
 
-/// Returns what a word means; `None` if the table does not have it.
+/// Returns the rule for a word; `None` if the table does not have it.
 #[must_use]
 pub fn rule_for(origin: Origin, said: &str) -> Option<&'static Rule> {
     let is = |word: &&Rule| {

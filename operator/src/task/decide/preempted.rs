@@ -44,7 +44,7 @@ fn is_told(pod: &PodView) -> bool {
     pod.disruption.is_some() || pod.failure.is_some() || pod.agent_ended().is_some_and(lost)
 }
 
-/// As [`reclassify`], for a pod that is gone and was not seen to go; its agent had started then.
+/// Does the same as [`reclassify`] for a pod that vanished unseen; `started` is when its agent had started.
 pub(crate) fn reclassify_unseen(failure: Failure, job: &JobView, started: Option<Timestamp>) -> Failure {
     named(failure, Some(job), job.has_suspended(started))
 }

@@ -1,4 +1,4 @@
-//! Reasons that older definitions did not let into a status: where else it has them.
+//! Reasons that older definitions did not let into a status, read from where else the status has them.
 //!
 //! Such a reason is stored as `Unknown` (see [`crate::kube::incomplete`]). Rules that count by reasons would otherwise stop a Task
 //! twice, or repeat a run without end.

@@ -1,4 +1,4 @@
-//! Reads from the API server what the stores leave out: the Task itself, and what its Job is made of.
+//! Reads complete objects from the API server, where the stores keep only parts: the Task, and the inputs of its Job.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::task::build::prompt;
 use crate::task::context::Context;
 use crate::task::observe::Gathered;
 
-/// What a Job is made of.
+/// The complete objects that a Job is built from.
 pub struct JobInputs {
     /// The Task with its prompt.
     pub task: Whole<Task>,
@@ -27,8 +27,8 @@ pub struct JobInputs {
     pub agent_config: Option<Arc<AgentConfig>>,
 }
 
-/// Reads what the Job of a Task is made of. `None` if something of it is not as it was when the Job was decided on: the event
-/// of that change is on its way.
+/// Reads the inputs of a Task's Job. `None` if one of them has changed since the Job was decided on: the event of that change
+/// is on its way.
 ///
 /// # Errors
 /// If the API server does not answer.

@@ -1,7 +1,6 @@
-//! Who has to look again when something changes: what was seen of the cluster, found by what it belongs to.
+//! Indexes over watch events: the Tasks to reconcile when another object changes, and the Jobs and pods of each Task.
 //!
-//! Everything here follows from watch events alone, so that a lookup costs as much as its answer is long, however many
-//! Tasks there are.
+//! A lookup costs O(size of its result), however many Tasks there are.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,7 +17,7 @@ use crate::task::observe::pod::{JobSeen, JobView, PodView};
 /// A namespace and a name in it.
 type NamespacedName = (String, String);
 
-/// What a Task that has not ended may have to look at again.
+/// An object, or a branch, whose change may let a Task go on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     /// A Task that it depends on.
@@ -60,6 +59,7 @@ impl<S: Default> Relist<S> {
     fn apply<K>(&mut self, event: &Event<K>, set: impl Fn(&mut S, &K), remove: impl Fn(&mut S, &K)) {
         match event {
             Event::Init => self.fresh = Some(S::default()),
+            // The former state answers until the list is complete: a part of it would show objects as missing that are there.
             Event::InitApply(object) => set(self.fresh.get_or_insert_default(), object),
             Event::InitDone => {
                 if let Some(fresh) = self.fresh.take() {
@@ -72,7 +72,7 @@ impl<S: Default> Relist<S> {
     }
 }
 
-/// Returns where an object is.
+/// Returns the namespace and name of an object.
 pub fn namespaced_name(object: &impl ResourceExt) -> NamespacedName {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
@@ -102,6 +102,7 @@ fn keys(task: &Task) -> Vec<Key> {
 
 impl DependentsState {
     fn set(&mut self, task: &Task) {
+        // First: a Task that has ended has no keys any more, and must leave those that it had.
         self.remove(task);
         let keys = keys(task);
         if keys.is_empty() {
@@ -129,13 +130,13 @@ impl DependentsState {
 }
 
 impl Dependents {
-    /// Takes note of an event.
+    /// Updates the index by an event of a Task.
     pub fn apply(&self, event: &Event<Task>) {
         let mut all = self.0.write();
         all.apply(event, DependentsState::set, DependentsState::remove);
     }
 
-    /// Returns the Tasks that have not ended and look at this.
+    /// Returns the Tasks that have not ended and depend on this.
     #[must_use]
     pub fn of_key(&self, key: &Key) -> Vec<ObjectRef<Task>> {
         let (Key::Dependency((namespace, _))
@@ -148,7 +149,7 @@ impl Dependents {
     }
 }
 
-/// Jobs and pods of Tasks: as much of them as the rules look at.
+/// Snapshots of the Jobs and pods of Tasks.
 #[derive(Clone, Default)]
 pub struct JobsAndPods {
     jobs: Relisted<HashMap<NamespacedName, JobView>>,
@@ -158,7 +159,7 @@ pub struct JobsAndPods {
 type Relisted<S> = Arc<RwLock<Relist<S>>>;
 
 impl JobsAndPods {
-    /// Takes note of an event.
+    /// Updates the index by an event of a Job.
     pub fn apply_job(&self, event: &Event<JobSeen>) {
         let mut all = self.jobs.write();
         all.apply(
@@ -172,7 +173,8 @@ impl JobsAndPods {
         );
     }
 
-    /// Takes note of an event. A pod that is gone is kept as it was last seen: its last words may not have been read yet.
+    /// Updates the index by an event of a pod. A pod that is gone is kept as it was last seen: its report may not have been
+    /// read yet.
     pub fn apply_pod(&self, event: &Event<k8s_openapi::api::core::v1::Pod>) {
         let mut all = self.pods.write();
         let put = |pods: &mut HashMap<NamespacedName, Vec<PodView>>,
@@ -201,7 +203,7 @@ impl JobsAndPods {
         all.state.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
-    /// Returns the pods of a Task.
+    /// Returns the pods that carry the label of this Task, also those of a former Task of its name.
     #[must_use]
     pub fn pods(&self, namespace: &str, task: &str) -> Vec<PodView> {
         let all = self.pods.read();

@@ -1,10 +1,15 @@
 //! Reads what a decision about a Task depends on: from the stores where they are fresh enough, and from the API server
 //! where a decision that can't be taken back depends on it.
 //!
-//! - [`stores`]: the watches; [`pod`] and [`job`]: what is read of a Pod and a Job; [`kept_task`]: what is kept of a Task.
-//! - [`index`]: who depends on whom; [`expectations`]: own writes that the watch has not returned yet.
-//! - [`logs`]: the end of an agent's log, where there is no report.
+//! Memory, filled by watch events:
+//! - [`stores`]: the watches; [`index`]: Tasks by the objects they wait for, and the Jobs and pods of each Task.
+//! - [`expectations`]: own writes that the watch has not returned yet.
+//!
+//! Calls to the API server:
 //! - [`full_objects`]: the parts that the stores leave out, read when a Job is created.
+//! - [`logs`]: the end of an agent's log, where there is no report.
+//!
+//! Pure: [`pod`] and [`job`] are snapshots of a Pod and a Job, [`kept_task`] is the part of a Task that the store keeps.
 
 pub mod expectations;
 pub mod full_objects;
