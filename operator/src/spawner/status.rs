@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::plan::Room;
+use crate::kube::conditions::{ConditionState, whole_second};
 
 /// Most items that `status.waiting` shows.
 const MAX_WAITING: usize = 20;
@@ -446,20 +447,13 @@ pub fn note_skipped(
 }
 
 fn renew(old: &TaskSpawnerStatus, is: &Is, generation: Option<i64>, now: Timestamp) -> Condition {
-    let status = if is.status { "True" } else { "False" };
-    let since = old
-        .conditions
-        .iter()
-        .find(|c| c.type_ == is.kind && c.status == status)
-        .map(|c| c.last_transition_time.clone());
-    Condition {
-        type_: is.kind.to_owned(),
-        status: status.to_owned(),
+    let state = ConditionState {
+        kind: is.kind,
+        status: is.status,
         reason: is.reason.into(),
-        message: cut(&is.message, MAX_MESSAGE),
-        observed_generation: generation,
-        last_transition_time: since.unwrap_or_else(|| Time(whole_second(now))),
-    }
+        message: &cut(&is.message, MAX_MESSAGE),
+    };
+    state.after(&old.conditions, generation, now)
 }
 
 pub(super) fn cut(text: &str, most: usize) -> String {
@@ -471,12 +465,6 @@ pub(super) fn cut(text: &str, most: usize) -> String {
 
 fn count(number: i64, of: &str) -> String {
     format!("{number} {of}{}", if number == 1 { "" } else { "s" })
-}
-
-/// Kubernetes stores times by the second; a finer one would make every comparison with what was stored differ.
-#[must_use]
-pub fn whole_second(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 #[cfg(test)]

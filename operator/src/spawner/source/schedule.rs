@@ -8,8 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::item::Item;
+use crate::kube::conditions::whole_second;
 use crate::spawner::source::due_run::{Due, due};
-use crate::spawner::status::{Fault, note_skipped, whole_second};
+use crate::spawner::status::{Fault, note_skipped};
 
 /// How much further ahead than the time now the last run that was dealt with may be: API servers differ a little.
 const AHEAD: SignedDuration = SignedDuration::from_mins(5);

@@ -46,13 +46,13 @@ fn create() -> Decision {
 
 #[test]
 fn secrets_for_http_and_ssh_are_looked_at() {
-    assert!(needs_look(Some(&with_secret())));
-    assert!(!needs_look(None) && !needs_look(Some(&workspace("https://github.com/o/r"))));
+    assert!(needs_secret(Some(&with_secret())));
+    assert!(!needs_secret(None) && !needs_secret(Some(&workspace("https://github.com/o/r"))));
     let mut ssh = with_secret();
     ssh.spec.repo = "git@github.com:o/r".into();
-    assert!(needs_look(Some(&ssh)));
+    assert!(needs_secret(Some(&ssh)));
     ssh.spec.repo = "git://example.com/o/r".into();
-    assert!(!needs_look(Some(&ssh)), "it has no use for one");
+    assert!(!needs_secret(Some(&ssh)), "it has no use for one");
 }
 
 #[test]
