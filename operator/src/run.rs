@@ -28,7 +28,7 @@ use crate::kube::watch::{Large, Scope};
 use crate::metrics::Metrics;
 use crate::shared::Shared;
 use crate::spawner;
-use crate::spawner::source::github::Source;
+use crate::spawner::source::github::reader::Source;
 use crate::spawner::state::Context;
 use crate::task::context::Options;
 use crate::task::decide::prices::PriceTable;
@@ -222,7 +222,7 @@ async fn spawners(
             large: Large::default(),
             memories: spawner::state::Memories::default(),
             turns: spawner::controller::turns(),
-            crowd: spawner::run_burst::Crowd::default(),
+            crowd: spawner::source::schedule::run_burst::Crowd::default(),
         }
     });
     tokio::select! {

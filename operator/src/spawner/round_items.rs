@@ -7,9 +7,9 @@ use axon_api::v1alpha1::{Claim, Cron};
 use kube::ResourceExt as _;
 
 use super::plan::{self, Known, Ledger};
-use super::source::github::Found;
+use super::source::github::reader::Found;
 use super::source::item::Item;
-use super::source::schedule::Look;
+use super::source::schedule::handled::Look;
 use super::state::Memory;
 use super::status::Blocked;
 

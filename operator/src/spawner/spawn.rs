@@ -14,11 +14,11 @@ use super::round_items::{Items, Work, wanted};
 use super::status::{self, Blocked, Fault, Outcome, Situation, Waiting};
 use crate::kube::watch::LENT;
 use crate::spawner::cluster::{Created, ShellError};
-use crate::spawner::source::approval::held_back;
-use crate::spawner::source::gate::Why;
-use crate::spawner::source::github::Found;
+use crate::spawner::source::github::approval::held_back;
+use crate::spawner::source::github::gate::Why;
+use crate::spawner::source::github::reader::Found;
 use crate::spawner::source::item::tick_of;
-use crate::spawner::source::schedule;
+use crate::spawner::source::schedule::handled as schedule;
 use crate::spawner::state::{Context, Memory};
 
 /// The operator's Deployment, as `status.deploymentName` names it.

@@ -22,10 +22,10 @@ use crate::kube::impersonation::Identity;
 use crate::kube::watch::Large;
 use crate::metrics::Metrics;
 use crate::slots::Turns;
-use crate::spawner::prefetch::Ahead;
-use crate::spawner::run_burst::Crowd;
-use crate::spawner::source::approval::Gate;
-use crate::spawner::source::github::{Found, Source};
+use crate::spawner::source::github::approval::Gate;
+use crate::spawner::source::github::reader::{Found, Source};
+use crate::spawner::source::schedule::prefetch::Ahead;
+use crate::spawner::source::schedule::run_burst::Crowd;
 
 /// What a replica knows of a spawner that it runs. Nothing that counts depends on it.
 #[derive(Default)]

@@ -6,9 +6,9 @@ use axon_api::TaskSpawner;
 use axon_api::v1alpha1::GithubIssues;
 use tokio::time::Instant;
 
-use super::source::github::{Found, Freshness};
-use super::state::{Context, Memory};
-use super::status::Outcome;
+use super::reader::{Found, Freshness};
+use crate::spawner::state::{Context, Memory};
+use crate::spawner::status::Outcome;
 
 /// Longest pause after which a source that only a person can mend is tried again: nobody tells of a Secret's change.
 const LASTING: Duration = Duration::from_secs(300);

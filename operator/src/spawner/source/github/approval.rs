@@ -10,10 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::gate::{Question, Step, Verdict, Why, next};
-use super::item::Item;
 use crate::spawner::plan::match_state::Filter;
 use crate::spawner::round_items::Work;
-use crate::spawner::source::github::{Found, Source};
+use crate::spawner::source::github::reader::{Found, Source};
+use crate::spawner::source::item::Item;
 use crate::spawner::status::Blocked;
 use axon_github::{self as github, GithubError, History};
 

@@ -7,8 +7,8 @@ use go_cron::Schedule;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::item::Item;
-use crate::spawner::source::due_run::{Due, due};
+use crate::spawner::source::item::Item;
+use crate::spawner::source::schedule::due_run::{Due, due};
 use crate::spawner::status::{Fault, note_skipped, whole_second};
 
 /// How much further ahead than the time now the last run that was dealt with may be: API servers differ a little.

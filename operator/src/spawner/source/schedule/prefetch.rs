@@ -1,7 +1,7 @@
 //! What is done for a run of a schedule in the seconds before it is due, so that at its time only the claim and the Task
 //! are left to write: many schedules have their runs at the same moment.
 //!
-//! The rule of [`super::plan`] holds: the spawner is read first and its Tasks afterwards, and the claim goes through only
+//! The rule of [`crate::spawner::plan`] holds: the spawner is read first and its Tasks afterwards, and the claim goes through only
 //! if the spawner has not been written since.
 
 use std::time::Duration;
@@ -12,11 +12,11 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use tokio::time::Instant;
 
-use super::plan::{self, Known, Ledger};
-use super::render::Templates;
 use crate::spawner::cluster::ShellError;
+use crate::spawner::plan::{self, Known, Ledger};
+use crate::spawner::render::Templates;
 use crate::spawner::round_items::{Items, Work};
-use crate::spawner::source::approval::Gate;
+use crate::spawner::source::github::approval::Gate;
 use crate::spawner::source::item::Item;
 use crate::spawner::state::Context;
 

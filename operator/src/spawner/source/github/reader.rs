@@ -13,11 +13,11 @@ use kube::ResourceExt;
 use kube_runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
-use super::item::{Item, Kind};
 use crate::kube::impersonation::{Identity, IdentityError};
 use crate::kube::watch::LENT;
 use crate::spawner::plan::match_state::Filter;
-use crate::spawner::source::approval::Remembered;
+use crate::spawner::source::github::approval::Remembered;
+use crate::spawner::source::item::{Item, Kind};
 use crate::spawner::status::Fault;
 use crate::spawner::stores::Stores;
 use axon_github::clock::Clock;
