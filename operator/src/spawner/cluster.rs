@@ -12,7 +12,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource as _, ResourceExt};
 use serde_json::json;
 
-use super::plan::Known;
+use super::plan::ExistingTask;
 use super::status::Blocked;
 use super::stores::SlimTask;
 use crate::kube::call::{CallError, timed};
@@ -26,7 +26,7 @@ use crate::spawner::state::Context;
 
 /// Why a spawner's work stopped for now. It is taken up again.
 #[derive(Debug, thiserror::Error)]
-pub enum ShellError {
+pub enum SpawnerError {
     /// The API server.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -41,7 +41,7 @@ pub enum ShellError {
     Unusable(String),
 }
 
-impl ShellError {
+impl SpawnerError {
     /// Returns true if the event of a change is on its way, so that nothing needs to be told.
     #[must_use]
     pub fn is_ordinary(&self) -> bool {
@@ -71,25 +71,28 @@ impl Context {
     /// Fails unless this replica owns the spawner at this moment.
     ///
     /// # Errors
-    /// [`ShellError::NotOwner`].
-    pub fn must_own(&self, spawner: &TaskSpawner) -> Result<(), ShellError> {
+    /// [`SpawnerError::NotOwner`].
+    pub fn must_own(&self, spawner: &TaskSpawner) -> Result<(), SpawnerError> {
         if self.owns(&spawner.uid().unwrap_or_default()) {
             Ok(())
         } else {
-            Err(ShellError::NotOwner)
+            Err(SpawnerError::NotOwner)
         }
     }
 
     /// Reads the spawner and then its Tasks from the API server: in this order, see [`super::plan`].
     ///
     /// # Errors
-    /// [`ShellError`], also if the spawner is no longer the one that was looked at.
-    pub async fn fresh(&self, spawner: &TaskSpawner) -> Result<(TaskSpawner, Vec<Known>), ShellError> {
+    /// [`SpawnerError`], also if the spawner is no longer the one that was looked at.
+    pub async fn fresh(
+        &self,
+        spawner: &TaskSpawner,
+    ) -> Result<(TaskSpawner, Vec<ExistingTask>), SpawnerError> {
         let live = self.whole(spawner).await?;
         let live = live
             .filter(|live| live.metadata.generation == spawner.metadata.generation)
             .filter(|live| live.metadata.deletion_timestamp.is_none())
-            .ok_or(ShellError::Changed)?;
+            .ok_or(SpawnerError::Changed)?;
         let (namespace, name) = (spawner.namespace().unwrap_or_default(), spawner.name_any());
         let tasks = SlimTask::url_path(&(), Some(&namespace));
         let own = format!("{}={}", labels::TASK_SPAWNER, naming::label_value(&name));
@@ -99,8 +102,8 @@ impl Context {
     /// Reads all of a spawner; `None` if it is gone, or another one has its name.
     ///
     /// # Errors
-    /// [`ShellError`].
-    pub async fn whole(&self, spawner: &TaskSpawner) -> Result<Option<TaskSpawner>, ShellError> {
+    /// [`SpawnerError`].
+    pub async fn whole(&self, spawner: &TaskSpawner) -> Result<Option<TaskSpawner>, SpawnerError> {
         let (namespace, name) = (spawner.namespace().unwrap_or_default(), spawner.name_any());
         let read = watch::whole::<TaskSpawner>(&self.client, &namespace, &name);
         let read = timed("get taskspawner", read).await?;
@@ -108,7 +111,7 @@ impl Context {
             return Ok(None);
         };
         match read.fault {
-            Some(fault) => Err(ShellError::Unusable(format!("taskTemplate.{fault}"))),
+            Some(fault) => Err(SpawnerError::Unusable(format!("taskTemplate.{fault}"))),
             None => Ok(Some(read.object)),
         }
     }
@@ -116,12 +119,12 @@ impl Context {
     /// Writes the status of the spawner if nobody has written since it was read, and returns it as it is then.
     ///
     /// # Errors
-    /// [`ShellError`].
+    /// [`SpawnerError`].
     pub async fn write(
         &self,
         spawner: &TaskSpawner,
         status: &TaskSpawnerStatus,
-    ) -> Result<TaskSpawner, ShellError> {
+    ) -> Result<TaskSpawner, SpawnerError> {
         self.must_own(spawner)?;
         let mut body = json!({
             "apiVersion": API_VERSION,
@@ -165,14 +168,14 @@ impl Context {
     /// Creates a Task as the namespace's ServiceAccount, or only asks whether that would go well.
     ///
     /// # Errors
-    /// [`ShellError`] if there is no answer; a refusal is a [`Created::Blocked`].
+    /// [`SpawnerError`] if there is no answer; a refusal is a [`Created::Blocked`].
     pub async fn create(
         &self,
         spawner: &TaskSpawner,
         claim: &Claim,
         task: &Task,
         dry_run: bool,
-    ) -> Result<Created, ShellError> {
+    ) -> Result<Created, SpawnerError> {
         let namespace = spawner.namespace().unwrap_or_default();
         let params = PostParams {
             field_manager: Some(labels::MANAGER.into()),
@@ -234,7 +237,7 @@ impl Context {
     }
 
     /// A Task of that name exists: is it the one that was to be created?
-    async fn look_at_namesake(&self, spawner: &TaskSpawner, claim: &Claim) -> Result<Created, ShellError> {
+    async fn look_at_namesake(&self, spawner: &TaskSpawner, claim: &Claim) -> Result<Created, SpawnerError> {
         let api = Api::<Task>::namespaced(self.client.clone(), &spawner.namespace().unwrap_or_default());
         let existing = timed("get task", api.get_metadata_opt(&claim.name)).await?;
         let label = |key| existing.as_ref().and_then(|e| e.labels().get(key).cloned());
@@ -261,7 +264,12 @@ impl Context {
     ///
     /// # Errors
     /// [`IdentityError`], not if the Task is gone. The next look at the source comes to the same conclusion.
-    pub async fn mark(&self, spawner: &TaskSpawner, task: &Known, mark: &Mark) -> Result<(), IdentityError> {
+    pub async fn mark(
+        &self,
+        spawner: &TaskSpawner,
+        task: &ExistingTask,
+        mark: &Mark,
+    ) -> Result<(), IdentityError> {
         if self.must_own(spawner).is_err() {
             return Ok(());
         }
@@ -287,7 +295,7 @@ impl Context {
 }
 
 /// Lists Tasks as they all were at one moment.
-async fn known(client: &Client, path: &str, selector: &str) -> Result<Vec<Known>, CallError> {
+async fn known(client: &Client, path: &str, selector: &str) -> Result<Vec<ExistingTask>, CallError> {
     let mut begun = 1;
     loop {
         match timed("list tasks", known_at_once(client, path, selector)).await {
@@ -298,14 +306,14 @@ async fn known(client: &Client, path: &str, selector: &str) -> Result<Vec<Known>
     }
 }
 
-async fn known_at_once(client: &Client, path: &str, selector: &str) -> kube::Result<Vec<Known>> {
+async fn known_at_once(client: &Client, path: &str, selector: &str) -> kube::Result<Vec<ExistingTask>> {
     let (mut known, mut listing) = (Vec::new(), Listing::new(client.clone(), path, Some(selector)));
     while let Some(json) = listing.next().await? {
         // A Task that can't be read holds a place nonetheless.
         let task = Guarded::<SlimTask>::of_bytes(&json)
             .0
             .map_err(|bad| kube::Error::ReadEvents(std::io::Error::other(bad.error)))?;
-        known.push(Known::from(&task));
+        known.push(ExistingTask::from(&task));
     }
     Ok(known)
 }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::plan::{Ledger, room, wanted};
 use super::render::Templates;
-use super::status::{Outcome, Waiting};
+use super::status::{PollOutcome, Waiting};
 use super::stores::{Stores, watch_tasks};
 use crate::ha::membership::Membership;
 use crate::kube::backoff::Pauses;
@@ -26,7 +26,7 @@ use crate::kube::watch::watch_custom;
 use crate::kube::watch::{LENT, Scope, is_part};
 use crate::slots;
 use crate::slots::{Turn, Turns};
-use crate::spawner::cluster::ShellError;
+use crate::spawner::cluster::SpawnerError;
 use crate::spawner::preview::request::is_asked;
 use crate::spawner::round_items::Work;
 use crate::spawner::source::github::poll::poll;
@@ -34,7 +34,7 @@ use crate::spawner::source::schedule::due_run::pause_before;
 use crate::spawner::source::schedule::handled as schedule;
 use crate::spawner::source::schedule::prefetch;
 use crate::spawner::spawn::template_fault;
-use crate::spawner::state::{Context, Memory};
+use crate::spawner::state::{Context, SpawnerState};
 use axon_github::Repository;
 
 /// Most spawners that are looked at at the same time, each with one call at a time.
@@ -160,7 +160,7 @@ struct Held {
     place: Option<Turn>,
 }
 
-async fn reconcile(kept: Arc<TaskSpawner>, context: Arc<Context>) -> Result<Action, ShellError> {
+async fn reconcile(kept: Arc<TaskSpawner>, context: Arc<Context>) -> Result<Action, SpawnerError> {
     let uid = kept.uid().unwrap_or_default();
     if !context.owns(&uid) || kept.metadata.deletion_timestamp.is_some() {
         context.let_go(&uid);
@@ -173,7 +173,7 @@ async fn reconcile(kept: Arc<TaskSpawner>, context: Arc<Context>) -> Result<Acti
             return Ok(Action::requeue(slots::pause(rand::random())));
         };
         Held {
-            spawner: Arc::new(context.whole(&kept).await?.ok_or(ShellError::Changed)?),
+            spawner: Arc::new(context.whole(&kept).await?.ok_or(SpawnerError::Changed)?),
             place: Some(place),
         }
     } else {
@@ -182,9 +182,9 @@ async fn reconcile(kept: Arc<TaskSpawner>, context: Arc<Context>) -> Result<Acti
             place: None,
         }
     };
-    let memory = context.memories.of(&kept);
-    let mut memory = memory.lock().await;
-    let pause = look(&kept, held, &context, &mut memory).await?;
+    let state = context.states.of(&kept);
+    let mut state = state.lock().await;
+    let pause = look(&kept, held, &context, &mut state).await?;
     Ok(Action::requeue(pause.min(LONGEST)))
 }
 
@@ -193,54 +193,54 @@ async fn look(
     kept: &TaskSpawner,
     held: Held,
     context: &Context,
-    memory: &mut Memory,
-) -> Result<Duration, ShellError> {
+    state: &mut SpawnerState,
+) -> Result<Duration, SpawnerError> {
     let spawner = &*held.spawner;
-    if memory.generation != spawner.metadata.generation {
-        let taken_over = memory.generation.is_none()
+    if state.generation != spawner.metadata.generation {
+        let taken_over = state.generation.is_none()
             && spawner
                 .status
                 .as_ref()
                 .is_some_and(|s| s.observed_generation == spawner.metadata.generation);
-        memory.generation = spawner.metadata.generation;
-        memory.outcome = None;
-        memory.blocked.clear();
-        memory.failures = 0;
-        memory.ahead = None;
-        memory.late = None;
+        state.generation = spawner.metadata.generation;
+        state.outcome = None;
+        state.blocked.clear();
+        state.failures = 0;
+        state.ahead = None;
+        state.late = None;
         if !taken_over {
             // Whoever edits or resumes a spawner expects it to go by what is the case then.
-            memory.wants_news_since(Instant::now());
+            state.require_listing_after(Instant::now());
         }
         // Spawners that are taken over, all at once perhaps, need not all be looked at in the same moment.
-        memory.next_poll = (taken_over && spawner.spec.when.cron.is_none())
+        state.next_poll = (taken_over && spawner.spec.when.cron.is_none())
             .then(|| Instant::now() + SPREAD.mul_f64(rand::random_range(0.0..1.0)));
     }
-    let Ok(_turn) = turn(spawner, context, memory) else {
+    let Ok(_turn) = turn(spawner, context, state) else {
         return Ok(slots::pause(rand::random()));
     };
-    remember_tasks(spawner, context, memory);
+    remember_tasks(spawner, context, state);
     let limit = held.place.as_ref().map(|_| LENT);
-    if context.attend(spawner, &mut memory.gate, limit).await? {
+    if context.attend(spawner, &mut state.gate, limit).await? {
         // The event of that write comes first; what is due is done then.
         return Ok(AGAIN);
     }
     let templates = match Templates::parse(spawner) {
         Ok(templates) => templates,
         Err(error) => {
-            let outcome = Outcome {
+            let outcome = PollOutcome {
                 template_fault: Some(template_fault(&error)),
-                ..memory.outcome.take().unwrap_or_default()
+                ..state.outcome.take().unwrap_or_default()
             };
-            publish(spawner, context, memory, outcome).await?;
+            publish(spawner, context, state, outcome).await?;
             return Ok(LONGEST);
         }
     };
     match (&spawner.spec.when.cron, &spawner.spec.when.github_issues) {
-        (_, Some(_)) => look_at_github(kept, held, context, memory, templates).await,
+        (_, Some(_)) => look_at_github(kept, held, context, state, templates).await,
         (Some(_), None) => {
             let is_large = held.place.is_some();
-            look_at_clock(spawner, context, memory, &templates, is_large).await
+            look_at_clock(spawner, context, state, &templates, is_large).await
         }
         // The CRD's rules allow no such spawner.
         (None, None) => Ok(LONGEST),
@@ -251,15 +251,15 @@ async fn look(
 ///
 /// # Errors
 /// If none is free: nothing was done, and everything is as due as it was.
-fn turn(spawner: &TaskSpawner, context: &Context, memory: &Memory) -> Result<Option<Turn>, ()> {
+fn turn(spawner: &TaskSpawner, context: &Context, state: &SpawnerState) -> Result<Option<Turn>, ()> {
     if spawner.spec.when.github_issues.is_none() {
         return Ok(None);
     }
     let workspace = workspace(spawner, context);
     let version = workspace.as_ref().and_then(|w| w.resource_version());
-    let is_elsewhere = memory.last_poll.is_some() && version != memory.workspace;
+    let is_elsewhere = state.last_poll.is_some() && version != state.workspace;
     let suspended = context.limits(spawner).suspended;
-    if !is_elsewhere && !is_due(suspended, memory, Instant::now()) && !is_asked(spawner) {
+    if !is_elsewhere && !is_due(suspended, state, Instant::now()) && !is_asked(spawner) {
         return Ok(None);
     }
     let host = workspace.and_then(|workspace| Repository::of(&workspace.spec.repo).ok());
@@ -271,20 +271,20 @@ fn turn(spawner: &TaskSpawner, context: &Context, memory: &Memory) -> Result<Opt
 
 /// Returns whether it is time for a spawner to look at GitHub. One that is paused looks once after each edit, so that it
 /// shows what it would do; until that works.
-fn is_due(suspended: bool, memory: &Memory, now: Instant) -> bool {
-    match memory.next_poll {
+fn is_due(suspended: bool, state: &SpawnerState, now: Instant) -> bool {
+    match state.next_poll {
         None => true,
-        Some(at) if suspended => !memory.has_read() && now >= at,
+        Some(at) if suspended => !state.has_read() && now >= at,
         Some(at) => now >= at,
     }
 }
 
 /// Notes since when each Task is known.
-fn remember_tasks(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) {
+fn remember_tasks(spawner: &TaskSpawner, context: &Context, state: &mut SpawnerState) {
     let (tasks, now) = (context.stores.tasks_of(spawner), context.clock.now());
-    memory.forgets_gone(&tasks, Instant::now());
+    state.forget_gone(&tasks, Instant::now());
     for task in &tasks {
-        memory.seen.entry(task.uid.clone()).or_insert(now);
+        state.seen.entry(task.uid.clone()).or_insert(now);
     }
 }
 
@@ -292,15 +292,15 @@ fn remember_tasks(spawner: &TaskSpawner, context: &Context, memory: &mut Memory)
 async fn publish(
     spawner: &TaskSpawner,
     context: &Context,
-    memory: &mut Memory,
-    outcome: Outcome,
-) -> Result<(), ShellError> {
+    state: &mut SpawnerState,
+    outcome: PollOutcome,
+) -> Result<(), SpawnerError> {
     let tasks = context.stores.tasks_of(spawner);
     let published = context
         .publish(spawner.status.as_ref(), spawner, &tasks, &outcome)
         .await;
-    memory.active = tasks.iter().filter(|t| !t.ended).count();
-    memory.outcome = Some(outcome);
+    state.active = tasks.iter().filter(|t| !t.ended).count();
+    state.outcome = Some(outcome);
     published
 }
 
@@ -308,9 +308,9 @@ async fn look_at_github(
     kept: &TaskSpawner,
     held: Held,
     context: &Context,
-    memory: &mut Memory,
+    state: &mut SpawnerState,
     templates: Templates,
-) -> Result<Duration, ShellError> {
+) -> Result<Duration, SpawnerError> {
     let spawner = &*held.spawner;
     let Some(spec) = spawner.spec.when.github_issues.clone() else {
         return Ok(LONGEST);
@@ -319,23 +319,23 @@ async fn look_at_github(
     let now = Instant::now();
     let suspended = context.limits(spawner).suspended;
     let workspace = workspace(spawner, context).and_then(|workspace| workspace.resource_version());
-    let is_elsewhere = memory.last_poll.is_some() && workspace != memory.workspace;
+    let is_elsewhere = state.last_poll.is_some() && workspace != state.workspace;
     if is_elsewhere {
-        memory.wants_news_since(now);
-        memory.late = None;
+        state.require_listing_after(now);
+        state.late = None;
     }
-    if !is_elsewhere && !is_due(suspended, memory, now) {
-        refill(spawner, context, memory);
-        if let Some(outcome) = memory.outcome.clone() {
-            publish(spawner, context, memory, outcome).await?;
+    if !is_elsewhere && !is_due(suspended, state, now) {
+        refill(spawner, context, state);
+        if let Some(outcome) = state.outcome.clone() {
+            publish(spawner, context, state, outcome).await?;
         }
-        return Ok(until(memory.next_poll, now, suspended && memory.has_read()));
+        return Ok(until(state.next_poll, now, suspended && state.has_read()));
     }
-    memory.workspace = workspace;
-    let polled = match memory.take_late() {
+    state.workspace = workspace;
+    let polled = match state.take_late() {
         Some(late) => late,
         None => {
-            let mut polling = Box::pin(poll(context, kept, &spec, memory, interval));
+            let mut polling = Box::pin(poll(context, kept, &spec, state, interval));
             let limit = held.place.as_ref().map(|_| LENT);
             match within(limit, &mut polling).await {
                 Some(polled) => polled,
@@ -343,36 +343,36 @@ async fn look_at_github(
                     // The large spawners of others do not wait for GitHub.
                     drop((held, templates));
                     let late = polling.await;
-                    memory.next_poll = None;
-                    memory.late = Some(late);
+                    state.next_poll = None;
+                    state.late = Some(late);
                     return Ok(Duration::ZERO);
                 }
             }
         }
     };
     let (mut found, mut outcome, pause) = polled;
-    memory.next_poll = Some(Instant::now() + pause);
+    state.next_poll = Some(Instant::now() + pause);
     if let Some(found) = found.as_mut().filter(|_| held.place.is_some()) {
         found.asks_until(Instant::now() + LENT);
     }
     let Some(found) = found else {
-        publish(spawner, context, memory, outcome).await?;
-        return Ok(until(memory.next_poll, Instant::now(), false));
+        publish(spawner, context, state, outcome).await?;
+        return Ok(until(state.next_poll, Instant::now(), false));
     };
     let tasks = context.stores.tasks_of(spawner);
     outcome
         .blocked
-        .extend(context.write_marks(spawner, &found, &tasks, memory).await);
+        .extend(context.write_marks(spawner, &found, &tasks, state).await);
     let ids: Vec<&str> = found.ids.iter().map(String::as_str).collect();
     let ledger = Ledger::of(&spawner.status.clone().unwrap_or_default());
     let new = wanted(&spawner.name_any(), &ids, &tasks, &ledger, Some(&found.filter));
     if new.is_empty() && ledger.claims.is_empty() {
-        publish(spawner, context, memory, outcome).await?;
-        return Ok(until(memory.next_poll, Instant::now(), suspended));
+        publish(spawner, context, state, outcome).await?;
+        return Ok(until(state.next_poll, Instant::now(), suspended));
     }
     let work = Work::Github(found);
-    spawn(spawner, context, memory, &templates, &work, &mut outcome).await?;
-    Ok(until(memory.next_poll, Instant::now(), suspended))
+    spawn(spawner, context, state, &templates, &work, &mut outcome).await?;
+    Ok(until(state.next_poll, Instant::now(), suspended))
 }
 
 /// Waits for `future`, but no longer than `limit`.
@@ -386,24 +386,24 @@ async fn within<F: Future + Unpin>(limit: Option<Duration>, future: F) -> Option
 async fn spawn(
     spawner: &TaskSpawner,
     context: &Context,
-    memory: &mut Memory,
+    state: &mut SpawnerState,
     templates: &Templates,
     work: &Work,
-    outcome: &mut Outcome,
-) -> Result<(), ShellError> {
+    outcome: &mut PollOutcome,
+) -> Result<(), SpawnerError> {
     // Whatever fails below is tried again soon, also if the poll itself is not due.
-    let planned = memory.next_poll;
-    memory.next_poll = Some(sooner(planned, AGAIN));
-    let run = matches!(work, Work::Cron(_)).then(|| context.crowd.enter());
-    let done = Box::pin(context.spawn(spawner, templates, work, memory, outcome)).await?;
+    let planned = state.next_poll;
+    state.next_poll = Some(sooner(planned, AGAIN));
+    let run = matches!(work, Work::Cron(_)).then(|| context.run_burst.enter());
+    let done = Box::pin(context.spawn(spawner, templates, work, state, outcome)).await?;
     if let Some(run) = run {
         drop(run);
-        context.crowd.passes().await;
+        context.run_burst.passes().await;
     }
-    memory.next_poll = done.again.map_or(planned, |pause| Some(sooner(planned, pause)));
+    state.next_poll = done.again.map_or(planned, |pause| Some(sooner(planned, pause)));
     let ledger = Ledger::of(&done.live.status.clone().unwrap_or_default());
-    memory.active = super::plan::active(&done.tasks, &ledger);
-    memory.outcome = Some(outcome.clone());
+    state.active = super::plan::active(&done.tasks, &ledger);
+    state.outcome = Some(outcome.clone());
     context
         .publish(spawner.status.as_ref(), &done.live, &done.tasks, outcome)
         .await
@@ -423,8 +423,8 @@ fn workspace(spawner: &TaskSpawner, context: &Context) -> Option<Arc<Workspace>>
 }
 
 /// A Task has ended, and items wait for room: they need not wait for the next poll.
-fn refill(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) {
-    let waits = memory
+fn refill(spawner: &TaskSpawner, context: &Context, state: &mut SpawnerState) {
+    let waits = state
         .outcome
         .as_ref()
         .is_some_and(|o| o.waiting.count > 0 && o.source_fault.is_none());
@@ -432,23 +432,23 @@ fn refill(spawner: &TaskSpawner, context: &Context, memory: &mut Memory) {
     let active = tasks.iter().filter(|t| !t.ended).count();
     let ledger = Ledger::of(&spawner.status.clone().unwrap_or_default());
     let free = room(&tasks, &ledger, context.limits(spawner)).free;
-    if waits && active < memory.active && free > 0 {
-        let at = memory
+    if waits && active < state.active && free > 0 {
+        let at = state
             .last_poll
             .map_or_else(Instant::now, |last| last + REFILL_PAUSE);
-        memory.next_poll = memory.next_poll.map(|next| next.min(at));
-        memory.wants_news_since(Instant::now());
+        state.next_poll = state.next_poll.map(|next| next.min(at));
+        state.require_listing_after(Instant::now());
     }
-    memory.active = active;
+    state.active = active;
 }
 
 async fn look_at_clock(
     spawner: &TaskSpawner,
     context: &Context,
-    memory: &mut Memory,
+    state: &mut SpawnerState,
     templates: &Templates,
     is_large: bool,
-) -> Result<Duration, ShellError> {
+) -> Result<Duration, SpawnerError> {
     let Some(spec) = &spawner.spec.when.cron else {
         return Ok(LONGEST);
     };
@@ -457,40 +457,40 @@ async fn look_at_clock(
     let look = match schedule::look(spawner, spec, &status, context.clock.now()) {
         Ok(look) => look,
         Err(fault) => {
-            let outcome = Outcome {
+            let outcome = PollOutcome {
                 source,
                 source_fault: Some(fault),
-                ..Outcome::default()
+                ..PollOutcome::default()
             };
-            publish(spawner, context, memory, outcome).await?;
+            publish(spawner, context, state, outcome).await?;
             return Ok(LONGEST);
         }
     };
-    let mut outcome = Outcome {
+    let mut outcome = PollOutcome {
         source,
         discovered: Some(usize::from(
             look.due.run.is_some() || status.last_run_time.is_some(),
         )),
         next_run: look.due.next,
-        ..Outcome::default()
+        ..PollOutcome::default()
     };
     let ledger = Ledger::of(&status);
     let tasks = context.stores.tasks_of(spawner);
     let limits = context.limits(spawner);
     let has_room = room(&tasks, &ledger, limits).free > 0;
-    let retry_at = memory.next_poll.take().filter(|at| *at > Instant::now());
-    let may_try = retry_at.is_none() || memory.outcome.as_ref().is_none_or(|o| o.blocked.is_empty());
+    let retry_at = state.next_poll.take().filter(|at| *at > Instant::now());
+    let may_try = retry_at.is_none() || state.outcome.as_ref().is_none_or(|o| o.blocked.is_empty());
     let work_to_do = look.due.run.is_some() && has_room || !ledger.claims.is_empty();
     if work_to_do && !limits.suspended && may_try {
         let work = Work::Cron(spec.clone());
-        spawn(spawner, context, memory, templates, &work, &mut outcome).await?;
+        spawn(spawner, context, state, templates, &work, &mut outcome).await?;
     } else {
-        memory.next_poll = retry_at;
+        state.next_poll = retry_at;
         if let (Some(run), false) = (look.item(spec), limits.suspended) {
             let ids = [run.id.as_str()];
             let claims = wanted(&spawner.name_any(), &ids, &tasks, &ledger, None);
             outcome.waiting = Waiting::of(&claims, |_| Some(run.title.clone()));
-            if let Some(old) = &memory.outcome {
+            if let Some(old) = &state.outcome {
                 outcome.blocked.clone_from(&old.blocked);
             }
         }
@@ -499,7 +499,7 @@ async fn look_at_clock(
         let published = context
             .publish(spawner.status.as_ref(), &begun, &tasks, &outcome)
             .await;
-        memory.outcome = Some(outcome);
+        state.outcome = Some(outcome);
         published?;
     }
     if let Some(run) = look.due.next
@@ -509,12 +509,12 @@ async fn look_at_clock(
         // What is ready stays in memory until the run is due, which a place is too scarce for.
         && !is_large
     {
-        get_ready(spawner, context, memory, templates, spec, run).await;
+        get_ready(spawner, context, state, templates, spec, run).await;
     }
     let now = context.clock.now();
     let lead = prefetch::lead(rand::random());
     let to_tick = look.due.next.map(|next| pause_before(next, now, lead));
-    let retry = memory
+    let retry = state
         .next_poll
         .map(|at| at.saturating_duration_since(Instant::now()));
     Ok(to_tick.into_iter().chain(retry).min().unwrap_or(LONGEST))
@@ -524,19 +524,19 @@ async fn look_at_clock(
 async fn get_ready(
     spawner: &TaskSpawner,
     context: &Context,
-    memory: &mut Memory,
+    state: &mut SpawnerState,
     templates: &Templates,
     cron: &Cron,
     run: Timestamp,
 ) {
-    let is_ready = memory.ahead.as_ref().is_some_and(|ahead| ahead.is_for(run));
+    let is_ready = state.ahead.as_ref().is_some_and(|ahead| ahead.is_for(run));
     if is_ready || !prefetch::is_near(run, context.clock.now()) {
         return;
     }
     // The run does not wait for what is to make it faster.
     let left = Duration::try_from(run.duration_since(context.clock.now())).unwrap_or_default();
     let ready = tokio::time::timeout(left, context.get_ready(spawner, templates, cron, run));
-    memory.ahead = match ready.await {
+    state.ahead = match ready.await {
         Ok(Ok(ahead)) => ahead,
         Ok(Err(error)) => {
             tracing::debug!(taskspawner = %spawner.name_any(), %error, "a run is not ready before its time");
@@ -560,7 +560,7 @@ fn interval(spawner: &TaskSpawner) -> Duration {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is the Controller's")]
-fn on_error(spawner: Arc<TaskSpawner>, error: &ShellError, context: Arc<Context>) -> Action {
+fn on_error(spawner: Arc<TaskSpawner>, error: &SpawnerError, context: Arc<Context>) -> Action {
     let (name, namespace) = (spawner.name_any(), spawner.namespace().unwrap_or_default());
     if error.is_ordinary() {
         tracing::debug!(taskspawner = %name, %namespace, %error, "will look again");

@@ -6,17 +6,17 @@ use axon_api::TaskSpawner;
 use axon_api::v1alpha1::{Claim, Cron};
 use kube::ResourceExt as _;
 
-use super::plan::{self, Known, Ledger};
-use super::source::github::reader::Found;
+use super::plan::{self, ExistingTask, Ledger};
+use super::source::github::reader::MatchedItems;
 use super::source::item::Item;
 use super::source::schedule::handled::Look;
-use super::state::Memory;
+use super::state::SpawnerState;
 use super::status::Blocked;
 
 /// Where the items of one round come from.
 pub enum Work {
     /// GitHub.
-    Github(Box<Found>),
+    Github(Box<MatchedItems>),
     /// The clock.
     Cron(Cron),
 }
@@ -24,7 +24,7 @@ pub enum Work {
 /// The items of one round.
 pub enum Items<'a> {
     /// Items of a GitHub listing.
-    Listed(&'a Found),
+    Listed(&'a MatchedItems),
     /// The run of a schedule that is due, if one is.
     Run(Option<Box<Item>>),
 }
@@ -76,10 +76,10 @@ pub(super) fn wanted(
     live: &TaskSpawner,
     work: &Work,
     items: &Items<'_>,
-    tasks: &[Known],
+    tasks: &[ExistingTask],
     ledger: &Ledger,
     refused: &[Blocked],
-    memory: &Memory,
+    state: &SpawnerState,
 ) -> Vec<Claim> {
     let filter = match work {
         Work::Github(found) => Some(&found.filter),
@@ -88,8 +88,8 @@ pub(super) fn wanted(
     let mut wanted = plan::wanted(&live.name_any(), &items.ids(), tasks, ledger, filter);
     let blocked: BTreeSet<&str> = refused.iter().map(|b| b.item.as_str()).collect();
     wanted.retain(|claim| !blocked.contains(claim.item.as_str()));
-    wanted.sort_by_key(|claim| memory.blocked.contains(&claim.item));
-    by_turns(wanted, |claim| memory.gate.last_asked(&claim.item))
+    wanted.sort_by_key(|claim| state.blocked.contains(&claim.item));
+    by_turns(wanted, |claim| state.gate.last_asked(&claim.item))
 }
 
 /// Puts one that GitHub was asked about behind each one that it was not, those first that wait longest: neither many new

@@ -8,18 +8,18 @@ use axon_api::v1alpha1::{Claim, SpawnerReason, TaskSpawnerStatus};
 use kube::ResourceExt;
 use tokio::time::Instant;
 
-use super::plan::{self, Known, Ledger, Limits};
+use super::plan::{self, ExistingTask, Ledger, Limits};
 use super::render::{self, Templates};
 use super::round_items::{Items, Work, wanted};
-use super::status::{self, Blocked, Fault, Outcome, Situation, Waiting};
+use super::status::{self, Blocked, Fault, PollOutcome, Situation, Waiting};
 use crate::kube::watch::LENT;
-use crate::spawner::cluster::{Created, ShellError};
+use crate::spawner::cluster::{Created, SpawnerError};
 use crate::spawner::source::github::approval::held_back;
 use crate::spawner::source::github::gate::Why;
-use crate::spawner::source::github::reader::Found;
+use crate::spawner::source::github::reader::MatchedItems;
 use crate::spawner::source::item::tick_of;
 use crate::spawner::source::schedule::handled as schedule;
-use crate::spawner::state::{Context, Memory};
+use crate::spawner::state::{Context, SpawnerState};
 
 /// The operator's Deployment, as `status.deploymentName` names it.
 const DEPLOYMENT: &str = "axon-operator";
@@ -38,7 +38,7 @@ pub struct Done {
     /// As it was written last.
     pub live: TaskSpawner,
     /// Its Tasks then.
-    pub tasks: Vec<Known>,
+    pub tasks: Vec<ExistingTask>,
     /// When something has to be tried again before the next poll.
     pub again: Option<Duration>,
 }
@@ -49,13 +49,13 @@ impl Context {
     pub async fn write_marks(
         &self,
         spawner: &TaskSpawner,
-        found: &Found,
-        tasks: &[Known],
-        memory: &Memory,
+        found: &MatchedItems,
+        tasks: &[ExistingTask],
+        state: &SpawnerState,
     ) -> Option<Blocked> {
         let matching: BTreeSet<&str> = found.ids.iter().map(String::as_str).collect();
         for (item, task) in plan::newest_of_items(tasks) {
-            let known = memory.seen.get(&task.uid);
+            let known = state.seen.get(&task.uid);
             let later = found.complete && known.is_some_and(|seen| *seen + SURELY < found.asked);
             if let Some(mark) = task.mark.next(matching.contains(item), later, &found.filter) {
                 let Err(error) = self.mark(spawner, task, &mark).await else {
@@ -87,21 +87,21 @@ impl Context {
     /// before.
     ///
     /// # Errors
-    /// [`ShellError`]; what was claimed until then is completed by the next look, whoever makes it.
+    /// [`SpawnerError`]; what was claimed until then is completed by the next look, whoever makes it.
     pub async fn spawn(
         &self,
         spawner: &TaskSpawner,
         templates: &Templates,
         work: &Work,
-        memory: &mut Memory,
-        outcome: &mut Outcome,
-    ) -> Result<Done, ShellError> {
+        state: &mut SpawnerState,
+        outcome: &mut PollOutcome,
+    ) -> Result<Done, SpawnerError> {
         let mut refused: Vec<Blocked> = Vec::new();
         let mut ready: Vec<(Claim, axon_api::Task)> = Vec::new();
         if let Work::Github(found) = work {
-            memory.gate.begin(&found.filter, &found.ids);
+            state.gate.begin(&found.filter, &found.ids);
         }
-        let mut ahead = memory
+        let mut ahead = state
             .ahead
             .take()
             .filter(|ahead| matches!(work, Work::Cron(_)) && ahead.is_of(spawner, self.clock.now()));
@@ -115,8 +115,8 @@ impl Context {
                 }
                 None => self.fresh(spawner).await?,
             };
-            if matches!(work, Work::Github(_)) && memory.forgets_gone(&tasks, Instant::now()) {
-                return Err(ShellError::Changed);
+            if matches!(work, Work::Github(_)) && state.forget_gone(&tasks, Instant::now()) {
+                return Err(SpawnerError::Changed);
             }
             let status = live.status.clone().unwrap_or_default();
             let look = match work {
@@ -125,7 +125,7 @@ impl Context {
             };
             let items = &Items::of(work, look.as_ref());
             let (ledger, limits) = (Ledger::of(&status), self.limits(&live));
-            let wanted = wanted(&live, work, items, &tasks, &ledger, &refused, memory);
+            let wanted = wanted(&live, work, items, &tasks, &ledger, &refused, state);
             let room = plan::room(&tasks, &ledger, limits);
             let want = room.free.min(BATCH.saturating_sub(ledger.claims.len()));
             // Of a public repository nearly all items may be left out: no step here takes longer the more were.
@@ -140,7 +140,7 @@ impl Context {
                 }
                 // There may be thousands, and the status shows the first few.
                 let is_told = refused.len() < status::MAX_NAMED;
-                if let Some(blocked) = held_back(&self.source, work, claim, &memory.gate, is_told) {
+                if let Some(blocked) = held_back(&self.github, work, claim, &state.gate, is_told) {
                     refused.push(blocked);
                     continue;
                 }
@@ -148,7 +148,7 @@ impl Context {
                 if is_late() && !ready.is_empty() {
                     break;
                 }
-                let gate = &mut memory.gate;
+                let gate = &mut state.gate;
                 match self.prepare(&live, templates, work, items, claim, gate).await? {
                     Ok(task) => {
                         number += 1;
@@ -183,7 +183,7 @@ impl Context {
                 live
             } else {
                 match self.write(&live, &next).await {
-                    Err(ShellError::Call(error)) if is_ahead && error.is_conflict() => continue,
+                    Err(SpawnerError::Call(error)) if is_ahead && error.is_conflict() => continue,
                     written => written?,
                 }
             };
@@ -199,7 +199,7 @@ impl Context {
                     items,
                     &mut tasks,
                     &mut ready,
-                    memory,
+                    state,
                     &mut refused,
                 )
                 .await?;
@@ -228,7 +228,7 @@ impl Context {
             outcome.next_run = look.and_then(|look| look.due.next).or(outcome.next_run);
             // What concerns all is tried with the same item again; those that were left out have an order of their own.
             let own = refused.iter().filter(|b| !b.all && !b.left_out);
-            memory.blocked = own.map(|b| b.item.clone()).collect();
+            state.blocked = own.map(|b| b.item.clone()).collect();
             let again = again(matches!(work, Work::Cron(_)), unfinished, &refused)
                 .or(is_over.then_some(Duration::ZERO));
             let of_permission = refused.iter().find(|b| b.reason == Why::Unknown.reason());
@@ -247,11 +247,11 @@ impl Context {
         templates: &Templates,
         work: &Work,
         items: &Items<'_>,
-        tasks: &mut Vec<Known>,
+        tasks: &mut Vec<ExistingTask>,
         ready: &mut Vec<(Claim, axon_api::Task)>,
-        memory: &mut Memory,
+        state: &mut SpawnerState,
         refused: &mut Vec<Blocked>,
-    ) -> Result<(Option<TaskSpawnerStatus>, bool), ShellError> {
+    ) -> Result<(Option<TaskSpawnerStatus>, bool), SpawnerError> {
         let mut status = live.status.clone().unwrap_or_default();
         let before = Ledger::of(&status);
         let (mut there, mut back) = (BTreeSet::new(), BTreeSet::new());
@@ -273,8 +273,8 @@ impl Context {
                     ..why.clone()
                 }),
                 (None, None) => {
-                    memory.gate.allow();
-                    let gate = &mut memory.gate;
+                    state.gate.allow();
+                    let gate = &mut state.gate;
                     self.prepare(live, templates, work, items, claim, gate).await?
                 }
             };
@@ -284,21 +284,18 @@ impl Context {
             };
             match created {
                 Created::Yes => {
-                    memory.stuck.remove(&claim.name);
+                    state.stuck.remove(&claim.name);
                     there.insert(claim.name.clone());
-                    tasks.push(Known {
+                    tasks.push(ExistingTask {
                         name: claim.name.clone(),
                         item: Some(claim.item.clone()),
-                        ..Known::default()
+                        ..ExistingTask::default()
                     });
                     self.metrics.spawners.spawned(live);
                     self.events.spawned(live, &claim.name);
                 }
                 Created::Blocked(why) => {
-                    let since = *memory
-                        .stuck
-                        .entry(claim.name.clone())
-                        .or_insert_with(Instant::now);
+                    let since = *state.stuck.entry(claim.name.clone()).or_insert_with(Instant::now);
                     if !why.transient && since.elapsed() >= GIVE_BACK {
                         tracing::warn!(task = %claim.name, reason = %why.reason, "a claim is given back");
                         back.insert(claim.name.clone());
@@ -310,7 +307,7 @@ impl Context {
                 }
             }
         }
-        memory
+        state
             .stuck
             .retain(|name, _| before.claims.iter().any(|c| c.name == *name) && !back.contains(name));
         let after = before.clone().settled(&there).given_back(&back);
@@ -349,14 +346,14 @@ impl Context {
     /// Writes what is known as the spawner's status, unless it says so already.
     ///
     /// # Errors
-    /// [`ShellError`].
+    /// [`SpawnerError`].
     pub async fn publish(
         &self,
         stored: Option<&TaskSpawnerStatus>,
         live: &TaskSpawner,
-        tasks: &[Known],
-        outcome: &Outcome,
-    ) -> Result<(), ShellError> {
+        tasks: &[ExistingTask],
+        outcome: &PollOutcome,
+    ) -> Result<(), SpawnerError> {
         let old = live.status.clone().unwrap_or_default();
         let paused = self.stores.paused_workspace(live);
         let ledger = Ledger::of(&old);

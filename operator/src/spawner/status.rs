@@ -120,7 +120,7 @@ impl Waiting {
 
 /// What the last look at a spawner's source gave.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct PollOutcome {
     /// Where the work comes from, for people.
     pub source: Option<String>,
     /// Why the source can't be read.
@@ -165,7 +165,7 @@ pub struct Situation<'a> {
 pub fn build(
     old: &TaskSpawnerStatus,
     spawner: &TaskSpawner,
-    outcome: &Outcome,
+    outcome: &PollOutcome,
     situation: &Situation<'_>,
 ) -> TaskSpawnerStatus {
     let suspended = spawner.spec.suspend || situation.paused.is_some();
@@ -253,7 +253,7 @@ struct Is {
 fn conditions(
     old: &TaskSpawnerStatus,
     spawner: &TaskSpawner,
-    outcome: &Outcome,
+    outcome: &PollOutcome,
     situation: &Situation<'_>,
     message: &str,
 ) -> Vec<Condition> {

@@ -9,7 +9,7 @@ use axon_api::v1alpha1::{
 };
 use kube::ResourceExt;
 
-use crate::spawner::cluster::ShellError;
+use crate::spawner::cluster::SpawnerError;
 use crate::spawner::plan::{Ledger, wanted};
 use crate::spawner::preview::{LeftOut, MAX_ITEMS, Scene, preview};
 use crate::spawner::render::prepare::render_reason;
@@ -33,28 +33,28 @@ const MAX_PROMPT: usize = 512 * 1024;
 
 /// What there is to do about the request on a spawner.
 #[derive(Debug, PartialEq, Eq)]
-enum Duty<'a> {
+enum Pending<'a> {
     None,
     /// The request is gone: its answer goes too.
     Clear,
     Answer(&'a str),
 }
 
-fn duty(spawner: &TaskSpawner) -> Duty<'_> {
+fn duty(spawner: &TaskSpawner) -> Pending<'_> {
     let asked = spawner.annotations().get(labels::REQUEST);
     let answered = spawner.status.as_ref().and_then(|s| s.answer.as_ref());
     match (asked, answered) {
-        (None, None) => Duty::None,
-        (None, Some(_)) => Duty::Clear,
-        (Some(asked), Some(answer)) if answer.request == *asked => Duty::None,
-        (Some(asked), _) => Duty::Answer(asked),
+        (None, None) => Pending::None,
+        (None, Some(_)) => Pending::Clear,
+        (Some(asked), Some(answer)) if answer.request == *asked => Pending::None,
+        (Some(asked), _) => Pending::Answer(asked),
     }
 }
 
 /// Returns whether there is a request on a spawner that has no answer yet.
 #[must_use]
 pub fn is_asked(spawner: &TaskSpawner) -> bool {
-    matches!(duty(spawner), Duty::Answer(_))
+    matches!(duty(spawner), Pending::Answer(_))
 }
 
 impl Context {
@@ -62,17 +62,17 @@ impl Context {
     /// is waited for no longer than `limit`.
     ///
     /// # Errors
-    /// [`ShellError`]; a request that can't be fulfilled is an answer.
+    /// [`SpawnerError`]; a request that can't be fulfilled is an answer.
     pub async fn attend(
         &self,
         spawner: &TaskSpawner,
         gate: &mut Gate,
         limit: Option<Duration>,
-    ) -> Result<bool, ShellError> {
+    ) -> Result<bool, SpawnerError> {
         let answer = match duty(spawner) {
-            Duty::None => return Ok(false),
-            Duty::Clear => None,
-            Duty::Answer(text) => {
+            Pending::None => return Ok(false),
+            Pending::Clear => None,
+            Pending::Answer(text) => {
                 let answer = self.answer(spawner, text, gate);
                 let answer = match limit {
                     None => answer.await,
@@ -96,7 +96,7 @@ impl Context {
         status.answer = answer;
         match (self.write(spawner, &status).await, &mut status.answer) {
             // An answer that nobody can write must not keep the spawner from its work.
-            (Err(ShellError::Call(error)), Some(answer)) if error.is_refusal() => {
+            (Err(SpawnerError::Call(error)), Some(answer)) if error.is_refusal() => {
                 *answer = Answer {
                     request: std::mem::take(&mut answer.request),
                     generation: answer.generation,
@@ -158,7 +158,7 @@ impl Context {
             filter: None,
         };
         if let Some(spec) = &spawner.spec.when.github_issues {
-            let surveyed = self.source.survey(spawner, spec, &self.stores, FRESHNESS).await;
+            let surveyed = self.github.survey(spawner, spec, &self.stores, FRESHNESS).await;
             let survey = surveyed.map_err(|unreadable| unreadable.fault)?;
             let scene = Scene {
                 filter: Some(&survey.found.filter),
@@ -193,7 +193,7 @@ impl Context {
         };
         let (found, items) = (&survey.found, &survey.items);
         let asked = items.iter().filter(calls_for_one).take(MAX_ITEMS);
-        let standings = self.source.sift(found, asked, gate).await;
+        let standings = self.github.sift(found, asked, gate).await;
         let standings =
             standings.map_err(|error| refused(SpawnerReason::ApprovalUnreadable, error.to_string()))?;
         let of = |item: &Item| match standings.get(&item.id)? {
@@ -234,7 +234,7 @@ impl Context {
                 let comments = spec
                     .filter(|_| shows_comments(&spawner.spec.task_template))
                     .map(GithubIssues::trusted_with_comments);
-                let read = self.source.item(spawner, &self.stores, number, comments.as_ref());
+                let read = self.github.item(spawner, &self.stores, number, comments.as_ref());
                 read.await.map_err(|unreadable| unreadable.fault)
             }
         }
@@ -296,21 +296,21 @@ mod tests {
     #[test]
     fn a_request_is_answered_once_and_its_answer_goes_with_it() {
         let mut spawner = github("fix");
-        assert_eq!(duty(&spawner), Duty::None);
+        assert_eq!(duty(&spawner), Pending::None);
         let ask = |spawner: &mut TaskSpawner, text: Option<&str>| {
             spawner.metadata.annotations = text.map(|text| [(labels::REQUEST.into(), text.into())].into());
         };
         ask(&mut spawner, Some("a preview"));
-        assert_eq!(duty(&spawner), Duty::Answer("a preview"));
+        assert_eq!(duty(&spawner), Pending::Answer("a preview"));
         spawner.status.get_or_insert_default().answer = Some(Answer {
             request: "a preview".into(),
             ..Answer::default()
         });
-        assert_eq!(duty(&spawner), Duty::None);
+        assert_eq!(duty(&spawner), Pending::None);
         ask(&mut spawner, Some("b preview"));
-        assert_eq!(duty(&spawner), Duty::Answer("b preview"));
+        assert_eq!(duty(&spawner), Pending::Answer("b preview"));
         ask(&mut spawner, None);
-        assert_eq!(duty(&spawner), Duty::Clear);
+        assert_eq!(duty(&spawner), Pending::Clear);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use axon_api::v1alpha1::Claim;
 use axon_api::v1alpha1::SpawnerReason;
 use axon_api::{Task, TaskSpawner};
 
-use crate::spawner::cluster::{Created, ShellError};
+use crate::spawner::cluster::{Created, SpawnerError};
 use crate::spawner::plan::match_state::Mark;
 use crate::spawner::render;
 use crate::spawner::render::{RenderError, Templates};
@@ -22,7 +22,7 @@ impl Context {
     /// when nothing else stands in the way, and its comments after that.
     ///
     /// # Errors
-    /// [`ShellError`] if there is no answer; a refusal is a [`Blocked`].
+    /// [`SpawnerError`] if there is no answer; a refusal is a [`Blocked`].
     pub(crate) async fn prepare(
         &self,
         live: &TaskSpawner,
@@ -31,7 +31,7 @@ impl Context {
         items: &Items<'_>,
         claim: &Claim,
         gate: &mut Gate,
-    ) -> Result<Result<Task, Blocked>, ShellError> {
+    ) -> Result<Result<Task, Blocked>, SpawnerError> {
         let blocked = |reason, message, transient| {
             Ok(Err(Blocked {
                 item: claim.item.clone(),
@@ -60,11 +60,11 @@ impl Context {
             transient: error.is_transient(),
             all: error.is_transient(),
             left_out: false,
-            pause: self.source.pause(error),
+            pause: self.github.pause(error),
         };
         if let Work::Github(found) = work {
             // Once: what another spawner learns meanwhile must not make this one skip the question.
-            let standing = self.source.standing(found, &item.id, gate);
+            let standing = self.github.standing(found, &item.id, gate);
             if let Some(why) = found.refusal(claim, standing, true) {
                 return Ok(Err(why));
             }
@@ -72,7 +72,7 @@ impl Context {
             let shows_comments = render::shows_comments(template) && found.has_comments(&item);
             let mut lacks_text = found.lacks_text(&item);
             if lacks_text && !must_ask {
-                if let Err(error) = self.source.add_text(found, &mut item).await {
+                if let Err(error) = self.github.add_text(found, &mut item).await {
                     return Ok(Err(unread(SpawnerReason::ItemUnreadable, &error)));
                 }
                 lacks_text = false;
@@ -90,18 +90,18 @@ impl Context {
             }
             let mut approved = None;
             if must_ask {
-                match self.source.approve(found, &mut item, gate).await {
+                match self.github.approve(found, &mut item, gate).await {
                     Ok(Verdict::Approved(until)) => (lacks_text, approved) = (false, Some(until)),
                     Ok(Verdict::Counts) => {}
                     Ok(Verdict::LeftOut(why)) => return Ok(Err(found.left_out(claim, why))),
                     Err(error) => return Ok(Err(unread(SpawnerReason::ApprovalUnreadable, &error))),
                 }
             }
-            if lacks_text && let Err(error) = self.source.add_text(found, &mut item).await {
+            if lacks_text && let Err(error) = self.github.add_text(found, &mut item).await {
                 return Ok(Err(unread(SpawnerReason::ItemUnreadable, &error)));
             }
             if shows_comments {
-                let added = self.source.add_comments(found, &mut item, approved).await;
+                let added = self.github.add_comments(found, &mut item, approved).await;
                 if let Err(error) = added {
                     return Ok(Err(unread(SpawnerReason::CommentsUnreadable, &error)));
                 }

@@ -52,14 +52,14 @@ pub struct Freshness {
 }
 
 /// What was found.
-pub struct Found {
+pub struct MatchedItems {
     /// Identifiers of the items in the match, the oldest first.
     pub ids: Vec<String>,
     /// GitHub's data about them, in the same order. TaskSpawners that use one listing share it.
     listed: Vec<Arc<github::Item>>,
     /// Index in `listed` by the item's number.
     places: HashMap<u64, usize>,
-    /// Memory for these lists.
+    /// SpawnerState for these lists.
     _held: Option<Arc<github::Kept>>,
     /// Whose comments count.
     pub comments_from: People,
@@ -85,7 +85,7 @@ pub struct Found {
     until: Option<Instant>,
 }
 
-impl Found {
+impl MatchedItems {
     /// Returns an item of the match.
     #[must_use]
     pub fn item(&self, id: &str) -> Option<Item> {
@@ -103,7 +103,7 @@ impl Found {
         self.until = Some(moment);
     }
 
-    /// Returns whether less than half of `period` is left before the moment of [`Found::asks_until`].
+    /// Returns whether less than half of `period` is left before the moment of [`MatchedItems::asks_until`].
     #[must_use]
     pub fn is_late(&self, period: Duration) -> bool {
         self.until
@@ -158,13 +158,13 @@ pub struct Survey {
     /// Those that something keeps out of it.
     pub excluded: Vec<(Item, Exclusion)>,
     /// The listing that the items come from.
-    pub(crate) found: Found,
-    /// Memory for the items.
+    pub(crate) found: MatchedItems,
+    /// SpawnerState for the items.
     _copies: Arc<github::Kept>,
 }
 
 /// A repository, and who asks there.
-struct Place {
+struct RepositoryAccess {
     repository: Repository,
     credential: Credential,
     /// `HOST/OWNER/NAME`.
@@ -178,7 +178,7 @@ struct Place {
 type Read = HashMap<(String, String), (Instant, Credential)>;
 
 /// Reads GitHub for all spawners of a replica.
-pub struct Source {
+pub struct GithubReader {
     pub(crate) github: Github,
     identity: Identity,
     clock: Clock,
@@ -187,7 +187,7 @@ pub struct Source {
     pub(crate) left_out: Remembered,
 }
 
-impl Source {
+impl GithubReader {
     /// Returns a reader. `clock` is the one that `github` has.
     #[must_use]
     pub fn new(github: Github, identity: Identity, clock: Clock) -> Self {
@@ -201,7 +201,7 @@ impl Source {
     }
 
     /// Finds the repository of a spawner, and the credential to read it with.
-    async fn reach(&self, spawner: &TaskSpawner, stores: &Stores) -> Result<Place, Unreadable> {
+    async fn reach(&self, spawner: &TaskSpawner, stores: &Stores) -> Result<RepositoryAccess, Unreadable> {
         let namespace = spawner.namespace().unwrap_or_default();
         let name = spawner
             .spec
@@ -237,7 +237,7 @@ impl Source {
                     ..unreadable
                 })?,
         };
-        Ok(Place {
+        Ok(RepositoryAccess {
             repository,
             credential,
             name: source,
@@ -247,7 +247,7 @@ impl Source {
         })
     }
 
-    fn failed(&self, place: &Place, error: &github::GithubError) -> Unreadable {
+    fn failed(&self, place: &RepositoryAccess, error: &github::GithubError) -> Unreadable {
         if !error.is_transient()
             && let Some(secret) = &place.secret
         {
@@ -271,7 +271,7 @@ impl Source {
         spec: &GithubIssues,
         stores: &Stores,
         freshness: Freshness,
-    ) -> Result<Found, Unreadable> {
+    ) -> Result<MatchedItems, Unreadable> {
         let place = self.reach(spawner, stores).await?;
         let query = query(spec, spawner.uid().unwrap_or_default(), freshness);
         let listing = self
@@ -279,7 +279,7 @@ impl Source {
             .items(&place.repository, &place.credential, &query)
             .await
             .map_err(|error| self.failed(&place, &error))?;
-        Ok(Found {
+        Ok(MatchedItems {
             ids: listing.items.iter().map(|item| item.number.to_string()).collect(),
             complete: listing.complete,
             asked: listing.fetched,
@@ -383,7 +383,7 @@ impl Source {
     ///
     /// # Errors
     /// If it can't be read.
-    pub async fn add_text(&self, found: &Found, item: &mut Item) -> Result<(), github::GithubError> {
+    pub async fn add_text(&self, found: &MatchedItems, item: &mut Item) -> Result<(), github::GithubError> {
         if let Some(listed) = found.of(&item.id) {
             let fresh = self
                 .github
@@ -400,7 +400,7 @@ impl Source {
     /// If they can't be read.
     pub async fn add_comments(
         &self,
-        found: &Found,
+        found: &MatchedItems,
         item: &mut Item,
         author_until: Option<Timestamp>,
     ) -> Result<(), github::GithubError> {

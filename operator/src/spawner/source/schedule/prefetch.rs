@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use tokio::time::Instant;
 
-use crate::spawner::cluster::ShellError;
-use crate::spawner::plan::{self, Known, Ledger};
+use crate::spawner::cluster::SpawnerError;
+use crate::spawner::plan::{self, ExistingTask, Ledger};
 use crate::spawner::render::Templates;
 use crate::spawner::round_items::{Items, Work};
 use crate::spawner::source::github::approval::Gate;
@@ -26,18 +26,18 @@ const LEAD: (f64, f64) = (1.0, 4.0);
 const OLDEST: Duration = Duration::from_secs(6);
 
 /// A run that is ready.
-pub struct Ahead {
+pub struct PreparedRun {
     run: Timestamp,
     since: Instant,
     /// The spawner as it was read.
     pub live: TaskSpawner,
     /// Its Tasks, which were read afterwards.
-    pub tasks: Vec<Known>,
+    pub tasks: Vec<ExistingTask>,
     /// The Task that the run is to get, which the API server would take.
     pub ready: (Claim, Task),
 }
 
-impl Ahead {
+impl PreparedRun {
     /// Returns whether this may stand for reading `spawner` and its Tasks at `now`.
     #[must_use]
     pub fn is_of(&self, spawner: &TaskSpawner, now: Timestamp) -> bool {
@@ -71,14 +71,14 @@ impl Context {
     /// Makes a run ready, if nothing stands in its way. What does is found again, and told, when the run is due.
     ///
     /// # Errors
-    /// [`ShellError`] if there is no answer.
+    /// [`SpawnerError`] if there is no answer.
     pub async fn get_ready(
         &self,
         spawner: &TaskSpawner,
         templates: &Templates,
         cron: &Cron,
         run: Timestamp,
-    ) -> Result<Option<Ahead>, ShellError> {
+    ) -> Result<Option<PreparedRun>, SpawnerError> {
         let since = Instant::now();
         let (live, tasks) = self.fresh(spawner).await?;
         let ledger = Ledger::of(&live.status.clone().unwrap_or_default());
@@ -96,7 +96,7 @@ impl Context {
         let mut no_gate = Gate::default();
         let made = self.prepare(&live, templates, &work, &items, &claim, &mut no_gate);
         let made = made.await?;
-        Ok(made.ok().map(|task| Ahead {
+        Ok(made.ok().map(|task| PreparedRun {
             run,
             since,
             live,
@@ -111,14 +111,14 @@ mod tests {
     use super::*;
     use crate::spawner::fixtures;
 
-    fn ahead(spawner: &TaskSpawner, run: Timestamp) -> Ahead {
+    fn ahead(spawner: &TaskSpawner, run: Timestamp) -> PreparedRun {
         let claim = Claim {
             name: "c-1".into(),
             item: "1".into(),
         };
         let spec = serde_json::json!({"type": "claude-code", "prompt": "p", "credentials": {"type": "none"}});
         let task = Task::new("c-1", serde_json::from_value(spec).unwrap());
-        Ahead {
+        PreparedRun {
             run,
             since: Instant::now(),
             live: spawner.clone(),
