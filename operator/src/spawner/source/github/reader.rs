@@ -120,7 +120,7 @@ impl MatchedItems {
         };
         tokio::time::timeout_at(until, answer).await.unwrap_or_else(|_| {
             Err(github::GithubError::Unreachable {
-                asked: github::Asked {
+                asked: github::ErrorContext {
                     host: self.repository.host.clone(),
                     what: self.repository.path(),
                     secret: self.credential.secret.clone(),
