@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::plan::ExistingTask;
+use super::plan::{ExistingTask, Limits};
 use super::status::PollOutcome;
 use super::stores::Stores;
 use crate::definitions::Definitions;
@@ -23,7 +23,8 @@ use crate::kube::watch::Large;
 use crate::metrics::Metrics;
 use crate::slots::Turns;
 use crate::spawner::source::github::approval::Gate;
-use crate::spawner::source::github::reader::{GithubReader, MatchedItems};
+use crate::spawner::source::github::matched::MatchedItems;
+use crate::spawner::source::github::reader::GithubReader;
 use crate::spawner::source::schedule::prefetch::PreparedRun;
 use crate::spawner::source::schedule::run_burst::RunBurst;
 
@@ -150,6 +151,16 @@ impl Context {
     pub fn owns(&self, uid: &str) -> bool {
         let members = self.members.borrow();
         members.as_ref().is_some_and(|m| m.owns(uid, Instant::now()))
+    }
+
+    /// Returns the limits of a spawner. A paused Workspace suspends it.
+    #[must_use]
+    pub fn limits(&self, spawner: &TaskSpawner) -> Limits {
+        let limits = Limits::of(&spawner.spec, self.default_concurrency);
+        Limits {
+            suspended: limits.suspended || self.stores.paused_workspace(spawner).is_some(),
+            ..limits
+        }
     }
 
     /// Forgets a spawner that is gone or another replica's.

@@ -70,6 +70,15 @@ pub struct Stores {
 }
 
 impl Stores {
+    /// Returns true if the watch already knows of a change of `live` that stops its reconcile.
+    pub fn shows_change_of(&self, live: &TaskSpawner) -> bool {
+        let reference = ObjectRef::from_obj(live);
+        self.spawners.get(&reference).is_none_or(|known| {
+            known.uid() == live.uid() && known.metadata.generation > live.metadata.generation
+                || known.metadata.deletion_timestamp.is_some()
+        })
+    }
+
     /// Returns the Tasks of a spawner.
     #[must_use]
     pub fn tasks_of(&self, spawner: &TaskSpawner) -> Vec<ExistingTask> {

@@ -17,8 +17,24 @@ fn situation(now: Timestamp) -> Situation<'static> {
         runner: "pod-1",
         deployment: "axon-operator",
         paused: None,
+        source: Box::leak(crate::spawner::source::of(&github("fix").spec.when).unwrap()),
         now,
     }
+}
+
+/// Builds a status with the source that the TaskSpawner has.
+fn build(
+    old: &TaskSpawnerStatus,
+    spawner: &TaskSpawner,
+    outcome: &PollOutcome,
+    situation: &Situation<'_>,
+) -> TaskSpawnerStatus {
+    let source = crate::spawner::source::of(&spawner.spec.when).unwrap();
+    let situation = Situation {
+        source: &*source,
+        ..*situation
+    };
+    super::build(old, spawner, outcome, &situation)
 }
 
 fn polled(discovered: usize, now: Timestamp) -> PollOutcome {

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::gate::{Question, Step, Verdict, Why, next};
 use crate::spawner::plan::match_state::Filter;
-use crate::spawner::round_items::Work;
-use crate::spawner::source::github::reader::{GithubReader, MatchedItems};
+use crate::spawner::source::github::matched::MatchedItems;
+use crate::spawner::source::github::reader::GithubReader;
 use crate::spawner::source::item::Item;
 use crate::spawner::status::Blocked;
 use axon_github::{self as github, GithubError, History};
@@ -301,21 +301,6 @@ impl MatchedItems {
         let author = self.of(id).map_or("", |listed| listed.author.login.as_str());
         why.message(author, &self.labels, self.credential.secret.as_deref())
     }
-}
-
-/// Returns why the item of a claim can't become a Task for now, as far as that is known without asking; in words only if
-/// they are told.
-pub(crate) fn held_back(
-    source: &GithubReader,
-    work: &Work,
-    claim: &Claim,
-    gate: &Gate,
-    is_told: bool,
-) -> Option<Blocked> {
-    let Work::Github(found) = work else {
-        return None;
-    };
-    found.refusal(claim, source.standing(found, &claim.item, gate), is_told)
 }
 
 fn blocked(claim: &Claim, reason: SpawnerReason, message: String) -> Blocked {

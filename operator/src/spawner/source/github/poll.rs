@@ -6,7 +6,8 @@ use axon_api::TaskSpawner;
 use axon_api::v1alpha1::GithubIssues;
 use tokio::time::Instant;
 
-use super::reader::{Freshness, MatchedItems};
+use super::matched::MatchedItems;
+use super::reader::Freshness;
 use crate::spawner::state::{Context, SpawnerState};
 use crate::spawner::status::PollOutcome;
 

@@ -12,12 +12,13 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use tokio::time::Instant;
 
-use crate::spawner::cluster::SpawnerError;
+use super::ScheduleItems;
+use crate::spawner::cluster::{self, SpawnerError};
 use crate::spawner::plan::{self, ExistingTask, Ledger};
 use crate::spawner::render::Templates;
-use crate::spawner::round_items::{Items, Work};
+use crate::spawner::render::prepare::prepare;
+use crate::spawner::source::PolledItems as _;
 use crate::spawner::source::github::approval::Gate;
-use crate::spawner::source::item::Item;
 use crate::spawner::state::Context;
 
 /// Shortest and longest time before a run at which it is made ready.
@@ -67,43 +68,37 @@ pub fn is_near(run: Timestamp, now: Timestamp) -> bool {
     run.duration_since(now) <= SignedDuration::from_secs_f64(LEAD.1 + 0.1)
 }
 
-impl Context {
-    /// Makes a run ready, if nothing stands in its way. What does is found again, and told, when the run is due.
-    ///
-    /// # Errors
-    /// [`SpawnerError`] if there is no answer.
-    pub async fn get_ready(
-        &self,
-        spawner: &TaskSpawner,
-        templates: &Templates,
-        cron: &Cron,
-        run: Timestamp,
-    ) -> Result<Option<PreparedRun>, SpawnerError> {
-        let since = Instant::now();
-        let (live, tasks) = self.fresh(spawner).await?;
-        let ledger = Ledger::of(&live.status.clone().unwrap_or_default());
-        if !ledger.claims.is_empty() || plan::room(&tasks, &ledger, self.limits(&live)).free == 0 {
-            return Ok(None);
-        }
-        let item = Item::of_tick(run, &cron.schedule);
-        let ids = [item.id.as_str()];
-        let claims = plan::wanted(&live.name_any(), &ids, &tasks, &ledger, None);
-        let Some(claim) = claims.into_iter().next() else {
-            return Ok(None);
-        };
-        let work = Work::Cron(cron.clone());
-        let items = Items::Run(Some(Box::new(item)));
-        let mut no_gate = Gate::default();
-        let made = self.prepare(&live, templates, &work, &items, &claim, &mut no_gate);
-        let made = made.await?;
-        Ok(made.ok().map(|task| PreparedRun {
-            run,
-            since,
-            live,
-            tasks,
-            ready: (claim, task),
-        }))
+/// Makes a run ready, if nothing stands in its way. An obstacle is found again, and reported, when the run is due.
+///
+/// # Errors
+/// [`SpawnerError`] if there is no answer.
+pub async fn prepare_run(
+    context: &Context,
+    spawner: &TaskSpawner,
+    templates: &Templates,
+    cron: &Cron,
+    run: Timestamp,
+) -> Result<Option<PreparedRun>, SpawnerError> {
+    let since = Instant::now();
+    let (live, tasks) = cluster::fresh(context, spawner).await?;
+    let ledger = Ledger::of(&live.status.clone().unwrap_or_default());
+    if !ledger.claims.is_empty() || plan::room(&tasks, &ledger, context.limits(&live)).free == 0 {
+        return Ok(None);
     }
+    let items = ScheduleItems::of_run(cron, run);
+    let claims = plan::wanted(&live.name_any(), &items.ids(), &tasks, &ledger, None);
+    let Some(claim) = claims.into_iter().next() else {
+        return Ok(None);
+    };
+    let mut no_gate = Gate::default();
+    let made = prepare(context, &live, templates, &items, &claim, &mut no_gate).await?;
+    Ok(made.ok().map(|task| PreparedRun {
+        run,
+        since,
+        live,
+        tasks,
+        ready: (claim, task),
+    }))
 }
 
 #[cfg(test)]
