@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::kube::call::CallError;
 use crate::metrics::spawners::SpawnerMetrics;
 use crate::metrics::task_count::Backlog;
-use axon_github::Figures;
+use axon_github::GithubMetrics;
 
 /// Labels of a started Task.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -79,7 +79,7 @@ pub struct Metrics {
     /// Figures about spawners.
     pub spawners: SpawnerMetrics,
     /// Figures about the talk with GitHub.
-    pub github: Figures,
+    pub github: GithubMetrics,
 }
 
 impl Default for Metrics {
@@ -166,7 +166,7 @@ impl Metrics {
         );
         registry.register_collector(Box::new(backlog.clone()));
         registry.register("leader", "1 while this replica leads", leader.clone());
-        let (spawners, github) = (SpawnerMetrics::new(&mut registry), Figures::default());
+        let (spawners, github) = (SpawnerMetrics::new(&mut registry), GithubMetrics::default());
         github.register(&mut registry);
         let registry = std::sync::Arc::new(registry);
         Self {

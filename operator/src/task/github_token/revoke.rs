@@ -178,14 +178,14 @@ mod tests {
 
     use super::*;
     use crate::task::fixtures::task;
-    use axon_github::Asked;
+    use axon_github::ErrorContext;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn asked() -> Asked {
-        Asked {
+    fn asked() -> ErrorContext {
+        ErrorContext {
             host: "ghe.example".into(),
             what: "the end of a token".into(),
             secret: Some("t-github-token".into()),

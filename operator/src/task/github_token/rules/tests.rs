@@ -5,7 +5,7 @@ use super::*;
 use crate::images::Images;
 use crate::task::build::job;
 use crate::task::fixtures::{task, workspace};
-use axon_github::Asked;
+use axon_github::ErrorContext;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -237,7 +237,7 @@ fn a_token_that_leads_to_no_job_is_noted_too() {
 
 #[test]
 fn a_token_that_asks_for_too_much_names_the_workspace_and_the_field() {
-    let asked = Asked {
+    let asked = ErrorContext {
         host: "ghe".into(),
         what: "installation 34 of App 12".into(),
         secret: Some("app".into()),
@@ -273,7 +273,7 @@ fn a_token_that_asks_for_too_much_names_the_workspace_and_the_field() {
 
 #[test]
 fn errors_name_the_secret_and_its_keys() {
-    let asked = Asked {
+    let asked = ErrorContext {
         host: "ghe".into(),
         what: "installation 34 of App 12".into(),
         secret: Some("app".into()),
