@@ -1,4 +1,4 @@
-//! Figures about the talk with GitHub.
+//! GithubMetrics about the talk with GitHub.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

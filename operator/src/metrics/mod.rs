@@ -1,4 +1,4 @@
-//! Figures about the operator's work, in OpenMetrics form. Labels are bounded: no names of Tasks.
+//! GithubMetrics about the operator's work, in OpenMetrics form. Labels are bounded: no names of Tasks.
 
 pub mod spawners;
 pub mod task_count;
@@ -76,9 +76,9 @@ pub struct Metrics {
     pub backlog: Backlog,
     /// 1 while this replica leads.
     pub leader: Gauge,
-    /// Figures about spawners.
+    /// GithubMetrics about spawners.
     pub spawners: SpawnerMetrics,
-    /// Figures about the talk with GitHub.
+    /// GithubMetrics about the talk with GitHub.
     pub github: GithubMetrics,
 }
 

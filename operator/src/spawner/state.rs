@@ -125,7 +125,7 @@ pub struct Context {
     pub members: watch::Receiver<Option<Membership>>,
     /// Time.
     pub clock: ClusterClock,
-    /// Figures.
+    /// GithubMetrics.
     pub metrics: Metrics,
     /// Events for people.
     pub events: Events,

@@ -118,7 +118,7 @@ fn dependencies_between_crates_point_one_way() {
     }
 }
 
-/// kube 4 and kube-leader-election meet only on k8s-openapi 0.28; two versions of either split every type.
+/// Two versions of the client or of the types do not fit each other, and two TLS providers would both be shipped.
 #[test]
 fn there_is_one_kubernetes_client_and_one_set_of_types() {
     let metadata = metadata();
