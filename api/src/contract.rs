@@ -43,7 +43,7 @@ pub mod input {
     pub const PLUGINS: &str = "plugins.json";
     /// Files to write into the clone: the JSON form of `WorkspaceSpec.files`.
     pub const FILES: &str = "files.json";
-    /// What the key of a file has besides when the file is packed; see [`crate::packed`].
+    /// What the key of a file has besides when the file is packed; see [`crate::gzip`].
     pub const PACKED: &str = ".gz";
 }
 

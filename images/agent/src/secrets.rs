@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::env::Env;
 use crate::mcp_secrets;
-use crate::renewed;
+use crate::token_file;
 
 /// Shorter values are no tokens, and hiding them would garble ordinary text.
 const SHORTEST: usize = 8;
@@ -72,7 +72,7 @@ impl Secrets {
             values: sorted(values),
             whole: sorted(whole),
             words: sorted(words),
-            renewed: renewed::file(env),
+            renewed: token_file::file(env),
         }
     }
 
@@ -94,7 +94,7 @@ impl Secrets {
 
     /// Returns the token that is good now, if it is one that is renewed.
     fn renewed(&self) -> Vec<String> {
-        let token = self.renewed.as_deref().and_then(renewed::read);
+        let token = self.renewed.as_deref().and_then(token_file::read);
         sorted(token.into_iter().flat_map(with_base64))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axon_api::v1alpha1::{Cron, TaskSpawner};
-use axon_api::{Workspace, godur};
+use axon_api::{Workspace, go_duration};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -554,7 +554,7 @@ fn until(next: Option<Instant>, now: Instant, idle: bool) -> Duration {
 }
 
 fn interval(spawner: &TaskSpawner) -> Duration {
-    godur::parse(&spawner.spec.poll_interval)
+    go_duration::parse(&spawner.spec.poll_interval)
         .unwrap_or(DEFAULT_INTERVAL)
         .clamp(MIN_INTERVAL, MAX_INTERVAL)
 }

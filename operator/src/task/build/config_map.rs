@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use axon_api::contract::{MAX_INLINE_BYTES, input};
 use axon_api::file_path::components;
 use axon_api::git::{InvalidRepository, PASSWORD_ADVICE, Repository, has_password};
-use axon_api::packed::pack;
+use axon_api::gzip::pack;
 use axon_api::v1alpha1::{McpServer, McpTransport};
 use axon_api::{AgentConfig, SPAWNER_ACCOUNT, Task, Workspace, naming};
 use kube::ResourceExt;
@@ -512,7 +512,7 @@ mod tests {
         let large = gather(&task("t"), None, Some(&plugins(noise(1_200_000)))).unwrap();
         assert!(large.has(input::PLUGINS) && !large.files.contains_key(input::PLUGINS));
         assert_eq!(large.files[input::AGENTS_MD], "short");
-        let unpacked = axon_api::packed::unpack(&large.packed["plugins.json.gz"]).unwrap();
+        let unpacked = axon_api::gzip::unpack(&large.packed["plugins.json.gz"]).unwrap();
         assert!(unpacked.contains(&noise(1_200_000)));
         let error = gather(&task("t"), None, Some(&plugins(noise(1_500_000))))
             .unwrap_err()

@@ -27,9 +27,7 @@ impl Server {
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 let (parts, body) = request.into_parts();
                 let body = body.collect_bytes().await?;
-                let (code, answer) = world
-                    .lock()
-                    .answer(&parts.method, parts.uri.path(), &body);
+                let (code, answer) = world.lock().answer(&parts.method, parts.uri.path(), &body);
                 Ok::<_, tower::BoxError>(
                     Response::builder()
                         .status(code)
