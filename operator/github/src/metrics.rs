@@ -1,4 +1,4 @@
-//! GithubMetrics about the talk with GitHub.
+//! Metrics about the talk with GitHub.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

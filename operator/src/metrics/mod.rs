@@ -1,4 +1,4 @@
-//! GithubMetrics about the operator's work, in OpenMetrics form. Labels are bounded: no names of Tasks.
+//! Metrics about the operator's work, in OpenMetrics form. Labels are bounded: no names of Tasks.
 
 pub mod spawners;
 pub mod task_count;
@@ -76,9 +76,9 @@ pub struct Metrics {
     pub backlog: Backlog,
     /// 1 while this replica leads.
     pub leader: Gauge,
-    /// GithubMetrics about spawners.
+    /// Metrics about spawners.
     pub spawners: SpawnerMetrics,
-    /// GithubMetrics about the talk with GitHub.
+    /// Metrics about the talk with GitHub.
     pub github: GithubMetrics,
 }
 

@@ -55,7 +55,7 @@ fn generated_definitions_are_what_the_kinds_say() {
 fn the_reference_of_fields_is_what_the_kinds_say() {
     let committed = std::fs::read_to_string(root().join("docs/reference.md")).unwrap();
     assert!(
-        committed == axon_api::reference::markdown().unwrap(),
+        committed == axon_api::crd_docs::markdown().unwrap(),
         "docs/reference.md is old: run `make generate`"
     );
 }

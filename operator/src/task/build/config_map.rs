@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use axon_api::contract::{MAX_INLINE_BYTES, input};
 use axon_api::file_path::components;
 use axon_api::git::{InvalidRepository, PASSWORD_ADVICE, Repository, has_password};
-use axon_api::packed::pack;
+use axon_api::gzip::pack;
 use axon_api::v1alpha1::{McpServer, McpTransport};
 use axon_api::{AgentConfig, SPAWNER_ACCOUNT, Task, Workspace, naming};
 use kube::ResourceExt;

@@ -141,7 +141,9 @@ async fn a_workspace_that_names_no_repository_of_a_github_says_so() {
 
 #[tokio::test]
 async fn a_host_whose_certificate_nobody_knows_is_told_as_such() {
-    use axon_github::{Credential, GithubMetrics, Github, GithubError, Hosts, ListQuery, Options, Repository};
+    use axon_github::{
+        Credential, Github, GithubError, GithubMetrics, Hosts, ListQuery, Options, Repository,
+    };
 
     // An HTTPS server that is at hand, with a certificate of its own making.
     let control_plane = axon_test::control_plane::ControlPlane::shared().await.unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axon_api::v1alpha1::{GithubIssues, SpawnerReason};
-use axon_api::{TaskSpawner, Workspace, godur};
+use axon_api::{TaskSpawner, Workspace, go_duration};
 use kube::ResourceExt;
 use kube_runtime::reflector::ObjectRef;
 use tokio::time::Instant;
@@ -211,7 +211,7 @@ async fn write_marks(
 }
 
 fn interval(spawner: &TaskSpawner) -> Duration {
-    godur::parse(&spawner.spec.poll_interval)
+    go_duration::parse(&spawner.spec.poll_interval)
         .unwrap_or(DEFAULT_INTERVAL)
         .clamp(MIN_INTERVAL, MAX_INTERVAL)
 }

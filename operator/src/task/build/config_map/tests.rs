@@ -122,7 +122,7 @@ fn a_megabyte_of_plugins_fits() {
     let large = gather(&task("t"), None, Some(&plugins(noise(1_200_000)))).unwrap();
     assert!(large.has(input::PLUGINS) && !large.files.contains_key(input::PLUGINS));
     assert_eq!(large.files[input::AGENTS_MD], "short");
-    let unpacked = axon_api::packed::unpack(&large.packed["plugins.json.gz"]).unwrap();
+    let unpacked = axon_api::gzip::unpack(&large.packed["plugins.json.gz"]).unwrap();
     assert!(unpacked.contains(&noise(1_200_000)));
     let error = gather(&task("t"), None, Some(&plugins(noise(1_500_000))))
         .unwrap_err()
