@@ -43,7 +43,7 @@ pub mod input {
     pub const PLUGINS: &str = "plugins.json";
     /// Files to write into the clone: the JSON form of `WorkspaceSpec.files`.
     pub const FILES: &str = "files.json";
-    /// The suffix of a file's key when the file is packed; see [`crate::packed`].
+    /// The suffix of a file's key when the file is packed; see [`crate::gzip`].
     pub const PACKED: &str = ".gz";
 }
 

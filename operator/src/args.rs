@@ -78,10 +78,10 @@ pub struct Args {
     #[arg(long, env = "AXON_POD_SCRATCH_LIMIT", value_name = "AMOUNT", default_value = "10Gi", value_parser = Scratch::parse)]
     pub pod_scratch_limit: Scratch,
     /// Deadline of a Task without podOverrides.activeDeadlineSeconds, such as 4h; 0 for none.
-    #[arg(long, env = "AXON_POD_DEADLINE", value_name = "DURATION", default_value = "4h", value_parser = axon_api::godur::parse)]
+    #[arg(long, env = "AXON_POD_DEADLINE", value_name = "DURATION", default_value = "4h", value_parser = axon_api::go_duration::parse)]
     pub pod_deadline: Duration,
     /// Longest silence of the agent of a Task without stallTimeout, such as 1h; 0 for no limit.
-    #[arg(long, env = "AXON_POD_STALL_TIMEOUT", value_name = "DURATION", default_value = "1h", value_parser = axon_api::godur::parse)]
+    #[arg(long, env = "AXON_POD_STALL_TIMEOUT", value_name = "DURATION", default_value = "1h", value_parser = axon_api::go_duration::parse)]
     pub pod_stall_timeout: Duration,
     /// Most Tasks at the same time of a TaskSpawner without maxConcurrency; 0 for no limit.
     #[arg(
@@ -104,7 +104,7 @@ pub struct Args {
     #[arg(long, env = "AXON_AGENT_NETWORK_ALLOW", value_name = "LIST", default_value = "", hide_default_value = true, value_parser = Allow::parse)]
     pub agent_network_allow: Allow,
     /// How long an image may fail to be pulled before its Task fails, such as 5m.
-    #[arg(long, env = "AXON_IMAGE_PULL_LIMIT", default_value = "5m", value_parser = axon_api::godur::parse)]
+    #[arg(long, env = "AXON_IMAGE_PULL_LIMIT", default_value = "5m", value_parser = axon_api::go_duration::parse)]
     pub image_pull_limit: Duration,
     /// File with prices of models, for estimates of what agents report no cost for; see docs/agents.md.
     #[arg(long, env = "AXON_PRICE_TABLE", value_name = "FILE")]
@@ -113,11 +113,11 @@ pub struct Args {
     #[arg(long, hide = true, default_value_t = 0, allow_negative_numbers = true)]
     pub clock_skew: i64,
     /// How long records of finished Tasks are kept, such as 2160h (90 days); 0 for ever.
-    #[arg(long, env = "AXON_RECORD_RETENTION", default_value = "2160h", value_parser = axon_api::godur::parse)]
+    #[arg(long, env = "AXON_RECORD_RETENTION", default_value = "2160h", value_parser = axon_api::go_duration::parse)]
     pub record_retention: Duration,
     /// Pause between rounds of the election, and the longest that one may take. Shorter ones elect sooner, with more
     /// calls.
-    #[arg(long, env = "AXON_ELECTION_ROUND", default_value = "1500ms", hide = true, value_parser = axon_api::godur::parse)]
+    #[arg(long, env = "AXON_ELECTION_ROUND", default_value = "1500ms", hide = true, value_parser = axon_api::go_duration::parse)]
     pub election_round: Duration,
     /// Proxy through which GitHub is reached by https, as http://[USER:PASSWORD@]HOST:PORT.
     #[arg(long, env = "HTTPS_PROXY", hide_env_values = true)]

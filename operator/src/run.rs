@@ -28,7 +28,7 @@ use crate::kube::watch::{Large, Scope};
 use crate::metrics::Metrics;
 use crate::shared::Shared;
 use crate::spawner;
-use crate::spawner::source::github::Source;
+use crate::spawner::source::github::reader::GithubReader;
 use crate::spawner::state::Context;
 use crate::task::context::Options;
 use crate::task::decide::prices::PriceTable;
@@ -209,7 +209,7 @@ async fn spawners(
     let run = spawner::controller::run(members.clone(), client.clone(), &scope, filled, |stores| {
         Context {
             client,
-            source: Source::new(github, identity.clone(), clock.clock()),
+            github: GithubReader::new(github, identity.clone(), clock.clock()),
             identity,
             stores,
             members,
@@ -220,9 +220,9 @@ async fn spawners(
             me,
             default_concurrency,
             large: Large::default(),
-            memories: spawner::state::Memories::default(),
+            states: spawner::state::SpawnerStates::default(),
             turns: spawner::controller::turns(),
-            crowd: spawner::run_burst::Crowd::default(),
+            run_burst: spawner::source::schedule::run_burst::RunBurst::default(),
         }
     });
     tokio::select! {

@@ -7,8 +7,7 @@ use tracing_subscriber::EnvFilter;
 /// # Errors
 /// If `level` is no filter.
 pub fn start(level: &str) -> anyhow::Result<()> {
-    // The election library reports every round of a follower.
-    let filter = EnvFilter::try_new(format!("kube_leader_election=warn,{level}"))?;
+    let filter = EnvFilter::try_new(level)?;
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)

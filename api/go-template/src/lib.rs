@@ -119,6 +119,12 @@ impl Template {
         })
     }
 
+    /// Returns the text that was parsed.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Says what becomes of missing keys.
     #[must_use]
     pub fn missing_key(self, missing_key: MissingKey) -> Self {

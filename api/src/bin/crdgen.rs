@@ -10,6 +10,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (file, crd) in axon_api::crds::all() {
         std::fs::write(folder.join(file), axon_api::crds::to_yaml(&crd)?)?;
     }
-    std::fs::write(reference, axon_api::reference::markdown()?)?;
+    std::fs::write(reference, axon_api::crd_docs::markdown()?)?;
     Ok(())
 }

@@ -95,7 +95,7 @@ pub(super) fn still_not_the_operators_account(path: &str) -> Rule {
     .message(OPERATORS_ACCOUNT)
 }
 
-/// Returns the rule of a field that is a duration, for schemas; `crate::godur` reads what it admits.
+/// Returns the rule of a field that is a duration, for schemas; `crate::go_duration` reads what it admits.
 pub(super) fn positive_duration(field: &str) -> Rule {
     Rule::new(r"self.matches('^([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$') && self.matches('[1-9]') && duration(self) <= duration('8784h')")
         .message(format!("{field} must be a positive duration such as 30s, 5m or 1h, of 8784h (366 days) at most").as_str())

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::common::positive_duration;
 use super::task_status::TaskReason;
-use crate::godur;
+use crate::go_duration;
 
 /// Longest pause between two runs, however often it was doubled.
 pub const MAX_BACKOFF: Duration = Duration::from_secs(3600);
@@ -123,7 +123,7 @@ impl RetryPolicy {
             return None;
         }
         // The schema refuses a backoff that is no duration.
-        let first = godur::parse(&self.backoff).unwrap_or(MAX_BACKOFF);
+        let first = go_duration::parse(&self.backoff).unwrap_or(MAX_BACKOFF);
         let doubled = 2u32.saturating_pow(u32::try_from(made).unwrap_or_default());
         Some(first.saturating_mul(doubled).min(MAX_BACKOFF))
     }

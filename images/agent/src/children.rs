@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::agent::Launch;
 use crate::env::Env;
-use crate::program::quoted;
+use crate::subprocess::quoted;
 
 /// Set to `true`, commands and MCP servers get the key as well: for agents that start agents.
 pub const PASS_KEY: &str = "AXON_PASS_MODEL_KEY";

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use axon_agent::cli::Command;
 use axon_agent::env::Env;
-use axon_agent::{again, ca, credential, renewed, run, say, workspace};
+use axon_agent::{ca, credential, reexec, run, say, token_file, workspace};
 
 fn main() -> anyhow::Result<ExitCode> {
     let env = Env::of_process();
@@ -23,7 +23,7 @@ fn main() -> anyhow::Result<ExitCode> {
             io::stdin()
                 .read_to_string(&mut request)
                 .context("can't read git's request")?;
-            let token = renewed::token(&env);
+            let token = token_file::token(&env);
             if action == "get"
                 && let Some(fault) = token.as_deref().and_then(credential::fault)
             {
@@ -52,9 +52,9 @@ fn adopt(env: &Env) {
         say!("can't use the CA of the Workspace's Secret: {error}");
         Vec::new()
     });
-    changes.extend(again::trimmed(env));
+    changes.extend(reexec::trimmed(env));
     if !changes.is_empty()
-        && let Err(error) = again::start(changes, std::env::args_os())
+        && let Err(error) = reexec::start(changes, std::env::args_os())
     {
         say!("can't start again with the variables changed: {error}");
     }

@@ -2,14 +2,14 @@
 
 pub mod cap;
 pub mod checkpoint;
-pub mod commands;
-pub mod facts;
+pub mod git_facts;
 pub mod input;
+pub mod mcp_check;
 pub mod outcome;
 pub mod outside;
 pub mod process;
-pub mod pump;
 pub mod push;
+pub mod tee;
 pub mod view;
 pub mod watch;
 
@@ -32,16 +32,16 @@ use crate::children;
 use crate::env::Env;
 use crate::failure::Failure;
 use crate::key_form;
-use crate::renewed;
 use crate::run::cap::Cap;
 use crate::run::checkpoint::Checkpoint;
-use crate::run::facts::Facts;
+use crate::run::git_facts::Facts;
 use crate::run::outcome::{Outcome, conclude};
 use crate::run::process::{Limits, Running};
 use crate::run::view::View;
 use crate::say;
 use crate::secrets::Secrets;
 use crate::termination::TerminationLog;
+use crate::token_file;
 
 /// Runs the agent with the prompt in `args`; the exit code becomes the container's.
 #[must_use]
@@ -83,7 +83,7 @@ fn run(
     }
     let mut launch = agent.launch(&setup)?;
     children::forget(env, &hidden, &mut launch);
-    renewed::wrap_gh(env, &mut launch);
+    token_file::wrap_gh(env, &mut launch);
     launch.keep_path(env);
     write_files(&launch)?;
     if let Some(advice) = agent.advice(env, Timestamp::now()) {

@@ -3,7 +3,7 @@
 pub mod base;
 pub mod clone;
 pub mod files;
-pub mod messages;
+pub mod git_error;
 mod missing;
 pub mod paths;
 pub mod plan;
@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use axon_api::contract::{self, env as names, input};
 use axon_api::v1alpha1::{Plugin, WorkspaceFile};
-use axon_api::{file_path, packed};
+use axon_api::{file_path, gzip};
 use serde::de::DeserializeOwned;
 
 use crate::env::{self, Env};
@@ -91,7 +91,7 @@ fn read_input<T: DeserializeOwned>(env: &Env, key: &str) -> Result<Vec<T>, Failu
         return Ok(Vec::new());
     };
     let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-    let packed = || fs::read(dir.join(format!("{key}{}", input::PACKED))).and_then(|b| packed::unpack(&b));
+    let packed = || fs::read(dir.join(format!("{key}{}", input::PACKED))).and_then(|b| gzip::unpack(&b));
     let text = match fs::read_to_string(dir.join(key)) {
         Err(error) if missing(&error) => packed(),
         text => text,

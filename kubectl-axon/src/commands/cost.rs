@@ -82,7 +82,7 @@ fn days(text: &str) -> Result<Duration, String> {
     };
     match long {
         Some(duration) => Ok(duration),
-        None => axon_api::godur::parse(text).map_err(|e| format!("{e}; days are written 7d")),
+        None => axon_api::go_duration::parse(text).map_err(|e| format!("{e}; days are written 7d")),
     }
 }
 

@@ -53,8 +53,8 @@ pub struct Args {
 /// Wrong usage, objects that do not exist, or whatever the cluster refuses.
 pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let (kind, mut names) = parse_arguments(&args.kind, &args.names).map_err(CliError::usage)?;
-    let timeout =
-        axon_api::godur::parse(&args.timeout).map_err(|e| CliError::usage(format!("--timeout: {e}")))?;
+    let timeout = axon_api::go_duration::parse(&args.timeout)
+        .map_err(|e| CliError::usage(format!("--timeout: {e}")))?;
     match (args.all, names.is_empty()) {
         (true, false) => return Err(CliError::usage("names and --all cannot be combined")),
         (false, true) => {

@@ -99,8 +99,8 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         )
         .hint("--dry-run prints the manifests; to compare them with the cluster: kubectl diff -f FILE"));
     }
-    let timeout: Duration =
-        axon_api::godur::parse(&args.timeout).map_err(|e| CliError::usage(format!("--timeout: {e}")))?;
+    let timeout: Duration = axon_api::go_duration::parse(&args.timeout)
+        .map_err(|e| CliError::usage(format!("--timeout: {e}")))?;
     let mut choices = choices(&args)?;
     if args.list_images {
         for image in images(&choices)? {

@@ -100,7 +100,7 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let since_seconds = match &args.since {
         Some(text) => {
             let duration =
-                axon_api::godur::parse(text).map_err(|e| CliError::usage(format!("--since: {e}")))?;
+                axon_api::go_duration::parse(text).map_err(|e| CliError::usage(format!("--since: {e}")))?;
             // The API takes whole seconds, and none at all would mean everything.
             Some(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX).max(1))
         }

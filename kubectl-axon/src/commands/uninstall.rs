@@ -52,8 +52,8 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
             globals.connection.flags()
         )));
     }
-    let timeout: Duration =
-        axon_api::godur::parse(&args.timeout).map_err(|e| CliError::usage(format!("--timeout: {e}")))?;
+    let timeout: Duration = axon_api::go_duration::parse(&args.timeout)
+        .map_err(|e| CliError::usage(format!("--timeout: {e}")))?;
     let cluster = globals.connection.connect(None).await?;
     let mut present = Vec::new();
     for manifest in manifests(&Choices::default())? {

@@ -68,7 +68,7 @@ fn agent_type(text: &str) -> Result<AgentType, String> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    axon_api::godur::parse(text).map_err(|error| error.to_string())
+    axon_api::go_duration::parse(text).map_err(|error| error.to_string())
 }
 
 /// Runs the command.

@@ -52,7 +52,11 @@ pub struct Args {
 /// Wrong usage, Tasks that do not exist, have failed or have not ended in time, or whatever the cluster refuses.
 pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
     let which = which(&args)?;
-    let timeout = args.timeout.as_deref().map(axon_api::godur::parse).transpose();
+    let timeout = args
+        .timeout
+        .as_deref()
+        .map(axon_api::go_duration::parse)
+        .transpose();
     let timeout: Option<Duration> = timeout.map_err(|e| CliError::usage(format!("--timeout: {e}")))?;
     let cluster = globals.cluster(ui).await?;
     let mut ends = Ends::start(&cluster, &which).await?;

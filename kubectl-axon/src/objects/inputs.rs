@@ -113,7 +113,7 @@ pub(crate) fn ttl(text: &str) -> Result<i32> {
 
 fn seconds(flag: &str, text: &str) -> Result<i64> {
     let duration: Duration =
-        axon_api::godur::parse(text).map_err(|e| CliError::usage(format!("{flag}: {e}")))?;
+        axon_api::go_duration::parse(text).map_err(|e| CliError::usage(format!("{flag}: {e}")))?;
     i64::try_from(duration.as_secs()).map_err(|_| CliError::usage(format!("{flag} {text:?} is too long")))
 }
 

@@ -152,7 +152,7 @@ struct Refusal {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct GraphqlResponse {
     #[serde(default)]
     data: Option<Data>,
     #[serde(default)]
@@ -215,7 +215,9 @@ struct RawLabel {
 
 /// Returns whether an answer says that the limit is used up.
 pub(super) fn is_limited(body: &[u8]) -> bool {
-    let errors = read::object::<Answer>(body).ok().and_then(|answer| answer.errors);
+    let errors = read::object::<GraphqlResponse>(body)
+        .ok()
+        .and_then(|answer| answer.errors);
     let of_limit = |refusal: &Refusal| refusal.kind.as_ref().is_some_and(|kind| kind.0 == "RATE_LIMITED");
     errors.is_some_and(|errors| errors.0.entries.iter().any(of_limit))
 }
@@ -225,7 +227,7 @@ pub(super) fn is_limited(body: &[u8]) -> bool {
 /// # Errors
 /// [`Odd`], also if a part is missing: an edit that was not seen must not be taken for none.
 pub(super) fn read_history(body: &[u8], number: u64) -> Result<History, Odd> {
-    let answer = read::object::<Answer>(body)?;
+    let answer = read::object::<GraphqlResponse>(body)?;
     if let Some(refused) = answer.errors.filter(|errors| errors.0.count > 0) {
         let first = refused.0.entries.into_iter().next();
         let said = first.and_then(|refusal| refusal.message).unwrap_or_default().text;

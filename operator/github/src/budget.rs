@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Largest body of an answer. GitHub's largest text has 65,536 characters, of up to six bytes in JSON: a page of twenty such
 /// items fits, and a page that does not is asked for in smaller pieces.
 pub(super) const MAX_BODY: usize = 8 * 1024 * 1024;
-/// Largest body that is read without a reservation; those of errors are cut there. [`super::places::ALL`] of them are
+/// Largest body that is read without a reservation; those of errors are cut there. [`super::request_slots::ALL`] of them are
 /// under way at most: 4 MiB.
 pub(super) const SMALL: usize = 64 * 1024;
 /// All larger bodies under way. A body counts twice: for its bytes, and for what is read from them.

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::client::{Fresh, Target};
 use super::comments::{Comment, MAX_BYTES, Newest, read_page};
 use super::query::{Item, PER_PAGE};
+use super::target::{PageResponse, Target};
 use super::{Comments, Credential, Github, GithubError, Heard, Repository, link};
 
 /// Most pages of comments of one item, the newest ones.
@@ -54,8 +54,12 @@ impl Github {
         size: usize,
     ) -> Result<Comments, GithubError> {
         let read = async |path: &str| {
-            let Fresh { body, next, last, .. } =
-                self.0.client.get(target, path, None).await?.into_fresh(target)?;
+            let PageResponse { body, next, last, .. } = self
+                .0
+                .client
+                .get(target, path, None)
+                .await?
+                .into_changed(target)?;
             // The body is dropped here: nobody waits for a second one with a first one in hand.
             let page = read_page(&body, heard, &item.author).map_err(|error| target.malformed(&error))?;
             Ok::<_, GithubError>((page, next, last))

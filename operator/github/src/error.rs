@@ -15,7 +15,7 @@ const MEMORY_PAUSE: Duration = Duration::from_secs(30);
 
 /// What was asked, for messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct ErrorContext {
     /// Host of the repository, such as `github.com`.
     pub host: String,
     /// `OWNER/NAME`, or what else was asked for.
@@ -24,7 +24,7 @@ pub struct Asked {
     pub secret: Option<String>,
 }
 
-impl std::fmt::Display for Asked {
+impl std::fmt::Display for ErrorContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} on {}", self.what, self.host)?;
         match &self.secret {
@@ -74,7 +74,7 @@ pub enum GithubError {
     #[error("GitHub refuses the credential (401) for {asked}: put a valid one into the Secret ({said})")]
     Unauthorized {
         /// What was asked.
-        asked: Asked,
+        asked: ErrorContext,
         /// GitHub's words.
         said: String,
     },
@@ -84,7 +84,7 @@ pub enum GithubError {
     )]
     Forbidden {
         /// What was asked.
-        asked: Asked,
+        asked: ErrorContext,
         /// GitHub's words.
         said: String,
     },
@@ -94,7 +94,7 @@ pub enum GithubError {
     )]
     NotFound {
         /// What was asked.
-        asked: Asked,
+        asked: ErrorContext,
         /// GitHub's words.
         said: String,
     },
@@ -104,7 +104,7 @@ pub enum GithubError {
     )]
     NoInstallation {
         /// What was asked.
-        asked: Asked,
+        asked: ErrorContext,
         /// GitHub's words.
         said: String,
     },
@@ -115,7 +115,7 @@ pub enum GithubError {
     )]
     NotInstalled {
         /// What was asked.
-        asked: Asked,
+        asked: ErrorContext,
         /// `OWNER/NAME` of each repository.
         repositories: String,
         /// GitHub's words, or what is wrong.
@@ -128,7 +128,7 @@ pub enum GithubError {
     )]
     NotGranted {
         /// What was asked.
-        asked: Asked,
+        asked: ErrorContext,
         /// GitHub's words, or what is wrong.
         said: String,
     },
@@ -136,7 +136,7 @@ pub enum GithubError {
     #[error("GitHub's rate limit is used up for {asked} until {until}: nothing is asked before{hint}", hint = anonymous_hint(.asked))]
     RateLimited {
         /// What was asked.
-        asked: Asked,
+        asked: ErrorContext,
         /// When it may be asked again, by this machine's clock, in whole seconds.
         until: Timestamp,
         /// True for a secondary limit, which is about too many requests in a short time.
@@ -146,7 +146,7 @@ pub enum GithubError {
     #[error("GitHub can't be reached for {asked}: {said}; it is tried again")]
     Unreachable {
         /// What was asked.
-        asked: Asked,
+        asked: ErrorContext,
         /// What happened.
         said: String,
         /// How long to wait before the next try.
@@ -156,7 +156,7 @@ pub enum GithubError {
     #[error("{host} gave an answer for {asked} that is not GitHub's API: {said}", host = .asked.host)]
     Malformed {
         /// What was asked.
-        asked: Asked,
+        asked: ErrorContext,
         /// What is wrong with it.
         said: String,
     },
@@ -164,13 +164,13 @@ pub enum GithubError {
     #[error("{host} gave an answer for {asked} of more than {} MiB, which is not read", MAX_BODY / 1024 / 1024, host = .asked.host)]
     AnswerTooLarge {
         /// What was asked.
-        asked: Asked,
+        asked: ErrorContext,
     },
     /// The issue or pull request is in another repository now.
     #[error("{asked} was transferred to {url}: use a TaskSpawner of that repository")]
     Transferred {
         /// What was asked.
-        asked: Asked,
+        asked: ErrorContext,
         /// Where it is.
         url: String,
     },
@@ -180,7 +180,7 @@ pub enum GithubError {
     )]
     HostNotAllowed {
         /// What was asked.
-        asked: Asked,
+        asked: ErrorContext,
         /// Why, and who can change it how.
         said: String,
     },
@@ -203,7 +203,7 @@ pub enum GithubError {
     #[error("{asked} has more issues and pull requests than can be kept in memory: {said}")]
     ListingTooLarge {
         /// What was asked.
-        asked: Asked,
+        asked: ErrorContext,
         /// The limit, and what to do.
         said: String,
     },
@@ -213,7 +213,7 @@ pub enum GithubError {
     )]
     OutOfMemory {
         /// What was asked.
-        asked: Asked,
+        asked: ErrorContext,
     },
     /// The App key in the Secret can't be used.
     #[error("Secret {secret}, key {key}: {said}")]
@@ -244,7 +244,7 @@ fn in_namespace(namespace: &str) -> String {
     }
 }
 
-fn anonymous_hint(asked: &Asked) -> &'static str {
+fn anonymous_hint(asked: &ErrorContext) -> &'static str {
     if asked.secret.is_some() {
         ""
     } else {
@@ -329,8 +329,8 @@ impl GithubError {
 mod tests {
     use super::*;
 
-    fn asked() -> Asked {
-        Asked {
+    fn asked() -> ErrorContext {
+        ErrorContext {
             host: "ghe.example".into(),
             what: "org/repo".into(),
             secret: Some("gh".into()),
@@ -357,7 +357,7 @@ mod tests {
     fn a_rate_limit_tells_when_it_ends() {
         let until = Timestamp::from_second(100).unwrap();
         let error = GithubError::RateLimited {
-            asked: Asked {
+            asked: ErrorContext {
                 secret: None,
                 ..asked()
             },

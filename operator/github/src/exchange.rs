@@ -7,13 +7,15 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::api_url::words;
 use super::app::{self, InstallationToken};
-use super::client::{CLOCK_TOLERANCE, Client, Question, Target, account, words};
+use super::client::{CLOCK_TOLERANCE, Client, account};
 use super::credential::{App, Credential};
 use super::error::GithubError;
 use super::grant::{Grant, Installation, Lack};
 use super::repository::Repository;
-use super::transport::Answer;
+use super::target::{Question, Target};
+use super::transport::Response;
 
 /// Age up to which what an installation has is taken to be known: who gives it less finds out by GitHub's refusal, and who
 /// gives it more waits that long.
@@ -101,7 +103,7 @@ impl Client {
         method: &Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<Answer, GithubError> {
+    ) -> Result<Response, GithubError> {
         let api = &target.repository.api;
         let url = format!("{api}{path}");
         let ask = async |now| {
@@ -127,7 +129,7 @@ impl Client {
     }
 
     /// Returns what a refusal to an App means: it is no repository that is missing.
-    fn app_refusal(&self, target: &Target<'_>, answer: &Answer) -> GithubError {
+    fn app_refusal(&self, target: &Target<'_>, answer: &Response) -> GithubError {
         match self.refusal(target, answer) {
             GithubError::NotFound { asked, said } => GithubError::NoInstallation { asked, said },
             error => error,
@@ -209,7 +211,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::super::client::Client;
-    use super::super::{Credential, Figures, GithubError, Hosts, Options, Repository};
+    use super::super::{Credential, GithubError, GithubMetrics, Hosts, Options, Repository};
     use crate::clock::Clock;
 
     const KEY: &str = "GITHUB_TOKEN";
@@ -264,7 +266,7 @@ mod tests {
             hosts: Hosts::parse("http://127.0.0.1:*").unwrap(),
             ..Options::default()
         };
-        let client = Client::new(Clock::system(), Figures::default(), &options);
+        let client = Client::new(Clock::system(), GithubMetrics::default(), &options);
         let repository = Repository::of(&format!("{url}/o/r")).unwrap();
         let revoke = async |namespace: &str, token: &str| {
             let ending = ending(&url, namespace, token);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::{Bytes, HttpBody};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, USER_AGENT};
-use http::{Method, Request, StatusCode};
+use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -37,7 +37,7 @@ const IDLE: (usize, Duration) = (4, Duration::from_secs(60));
 
 /// A request.
 #[derive(Debug)]
-pub(super) struct Ask<'a> {
+pub(super) struct Request<'a> {
     pub(super) method: Method,
     pub(super) url: String,
     pub(super) bearer: Option<&'a SecretString>,
@@ -50,7 +50,7 @@ pub(super) struct Ask<'a> {
 
 /// An answer, whatever it says.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Body,
@@ -73,7 +73,7 @@ impl std::ops::Deref for Body {
 
 /// No answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Broken {
+pub(super) enum TransportError {
     /// It may come at another try.
     #[error("{0}")]
     Silent(String),
@@ -144,16 +144,19 @@ impl Transport {
         }
     }
 
-    pub(super) async fn send(&self, ask: Ask<'_>) -> Result<Answer, Broken> {
+    pub(super) async fn send(&self, ask: Request<'_>) -> Result<Response, TransportError> {
         match tokio::time::timeout(self.limit, self.exchange(ask)).await {
             Ok(result) => result,
-            Err(_) => Err(Broken::Silent(format!("no answer within {:?}", self.limit))),
+            Err(_) => Err(TransportError::Silent(format!(
+                "no answer within {:?}",
+                self.limit
+            ))),
         }
     }
 
-    async fn exchange(&self, ask: Ask<'_>) -> Result<Answer, Broken> {
-        let impossible = |error: &dyn std::fmt::Display| Broken::Impossible(error.to_string());
-        let mut request = Request::builder()
+    async fn exchange(&self, ask: Request<'_>) -> Result<Response, TransportError> {
+        let impossible = |error: &dyn std::fmt::Display| TransportError::Impossible(error.to_string());
+        let mut request = http::Request::builder()
             .method(ask.method)
             .uri(&ask.url)
             .header(USER_AGENT, concat!("kubectl-axon/", env!("CARGO_PKG_VERSION")))
@@ -181,7 +184,7 @@ impl Transport {
         let body = self
             .read((&host, ask.namespace), parts.status, &parts.headers, body)
             .await?;
-        Ok(Answer {
+        Ok(Response {
             status: parts.status,
             headers: parts.headers,
             body,
@@ -195,7 +198,7 @@ impl Transport {
         status: StatusCode,
         headers: &HeaderMap,
         mut body: B,
-    ) -> Result<Body, Broken>
+    ) -> Result<Body, TransportError>
     where
         B: HttpBody<Data = Bytes> + Unpin,
         B::Error: std::error::Error + 'static,
@@ -216,12 +219,12 @@ impl Transport {
                 }
                 limit = length.unwrap_or(MAX_BODY);
                 if limit > MAX_BODY {
-                    return Err(Broken::TooLarge);
+                    return Err(TransportError::TooLarge);
                 }
                 let reserved =
                     tokio::time::timeout(ROOM_LIMIT, self.answers.room(host, namespace, limit)).await;
                 let Ok(Some(reserved)) = reserved else {
-                    return Err(Broken::Silent(
+                    return Err(TransportError::Silent(
                         "no memory is free for an answer of its size".into(),
                     ));
                 };
@@ -229,7 +232,7 @@ impl Transport {
                 bytes.reserve_exact(limit.saturating_sub(bytes.len()));
             }
             if bytes.len() + data.len() > limit {
-                return Err(Broken::TooLarge);
+                return Err(TransportError::TooLarge);
             }
             bytes.extend_from_slice(&data);
         }
@@ -238,16 +241,16 @@ impl Transport {
 }
 
 /// Returns the innermost cause, which alone says something: "connection refused", "invalid peer certificate".
-fn silent(error: &(dyn std::error::Error + 'static)) -> Broken {
+fn silent(error: &(dyn std::error::Error + 'static)) -> TransportError {
     let mut cause = error;
     loop {
         if let Some(private) = cause.downcast_ref::<PrivateAddress>() {
-            return Broken::NotAllowed(*private);
+            return TransportError::NotAllowed(*private);
         }
         let Some(inner) = cause.source() else { break };
         cause = inner;
     }
-    Broken::Silent(cause.to_string())
+    TransportError::Silent(cause.to_string())
 }
 
 /// Trusts what the machine trusts. An image without certificates can still talk to a host inside the cluster by HTTP;

@@ -10,7 +10,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use axon_github::clock::Clock;
-use axon_github::{Credential, Figures, Github, GithubError, Hosts, ListQuery, Listing, Options, Repository};
+use axon_github::{
+    Credential, Github, GithubError, GithubMetrics, Hosts, ListQuery, Listing, Options, Repository,
+};
 
 /// What the process may have at its peak. Its code, its threads and a debug build's stacks are some 30 MiB of it; the
 /// container's limit is 256 MiB, for all of the operator.
@@ -92,7 +94,7 @@ fn child() {
 async fn list_all(url: &str, form: &str) -> String {
     let github = Github::new(
         Clock::system(),
-        Figures::default(),
+        GithubMetrics::default(),
         &Options {
             hosts: Hosts::parse("http://127.0.0.1:*").unwrap(),
             time_limit: Some(Duration::from_secs(15)),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axon_api::godur;
+use axon_api::go_duration;
 use axon_api::v1alpha1::{BudgetWindow, Period};
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
@@ -37,7 +37,7 @@ impl Window {
                 Ok(Self::Every(period, zone))
             }
             (None, Some(text)) => {
-                let length = godur::parse(text)
+                let length = go_duration::parse(text)
                     .ok()
                     .filter(|length| *length >= Duration::from_secs(1));
                 let seconds = length.and_then(|length| i64::try_from(length.as_secs()).ok());

@@ -1,25 +1,21 @@
-//! Which replica leads. The only user of kube-leader-election.
+//! Leader election by one Lease, with the algorithm of client-go.
 //!
-//! That library can name two leaders: it reads the Lease and then patches it without a precondition, and it tells a
-//! stalled holder that it still leads. And it compares the holder's clock with its own: one that runs fast takes a Lease
-//! that is still good, and leaves one that nobody can have until its time has come. So its word is taken only under these
-//! rules:
+//! A replica reads the Lease and replaces it with the resourceVersion that it has read, so the API server lets one of
+//! several candidates through. No clock is compared with another replica's:
 //!
-//! - its client never retries on its own, and each round has a time limit, so that a renewal can't sleep past the
-//!   lease's end;
-//! - whoever does not hold the Lease asks for it only when it has stood unchanged for as long as its holder may go on
-//!   without renewing it, by this replica's own monotonic clock, or was given up; see [`Seen`];
-//! - the holder that comes back must be this replica;
-//! - a fresh acquisition counts only after a settle time longer than any rival's round, and after another look;
+//! - a candidate takes the Lease only after it has seen it unchanged, or missing, for longer than a holder works without
+//!   a renewal, by its own monotonic clock; a Lease without a holder it takes at once; see [`Seen`];
 //! - leadership ends at a deadline on the monotonic clock, counted from before the last good renewal was sent, and
-//!   earlier than the lease itself ends.
+//!   earlier than a candidate may take the Lease;
+//! - the client never retries and each round has a time limit, so that no renewal sleeps past the deadline.
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{DeleteParams, Preconditions};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::PostParams;
 use kube::{Api, Client, Config, ResourceExt};
-use kube_leader_election::{LeaseLock, LeaseLockParams, LeaseLockResult};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -52,99 +48,81 @@ impl Default for Timing {
 }
 
 impl Timing {
-    /// Returns how long a fresh acquisition must stand before it counts: longer than a rival's round, which may have
-    /// read the old Lease just before and overwrite the new one.
-    fn settle(&self) -> Duration {
-        self.period + self.call_limit + Duration::from_millis(100)
+    /// Returns how long the holder works after it has sent a renewal.
+    fn term(&self) -> Duration {
+        self.ttl - self.margin
     }
 
-    /// Returns how long a Lease must have stood unchanged until its holder leads no more: it stops so long after it sent
-    /// its last renewal, which was before anyone could see it. Half a second for clocks that run at different speeds.
+    /// Returns how long a candidate must see the Lease unchanged before it takes it.
     fn patience(&self) -> Duration {
-        self.ttl - self.margin + Duration::from_millis(500)
+        // The holder sent its renewal before anyone could see it. The rest is for clocks that run at different speeds.
+        self.term() + Duration::from_millis(500)
     }
 }
 
-/// What a round of the election found.
+/// The result of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Round {
-    /// The Lease names this replica.
+    /// The API server has stored a Lease that names this replica.
     Mine,
-    /// The Lease names another one.
+    /// Another replica holds the Lease or wrote it first, or may still be working.
     Theirs,
-    /// No answer that can be trusted.
+    /// No answer, or an error.
     Unknown,
 }
 
-/// This replica's part in the election, moved by rounds. Pure.
+/// This replica's part in the election. Only [`next`] changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Follower,
-    /// The Lease names this replica since; the settle time is running.
-    Settling {
-        since: Instant,
-    },
-    Leader {
-        until: Instant,
-    },
+    Leader { until: Instant },
 }
 
-/// What a replica that does not hold the Lease may do about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    /// Somebody may be leading.
-    Held,
-    /// There is none, or it names this replica.
-    Open,
-    /// Nobody leads by it any more.
-    Over,
-}
-
-/// The Lease as it was last seen, and since when. Pure.
-#[derive(Debug, Default)]
-struct Seen(Option<(String, Instant)>);
-
-impl Seen {
-    /// Judges a Lease that was read at `now`. What its times say is not looked at: they are another clock's.
-    fn judge(&mut self, lease: Option<&Lease>, identity: &str, now: Instant, timing: &Timing) -> Standing {
-        let Some(lease) = lease else {
-            self.0 = None;
-            return Standing::Open;
-        };
-        let version = lease.resource_version().unwrap_or_default();
-        let since = match &self.0 {
-            Some((known, since)) if *known == version => *since,
-            _ => {
-                self.0 = Some((version, now));
-                now
-            }
-        };
-        match holder(lease).unwrap_or_default() {
-            // Whoever gives it up has stopped before.
-            "" => Standing::Over,
-            it if it == identity => Standing::Open,
-            _ if now >= since + timing.patience() => Standing::Over,
-            _ => Standing::Held,
-        }
+impl Role {
+    fn leads(self, now: Instant) -> bool {
+        matches!(self, Self::Leader { until } if now < until)
     }
 }
 
 fn next(role: Role, round: Round, sent: Instant, received: Instant, timing: &Timing) -> Role {
-    match (role, round) {
-        (_, Round::Theirs) => Role::Follower,
-        (Role::Follower, Round::Mine) => Role::Settling { since: sent },
-        (Role::Settling { since }, Round::Mine) if sent >= since + timing.settle() => Role::Leader {
-            until: sent + timing.ttl - timing.margin,
-        },
-        // A leader that comes back late may have been followed by another one meanwhile.
-        (Role::Leader { until }, Round::Mine) if received >= until => Role::Settling { since: sent },
-        (Role::Leader { .. }, Round::Mine) => Role::Leader {
-            until: sent + timing.ttl - timing.margin,
-        },
-        (Role::Leader { until }, Round::Unknown) if sent >= until => Role::Follower,
-        // Without a second look the settle time proves nothing.
-        (Role::Settling { .. }, Round::Unknown) => Role::Follower,
-        (same, _) => same,
+    let until = sent + timing.term();
+    match round {
+        // An answer that comes after its own deadline proves nothing: another replica may lead.
+        Round::Mine if received < until => Role::Leader { until },
+        Round::Unknown if role.leads(received) => role,
+        _ => Role::Follower,
+    }
+}
+
+/// The version of the Lease that was last seen (none while it is missing), and since when.
+#[derive(Debug, Default)]
+struct Seen(Option<(Option<String>, Instant)>);
+
+impl Seen {
+    /// Returns whether this replica may write over what it read at `now`. The times in the Lease do not count: another
+    /// replica's clock wrote them.
+    fn may_take(
+        &mut self,
+        lease: Option<&Lease>,
+        identity: &str,
+        leads: bool,
+        now: Instant,
+        timing: &Timing,
+    ) -> bool {
+        let version = lease.and_then(ResourceExt::resource_version);
+        let since = match &self.0 {
+            Some((known, since)) if *known == version => *since,
+            _ => now,
+        };
+        self.0 = Some((version, since));
+        match lease.map(|lease| holder(lease).unwrap_or_default()) {
+            // The holder stopped its work before it gave the Lease up.
+            Some("") => true,
+            Some(it) if it == identity => true,
+            // Somebody deleted it: its holder works until it notices, and makes it again.
+            None if leads => true,
+            _ => now >= since + timing.patience(),
+        }
     }
 }
 
@@ -159,123 +137,62 @@ pub async fn run(
     heartbeat: watch::Sender<Instant>,
     stop: CancellationToken,
 ) {
-    let params = LeaseLockParams {
-        holder_id: identity.clone(),
-        lease_name: LEASE.into(),
-        lease_ttl: timing.ttl,
-    };
-    let leases = Api::namespaced(client.clone(), &namespace);
-    let lock = LeaseLock::new(client, &namespace, params);
+    let leases = Api::namespaced(client, &namespace);
     let (mut role, mut seen) = (Role::Follower, Seen::default());
     loop {
         let sent = Instant::now();
-        let round = match role {
-            Role::Follower => bid(&leases, &lock, &identity, &mut seen, &timing).await,
-            Role::Settling { .. } | Role::Leader { .. } => round(&lock, &identity, &timing).await,
-        };
+        let round = round(&leases, &identity, role.leads(sent), &mut seen, &timing).await;
         let before = role;
         role = next(role, round, sent, Instant::now(), &timing);
-        // The library answers late at worst after `call_limit`; a deadline that has passed meanwhile is no leadership.
-        if matches!(role, Role::Leader { until } if until <= Instant::now()) {
-            role = Role::Follower;
-        }
         if std::mem::discriminant(&before) != std::mem::discriminant(&role) {
             tracing::info!(?role, %identity, "leadership changed");
         }
         leading.send_replace(match role {
             Role::Leader { until } => Some(until),
-            _ => None,
+            Role::Follower => None,
         });
         heartbeat.send_replace(Instant::now());
-        let pause = if matches!(role, Role::Settling { .. }) {
-            timing.settle()
-        } else {
-            timing.period
-        };
         tokio::select! {
             () = stop.cancelled() => break,
-            () = sleep(pause) => {}
+            () = sleep(timing.period) => {}
         }
     }
-    let held = !matches!(role, Role::Follower);
     leading.send_replace(None);
-    if held {
-        match timeout(timing.call_limit, lock.step_down()).await {
-            Ok(Ok(())) => tracing::info!("stepped down"),
-            Ok(Err(error)) => tracing::warn!(%error, "failed to step down: the lease runs out by itself"),
-            Err(_) => tracing::warn!("failed to step down in time: the lease runs out by itself"),
-        }
+    // Also as a follower: the answer to the write that took the Lease may have been lost.
+    match timeout(timing.call_limit, step_down(&leases, &identity)).await {
+        Ok(Ok(true)) => tracing::info!("stepped down"),
+        Ok(Ok(false)) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "failed to step down: the lease runs out by itself"),
+        Err(_) => tracing::warn!("failed to step down in time: the lease runs out by itself"),
     }
 }
 
-/// A round of a replica that does not hold the Lease.
-async fn bid(
-    leases: &Api<Lease>,
-    lock: &LeaseLock,
-    identity: &str,
-    seen: &mut Seen,
-    timing: &Timing,
-) -> Round {
-    let lease = match timeout(timing.call_limit, leases.get_opt(LEASE)).await {
-        Ok(Ok(lease)) => lease,
-        Ok(Err(error)) => {
-            tracing::warn!(%error, lease = LEASE, "failed to look at the lease");
-            return Round::Unknown;
+/// Takes or renews the Lease if this replica may.
+async fn round(leases: &Api<Lease>, identity: &str, leads: bool, seen: &mut Seen, timing: &Timing) -> Round {
+    let calls = async {
+        let found = leases.get_opt(LEASE).await?;
+        if !seen.may_take(found.as_ref(), identity, leads, Instant::now(), timing) {
+            return Ok(Round::Theirs);
         }
-        Err(_) => {
-            tracing::warn!(lease = LEASE, "no answer about the lease in time");
-            return Round::Unknown;
+        let (exists, params) = (found.is_some(), PostParams::default());
+        let wanted = held(found, identity, timing.ttl, Timestamp::now());
+        let written = if exists {
+            leases.replace(LEASE, &params, &wanted).await
+        } else {
+            leases.create(&params, &wanted).await
+        };
+        match written {
+            Ok(lease) if holder(&lease) == Some(identity) => Ok(Round::Mine),
+            Ok(_) => Ok(Round::Theirs),
+            // Another one wrote after this read: a conflict, or a Lease that exists already.
+            Err(kube::Error::Api(said)) if said.code == 409 => Ok(Round::Theirs),
+            Err(error) => Err(error),
         }
     };
-    match (
-        seen.judge(lease.as_ref(), identity, Instant::now(), timing),
-        lease,
-    ) {
-        (Standing::Held, _) => Round::Theirs,
-        (Standing::Over, Some(lease)) => match round(lock, identity, timing).await {
-            Round::Mine => Round::Mine,
-            // By the holder's clock its time is not over, or it lacks what the library wants to read.
-            _ if is_removed(leases, &lease, timing).await => round(lock, identity, timing).await,
-            _ => Round::Unknown,
-        },
-        _ => round(lock, identity, timing).await,
-    }
-}
-
-/// Deletes a Lease by which nobody leads, unless it was written since.
-async fn is_removed(leases: &Api<Lease>, lease: &Lease, timing: &Timing) -> bool {
-    let params = DeleteParams {
-        preconditions: Some(Preconditions {
-            uid: lease.uid(),
-            resource_version: lease.resource_version(),
-        }),
-        ..DeleteParams::default()
-    };
-    match timeout(timing.call_limit, leases.delete(LEASE, &params)).await {
-        Ok(Ok(_)) => {
-            tracing::info!(lease = LEASE, holder = ?holder(lease), "removed a lease by which nobody leads");
-            true
-        }
+    match timeout(timing.call_limit, calls).await {
+        Ok(Ok(round)) => round,
         Ok(Err(error)) => {
-            tracing::debug!(%error, lease = LEASE, "a lease by which nobody leads is not removed");
-            false
-        }
-        Err(_) => false,
-    }
-}
-
-async fn round(lock: &LeaseLock, identity: &str, timing: &Timing) -> Round {
-    match timeout(timing.call_limit, lock.try_acquire_or_renew()).await {
-        Ok(Ok(LeaseLockResult::Acquired(lease))) if holder(&lease) == Some(identity) => Round::Mine,
-        Ok(Ok(_)) => Round::Theirs,
-        // Someone else was faster to create it.
-        Ok(Err(kube_leader_election::Error::CreateLease(kube::Error::Api(said))))
-            if said.is_already_exists() =>
-        {
-            Round::Theirs
-        }
-        Ok(Err(error)) => {
-            tracing::warn!(%error, lease = LEASE, "failed to renew or look at the lease");
+            tracing::warn!(%error, lease = LEASE, "failed to read or write the lease");
             Round::Unknown
         }
         Err(_) => {
@@ -283,6 +200,33 @@ async fn round(lock: &LeaseLock, identity: &str, timing: &Timing) -> Round {
             Round::Unknown
         }
     }
+}
+
+/// Removes the holder from the Lease if this replica is it, and returns whether it was.
+async fn step_down(leases: &Api<Lease>, identity: &str) -> kube::Result<bool> {
+    let found = leases.get_opt(LEASE).await?;
+    let Some(mut lease) = found.filter(|lease| holder(lease) == Some(identity)) else {
+        return Ok(false);
+    };
+    lease.spec.get_or_insert_default().holder_identity = Some(String::new());
+    leases.replace(LEASE, &PostParams::default(), &lease).await?;
+    Ok(true)
+}
+
+/// Returns the Lease with this replica as its holder, in the version that was read.
+fn held(found: Option<Lease>, identity: &str, ttl: Duration, now: Timestamp) -> Lease {
+    let mut lease = found.unwrap_or_default();
+    lease.metadata.name = Some(LEASE.into());
+    let spec = lease.spec.get_or_insert_default();
+    if spec.holder_identity.as_deref() != Some(identity) {
+        spec.holder_identity = Some(identity.into());
+        spec.acquire_time = Some(MicroTime(now));
+        spec.lease_transitions = Some(spec.lease_transitions.map_or(0, |n| n.saturating_add(1)));
+    }
+    // For people, doctor and other clients: this election does not read them.
+    spec.lease_duration_seconds = i32::try_from(ttl.as_secs()).ok();
+    spec.renew_time = Some(MicroTime(now));
+    lease
 }
 
 fn holder(lease: &Lease) -> Option<&str> {
@@ -303,7 +247,7 @@ pub fn client(mut config: Config, timing: &Timing) -> kube::Result<Client> {
     Client::try_from(config)
 }
 
-/// Waits until this replica leads, and returns the deadline.
+/// Waits until this replica leads. None if the election has ended.
 pub async fn wait_to_lead(leading: &mut watch::Receiver<Option<Instant>>) -> Option<()> {
     leading
         .wait_for(|until| until.is_some_and(|u| u > Instant::now()))
@@ -312,7 +256,7 @@ pub async fn wait_to_lead(leading: &mut watch::Receiver<Option<Instant>>) -> Opt
         .map(|_| ())
 }
 
-/// Waits until this replica leads no longer: it was told so, or the deadline passed without a renewal.
+/// Waits until this replica leads no longer: another one took over, or the deadline passed without a renewal.
 pub async fn wait_to_lose(leading: &mut watch::Receiver<Option<Instant>>) {
     loop {
         let Some(until) = *leading.borrow_and_update() else {
@@ -333,26 +277,19 @@ mod tests {
         start + Duration::from_millis(millis)
     }
 
-    /// A round that is answered at once.
-    fn step(role: Role, round: Round, sent: Instant, timing: &Timing) -> Role {
-        next(role, round, sent, sent, timing)
-    }
-
     #[test]
-    fn a_fresh_lease_counts_only_after_the_settle_time_and_a_second_look() {
+    fn leadership_counts_from_before_the_renewal_was_sent() {
         let (timing, start) = (Timing::default(), Instant::now());
-        let settling = step(Role::Follower, Round::Mine, start, &timing);
-        assert_eq!(settling, Role::Settling { since: start });
-        assert_eq!(step(settling, Round::Mine, at(start, 500), &timing), settling);
-        let later = at(start, 3100);
-        assert_eq!(
-            step(settling, Round::Mine, later, &timing),
-            Role::Leader {
-                until: later + Duration::from_secs(8)
-            }
-        );
-        assert_eq!(step(settling, Round::Theirs, later, &timing), Role::Follower);
-        assert_eq!(step(settling, Round::Unknown, later, &timing), Role::Follower);
+        let leader = Role::Leader {
+            until: at(start, 8000),
+        };
+        for role in [Role::Follower, leader] {
+            assert_eq!(next(role, Round::Mine, start, at(start, 1500), &timing), leader);
+            assert_eq!(next(role, Round::Theirs, start, start, &timing), Role::Follower);
+            // The process stood still while the call was under way.
+            let late = next(role, Round::Mine, start, at(start, 8000), &timing);
+            assert_eq!(late, Role::Follower);
+        }
     }
 
     #[test]
@@ -361,30 +298,54 @@ mod tests {
         let leader = Role::Leader {
             until: at(start, 8000),
         };
-        assert_eq!(step(leader, Round::Unknown, at(start, 7999), &timing), leader);
-        assert_eq!(
-            step(leader, Round::Unknown, at(start, 8000), &timing),
-            Role::Follower
-        );
-        assert_eq!(step(leader, Round::Theirs, at(start, 1), &timing), Role::Follower);
-        let late = at(start, 9000);
-        assert_eq!(
-            step(leader, Round::Mine, late, &timing),
-            Role::Settling { since: late }
-        );
-        // Sent in time, but a rival may have acted before the answer came.
-        let sent = at(start, 7900);
-        assert_eq!(
-            next(leader, Round::Mine, sent, at(start, 8100), &timing),
-            Role::Settling { since: sent }
-        );
+        let fails = |role, received| {
+            next(
+                role,
+                Round::Unknown,
+                at(start, 7000),
+                at(start, received),
+                &timing,
+            )
+        };
+        assert_eq!(fails(leader, 7999), leader);
+        assert_eq!(fails(leader, 8000), Role::Follower);
+        assert_eq!(fails(Role::Follower, 7999), Role::Follower);
     }
 
     #[test]
-    fn work_stops_before_the_lease_ends_and_a_rivals_round_fits_the_settle_time() {
+    fn work_stops_before_the_lease_ends_and_before_anyone_may_take_it() {
         let timing = Timing::default();
-        assert!(timing.margin >= timing.call_limit && timing.settle() > timing.call_limit);
-        assert!(timing.period + timing.call_limit < timing.ttl - timing.margin);
+        assert!(timing.margin >= timing.call_limit && timing.patience() < timing.ttl);
+        assert!(timing.term() < timing.patience());
+        // A round may fail, and the next one still renews in time.
+        assert!((timing.period + timing.call_limit) * 2 < timing.term());
+    }
+
+    #[test]
+    fn the_holder_changes_with_its_times_and_a_renewal_changes_only_one() {
+        let (ttl, then) = (Timing::default().ttl, Timestamp::UNIX_EPOCH);
+        let first = held(None, "a", ttl, then).spec.unwrap();
+        assert_eq!(
+            (first.lease_transitions, first.acquire_time),
+            (Some(0), Some(MicroTime(then)))
+        );
+        let now = then + jiff::SignedDuration::from_secs(5);
+        let renewed = held(Some(held(None, "a", ttl, then)), "a", ttl, now)
+            .spec
+            .unwrap();
+        assert_eq!(renewed.acquire_time, Some(MicroTime(then)));
+        assert_eq!(
+            (renewed.lease_transitions, renewed.renew_time),
+            (Some(0), Some(MicroTime(now)))
+        );
+        let taken = held(Some(held(None, "a", ttl, then)), "b", ttl, now)
+            .spec
+            .unwrap();
+        assert_eq!(
+            (taken.lease_transitions, taken.acquire_time),
+            (Some(1), Some(MicroTime(now)))
+        );
+        assert_eq!(taken.holder_identity.as_deref(), Some("b"));
     }
 
     #[tokio::test(start_paused = true)]

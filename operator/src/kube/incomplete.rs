@@ -114,7 +114,7 @@ impl Cut {
             let Some(told) = owner.insert(key.to_owned(), UNKNOWN.into()) else {
                 continue;
             };
-            // The reason of an attempt is read from here, see `task::recall`. That of the Task itself is in its conditions.
+            // The reason of an attempt is read from here, see `task::decide::unknown_reasons`. That of the Task itself is in its conditions.
             if let (true, Some(told)) = (
                 owner.contains_key("podName") && reason.contains("/attempts/"),
                 told.as_str(),

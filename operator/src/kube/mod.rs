@@ -7,10 +7,12 @@
 //! - [`impersonation`]: acts in a namespace as its ServiceAccount `axon-spawner`.
 //! - [`incomplete`]: a write that is refused for its content is repeated with less in it.
 //! - [`refusal`]: whether a refused create can ever succeed. Pure.
+//! - [`conditions`]: conditions and times of a status. Pure.
 //! - [`events`]: Kubernetes events for people.
 
 pub mod backoff;
 pub mod call;
+pub mod conditions;
 pub mod events;
 pub mod impersonation;
 pub mod incomplete;

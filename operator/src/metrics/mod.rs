@@ -1,4 +1,4 @@
-//! Figures about the operator's work, in OpenMetrics form. Labels are bounded: no names of Tasks.
+//! Metrics about the operator's work, in OpenMetrics form. Labels are bounded: no names of Tasks.
 
 pub mod spawners;
 pub mod task_count;
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::kube::call::CallError;
 use crate::metrics::spawners::SpawnerMetrics;
 use crate::metrics::task_count::Backlog;
-use axon_github::Figures;
+use axon_github::GithubMetrics;
 
 /// Labels of a started Task.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -76,10 +76,10 @@ pub struct Metrics {
     pub backlog: Backlog,
     /// 1 while this replica leads.
     pub leader: Gauge,
-    /// Figures about spawners.
+    /// Metrics about spawners.
     pub spawners: SpawnerMetrics,
-    /// Figures about the talk with GitHub.
-    pub github: Figures,
+    /// Metrics about the talk with GitHub.
+    pub github: GithubMetrics,
 }
 
 impl Default for Metrics {
@@ -166,7 +166,7 @@ impl Metrics {
         );
         registry.register_collector(Box::new(backlog.clone()));
         registry.register("leader", "1 while this replica leads", leader.clone());
-        let (spawners, github) = (SpawnerMetrics::new(&mut registry), Figures::default());
+        let (spawners, github) = (SpawnerMetrics::new(&mut registry), GithubMetrics::default());
         github.register(&mut registry);
         let registry = std::sync::Arc::new(registry);
         Self {

@@ -1,4 +1,4 @@
-//! Figures about spawners. Labelled by spawner is only who runs it.
+//! Metrics about spawners. Labelled by spawner is only who runs it.
 
 use axon_api::TaskSpawner;
 use axon_api::v1alpha1::SpawnerReason;

@@ -1,95 +1,31 @@
-//! The items of one round, and those that call for a Task, in the order in which they are tried. Pure.
+//! The items of one round that call for a Task, in the order in which they are tried. Pure.
 
 use std::collections::BTreeSet;
 
 use axon_api::TaskSpawner;
-use axon_api::v1alpha1::{Claim, Cron};
+use axon_api::v1alpha1::Claim;
 use kube::ResourceExt as _;
 
-use super::plan::{self, Known, Ledger};
-use super::source::github::Found;
-use super::source::item::Item;
-use super::source::schedule::Look;
-use super::state::Memory;
+use super::plan::{self, ExistingTask, Ledger};
+use super::source::PolledItems;
+use super::state::SpawnerState;
 use super::status::Blocked;
-
-/// Where the items of one round come from.
-pub enum Work {
-    /// GitHub.
-    Github(Box<Found>),
-    /// The clock.
-    Cron(Cron),
-}
-
-/// The items of one round.
-pub enum Items<'a> {
-    /// Items of a GitHub listing.
-    Listed(&'a Found),
-    /// The run of a schedule that is due, if one is.
-    Run(Option<Box<Item>>),
-}
-
-impl<'a> Items<'a> {
-    pub(super) fn of(work: &'a Work, look: Option<&Look>) -> Self {
-        match work {
-            Work::Github(found) => Self::Listed(found),
-            Work::Cron(cron) => Self::Run(look.and_then(|look| look.item(cron)).map(Box::new)),
-        }
-    }
-
-    pub(super) fn ids(&self) -> Vec<&str> {
-        match self {
-            Self::Listed(found) => found.ids.iter().map(String::as_str).collect(),
-            Self::Run(run) => run.iter().map(|run| run.id.as_str()).collect(),
-        }
-    }
-
-    pub(super) fn has(&self, id: &str) -> bool {
-        match self {
-            Self::Listed(found) => found.of(id).is_some(),
-            Self::Run(run) => run.as_ref().is_some_and(|run| run.id == id),
-        }
-    }
-
-    /// Returns an item.
-    pub fn get(&self, id: &str) -> Option<Item> {
-        match self {
-            Self::Listed(found) => found.item(id),
-            Self::Run(run) => run.as_deref().filter(|run| run.id == id).cloned(),
-        }
-    }
-
-    pub(super) fn title(&self, id: &str) -> Option<String> {
-        match self {
-            Self::Listed(found) => found.title(id).map(str::to_owned),
-            Self::Run(run) => run
-                .as_ref()
-                .filter(|run| run.id == id)
-                .map(|run| run.title.clone()),
-        }
-    }
-}
 
 /// Returns what the items call for, those that failed in this round left out and those that failed in the last one
 /// behind all others.
 pub(super) fn wanted(
     live: &TaskSpawner,
-    work: &Work,
-    items: &Items<'_>,
-    tasks: &[Known],
+    items: &dyn PolledItems,
+    tasks: &[ExistingTask],
     ledger: &Ledger,
     refused: &[Blocked],
-    memory: &Memory,
+    state: &SpawnerState,
 ) -> Vec<Claim> {
-    let filter = match work {
-        Work::Github(found) => Some(&found.filter),
-        Work::Cron(_) => None,
-    };
-    let mut wanted = plan::wanted(&live.name_any(), &items.ids(), tasks, ledger, filter);
+    let mut wanted = plan::wanted(&live.name_any(), &items.ids(), tasks, ledger, items.filter());
     let blocked: BTreeSet<&str> = refused.iter().map(|b| b.item.as_str()).collect();
     wanted.retain(|claim| !blocked.contains(claim.item.as_str()));
-    wanted.sort_by_key(|claim| memory.blocked.contains(&claim.item));
-    by_turns(wanted, |claim| memory.gate.last_asked(&claim.item))
+    wanted.sort_by_key(|claim| state.blocked.contains(&claim.item));
+    by_turns(wanted, |claim| state.gate.last_asked(&claim.item))
 }
 
 /// Puts one that GitHub was asked about behind each one that it was not, those first that wait longest: neither many new

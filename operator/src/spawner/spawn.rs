@@ -1,28 +1,26 @@
-//! One round of a TaskSpawner: claims and creates the Tasks that its items call for, and writes the status.
+//! One round of a TaskSpawner: claims and creates the Tasks that its items call for.
+//!
+//! The steps of a pass are those of [`Round`]: read, choose, prepare, claim, fulfil. A pass is repeated while there is room and
+//! items are left. [`super::publish`] writes the status afterwards.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axon_api::TaskSpawner;
 use axon_api::v1alpha1::{Claim, SpawnerReason, TaskSpawnerStatus};
-use kube::ResourceExt;
 use tokio::time::Instant;
 
-use super::plan::{self, Known, Ledger, Limits};
+use super::cluster::{self, Created, SpawnerError};
+use super::plan::{self, ExistingTask, Ledger, Limits};
+use super::render::prepare::prepare;
 use super::render::{self, Templates};
-use super::round_items::{Items, Work, wanted};
-use super::status::{self, Blocked, Fault, Outcome, Situation, Waiting};
-use crate::kube::watch::LENT;
-use crate::spawner::cluster::{Created, ShellError};
-use crate::spawner::source::approval::held_back;
-use crate::spawner::source::gate::Why;
-use crate::spawner::source::github::Found;
-use crate::spawner::source::item::tick_of;
-use crate::spawner::source::schedule;
-use crate::spawner::state::{Context, Memory};
+use super::round_items::wanted;
+use super::source::PolledItems;
+use super::source::github::gate::Why;
+use super::source::schedule::prefetch::PreparedRun;
+use super::state::{Context, SpawnerState};
+use super::status::{self, Blocked, Fault, PollOutcome, Waiting};
 
-/// The operator's Deployment, as `status.deploymentName` names it.
-const DEPLOYMENT: &str = "axon-operator";
 /// Most Tasks that are claimed at a time: so many claims a status may hold.
 const BATCH: usize = 20;
 /// Pause before blocked items and claims that are not fulfilled are tried again.
@@ -30,230 +28,227 @@ const RETRY: Duration = Duration::from_secs(15);
 /// How long a claim that can't be fulfilled stands until it is given back: longer than any request of another owner can
 /// be under way, so that nobody creates its Task afterwards.
 const GIVE_BACK: Duration = Duration::from_secs(60);
-/// How much later than a Task was known a listing must have been asked for to prove that its item has left the match.
-const SURELY: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 
 /// A spawner as it was after everything was done that could be.
 pub struct Done {
     /// As it was written last.
     pub live: TaskSpawner,
     /// Its Tasks then.
-    pub tasks: Vec<Known>,
+    pub tasks: Vec<ExistingTask>,
     /// When something has to be tried again before the next poll.
     pub again: Option<Duration>,
 }
 
-impl Context {
-    /// Writes the marks that follow from a listing, on the newest Task of each item. Returns why that is not allowed, if it
-    /// is not.
-    pub async fn write_marks(
-        &self,
-        spawner: &TaskSpawner,
-        found: &Found,
-        tasks: &[Known],
-        memory: &Memory,
-    ) -> Option<Blocked> {
-        let matching: BTreeSet<&str> = found.ids.iter().map(String::as_str).collect();
-        for (item, task) in plan::newest_of_items(tasks) {
-            let known = memory.seen.get(&task.uid);
-            let later = found.complete && known.is_some_and(|seen| *seen + SURELY < found.asked);
-            if let Some(mark) = task.mark.next(matching.contains(item), later, &found.filter) {
-                let Err(error) = self.mark(spawner, task, &mark).await else {
-                    continue;
-                };
-                tracing::warn!(task = %task.name, %error, "failed to note whether an item has left the match");
-                let is_denied = error.is_denied() || error.is_refused();
-                return is_denied.then(|| Blocked {
-                    item: item.to_owned(),
-                    reason: if error.is_denied() {
-                        SpawnerReason::AccessDenied
-                    } else {
-                        SpawnerReason::TaskRefused
-                    },
-                    message: format!(
-                        "nobody can note that it has left the match, so that it runs again: {error}"
-                    ),
-                    transient: false,
-                    all: false,
-                    left_out: false,
-                    pause: None,
-                });
-            }
+/// The state of one round.
+struct Round<'a> {
+    context: &'a Context,
+    templates: &'a Templates,
+    items: &'a mut dyn PolledItems,
+    state: &'a mut SpawnerState,
+    /// Items that can't become Tasks.
+    refused: Vec<Blocked>,
+    /// Tasks that the API server would take, and that are not created yet.
+    ready: Vec<(Claim, axon_api::Task)>,
+}
+
+/// The claims that one pass is about.
+struct Choice {
+    status: TaskSpawnerStatus,
+    ledger: Ledger,
+    limits: Limits,
+    /// All that the items call for, in the order in which they are tried.
+    wanted: Vec<Claim>,
+    /// Tasks that the limits allow.
+    free: usize,
+    /// Tasks that are claimed in this pass at most.
+    most: usize,
+}
+
+/// Claims and creates the Tasks that the items call for, as far as limits allow, and completes what was claimed
+/// before.
+///
+/// # Errors
+/// [`SpawnerError`]; the next reconcile, by any replica, completes what was claimed until then.
+pub async fn spawn(
+    context: &Context,
+    spawner: &TaskSpawner,
+    templates: &Templates,
+    items: &mut dyn PolledItems,
+    state: &mut SpawnerState,
+    outcome: &mut PollOutcome,
+) -> Result<Done, SpawnerError> {
+    items.begin_round(&mut state.gate);
+    let mut prepared = items.take_prepared(state, spawner, context.clock.now());
+    let mut round = Round {
+        context,
+        templates,
+        items,
+        state,
+        refused: Vec::new(),
+        ready: Vec::new(),
+    };
+    loop {
+        let is_prepared = prepared.is_some();
+        let (live, mut tasks) = round.read(spawner, prepared.take()).await?;
+        let choice = round.choose(&live, &tasks);
+        round.prepare(&live, &choice).await?;
+        let claims = round.claims(&choice);
+        let (live, has_claimed) = match round.claim(live, &tasks, &choice, &claims).await {
+            // What was prepared was read seconds ago: the round begins again with what is there now.
+            Err(SpawnerError::Call(error)) if is_prepared && error.is_conflict() => continue,
+            claimed => claimed?,
+        };
+        let (settled, unfinished) = round.fulfil(&live, &mut tasks).await?;
+        let stopped = round.is_stopped();
+        let left = choice.wanted.len() > claims.len() + round.refused.len() && choice.free > claims.len();
+        let is_over = left && !stopped && round.items.is_late();
+        let more = left && has_claimed && !stopped && !is_over;
+        let live = match settled {
+            Some(next) if more => cluster::write(context, &live, &next).await?,
+            Some(next) => TaskSpawner {
+                status: Some(next),
+                ..live
+            },
+            None => live,
+        };
+        if more {
+            continue;
         }
-        None
+        let again = round.finish(&choice, &claims, unfinished, outcome);
+        let again = again.or(is_over.then_some(Duration::ZERO));
+        return Ok(Done { live, tasks, again });
+    }
+}
+
+impl Round<'_> {
+    /// Reads the TaskSpawner and then its Tasks, or takes what was read for a prepared run.
+    async fn read(
+        &mut self,
+        spawner: &TaskSpawner,
+        prepared: Option<PreparedRun>,
+    ) -> Result<(TaskSpawner, Vec<ExistingTask>), SpawnerError> {
+        let (live, tasks) = match prepared {
+            Some(prepared) => {
+                self.ready.push(prepared.ready);
+                (prepared.live, prepared.tasks)
+            }
+            None => cluster::fresh(self.context, spawner).await?,
+        };
+        if self.items.is_listing() && self.state.forget_gone(&tasks, Instant::now()) {
+            return Err(SpawnerError::Changed);
+        }
+        Ok((live, tasks))
     }
 
-    /// Claims and creates the Tasks that the items call for, as far as limits allow, and completes what was claimed
-    /// before.
-    ///
-    /// # Errors
-    /// [`ShellError`]; what was claimed until then is completed by the next look, whoever makes it.
-    pub async fn spawn(
-        &self,
-        spawner: &TaskSpawner,
-        templates: &Templates,
-        work: &Work,
-        memory: &mut Memory,
-        outcome: &mut Outcome,
-    ) -> Result<Done, ShellError> {
-        let mut refused: Vec<Blocked> = Vec::new();
-        let mut ready: Vec<(Claim, axon_api::Task)> = Vec::new();
-        if let Work::Github(found) = work {
-            memory.gate.begin(&found.filter, &found.ids);
+    /// Chooses the claims that the items call for.
+    fn choose(&mut self, live: &TaskSpawner, tasks: &[ExistingTask]) -> Choice {
+        let status = live.status.clone().unwrap_or_default();
+        self.items.refresh(live, self.context.clock.now());
+        let (ledger, limits) = (Ledger::of(&status), self.context.limits(live));
+        let wanted = wanted(live, &*self.items, tasks, &ledger, &self.refused, self.state);
+        let free = plan::room(tasks, &ledger, limits).free;
+        Choice {
+            most: free.min(BATCH.saturating_sub(ledger.claims.len())),
+            status,
+            ledger,
+            limits,
+            wanted,
+            free,
         }
-        let mut ahead = memory
-            .ahead
-            .take()
-            .filter(|ahead| matches!(work, Work::Cron(_)) && ahead.is_of(spawner, self.clock.now()));
-        let is_late = || matches!(work, Work::Github(found) if found.is_late(LENT));
-        loop {
-            let is_ahead = ahead.is_some();
-            let (live, mut tasks) = match ahead.take() {
-                Some(ahead) => {
-                    ready.push(ahead.ready);
-                    (ahead.live, ahead.tasks)
-                }
-                None => self.fresh(spawner).await?,
-            };
-            if matches!(work, Work::Github(_)) && memory.forgets_gone(&tasks, Instant::now()) {
-                return Err(ShellError::Changed);
+    }
+
+    /// Prepares Tasks of the chosen claims until there are as many as may be claimed.
+    async fn prepare(&mut self, live: &TaskSpawner, choice: &Choice) -> Result<(), SpawnerError> {
+        let is_ready = |claim: &&Claim| self.ready.iter().any(|(c, _)| c == *claim);
+        // Of a public repository nearly all items may be left out: no step here may cost more with each of them.
+        let mut number = choice.wanted.iter().filter(is_ready).count();
+        let mut stopped = self.is_stopped();
+        for claim in &choice.wanted {
+            if number >= choice.most || stopped {
+                break;
             }
-            let status = live.status.clone().unwrap_or_default();
-            let look = match work {
-                Work::Github(_) => None,
-                Work::Cron(of) => schedule::look(&live, of, &status, self.clock.now()).ok(),
-            };
-            let items = &Items::of(work, look.as_ref());
-            let (ledger, limits) = (Ledger::of(&status), self.limits(&live));
-            let wanted = wanted(&live, work, items, &tasks, &ledger, &refused, memory);
-            let room = plan::room(&tasks, &ledger, limits);
-            let want = room.free.min(BATCH.saturating_sub(ledger.claims.len()));
-            // Of a public repository nearly all items may be left out: no step here takes longer the more were.
-            let mut number = ready.iter().filter(|(c, _)| wanted.contains(c)).count();
-            let mut stopped = refused.iter().any(|b| b.all);
-            for claim in &wanted {
-                if number >= want || stopped {
-                    break;
-                }
-                if ready.iter().any(|(c, _)| c == claim) {
-                    continue;
-                }
-                // There may be thousands, and the status shows the first few.
-                let is_told = refused.len() < status::MAX_NAMED;
-                if let Some(blocked) = held_back(&self.source, work, claim, &memory.gate, is_told) {
-                    refused.push(blocked);
-                    continue;
-                }
-                // What GitHub has answered is made use of before there is no time left.
-                if is_late() && !ready.is_empty() {
-                    break;
-                }
-                let gate = &mut memory.gate;
-                match self.prepare(&live, templates, work, items, claim, gate).await? {
-                    Ok(task) => {
-                        number += 1;
-                        ready.push((claim.clone(), task));
-                    }
-                    Err(blocked) => {
-                        stopped |= blocked.all;
-                        refused.push(blocked);
-                    }
-                }
-            }
-            let claims: Vec<Claim> = wanted
-                .iter()
-                .filter(|claim| ready.iter().any(|(c, _)| c == *claim))
-                .take(want)
-                .cloned()
-                .collect();
-            let mut next = status.clone();
-            if let Some(look) = &look {
-                look.begin(&mut next);
-            }
-            let claimed = plan::claim(&ledger, &tasks, limits, &claims);
-            let had_its_turn = wanted.is_empty() && !refused.iter().any(|b| items.has(&b.item));
-            if let Some(look) = look.as_ref().filter(|_| claimed.is_some() || had_its_turn) {
-                look.finish(&mut next, live.metadata.generation, self.clock.now());
-            }
-            let has_claimed = claimed.is_some();
-            if let Some(ledger) = claimed {
-                ledger.write(&mut next);
-            }
-            let live = if next == status {
-                live
-            } else {
-                match self.write(&live, &next).await {
-                    Err(ShellError::Call(error)) if is_ahead && error.is_conflict() => continue,
-                    written => written?,
-                }
-            };
-            if has_claimed && let Some(run) = look.as_ref().and_then(|look| look.due.run) {
-                let late = self.clock.now().duration_since(run).as_secs_f64();
-                self.metrics.spawners.late(late);
-            }
-            let (settled, unfinished) = self
-                .fulfil(
-                    &live,
-                    templates,
-                    work,
-                    items,
-                    &mut tasks,
-                    &mut ready,
-                    memory,
-                    &mut refused,
-                )
-                .await?;
-            let stopped = refused.iter().any(|b| b.all);
-            let left = wanted.len() > claims.len() + refused.len() && room.free > claims.len();
-            let is_over = left && !stopped && is_late();
-            let more = left && has_claimed && !stopped && !is_over;
-            let live = match settled {
-                Some(next) if more => self.write(&live, &next).await?,
-                Some(next) => TaskSpawner {
-                    status: Some(next),
-                    ..live
-                },
-                None => live,
-            };
-            if more {
+            if self.ready.iter().any(|(c, _)| c == claim) {
                 continue;
             }
-            let held: BTreeSet<&str> = claims.iter().map(|c| c.item.as_str()).collect();
-            let blocked: BTreeSet<&str> = refused.iter().map(|b| b.item.as_str()).collect();
-            let left = wanted
-                .iter()
-                .filter(|claim| !held.contains(claim.item.as_str()))
-                .filter(|claim| !blocked.contains(claim.item.as_str()));
-            outcome.waiting = Waiting::of(left, |item| items.title(item));
-            outcome.next_run = look.and_then(|look| look.due.next).or(outcome.next_run);
-            // What concerns all is tried with the same item again; those that were left out have an order of their own.
-            let own = refused.iter().filter(|b| !b.all && !b.left_out);
-            memory.blocked = own.map(|b| b.item.clone()).collect();
-            let again = again(matches!(work, Work::Cron(_)), unfinished, &refused)
-                .or(is_over.then_some(Duration::ZERO));
-            let of_permission = refused.iter().find(|b| b.reason == Why::Unknown.reason());
-            outcome.permission_unknown = of_permission.map(|b| b.message.clone());
-            outcome.blocked.extend(refused);
-            return Ok(Done { live, tasks, again });
+            // There may be thousands, and the status shows the first few.
+            let with_message = self.refused.len() < status::MAX_NAMED;
+            let (github, gate) = (&self.context.github, &mut self.state.gate);
+            if let Some(blocked) = self.items.held_back(github, claim, gate, with_message) {
+                self.refused.push(blocked);
+                continue;
+            }
+            // What GitHub has answered is used before there is no time left.
+            if self.items.is_late() && !self.ready.is_empty() {
+                break;
+            }
+            let prepared = prepare(self.context, live, self.templates, &*self.items, claim, gate);
+            match prepared.await? {
+                Ok(task) => {
+                    number += 1;
+                    self.ready.push((claim.clone(), task));
+                }
+                Err(blocked) => {
+                    stopped |= blocked.all;
+                    self.refused.push(blocked);
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// Returns the chosen claims whose Tasks are ready.
+    fn claims(&self, choice: &Choice) -> Vec<Claim> {
+        let is_ready = |claim: &&Claim| self.ready.iter().any(|(c, _)| c == *claim);
+        choice
+            .wanted
+            .iter()
+            .filter(is_ready)
+            .take(choice.most)
+            .cloned()
+            .collect()
+    }
+
+    /// Writes the claims to the status, if anything changes there. Returns the TaskSpawner, and whether there are new claims.
+    async fn claim(
+        &mut self,
+        live: TaskSpawner,
+        tasks: &[ExistingTask],
+        choice: &Choice,
+        claims: &[Claim],
+    ) -> Result<(TaskSpawner, bool), SpawnerError> {
+        let mut next = choice.status.clone();
+        self.items.note_begin(&mut next);
+        let claimed = plan::claim(&choice.ledger, tasks, choice.limits, claims);
+        let is_dealt_with = choice.wanted.is_empty() && !self.refused.iter().any(|b| self.items.has(&b.item));
+        if claimed.is_some() || is_dealt_with {
+            let now = self.context.clock.now();
+            self.items.note_end(&mut next, live.metadata.generation, now);
+        }
+        let has_claimed = claimed.is_some();
+        if let Some(ledger) = claimed {
+            ledger.write(&mut next);
+        }
+        let live = if next == choice.status {
+            live
+        } else {
+            cluster::write(self.context, &live, &next).await?
+        };
+        if has_claimed && let Some(run) = self.items.due_at() {
+            let late = self.context.clock.now().duration_since(run).as_secs_f64();
+            self.context.metrics.spawners.late(late);
+        }
+        Ok((live, has_claimed))
     }
 
     /// Creates the Tasks of all claims. Returns the status without the claims that are fulfilled, if there are any, and
     /// whether some are left.
-    #[expect(clippy::too_many_arguments, reason = "all of a look's state")]
     async fn fulfil(
-        &self,
+        &mut self,
         live: &TaskSpawner,
-        templates: &Templates,
-        work: &Work,
-        items: &Items<'_>,
-        tasks: &mut Vec<Known>,
-        ready: &mut Vec<(Claim, axon_api::Task)>,
-        memory: &mut Memory,
-        refused: &mut Vec<Blocked>,
-    ) -> Result<(Option<TaskSpawnerStatus>, bool), ShellError> {
+        tasks: &mut Vec<ExistingTask>,
+    ) -> Result<(Option<TaskSpawnerStatus>, bool), SpawnerError> {
         let mut status = live.status.clone().unwrap_or_default();
-        let before = Ledger::of(&status);
+        let (context, before) = (self.context, Ledger::of(&status));
         let (mut there, mut back) = (BTreeSet::new(), BTreeSet::new());
         let mut stop: Option<Blocked> = None;
         for claim in &before.claims {
@@ -262,40 +257,41 @@ impl Context {
                 continue;
             }
             // Nothing starts while the spawner is paused, also what was decided on before.
-            if self.limits(live).suspended || self.stores_say_changed(live) {
+            if context.limits(live).suspended || context.stores.shows_change_of(live) {
                 continue;
             }
-            let at = ready.iter().position(|(c, _)| c == claim);
+            let at = self.ready.iter().position(|(c, _)| c == claim);
             let made = match (at, &stop) {
-                (Some(at), _) => Ok(ready.swap_remove(at).1),
+                (Some(at), _) => Ok(self.ready.swap_remove(at).1),
                 (None, Some(why)) => Err(Blocked {
                     item: claim.item.clone(),
                     ..why.clone()
                 }),
                 (None, None) => {
-                    memory.gate.allow();
-                    let gate = &mut memory.gate;
-                    self.prepare(live, templates, work, items, claim, gate).await?
+                    self.state.gate.allow();
+                    let gate = &mut self.state.gate;
+                    prepare(context, live, self.templates, &*self.items, claim, gate).await?
                 }
             };
             let created = match made {
-                Ok(task) => self.create(live, claim, &task, false).await?,
+                Ok(task) => cluster::create(context, live, claim, &task, false).await?,
                 Err(blocked) => Created::Blocked(blocked),
             };
             match created {
                 Created::Yes => {
-                    memory.stuck.remove(&claim.name);
+                    self.state.stuck.remove(&claim.name);
                     there.insert(claim.name.clone());
-                    tasks.push(Known {
+                    tasks.push(ExistingTask {
                         name: claim.name.clone(),
                         item: Some(claim.item.clone()),
-                        ..Known::default()
+                        ..ExistingTask::default()
                     });
-                    self.metrics.spawners.spawned(live);
-                    self.events.spawned(live, &claim.name);
+                    context.metrics.spawners.spawned(live);
+                    context.events.spawned(live, &claim.name);
                 }
                 Created::Blocked(why) => {
-                    let since = *memory
+                    let since = *self
+                        .state
                         .stuck
                         .entry(claim.name.clone())
                         .or_insert_with(Instant::now);
@@ -306,11 +302,11 @@ impl Context {
                     if why.all {
                         stop = Some(why.clone());
                     }
-                    refused.push(why);
+                    self.refused.push(why);
                 }
             }
         }
-        memory
+        self.state
             .stuck
             .retain(|name, _| before.claims.iter().any(|c| c.name == *name) && !back.contains(name));
         let after = before.clone().settled(&there).given_back(&back);
@@ -320,63 +316,41 @@ impl Context {
         }
         after.write(&mut status);
         for claim in before.claims.iter().filter(|claim| back.contains(&claim.name)) {
-            if let Some(run) = tick_of(&claim.item) {
-                schedule::take_back(&mut status, run);
-            }
+            self.items.note_given_back(&mut status, &claim.item);
         }
         Ok((Some(status), unfinished))
     }
 
-    /// Returns the limits of a spawner. A paused Workspace suspends it.
-    #[must_use]
-    pub fn limits(&self, spawner: &TaskSpawner) -> Limits {
-        let limits = Limits::of(&spawner.spec, self.default_concurrency);
-        Limits {
-            suspended: limits.suspended || self.stores.paused_workspace(spawner).is_some(),
-            ..limits
-        }
+    /// Returns whether an obstacle holds for all items.
+    fn is_stopped(&self) -> bool {
+        self.refused.iter().any(|b| b.all)
     }
 
-    /// Returns true if the watch already knows of a change that stops this look.
-    fn stores_say_changed(&self, live: &TaskSpawner) -> bool {
-        let reference = kube_runtime::reflector::ObjectRef::from_obj(live);
-        self.stores.spawners.get(&reference).is_none_or(|known| {
-            known.uid() == live.uid() && known.metadata.generation > live.metadata.generation
-                || known.metadata.deletion_timestamp.is_some()
-        })
-    }
-
-    /// Writes what is known as the spawner's status, unless it says so already.
-    ///
-    /// # Errors
-    /// [`ShellError`].
-    pub async fn publish(
-        &self,
-        stored: Option<&TaskSpawnerStatus>,
-        live: &TaskSpawner,
-        tasks: &[Known],
-        outcome: &Outcome,
-    ) -> Result<(), ShellError> {
-        let old = live.status.clone().unwrap_or_default();
-        let paused = self.stores.paused_workspace(live);
-        let ledger = Ledger::of(&old);
-        let limits = self.limits(live);
-        let situation = Situation {
-            active: plan::active(tasks, &ledger),
-            room: plan::room(tasks, &ledger, limits),
-            concurrency: limits.concurrency,
-            runner: &self.me,
-            deployment: DEPLOYMENT,
-            paused: paused.as_deref(),
-            now: self.clock.now(),
-        };
-        let new = status::build(&old, live, outcome, &situation);
-        if !status::is_news(stored, &new) {
-            return Ok(());
-        }
-        self.write(live, &new).await?;
-        self.events.spawner(live, stored, &new);
-        Ok(())
+    /// Notes in `outcome` and in the state what could not be created. Returns when to try again before the next poll.
+    fn finish(
+        self,
+        choice: &Choice,
+        claims: &[Claim],
+        unfinished: bool,
+        outcome: &mut PollOutcome,
+    ) -> Option<Duration> {
+        let held: BTreeSet<&str> = claims.iter().map(|c| c.item.as_str()).collect();
+        let blocked: BTreeSet<&str> = self.refused.iter().map(|b| b.item.as_str()).collect();
+        let left = choice
+            .wanted
+            .iter()
+            .filter(|claim| !held.contains(claim.item.as_str()))
+            .filter(|claim| !blocked.contains(claim.item.as_str()));
+        outcome.waiting = Waiting::of(left, |item| self.items.title(item));
+        outcome.next_run = self.items.next_run().or(outcome.next_run);
+        // What concerns all is tried with the same item again; those that were left out have an order of their own.
+        let own = self.refused.iter().filter(|b| !b.all && !b.left_out);
+        self.state.blocked = own.map(|b| b.item.clone()).collect();
+        let again = again(!self.items.is_listing(), unfinished, &self.refused);
+        let of_permission = self.refused.iter().find(|b| b.reason == Why::Unknown.reason());
+        outcome.permission_unknown = of_permission.map(|b| b.message.clone());
+        outcome.blocked.extend(self.refused);
+        again
     }
 }
 

@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::plan::Known;
-use super::status::Outcome;
+use super::plan::{ExistingTask, Limits};
+use super::status::PollOutcome;
 use super::stores::Stores;
 use crate::definitions::Definitions;
 use crate::ha::membership::Membership;
@@ -22,18 +22,19 @@ use crate::kube::impersonation::Identity;
 use crate::kube::watch::Large;
 use crate::metrics::Metrics;
 use crate::slots::Turns;
-use crate::spawner::prefetch::Ahead;
-use crate::spawner::run_burst::Crowd;
-use crate::spawner::source::approval::Gate;
-use crate::spawner::source::github::{Found, Source};
+use crate::spawner::source::github::approval::Gate;
+use crate::spawner::source::github::matched::MatchedItems;
+use crate::spawner::source::github::reader::GithubReader;
+use crate::spawner::source::schedule::prefetch::PreparedRun;
+use crate::spawner::source::schedule::run_burst::RunBurst;
 
 /// What a replica knows of a spawner that it runs. Nothing that counts depends on it.
 #[derive(Default)]
-pub struct Memory {
+pub struct SpawnerState {
     /// Generation that the rest is about.
     pub generation: Option<i64>,
     /// What the last look gave.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<PollOutcome>,
     /// When to look again.
     pub next_poll: Option<Instant>,
     /// When the source was last read.
@@ -55,14 +56,14 @@ pub struct Memory {
     /// Cached verdicts of the author gate.
     pub gate: Gate,
     /// The next run of the schedule, if it is ready.
-    pub ahead: Option<Ahead>,
+    pub ahead: Option<PreparedRun>,
     /// A listing that GitHub returned after a large TaskSpawner had given its place back. The next poll with a place uses it.
     pub late: Option<Polled>,
 }
 
-impl Memory {
+impl SpawnerState {
     /// Notes that something has happened that a listing must know of.
-    pub fn wants_news_since(&mut self, moment: Instant) {
+    pub fn require_listing_after(&mut self, moment: Instant) {
         self.not_before = self.not_before.max(Some(moment));
     }
 
@@ -85,29 +86,29 @@ impl Memory {
 
     /// Forgets the Tasks that are no longer among `tasks`, at `now`. Returns true if there were any: an older listing
     /// may still have an item of theirs that has left the match since.
-    pub fn forgets_gone(&mut self, tasks: &[Known], now: Instant) -> bool {
+    pub fn forget_gone(&mut self, tasks: &[ExistingTask], now: Instant) -> bool {
         let there: BTreeSet<&str> = tasks.iter().map(|task| task.uid.as_str()).collect();
         let before = self.seen.len();
         self.seen.retain(|uid, _| there.contains(uid.as_str()));
         let gone = self.seen.len() < before;
         if gone {
-            self.wants_news_since(now);
+            self.require_listing_after(now);
         }
         gone
     }
 }
 
 /// Result of a poll: the items unless it failed, the outcome, and the pause until the next poll.
-pub type Polled = (Option<Box<Found>>, Outcome, Duration);
+pub type Polled = (Option<Box<MatchedItems>>, PollOutcome, Duration);
 
 /// What is known of spawners, by UID, with namespace and name.
 #[derive(Default)]
-pub struct Memories(Mutex<HashMap<String, Entry>>);
+pub struct SpawnerStates(Mutex<HashMap<String, Entry>>);
 
 struct Entry {
     namespace: String,
     name: String,
-    memory: Arc<tokio::sync::Mutex<Memory>>,
+    state: Arc<tokio::sync::Mutex<SpawnerState>>,
 }
 
 /// What every look at a spawner has.
@@ -117,14 +118,14 @@ pub struct Context {
     /// Acts as the namespaces' ServiceAccounts.
     pub identity: Identity,
     /// Reads GitHub.
-    pub source: Source,
+    pub github: GithubReader,
     /// Objects of the watches.
     pub stores: Stores,
     /// Who runs what.
     pub members: watch::Receiver<Option<Membership>>,
     /// Time.
     pub clock: ClusterClock,
-    /// Figures.
+    /// GithubMetrics.
     pub metrics: Metrics,
     /// Events for people.
     pub events: Events,
@@ -137,11 +138,11 @@ pub struct Context {
     /// Places for large objects.
     pub large: Large,
     /// What is known of the spawners that this replica runs.
-    pub memories: Memories,
+    pub states: SpawnerStates,
     /// Who may look at GitHub.
     pub turns: Turns,
     /// The runs that are due.
-    pub crowd: Crowd,
+    pub run_burst: RunBurst,
 }
 
 impl Context {
@@ -152,34 +153,44 @@ impl Context {
         members.as_ref().is_some_and(|m| m.owns(uid, Instant::now()))
     }
 
+    /// Returns the limits of a spawner. A paused Workspace suspends it.
+    #[must_use]
+    pub fn limits(&self, spawner: &TaskSpawner) -> Limits {
+        let limits = Limits::of(&spawner.spec, self.default_concurrency);
+        Limits {
+            suspended: limits.suspended || self.stores.paused_workspace(spawner).is_some(),
+            ..limits
+        }
+    }
+
     /// Forgets a spawner that is gone or another replica's.
     pub fn let_go(&self, uid: &str) {
-        if let Some((namespace, name)) = self.memories.forget(uid) {
+        if let Some((namespace, name)) = self.states.forget(uid) {
             self.metrics.spawners.lost(&namespace, &name);
         }
     }
 
     /// Forgets all spawners but those with these UIDs.
     pub fn keep_only(&self, uids: &BTreeSet<String>) {
-        for uid in self.memories.others(uids) {
+        for uid in self.states.others(uids) {
             self.let_go(&uid);
         }
     }
 }
 
-impl Memories {
+impl SpawnerStates {
     /// Returns what is known of a spawner.
     #[must_use]
-    pub fn of(&self, spawner: &TaskSpawner) -> Arc<tokio::sync::Mutex<Memory>> {
+    pub fn of(&self, spawner: &TaskSpawner) -> Arc<tokio::sync::Mutex<SpawnerState>> {
         let mut all = self.0.lock();
         let entry = all
             .entry(spawner.uid().unwrap_or_default())
             .or_insert_with(|| Entry {
                 namespace: spawner.namespace().unwrap_or_default(),
                 name: spawner.name_any(),
-                memory: Arc::default(),
+                state: Arc::default(),
             });
-        Arc::clone(&entry.memory)
+        Arc::clone(&entry.state)
     }
 
     /// Forgets a spawner. Returns its namespace and name if it was known.
@@ -202,36 +213,36 @@ mod tests {
 
     #[test]
     fn spawners_that_went_unnoticed_are_forgotten() {
-        let memories = Memories::default();
+        let states = SpawnerStates::default();
         for name in ["a", "b"] {
             let mut spawner = crate::spawner::fixtures::github(name);
             spawner.metadata.uid = Some(format!("uid-{name}"));
-            let _ = memories.of(&spawner);
+            let _ = states.of(&spawner);
         }
         let there = BTreeSet::from(["uid-a".to_owned(), "uid-c".to_owned()]);
-        assert_eq!(memories.others(&there), ["uid-b"]);
+        assert_eq!(states.others(&there), ["uid-b"]);
         let gone = Some(("team".to_owned(), "b".to_owned()));
-        assert_eq!((memories.forget("uid-b"), memories.forget("uid-b")), (gone, None));
+        assert_eq!((states.forget("uid-b"), states.forget("uid-b")), (gone, None));
     }
 
     #[test]
     fn a_task_that_is_gone_makes_older_listings_useless() {
-        let task = |uid: &str| Known {
+        let task = |uid: &str| ExistingTask {
             uid: uid.into(),
-            ..Known::default()
+            ..ExistingTask::default()
         };
         let start = Instant::now();
-        let mut memory = Memory::default();
+        let mut state = SpawnerState::default();
         for uid in ["a", "b"] {
-            memory.seen.insert(uid.into(), Timestamp::UNIX_EPOCH);
+            state.seen.insert(uid.into(), Timestamp::UNIX_EPOCH);
         }
-        assert!(!memory.forgets_gone(&[task("a"), task("b"), task("c")], start));
-        assert_eq!(memory.not_before, None);
+        assert!(!state.forget_gone(&[task("a"), task("b"), task("c")], start));
+        assert_eq!(state.not_before, None);
         let later = start + Duration::from_secs(1);
-        assert!(memory.forgets_gone(&[task("b")], later));
-        assert_eq!((memory.not_before, memory.seen.len()), (Some(later), 1));
+        assert!(state.forget_gone(&[task("b")], later));
+        assert_eq!((state.not_before, state.seen.len()), (Some(later), 1));
         // It never goes back.
-        memory.wants_news_since(start);
-        assert_eq!(memory.not_before, Some(later));
+        state.require_listing_after(start);
+        assert_eq!(state.not_before, Some(later));
     }
 }

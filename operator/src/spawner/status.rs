@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::plan::Room;
+use super::source::Source;
+use crate::kube::conditions::{ConditionState, whole_second};
 
 /// Most items that `status.waiting` shows.
 const MAX_WAITING: usize = 20;
@@ -120,7 +122,7 @@ impl Waiting {
 
 /// What the last look at a spawner's source gave.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct PollOutcome {
     /// Where the work comes from, for people.
     pub source: Option<String>,
     /// Why the source can't be read.
@@ -156,7 +158,9 @@ pub struct Situation<'a> {
     pub paused: Option<&'a str>,
     /// The operator's Deployment.
     pub deployment: &'a str,
-    /// The time.
+    /// The kind of source.
+    pub source: &'a dyn Source,
+    /// Time of the API server.
     pub now: Timestamp,
 }
 
@@ -165,7 +169,7 @@ pub struct Situation<'a> {
 pub fn build(
     old: &TaskSpawnerStatus,
     spawner: &TaskSpawner,
-    outcome: &Outcome,
+    outcome: &PollOutcome,
     situation: &Situation<'_>,
 ) -> TaskSpawnerStatus {
     let suspended = spawner.spec.suspend || situation.paused.is_some();
@@ -185,7 +189,7 @@ pub fn build(
     status.active_tasks = i64::try_from(situation.active).ok();
     status.max_concurrency = situation.concurrency.and_then(|max| i64::try_from(max).ok());
     status.observed_generation = spawner.metadata.generation;
-    if spawner.spec.when.cron.is_none() {
+    if !situation.source.keeps_handled_runs() {
         // A schedule of before: should it come back, it makes up for nothing.
         status.handled_until = None;
         status.handled_schedule = None;
@@ -231,10 +235,6 @@ pub fn is_news(old: Option<&TaskSpawnerStatus>, new: &TaskSpawnerStatus) -> bool
     !same_but_time || age >= DISCOVERY_PERIOD
 }
 
-/// Message of the condition `OpenToStrangers`.
-const OPEN: &str = "everybody who can open an issue or pull request in the repository can start an agent and tell it what to do: \
-    leave authors out, or name associations of people whom somebody let in";
-
 fn told_of_pause(workspace: &str) -> String {
     format!(
         "Workspace {workspace:?} pauses its spawners: kubectl annotate workspaces.axon.io {workspace} {}- lets them go on",
@@ -253,7 +253,7 @@ struct Is {
 fn conditions(
     old: &TaskSpawnerStatus,
     spawner: &TaskSpawner,
-    outcome: &Outcome,
+    outcome: &PollOutcome,
     situation: &Situation<'_>,
     message: &str,
 ) -> Vec<Condition> {
@@ -270,11 +270,7 @@ fn conditions(
     let waiting = outcome.waiting.count as i64;
     let total = old.total_tasks_created.unwrap_or_default();
     let limited = situation.room.concurrency_full && waiting > 0;
-    let source_kind = if spawner.spec.when.cron.is_some() {
-        kind::SCHEDULE_VALID
-    } else {
-        kind::SOURCE_REACHABLE
-    };
+    let source_kind = situation.source.readable_condition();
     let mut all = vec![
         // A pause that was asked for is no state to wait for the end of.
         is(
@@ -342,36 +338,11 @@ fn conditions(
         },
         blocked(&outcome.blocked),
     ];
-    if let Some(spec) = &spawner.spec.when.github_issues {
-        all.push(match spec.is_open_to_strangers() {
-            true => is(
-                kind::OPEN_TO_STRANGERS,
-                true,
-                SpawnerReason::AuthorsOpen,
-                OPEN.into(),
-            ),
-            false => is(
-                kind::OPEN_TO_STRANGERS,
-                false,
-                SpawnerReason::AuthorsChecked,
-                String::new(),
-            ),
-        });
-        all.push(match &outcome.permission_unknown {
-            Some(why) => is(
-                kind::PERMISSION_UNKNOWN,
-                true,
-                SpawnerReason::PushAccessNeeded,
-                why.clone(),
-            ),
-            None => is(
-                kind::PERMISSION_UNKNOWN,
-                false,
-                SpawnerReason::NothingUnknown,
-                String::new(),
-            ),
-        });
-    }
+    let own = situation.source.conditions(outcome);
+    all.extend(
+        own.into_iter()
+            .map(|own| is(own.kind, own.status, own.reason, own.message)),
+    );
     // Of a source that was not asked, because of its template, nothing is known.
     match &outcome.source_fault {
         Some(fault) => all.push(is(source_kind, false, fault.reason, fault.message.clone())),
@@ -446,20 +417,13 @@ pub fn note_skipped(
 }
 
 fn renew(old: &TaskSpawnerStatus, is: &Is, generation: Option<i64>, now: Timestamp) -> Condition {
-    let status = if is.status { "True" } else { "False" };
-    let since = old
-        .conditions
-        .iter()
-        .find(|c| c.type_ == is.kind && c.status == status)
-        .map(|c| c.last_transition_time.clone());
-    Condition {
-        type_: is.kind.to_owned(),
-        status: status.to_owned(),
+    let state = ConditionState {
+        kind: is.kind,
+        status: is.status,
         reason: is.reason.into(),
-        message: cut(&is.message, MAX_MESSAGE),
-        observed_generation: generation,
-        last_transition_time: since.unwrap_or_else(|| Time(whole_second(now))),
-    }
+        message: &cut(&is.message, MAX_MESSAGE),
+    };
+    state.after(&old.conditions, generation, now)
 }
 
 pub(super) fn cut(text: &str, most: usize) -> String {
@@ -471,12 +435,6 @@ pub(super) fn cut(text: &str, most: usize) -> String {
 
 fn count(number: i64, of: &str) -> String {
     format!("{number} {of}{}", if number == 1 { "" } else { "s" })
-}
-
-/// Kubernetes stores times by the second; a finer one would make every comparison with what was stored differ.
-#[must_use]
-pub fn whole_second(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 #[cfg(test)]

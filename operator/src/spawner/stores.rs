@@ -10,7 +10,7 @@ use kube_runtime::reflector::{ObjectRef, Store};
 use kube_runtime::{WatchStreamExt, reflector, watcher};
 use serde::{Deserialize, Serialize};
 
-use super::plan::Known;
+use super::plan::ExistingTask;
 use crate::kube::backoff::Pauses;
 use crate::kube::watch::{Keep, Scope, Seen, Target, events, keep_metadata, prune};
 use crate::spawner::plan::match_state::Mark;
@@ -45,7 +45,7 @@ impl SlimTask {
     }
 }
 
-impl From<&SlimTask> for Known {
+impl From<&SlimTask> for ExistingTask {
     fn from(task: &SlimTask) -> Self {
         Self {
             name: task.name_any(),
@@ -70,14 +70,23 @@ pub struct Stores {
 }
 
 impl Stores {
+    /// Returns true if the watch already knows of a change of `live` that stops its reconcile.
+    pub fn shows_change_of(&self, live: &TaskSpawner) -> bool {
+        let reference = ObjectRef::from_obj(live);
+        self.spawners.get(&reference).is_none_or(|known| {
+            known.uid() == live.uid() && known.metadata.generation > live.metadata.generation
+                || known.metadata.deletion_timestamp.is_some()
+        })
+    }
+
     /// Returns the Tasks of a spawner.
     #[must_use]
-    pub fn tasks_of(&self, spawner: &TaskSpawner) -> Vec<Known> {
+    pub fn tasks_of(&self, spawner: &TaskSpawner) -> Vec<ExistingTask> {
         let (namespace, label) = (spawner.namespace(), naming::label_value(&spawner.name_any()));
         let own = self.tasks.state_filter(|task| {
             task.namespace() == namespace && task.labels().get(labels::TASK_SPAWNER) == Some(&label)
         });
-        own.iter().map(|task| Known::from(task.as_ref())).collect()
+        own.iter().map(|task| ExistingTask::from(task.as_ref())).collect()
     }
 
     /// Returns the spawner that a Task is of.
@@ -187,7 +196,7 @@ mod tests {
         };
         assert!(read("Succeeded").has_ended() && read("Failed").has_ended());
         assert!(!read("Running").has_ended() && !read("Novel").has_ended());
-        let known = Known::from(&read("Running"));
+        let known = ExistingTask::from(&read("Running"));
         assert_eq!(
             (known.item.as_deref(), known.mark),
             (Some("7"), Mark::Left("f".into()))

@@ -10,13 +10,13 @@ use kube_runtime::reflector::ObjectRef;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use super::apply::job_burst::Rush;
+use super::apply::job_burst::JobBurst;
 use super::apply::network_policy::{self, Network};
 use super::build::pod_defaults::PodDefaults;
 use super::build::pod_limits::PodLimits;
 use super::decide::prices::PriceTable;
 use super::github_token::rules::Token;
-use super::observe::expectations::Written;
+use super::observe::expectations::Expectations;
 use super::observe::stores::{Readiness, Stores};
 use crate::budget::keeper::Keeper;
 use crate::images::Images;
@@ -57,23 +57,23 @@ pub struct Context {
     pub(super) readiness: Readiness,
     /// Settings.
     pub options: Options,
-    /// Time.
+    /// The clock of all decisions.
     pub clock: Clock,
-    /// Figures.
+    /// Metrics that reconciles update.
     pub metrics: Metrics,
     /// Events for people.
     pub events: Events,
     /// Jobs that were just created and may not be in the store yet, by branch key, so that two Tasks decided at the
     /// same moment do not both take a branch. The Jobs themselves are the truth; this only bridges the watch's delay.
     pub(super) branch_claims: Mutex<HashMap<branch_lock::Key, Claim>>,
-    /// Jobs that are being created.
-    pub(super) rush: Rush,
+    /// The number of Jobs that are being created, which defers status writes.
+    pub(super) job_burst: JobBurst,
     /// The NetworkPolicies that are there before Jobs.
     pub(super) network: Network,
     /// TaskBudgets.
     pub(super) keeper: Keeper,
-    /// Statuses whose events have not come back yet.
-    pub(super) written: Arc<Written>,
+    /// Own status writes whose events have not come yet.
+    pub(super) expectations: Arc<Expectations>,
     /// Places for Tasks that have ended and whose tokens are revoked.
     pub(super) ending: Semaphore,
     /// Places for Tasks that get tokens.
@@ -87,7 +87,7 @@ pub struct Context {
 /// UID of the Task whose Job was last created for a branch. Held while one decides about that branch.
 pub(super) type Claim = Arc<tokio::sync::Mutex<Option<String>>>;
 
-/// Failures in a row, by Task.
+/// Number of failed reconciles in a row, by Task: the exponent of the pause.
 pub(super) type Failures = Arc<Mutex<HashMap<ObjectRef<Task>, u32>>>;
 
 /// Claims after which they are forgotten.

@@ -1,4 +1,4 @@
-//! The shell of the Task controller: gathers what the rules need, asks them, and carries out what they say.
+//! The Task controller: sets up the watches, and drives observe, decide and apply for each reconcile.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::apply::{self, Done};
+use super::apply::{self, Applied};
 use super::branch_lock;
 use super::context::{Context, Failures, Options};
 use crate::budget::keeper::Keeper;
@@ -28,7 +28,7 @@ use crate::kube::watch::{LENT, is_large};
 use crate::metrics::Metrics;
 use crate::shared::Shared;
 use crate::slots;
-use crate::task::apply::job_burst::Rush;
+use crate::task::apply::job_burst::JobBurst;
 use crate::task::apply::network_policy::Network;
 use crate::task::budget;
 use crate::task::build::prompt;
@@ -38,12 +38,12 @@ use crate::task::github_token::revoke;
 use crate::task::github_token::rules;
 use crate::task::github_token::rules::{Step, Token};
 use crate::task::observe::expectations;
-use crate::task::observe::expectations::Written;
-use crate::task::observe::index::{Interests, Key, Runs, place};
+use crate::task::observe::expectations::Expectations;
+use crate::task::observe::full_objects;
+use crate::task::observe::index::{Dependents, JobsAndPods, Key, namespaced_name};
 use crate::task::observe::kept_task::must_be_whole;
 use crate::task::observe::pod;
 use crate::task::observe::stores::{Readiness, Stores, task_of, watch_jobs, watch_named, watch_pods};
-use crate::task::observe::whole;
 use crate::task::observe::{gather, has_ended, referenced};
 use axon_github::clock::Clock;
 
@@ -65,8 +65,8 @@ pub async fn run(
     let scope = shared.scope.clone();
     let stores = Stores {
         tasks,
-        runs: Runs::default(),
-        interests: Interests::default(),
+        jobs: JobsAndPods::default(),
+        dependents: Dependents::default(),
         workspaces,
         agent_configs,
     };
@@ -83,12 +83,12 @@ pub async fn run(
         options.record_retention,
     );
     let failures: Failures = Arc::default();
-    let written: Arc<Written> = Arc::default();
+    let expectations: Arc<Expectations> = Arc::default();
     let network = Network::new(client.clone(), options.agent_network.clone());
-    let (waking, forgetting, gone) = (stores.clone(), Arc::clone(&failures), Arc::clone(&written));
+    let (waking, forgetting, gone) = (stores.clone(), Arc::clone(&failures), Arc::clone(&expectations));
     let (doubting, waits) = (network.clone(), keeper.clone());
     let task_stream = watch_custom(client.clone(), &scope, task_writer, move |event| {
-        waking.interests.apply(event);
+        waking.dependents.apply(event);
         if let Event::Delete(task) = event {
             gone.forget(task);
             waits.forget(task);
@@ -112,7 +112,7 @@ pub async fn run(
         },
     );
     let sweep = sweep::run(keeper.clone(), |_| false);
-    let (of_workspace, of_config) = (stores.interests.clone(), stores.interests.clone());
+    let (of_workspace, of_config) = (stores.dependents.clone(), stores.dependents.clone());
     let context = Arc::new(Context {
         client: client.clone(),
         shared,
@@ -123,10 +123,10 @@ pub async fn run(
         metrics,
         events,
         branch_claims: Mutex::default(),
-        rush: Rush::default(),
+        job_burst: JobBurst::default(),
         network,
         keeper,
-        written,
+        expectations,
         ending: Semaphore::new(revoke::AT_ONCE),
         minting: fetch::places(),
         failures,
@@ -137,7 +137,7 @@ pub async fn run(
         .with_config(Config::default().concurrency(CONCURRENCY))
         .trigger_backoff(Pauses::of_triggers())
         .watches_stream_with(
-            watch_jobs(client.clone(), &scope, stores.runs.clone(), filled.clone()),
+            watch_jobs(client.clone(), &scope, stores.jobs.clone(), filled.clone()),
             |job| task_of(&job),
             pod::jobs(),
         )
@@ -145,7 +145,7 @@ pub async fn run(
             watch_pods(
                 client.clone(),
                 &scope,
-                stores.runs.clone(),
+                stores.jobs.clone(),
                 stores.tasks.clone(),
                 filled.clone(),
             ),
@@ -153,11 +153,11 @@ pub async fn run(
         )
         .watches_stream(
             watch_named(client.clone(), &scope, workspace_writer, filled.clone()),
-            move |workspace: Workspace| of_workspace.of(&Key::Workspace(place(&workspace))),
+            move |workspace: Workspace| of_workspace.of_key(&Key::Workspace(namespaced_name(&workspace))),
         )
         .watches_stream(
             watch_named(client, &scope, agent_config_writer, filled),
-            move |config: AgentConfig| of_config.of(&Key::AgentConfig(place(&config))),
+            move |config: AgentConfig| of_config.of_key(&Key::AgentConfig(namespaced_name(&config))),
         )
         .reconcile_on(woken)
         .run(reconcile, on_error, context)
@@ -180,7 +180,7 @@ async fn reconcile(kept: Arc<Task>, context: Arc<Context>) -> Result<Action, Cal
     // Half-filled stores would show missing objects that are there.
     context.readiness.wait().await;
     let _measured = context.metrics.reconcile();
-    if context.written.is_outdated(&kept) {
+    if context.expectations.is_outdated(&kept) {
         return Ok(Action::requeue(expectations::PAUSE));
     }
     let workspace = referenced(
@@ -194,7 +194,7 @@ async fn reconcile(kept: Arc<Task>, context: Arc<Context>) -> Result<Action, Cal
         place => place.flatten(),
     };
     let task = if must_be_whole(&kept) {
-        match whole::whole_task(&kept, &context).await? {
+        match full_objects::full_task(&kept, &context).await? {
             Some(whole) => Arc::new(whole.object),
             None => return Ok(Action::requeue(backoff(1))),
         }
@@ -280,14 +280,14 @@ fn needs_place(task: &Task, workspace: Option<&Workspace>, context: &Context) ->
             || has_large_dependency())
 }
 
-/// Does what a Task needs; `None` if the Workspace's Secret must be looked at first.
+/// Runs one pass of observe, decide and apply; `None` if the Workspace's Secret must be read first.
 async fn attempt(
     task: &Arc<Task>,
     context: &Context,
     workspace: Option<Arc<Workspace>>,
     token: &Token,
     admitted: &mut Option<budget::Admitted>,
-) -> Result<Option<Done>, CallError> {
+) -> Result<Option<Applied>, CallError> {
     // Only a Task that may still get a Job competes for its branch.
     let competes = !has_ended(task) && task.status.as_ref().is_none_or(|s| s.job_name.is_none());
     let key = branch_lock::key(task, workspace.as_deref()).filter(|_| competes);
@@ -302,7 +302,7 @@ async fn attempt(
     let decision = decide(&gathered.observed(task, context, claimed_by.as_deref()));
     let decision = match budget::step(task, decision, admitted, context).await? {
         budget::Step::Do(decision) => decision,
-        budget::Step::Later(pause) => return Ok(Some(Done::nothing(Action::requeue(pause)))),
+        budget::Step::Later(pause) => return Ok(Some(Applied::nothing(Action::requeue(pause)))),
     };
     let workspace = gathered.workspace.as_deref();
     let decision = match rules::step(task, workspace, decision, token, context.clock.now()) {
@@ -311,7 +311,7 @@ async fn attempt(
         Step::Mark(status) => {
             let status = Decision::UpdateStatus(status);
             let done = apply::carry_out(task, status, &gathered, context).await?;
-            // For the look that the event of this write brings.
+            // For the reconcile that the event of this write brings.
             context.keep_token(task, token.clone());
             return Ok(Some(done));
         }
@@ -329,7 +329,7 @@ async fn attempt(
     Ok(Some(done))
 }
 
-/// Tells of a token that a running Task does not get; one that has not started says so in its status.
+/// Emits an event about a token that a running Task does not get; one that has not started says so in its status.
 async fn warn_of_renewal(task: &Task, token: &Token, context: &Context) {
     let runs = task.status.as_ref().is_some_and(|s| s.job_name.is_some());
     if let (true, Token::Wait { message, .. } | Token::Refused { message, .. }) = (runs, token) {

@@ -9,7 +9,7 @@ use std::path::Path;
 use axon_api::contract::env as names;
 use serde_json::{Map, Value};
 
-use super::commands;
+use super::mcp_check;
 use crate::agent::carried;
 use crate::agent::plugin::Plugin;
 use crate::agent::{Place, Setup};
@@ -108,7 +108,7 @@ fn mcp_servers(env: &Env, text: &str, literal: Literal<'_>) -> Result<Option<Str
         for (dir, place) in [("headersDir", Place::Header), ("envDir", Place::Environment)] {
             changed |= fill_in(name, server, (dir, place), literal)?;
         }
-        commands::check(env, name, server)?;
+        mcp_check::check(env, name, server)?;
     }
     Ok(match value {
         Some(value) if changed => Some(value.to_string()),

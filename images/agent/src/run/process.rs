@@ -20,7 +20,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::cap::{Cap, Look};
 use super::checkpoint::Checkpoint;
 use super::outcome::{Ended, Exit};
-use super::pump::{Piece, Sink, pass_errors, pass_lines};
+use super::tee::{Piece, Sink, pass_errors, pass_lines};
 use super::view;
 use super::watch::Watch;
 use crate::agent::{Agent, Launch, Stream, Verdict};
@@ -87,7 +87,7 @@ impl Limits {
         let stall = match env.text(names::STALL_TIMEOUT) {
             None => None,
             Some(text) => {
-                let limit = axon_api::godur::parse(text);
+                let limit = axon_api::go_duration::parse(text);
                 let limit =
                     limit.map_err(|error| Failure::invalid(format!("{}: {error}", names::STALL_TIMEOUT)))?;
                 Some(limit).filter(|limit| !limit.is_zero())

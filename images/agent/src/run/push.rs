@@ -9,8 +9,8 @@ use axon_api::outputs::tail;
 
 use super::view::View;
 use crate::env::Env;
-use crate::renewed;
 use crate::say;
+use crate::token_file;
 use crate::workspace::remote::Remote;
 
 /// Time for the push. With what comes after, it fits the grace period of a pod that is told to end meanwhile.
@@ -36,7 +36,7 @@ pub fn save_work(env: &Env, view: Option<&View>, hurry: bool) -> Option<String> 
     let Some(url) = env.text(names::REPO) else {
         return Some(lost(&format!("{} is not set", names::REPO)));
     };
-    let remote = match Remote::parse(url, renewed::token(env).is_some()) {
+    let remote = match Remote::parse(url, token_file::token(env).is_some()) {
         Ok(remote) => remote,
         Err(failure) => return Some(lost(&failure.message)),
     };

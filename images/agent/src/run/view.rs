@@ -18,7 +18,7 @@ use nix::unistd::{AccessFlags, access};
 use tempfile::TempDir;
 
 use crate::env::Env;
-use crate::program::{Call, Output};
+use crate::subprocess::{Call, Output};
 
 /// What is shared with the clone: objects, refs, and where its history is cut off. Data, all of it.
 const SHARED: [&str; 4] = ["objects", "refs", "packed-refs", "shallow"];
@@ -185,7 +185,7 @@ fn variables(env: &Env, dir: &Path) -> Vec<(&'static str, OsString)> {
         ("GIT_CONFIG_GLOBAL", "/dev/null".into()),
         ("GIT_ATTR_NOSYSTEM", "1".into()),
         ("GIT_TERMINAL_PROMPT", "0".into()),
-        ("GIT_ALLOW_PROTOCOL", crate::program::GIT_PROTOCOLS.into()),
+        ("GIT_ALLOW_PROTOCOL", crate::subprocess::GIT_PROTOCOLS.into()),
         ("GIT_NO_REPLACE_OBJECTS", "1".into()),
         ("GIT_NO_LAZY_FETCH", "1".into()),
         ("GIT_OPTIONAL_LOCKS", "0".into()),

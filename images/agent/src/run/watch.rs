@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use axon_api::usage::Usage;
 
-use super::pump::Piece;
+use super::tee::Piece;
 use crate::agent::readable::is_whole;
 use crate::agent::{Line, Stream, Verdict};
 

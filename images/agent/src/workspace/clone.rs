@@ -16,18 +16,18 @@ use axon_api::git::{branch_fault, normalised_ref, ref_advice, ref_fault};
 use axon_api::v1alpha1::Trust;
 use nix::sys::signal::Signal;
 
-use super::messages::{self, Fault, evidence};
+use super::git_error::{self, Fault, evidence};
 use super::plan::{ALL_REFS, Advertised, Target, patterns};
 use super::remote::Remote;
 use super::ssh::Access;
 use crate::ca;
 use crate::env::Env;
 use crate::failure::Failure;
-use crate::program::{Call, End, Output};
-use crate::renewed;
 use crate::say;
 use crate::secrets::Secrets;
 use crate::signals;
+use crate::subprocess::{Call, End, Output};
+use crate::token_file;
 
 /// A server that does not list its refs in this time is dead.
 const LIST_LIMIT: Duration = Duration::from_secs(60);
@@ -100,7 +100,7 @@ impl<'a> Clone<'a> {
         if let Err(error) = listening {
             say!("can't listen to signals: {error}");
         }
-        let remote = Remote::parse(url, renewed::token(env).is_some())?;
+        let remote = Remote::parse(url, token_file::token(env).is_some())?;
         Ok(Self {
             secrets,
             env,
@@ -399,7 +399,7 @@ impl<'a> Clone<'a> {
             let failure = self.failed(&format!("can't {what} of {}", self.remote.shown), &output, fault);
             let Some(pause) = fault.retry(next) else {
                 return Err(Failure {
-                    message: format!("{}{}", failure.message, messages::of_a_mesh(&output.stderr)),
+                    message: format!("{}{}", failure.message, git_error::of_a_mesh(&output.stderr)),
                     ..failure
                 });
             };
@@ -442,7 +442,7 @@ impl<'a> Clone<'a> {
     pub(super) fn advice(&self, said: &str) -> Option<String> {
         let advice = self.access.advice(said).or_else(|| ca::advice(said));
         let advice = advice.or_else(|| self.remote.advice(said));
-        advice.or_else(|| messages::advice(said, self.has_token()))
+        advice.or_else(|| git_error::advice(said, self.has_token()))
     }
 
     /// Returns true if git has a token for the host from us.
@@ -466,7 +466,7 @@ impl<'a> Clone<'a> {
         call.dir = Some(PathBuf::from("/"));
         call.set.extend([
             ("GIT_TERMINAL_PROMPT", "0".into()),
-            ("GIT_ALLOW_PROTOCOL", crate::program::GIT_PROTOCOLS.into()),
+            ("GIT_ALLOW_PROTOCOL", crate::subprocess::GIT_PROTOCOLS.into()),
         ]);
         if self.own_ssh_command {
             let ssh = "ssh -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=4";

@@ -7,11 +7,11 @@ use axon_api::contract::env as names;
 use axon_api::git::Repository;
 
 use super::clone::{Clone, EVIDENCE_LINES};
-use super::messages::{Fault, evidence};
+use super::git_error::{Fault, evidence};
 use super::plan::Advertised;
 use crate::failure::Failure;
-use crate::program::{Call, End};
 use crate::say;
+use crate::subprocess::{Call, End};
 
 /// Longest time that the host's answer may take.
 const LIMIT: Duration = Duration::from_secs(10);

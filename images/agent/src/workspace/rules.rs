@@ -11,9 +11,9 @@ use url::Url;
 
 use super::clone::Clone;
 use super::preflight::is_github;
-use crate::program::Call;
-use crate::renewed;
 use crate::say;
+use crate::subprocess::Call;
+use crate::token_file;
 
 /// Longest time that both answers may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -92,7 +92,7 @@ impl Clone<'_> {
     /// Says which rules may refuse the run's pushes, if GitHub says so in time.
     pub(super) fn tell_of_rules(&self, repository: &Repository, branch: &str, is_new: bool) {
         let asked = questions(repository, branch, is_new);
-        let input = renewed::token(self.env).and_then(|token| configuration(&token));
+        let input = token_file::token(self.env).and_then(|token| configuration(&token));
         let (Some(urls), Some(input)) = (asked, input) else {
             return;
         };

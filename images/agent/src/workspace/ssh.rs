@@ -8,7 +8,7 @@ use axon_api::contract::ssh::{KNOWN_HOSTS, PRIVATE_KEY};
 
 use crate::env::Env;
 use crate::failure::Failure;
-use crate::program::Call;
+use crate::subprocess::Call;
 
 /// The Secret of a Workspace, as its pod sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -93,7 +93,7 @@ pub(crate) fn request_timeout(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
-    axon_api::godur::parse(text).map_err(|e| e.to_string())
+    axon_api::go_duration::parse(text).map_err(|e| e.to_string())
 }
 
 impl ConnectionArgs {

@@ -155,7 +155,7 @@ pub(super) fn plan(args: &Args, config: &Config) -> Result<(Value, Vec<WantedSec
             }
         }
     }
-    axon_api::godur::parse(&args.poll_interval)
+    axon_api::go_duration::parse(&args.poll_interval)
         .map_err(|e| CliError::usage(format!("--poll-interval: {e}")))?;
     let model = args.model.clone().or_else(|| config.model.clone());
     let agent_config = args.agent_config.clone().or_else(|| config.agent_config.clone());

@@ -25,7 +25,7 @@ use crate::spawner::plan::match_state::{Filter, Mark};
 
 /// A Task of the spawner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Known {
+pub struct ExistingTask {
     /// Name.
     pub name: String,
     /// UID.
@@ -120,7 +120,7 @@ pub struct Room {
 
 /// Returns how many Tasks have not ended, those included that are claimed and not there yet.
 #[must_use]
-pub fn active(tasks: &[Known], ledger: &Ledger) -> usize {
+pub fn active(tasks: &[ExistingTask], ledger: &Ledger) -> usize {
     let names: BTreeSet<&str> = tasks.iter().map(|t| t.name.as_str()).collect();
     let claimed = ledger.claims.iter().filter(|c| !names.contains(c.name.as_str()));
     tasks.iter().filter(|t| !t.ended).count() + claimed.count()
@@ -128,7 +128,7 @@ pub fn active(tasks: &[Known], ledger: &Ledger) -> usize {
 
 /// Returns how many more Tasks the limits allow.
 #[must_use]
-pub fn room(tasks: &[Known], ledger: &Ledger, limits: Limits) -> Room {
+pub fn room(tasks: &[ExistingTask], ledger: &Ledger, limits: Limits) -> Room {
     let by_concurrency = limits
         .concurrency
         .map_or(usize::MAX, |max| max.saturating_sub(active(tasks, ledger)));
@@ -153,7 +153,7 @@ pub fn room(tasks: &[Known], ledger: &Ledger, limits: Limits) -> Room {
 pub fn wanted(
     spawner: &str,
     items: &[&str],
-    tasks: &[Known],
+    tasks: &[ExistingTask],
     ledger: &Ledger,
     filter: Option<&Filter>,
 ) -> Vec<Claim> {
@@ -170,8 +170,8 @@ pub fn wanted(
 }
 
 /// Returns the name of the Task that an item is to get, or `None` if it has had its turn.
-fn next_name(spawner: &str, item: &str, tasks: &[Known], filter: Option<&Filter>) -> Option<String> {
-    let own: Vec<&Known> = tasks.iter().filter(|t| belongs(t, spawner, item)).collect();
+fn next_name(spawner: &str, item: &str, tasks: &[ExistingTask], filter: Option<&Filter>) -> Option<String> {
+    let own: Vec<&ExistingTask> = tasks.iter().filter(|t| belongs(t, spawner, item)).collect();
     let Some(newest) = newest(own.iter().copied(), item) else {
         return Some(naming::spawned(spawner, item, 1));
     };
@@ -187,13 +187,13 @@ fn next_name(spawner: &str, item: &str, tasks: &[Known], filter: Option<&Filter>
 
 /// Returns the newest of the Tasks of an item: the one that its mark stands on.
 #[must_use]
-pub fn newest<'a>(own: impl Iterator<Item = &'a Known>, item: &str) -> Option<&'a Known> {
+pub fn newest<'a>(own: impl Iterator<Item = &'a ExistingTask>, item: &str) -> Option<&'a ExistingTask> {
     own.max_by_key(|task| (task.created, run_of(&task.name, item), task.name.as_str()))
 }
 
 /// Returns whether a Task was made for an item.
 #[must_use]
-pub fn belongs(task: &Known, spawner: &str, item: &str) -> bool {
+pub fn belongs(task: &ExistingTask, spawner: &str, item: &str) -> bool {
     match &task.item {
         Some(of) => of == item,
         None => task.name == naming::spawned(spawner, item, 1),
@@ -201,8 +201,8 @@ pub fn belongs(task: &Known, spawner: &str, item: &str) -> bool {
 }
 
 /// Returns the newest Task of each item that has one, of those that name their item.
-pub fn newest_of_items(tasks: &[Known]) -> impl Iterator<Item = (&str, &Known)> {
-    let mut all: BTreeMap<&str, Vec<&Known>> = BTreeMap::new();
+pub fn newest_of_items(tasks: &[ExistingTask]) -> impl Iterator<Item = (&str, &ExistingTask)> {
+    let mut all: BTreeMap<&str, Vec<&ExistingTask>> = BTreeMap::new();
     for task in tasks {
         if let Some(item) = task.item.as_deref() {
             all.entry(item).or_default().push(task);
@@ -224,7 +224,7 @@ fn run_of(name: &str, item: &str) -> u32 {
 /// Returns the ledger with as many of these claims, first ones first, as there is room for; `None` if there is nothing
 /// to claim. `tasks` must have been read after `ledger`.
 #[must_use]
-pub fn claim(ledger: &Ledger, tasks: &[Known], limits: Limits, wanted: &[Claim]) -> Option<Ledger> {
+pub fn claim(ledger: &Ledger, tasks: &[ExistingTask], limits: Limits, wanted: &[Claim]) -> Option<Ledger> {
     let room = room(tasks, ledger, limits).free;
     let fresh = wanted.iter().filter(|claim| {
         let known = tasks.iter().any(|t| t.name == claim.name);

@@ -6,7 +6,7 @@ use axon_api::v1alpha1::Claim;
 
 use crate::spawner::fixtures::github;
 use crate::spawner::plan::match_state::{Filter, Mark};
-use crate::spawner::plan::{Known, Ledger, Limits, claim, newest_of_items, wanted};
+use crate::spawner::plan::{ExistingTask, Ledger, Limits, claim, newest_of_items, wanted};
 
 const SPAWNER: &str = "fix";
 
@@ -16,7 +16,7 @@ pub struct Server {
     pub version: u64,
     pub ledger: Ledger,
     pub limits: Limits,
-    pub tasks: BTreeMap<String, Known>,
+    pub tasks: BTreeMap<String, ExistingTask>,
     pub created: usize,
     filter: Filter,
 }
@@ -48,7 +48,7 @@ impl Server {
             return;
         }
         self.created += 1;
-        let task = Known {
+        let task = ExistingTask {
             name: claim.name.clone(),
             uid: String::new(),
             item: Some(claim.item.clone()),
@@ -86,7 +86,7 @@ impl Server {
         names
     }
 
-    pub fn list(&self) -> Vec<Known> {
+    pub fn list(&self) -> Vec<ExistingTask> {
         self.tasks.values().cloned().collect()
     }
 }
@@ -123,7 +123,7 @@ impl Step {
     /// Does the next step, while these items are in the match.
     ///
     /// Marks are written by a listing that may be old by then; what is claimed goes by what is the case at that moment:
-    /// that no listing is older than what others have acted on is not this model's matter (see `Memory::not_before`).
+    /// that no listing is older than what others have acted on is not this model's matter (see `SpawnerState::not_before`).
     pub fn advance(self, server: &mut Server, matching: &[&str]) -> Self {
         match self {
             Self::Start => Self::Listed(Listing {

@@ -1,8 +1,8 @@
 use super::*;
 use crate::spawner::fixtures::github;
 
-fn known(name: &str, item: &str, ended: bool) -> Known {
-    Known {
+fn known(name: &str, item: &str, ended: bool) -> ExistingTask {
+    ExistingTask {
         name: name.into(),
         uid: format!("uid-{name}"),
         item: Some(item.into()),
@@ -19,7 +19,7 @@ fn filter() -> Filter {
     )
 }
 
-fn left(mut task: Known) -> Known {
+fn left(mut task: ExistingTask) -> ExistingTask {
     task.mark = Mark::new(&filter()).next(false, true, &filter()).unwrap();
     task
 }
@@ -52,7 +52,7 @@ fn items_without_a_task_are_wanted_in_their_order() {
     );
     assert_eq!(names(&wanted), ["fix-1", "fix-3"]);
     // A Task of the original has no item.
-    let old = Known {
+    let old = ExistingTask {
         item: None,
         ..known("fix-1", "", true)
     };
@@ -64,7 +64,7 @@ fn items_without_a_task_are_wanted_in_their_order() {
 
 #[test]
 fn an_item_that_came_back_runs_again_under_another_name_once_its_task_has_ended() {
-    let wanted = |tasks: &[Known]| wanted("fix", &["7"], tasks, &Ledger::default(), Some(&filter()));
+    let wanted = |tasks: &[ExistingTask]| wanted("fix", &["7"], tasks, &Ledger::default(), Some(&filter()));
     assert_eq!(names(&wanted(&[left(known("fix-7", "7", true))])), ["fix-7-r2"]);
     assert_eq!(wanted(&[left(known("fix-7", "7", false))]), []);
     let twice = [left(known("fix-7", "7", true)), known("fix-7-r2", "7", true)];
@@ -84,7 +84,7 @@ fn an_item_that_came_back_runs_again_under_another_name_once_its_task_has_ended(
 
 #[test]
 fn the_task_that_is_marked_is_the_one_that_the_next_run_depends_on() {
-    let at = |seconds, task| Known {
+    let at = |seconds, task| ExistingTask {
         created: Timestamp::from_second(seconds).unwrap(),
         ..task
     };

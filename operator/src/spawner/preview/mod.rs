@@ -12,7 +12,7 @@ use axon_api::v1alpha1::{PreviewItem, PreviewOutcome};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
-use super::plan::{self, Known, Ledger, Limits};
+use super::plan::{self, ExistingTask, Ledger, Limits};
 use super::render::Templates;
 use super::status::{MAX_TITLE, cut};
 use crate::spawner::plan::match_state::Filter;
@@ -33,7 +33,7 @@ pub struct Scene<'a> {
     /// Its templates.
     pub templates: &'a Templates,
     /// Its Tasks.
-    pub tasks: &'a [Known],
+    pub tasks: &'a [ExistingTask],
     /// What is claimed.
     pub ledger: &'a Ledger,
     /// The limits that hold for the spawner, and whether it is suspended.

@@ -4,241 +4,161 @@ use axon_api::v1alpha1::SpawnerReason;
 use std::time::Duration;
 
 use axon_api::labels;
-use axon_api::v1alpha1::{
-    Answer, GithubIssues, PreviewItem, PreviewOutcome, Rendering, Request, TaskSpawner, Wanted,
-};
+use axon_api::v1alpha1::{Answer, PreviewItem, Rendering, Request, TaskSpawner, Wanted};
 use kube::ResourceExt;
 
-use crate::spawner::cluster::ShellError;
-use crate::spawner::plan::{Ledger, wanted};
-use crate::spawner::preview::{LeftOut, MAX_ITEMS, Scene, preview};
+use crate::spawner::cluster::{self, SpawnerError};
+use crate::spawner::plan::Ledger;
+use crate::spawner::preview::Scene;
 use crate::spawner::render::prepare::render_reason;
-use crate::spawner::render::{Templates, shows_comments, trust};
-use crate::spawner::source::approval::{Gate, NOT_NOW, Standing};
-use crate::spawner::source::github::{Freshness, Survey};
+use crate::spawner::render::{Templates, trust};
+use crate::spawner::source::Source;
+use crate::spawner::source::github::approval::Gate;
 use crate::spawner::source::item::Item;
-use crate::spawner::source::schedule;
 use crate::spawner::spawn::template_fault;
 use crate::spawner::state::Context;
 use crate::spawner::status::Fault;
 
-/// How old a listing may be that a preview is made of: people ask after they have changed something.
-const FRESHNESS: Freshness = Freshness {
-    max_age: Duration::ZERO,
-    not_before: None,
-};
 /// Longest prompt that is told, in bytes of JSON: the answer travels in the spawner's status, and an object in the cluster has
 /// 1.5 MB at most.
 const MAX_PROMPT: usize = 512 * 1024;
 
 /// What there is to do about the request on a spawner.
 #[derive(Debug, PartialEq, Eq)]
-enum Duty<'a> {
+enum Pending<'a> {
     None,
     /// The request is gone: its answer goes too.
     Clear,
     Answer(&'a str),
 }
 
-fn duty(spawner: &TaskSpawner) -> Duty<'_> {
+fn duty(spawner: &TaskSpawner) -> Pending<'_> {
     let asked = spawner.annotations().get(labels::REQUEST);
     let answered = spawner.status.as_ref().and_then(|s| s.answer.as_ref());
     match (asked, answered) {
-        (None, None) => Duty::None,
-        (None, Some(_)) => Duty::Clear,
-        (Some(asked), Some(answer)) if answer.request == *asked => Duty::None,
-        (Some(asked), _) => Duty::Answer(asked),
+        (None, None) => Pending::None,
+        (None, Some(_)) => Pending::Clear,
+        (Some(asked), Some(answer)) if answer.request == *asked => Pending::None,
+        (Some(asked), _) => Pending::Answer(asked),
     }
 }
 
 /// Returns whether there is a request on a spawner that has no answer yet.
 #[must_use]
 pub fn is_asked(spawner: &TaskSpawner) -> bool {
-    matches!(duty(spawner), Duty::Answer(_))
+    matches!(duty(spawner), Pending::Answer(_))
 }
 
-impl Context {
-    /// Answers the request on a spawner, or takes away the answer to one that is gone. Returns whether it has written. GitHub
-    /// is waited for no longer than `limit`.
-    ///
-    /// # Errors
-    /// [`ShellError`]; a request that can't be fulfilled is an answer.
-    pub async fn attend(
-        &self,
-        spawner: &TaskSpawner,
-        gate: &mut Gate,
-        limit: Option<Duration>,
-    ) -> Result<bool, ShellError> {
-        let answer = match duty(spawner) {
-            Duty::None => return Ok(false),
-            Duty::Clear => None,
-            Duty::Answer(text) => {
-                let answer = self.answer(spawner, text, gate);
-                let answer = match limit {
-                    None => answer.await,
-                    Some(limit) => tokio::time::timeout(limit, answer)
-                        .await
-                        .unwrap_or_else(|_| Err(slow(limit))),
-                };
-                let answer = answer.unwrap_or_else(|fault| Answer {
-                    reason: Some(fault.reason.into()),
-                    message: Some(fault.message),
-                    ..Answer::default()
-                });
-                Some(Answer {
-                    request: text.to_owned(),
-                    generation: spawner.metadata.generation,
-                    ..answer
-                })
-            }
-        };
-        let mut status = spawner.status.clone().unwrap_or_default();
-        status.answer = answer;
-        match (self.write(spawner, &status).await, &mut status.answer) {
-            // An answer that nobody can write must not keep the spawner from its work.
-            (Err(ShellError::Call(error)), Some(answer)) if error.is_refusal() => {
-                *answer = Answer {
-                    request: std::mem::take(&mut answer.request),
-                    generation: answer.generation,
-                    reason: Some(SpawnerReason::AnswerRefused.into()),
-                    message: Some(error.to_string()),
-                    ..Answer::default()
-                };
-                self.write(spawner, &status).await?;
-            }
-            (written, _) => {
-                written?;
-            }
-        }
-        Ok(true)
-    }
-
-    async fn answer(&self, spawner: &TaskSpawner, text: &str, gate: &mut Gate) -> Result<Answer, Fault> {
-        let request: Request = text.parse().map_err(|error| {
-            refused(
-                SpawnerReason::InvalidRequest,
-                format!("annotation {}: {error}", labels::REQUEST),
-            )
-        })?;
-        let templates = Templates::parse(spawner).map_err(|error| template_fault(&error))?;
-        match request.wanted {
-            Wanted::Preview => {
-                let (items, more) = self.preview(spawner, &templates, gate).await?;
-                Ok(Answer {
-                    items,
-                    more_items: i64::try_from(more).ok().filter(|more| *more > 0),
-                    ..Answer::default()
-                })
-            }
-            Wanted::Rendering(item) => {
-                let item = self.item(spawner, item.as_deref()).await?;
-                Ok(Answer {
-                    rendering: Some(rendering(&templates, item)?),
-                    ..Answer::default()
-                })
-            }
-        }
-    }
-
-    async fn preview(
-        &self,
-        spawner: &TaskSpawner,
-        templates: &Templates,
-        gate: &mut Gate,
-    ) -> Result<(Vec<PreviewItem>, usize), Fault> {
-        let status = spawner.status.clone().unwrap_or_default();
-        let tasks = self.stores.tasks_of(spawner);
-        let ledger = Ledger::of(&status);
-        let scene = Scene {
-            spawner,
-            templates,
-            tasks: &tasks,
-            ledger: &ledger,
-            limits: self.limits(spawner),
-            filter: None,
-        };
-        if let Some(spec) = &spawner.spec.when.github_issues {
-            let surveyed = self.source.survey(spawner, spec, &self.stores, FRESHNESS).await;
-            let survey = surveyed.map_err(|unreadable| unreadable.fault)?;
-            let scene = Scene {
-                filter: Some(&survey.found.filter),
-                ..scene
+/// Answers the request on a spawner, or takes away the answer to one that is gone. Returns whether it has written. GitHub
+/// is waited for no longer than `limit`.
+///
+/// # Errors
+/// [`SpawnerError`]; a request that can't be fulfilled is an answer.
+pub async fn answer_request(
+    context: &Context,
+    source: &dyn Source,
+    spawner: &TaskSpawner,
+    gate: &mut Gate,
+    limit: Option<Duration>,
+) -> Result<bool, SpawnerError> {
+    let answer = match duty(spawner) {
+        Pending::None => return Ok(false),
+        Pending::Clear => None,
+        Pending::Answer(text) => {
+            let answer = answer(context, source, spawner, text, gate);
+            let answer = match limit {
+                None => answer.await,
+                Some(limit) => tokio::time::timeout(limit, answer)
+                    .await
+                    .unwrap_or_else(|_| Err(slow(limit))),
             };
-            let left_out = self.left_out(scene, &survey, gate).await?;
-            return Ok(preview(scene, &survey.items, &survey.excluded, &left_out));
+            let answer = answer.unwrap_or_else(|fault| Answer {
+                reason: Some(fault.reason.into()),
+                message: Some(fault.message),
+                ..Answer::default()
+            });
+            Some(Answer {
+                request: text.to_owned(),
+                generation: spawner.metadata.generation,
+                ..answer
+            })
         }
-        let Some(spec) = &spawner.spec.when.cron else {
-            return Ok((Vec::new(), 0));
-        };
-        let look = schedule::look(spawner, spec, &status, self.clock.now())?;
-        let runs = look.due.run.into_iter().chain(look.due.next);
-        let items: Vec<Item> = runs.map(|run| Item::of_tick(run, &spec.schedule)).collect();
-        Ok(preview(scene, &items, &[], &LeftOut::new()))
-    }
-
-    /// Returns which of the items that call for a Task may not become one. Who asks has perhaps just changed something about
-    /// them, so that nothing counts that was asked before.
-    async fn left_out(&self, scene: Scene<'_>, survey: &Survey, gate: &mut Gate) -> Result<LeftOut, Fault> {
-        gate.forget();
-        let calls_for_one = |item: &&Item| {
-            let ids = [item.id.as_str()];
-            let wanted = wanted(
-                &scene.spawner.name_any(),
-                &ids,
-                scene.tasks,
-                scene.ledger,
-                scene.filter,
-            );
-            !wanted.is_empty()
-        };
-        let (found, items) = (&survey.found, &survey.items);
-        let asked = items.iter().filter(calls_for_one).take(MAX_ITEMS);
-        let standings = self.source.sift(found, asked, gate).await;
-        let standings =
-            standings.map_err(|error| refused(SpawnerReason::ApprovalUnreadable, error.to_string()))?;
-        let of = |item: &Item| match standings.get(&item.id)? {
-            Standing::LeftOut(why) => {
-                let message = found.told(&item.id, *why);
-                Some((PreviewOutcome::Excluded, why.reason(), message))
-            }
-            Standing::NotNow => Some((
-                PreviewOutcome::Wait,
-                SpawnerReason::AuthorNotChecked,
-                NOT_NOW.to_owned(),
-            )),
-            Standing::Counts | Standing::Ask => None,
-        };
-        Ok(items
-            .iter()
-            .filter_map(|item| Some((item.id.clone(), of(item)?)))
-            .collect())
-    }
-
-    async fn item(&self, spawner: &TaskSpawner, item: Option<&str>) -> Result<Item, Fault> {
-        match (&spawner.spec.when.cron, item) {
-            (Some(cron), None) => Ok(Item::of_tick(self.clock.now(), &cron.schedule)),
-            (Some(_), Some(_)) => Err(refused(
-                SpawnerReason::NoItems,
-                "a schedule has no items: the template is rendered for the present moment".to_owned(),
-            )),
-            (None, None) => Err(refused(
-                SpawnerReason::ItemMissing,
-                "name an issue or pull request by its number, with --item".to_owned(),
-            )),
-            (None, Some(text)) => {
-                let number: u64 = text.parse().map_err(|_| {
-                    let message = format!("{text:?} is not the number of an issue or pull request");
-                    refused(SpawnerReason::InvalidItem, message)
-                })?;
-                let spec = spawner.spec.when.github_issues.as_ref();
-                let comments = spec
-                    .filter(|_| shows_comments(&spawner.spec.task_template))
-                    .map(GithubIssues::trusted_with_comments);
-                let read = self.source.item(spawner, &self.stores, number, comments.as_ref());
-                read.await.map_err(|unreadable| unreadable.fault)
-            }
+    };
+    let mut status = spawner.status.clone().unwrap_or_default();
+    status.answer = answer;
+    match (
+        cluster::write(context, spawner, &status).await,
+        &mut status.answer,
+    ) {
+        // An answer that nobody can write must not keep the spawner from its work.
+        (Err(SpawnerError::Call(error)), Some(answer)) if error.is_refusal() => {
+            *answer = Answer {
+                request: std::mem::take(&mut answer.request),
+                generation: answer.generation,
+                reason: Some(SpawnerReason::AnswerRefused.into()),
+                message: Some(error.to_string()),
+                ..Answer::default()
+            };
+            cluster::write(context, spawner, &status).await?;
+        }
+        (written, _) => {
+            written?;
         }
     }
+    Ok(true)
+}
+
+async fn answer(
+    context: &Context,
+    source: &dyn Source,
+    spawner: &TaskSpawner,
+    text: &str,
+    gate: &mut Gate,
+) -> Result<Answer, Fault> {
+    let request: Request = text.parse().map_err(|error| {
+        refused(
+            SpawnerReason::InvalidRequest,
+            format!("annotation {}: {error}", labels::REQUEST),
+        )
+    })?;
+    let templates = Templates::parse(spawner).map_err(|error| template_fault(&error))?;
+    match request.wanted {
+        Wanted::Preview => {
+            let (items, more) = preview_of(context, source, spawner, &templates, gate).await?;
+            Ok(Answer {
+                items,
+                more_items: i64::try_from(more).ok().filter(|more| *more > 0),
+                ..Answer::default()
+            })
+        }
+        Wanted::Rendering(item) => {
+            let item = source.item(context, spawner, item.as_deref()).await?;
+            Ok(Answer {
+                rendering: Some(rendering(&templates, item)?),
+                ..Answer::default()
+            })
+        }
+    }
+}
+
+async fn preview_of(
+    context: &Context,
+    source: &dyn Source,
+    spawner: &TaskSpawner,
+    templates: &Templates,
+    gate: &mut Gate,
+) -> Result<(Vec<PreviewItem>, usize), Fault> {
+    let tasks = context.stores.tasks_of(spawner);
+    let ledger = Ledger::of(&spawner.status.clone().unwrap_or_default());
+    let scene = Scene {
+        spawner,
+        templates,
+        tasks: &tasks,
+        ledger: &ledger,
+        limits: context.limits(spawner),
+        filter: None,
+    };
+    source.preview(context, scene, gate).await
 }
 
 fn rendering(templates: &Templates, item: Item) -> Result<Rendering, Fault> {
@@ -280,7 +200,7 @@ fn slow(limit: Duration) -> Fault {
     refused(SpawnerReason::Unreachable, message)
 }
 
-fn refused(reason: SpawnerReason, message: String) -> Fault {
+pub(crate) fn refused(reason: SpawnerReason, message: String) -> Fault {
     Fault {
         reason,
         message,
@@ -296,21 +216,21 @@ mod tests {
     #[test]
     fn a_request_is_answered_once_and_its_answer_goes_with_it() {
         let mut spawner = github("fix");
-        assert_eq!(duty(&spawner), Duty::None);
+        assert_eq!(duty(&spawner), Pending::None);
         let ask = |spawner: &mut TaskSpawner, text: Option<&str>| {
             spawner.metadata.annotations = text.map(|text| [(labels::REQUEST.into(), text.into())].into());
         };
         ask(&mut spawner, Some("a preview"));
-        assert_eq!(duty(&spawner), Duty::Answer("a preview"));
+        assert_eq!(duty(&spawner), Pending::Answer("a preview"));
         spawner.status.get_or_insert_default().answer = Some(Answer {
             request: "a preview".into(),
             ..Answer::default()
         });
-        assert_eq!(duty(&spawner), Duty::None);
+        assert_eq!(duty(&spawner), Pending::None);
         ask(&mut spawner, Some("b preview"));
-        assert_eq!(duty(&spawner), Duty::Answer("b preview"));
+        assert_eq!(duty(&spawner), Pending::Answer("b preview"));
         ask(&mut spawner, None);
-        assert_eq!(duty(&spawner), Duty::Clear);
+        assert_eq!(duty(&spawner), Pending::Clear);
     }
 
     #[test]

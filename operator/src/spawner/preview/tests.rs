@@ -5,18 +5,18 @@ use super::*;
 use crate::spawner::fixtures::{cron, github, issue};
 use crate::spawner::plan::match_state::Mark;
 
-fn known(name: &str, item: &str, ended: bool) -> Known {
-    Known {
+fn known(name: &str, item: &str, ended: bool) -> ExistingTask {
+    ExistingTask {
         name: name.into(),
         item: Some(item.into()),
         ended,
-        ..Known::default()
+        ..ExistingTask::default()
     }
 }
 
 fn seen(
     spawner: &TaskSpawner,
-    tasks: &[Known],
+    tasks: &[ExistingTask],
     ledger: &Ledger,
     items: &[Item],
     excluded: &[(Item, Exclusion)],
@@ -131,7 +131,7 @@ fn an_item_that_came_back_waits_for_its_former_task() {
     );
     let mark = Mark::new(&filter).next(false, true, &filter).unwrap();
     let with = |ended| {
-        let task = Known {
+        let task = ExistingTask {
             mark: mark.clone(),
             ..known("fix-1", "1", ended)
         };
@@ -153,7 +153,7 @@ fn runs_have_a_time() {
 #[test]
 fn the_many_that_are_done_hide_nothing() {
     let spawner = github("fix");
-    let tasks: Vec<Known> = (1..=150)
+    let tasks: Vec<ExistingTask> = (1..=150)
         .map(|n| known(&format!("fix-{n}"), &n.to_string(), true))
         .collect();
     let items: Vec<Item> = (1..=151).map(issue).collect();
@@ -180,7 +180,7 @@ proptest! {
         spawner.spec.max_concurrency = Some(concurrency);
         spawner.spec.max_total_tasks = Some(total);
         let bit = |of: u32, n: i64| of & (1 << n) != 0;
-        let tasks: Vec<Known> = (0..6).filter(|n| bit(has, *n))
+        let tasks: Vec<ExistingTask> = (0..6).filter(|n| bit(has, *n))
             .map(|n| known(&format!("fix-{n}"), &n.to_string(), bit(ended, n))).collect();
         let ledger = Ledger { claims: Vec::new(), total: spent };
         let items: Vec<Item> = (0..count).map(issue).collect();

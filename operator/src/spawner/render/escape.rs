@@ -3,7 +3,7 @@
 //! While the first template is rendered, each of their braces is one of a character that nobody writes. So it is known
 //! afterwards which ones are theirs, whatever the template has put together, cut or left out.
 
-use crate::spawner::render::template_data::Seen;
+use crate::spawner::render::template_data::TemplateItem;
 
 /// A stand-in of one byte, as the brace is: lengths and cuts come out the same.
 const CONTROL: char = '\u{1a}';
@@ -15,7 +15,10 @@ const PRINTABLE: char = '❴';
 ///
 /// # Errors
 /// Those of `render`.
-pub fn render<E>(item: &Seen, render: impl Fn(&Seen) -> Result<String, E>) -> Result<String, E> {
+pub fn render<E>(
+    item: &TemplateItem,
+    render: impl Fn(&TemplateItem) -> Result<String, E>,
+) -> Result<String, E> {
     let plain = render(item)?;
     if !plain.contains("{{") {
         return Ok(plain);
@@ -32,7 +35,7 @@ pub fn render<E>(item: &Seen, render: impl Fn(&Seen) -> Result<String, E>) -> Re
     Ok(escaped(&render(&marked(&clean, CONTROL))?, CONTROL))
 }
 
-fn marked(item: &Seen, mark: char) -> Seen {
+fn marked(item: &TemplateItem, mark: char) -> TemplateItem {
     item.with_texts(|text| text.replace('{', &mark.to_string()))
 }
 
@@ -67,19 +70,20 @@ mod tests {
     use super::*;
     use crate::spawner::source::item::Item;
 
-    fn item(title: &str, body: &str) -> Seen {
+    fn item(title: &str, body: &str) -> TemplateItem {
         let item = Item {
             title: title.into(),
             body: body.into(),
             ..Item::default()
         };
-        Seen::new(&item, "uid")
+        TemplateItem::new(&item, "uid")
     }
 
     /// Returns what a template makes of an item: at first, and when the result is read as a template once more.
-    fn twice(template: &str, item: &Seen) -> (String, Result<String, TemplateError>) {
+    fn twice(template: &str, item: &TemplateItem) -> (String, Result<String, TemplateError>) {
         let template = Template::parse("first", template).unwrap();
-        let first = |item: &Seen| template.render_fenced(&item.variables(), Limits::default(), item.fence());
+        let first =
+            |item: &TemplateItem| template.render_fenced(&item.variables(), Limits::default(), item.fence());
         let text = render(item, first).unwrap();
         let data = Value::map([("Deps", Value::from("RESULT"))]);
         let again = Template::parse("again", &text).and_then(|t| t.render(&data, Limits::default()));

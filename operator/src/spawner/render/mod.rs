@@ -17,7 +17,7 @@ use go_template::{Limits, MissingKey, Template, TemplateError};
 use kube::core::ObjectMeta;
 
 use crate::spawner::plan::match_state::Mark;
-use crate::spawner::render::template_data::Seen;
+use crate::spawner::render::template_data::TemplateItem;
 use crate::spawner::source::item::{Item, Kind};
 use crate::untrusted::mention;
 
@@ -129,9 +129,9 @@ impl Templates {
     /// # Errors
     /// [`RenderError`].
     pub fn render(&self, item: &Item) -> Result<(String, Option<String>), RenderError> {
-        let seen = Seen::new(item, &self.secret);
+        let seen = TemplateItem::new(item, &self.secret);
         let failed = |field| move |source| RenderError::Template { field, source };
-        let prompt = |seen: &Seen| match &self.prompt {
+        let prompt = |seen: &TemplateItem| match &self.prompt {
             Some(template) => template
                 .render_fenced(&seen.variables(), Limits::default(), seen.fence())
                 .map_err(failed(PROMPT)),
@@ -243,7 +243,7 @@ mod tests {
         let all = "{{.ID}}|{{.Number}}|{{.Title}}|{{.Body}}|{{.URL}}|{{.Labels}}|{{.Comments}}|{{.Kind}}|{{.Time}}|{{.Schedule}}";
         let raw = "{{.Raw.Title}}|{{.Raw.Body}}|{{.Raw.Labels}}|{{.Raw.Comments}}";
         let (prompt, branch) = rendered(all, "axon-task-{{.Number}}", &item).unwrap();
-        let fence = Seen::new(&item, "uid-1").fence().clone();
+        let fence = TemplateItem::new(&item, "uid-1").fence().clone();
         let body = fence.around("issue 42, text", "", "body of 42");
         let comments = fence.around(
             "issue 42, comments",

@@ -20,7 +20,7 @@ struct Texts {
 
 /// An item as templates see it. It is made once, however often a template is rendered: its fence has one mark.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct TemplateItem {
     id: String,
     number: i64,
     kind: Kind,
@@ -35,7 +35,7 @@ pub struct Seen {
     fence: Fence,
 }
 
-impl Seen {
+impl TemplateItem {
     /// Reads an item. `secret` is what nobody knows who can write there: the spawner's UID.
     #[must_use]
     pub fn new(item: &Item, secret: &str) -> Self {
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn all_fields_of_an_item_are_listed() {
-        let seen = Seen::new(&Item::default(), "uid");
+        let seen = TemplateItem::new(&Item::default(), "uid");
         let listed = axon_api::v1alpha1::ITEM_FIELDS.join(" ");
         for variables in [seen.variables(), seen.variables_of_branch()] {
             let names = |of: &str| {
@@ -226,13 +226,13 @@ mod tests {
             author: "mallory".into(),
             ..Item::default()
         };
-        let seen = Seen::new(&item, "uid");
+        let seen = TemplateItem::new(&item, "uid");
         let fence = seen.fence().around("issue 7, text", "mallory", "It crashes.");
         assert_eq!(seen.default_prompt(), format!("Issue #7: Crash\n\n{fence}"));
         item.kind = Kind::Pull;
         item.body = "".into();
         item.comments = vec![said("ann", "Same here.")];
-        let seen = Seen::new(&item, "uid");
+        let seen = TemplateItem::new(&item, "uid");
         let comments = seen.fence().joined("comment", [("ann", "Same here.")]);
         let fence = seen.fence().around("pull request 7, comments", "", &comments);
         assert_eq!(
@@ -241,14 +241,14 @@ mod tests {
         );
         let tick = Item::of_tick("2026-02-07T09:00:00Z".parse().unwrap(), "0 9 * * *");
         assert_eq!(
-            Seen::new(&tick, "uid").default_prompt(),
+            TemplateItem::new(&tick, "uid").default_prompt(),
             "Scheduled run of 2026-02-07T09:00:00Z (0 9 * * *)"
         );
     }
 
     #[test]
     fn what_a_page_does_not_show_is_in_raw_alone() {
-        let seen = Seen::new(&item(), "uid");
+        let seen = TemplateItem::new(&item(), "uid");
         for values in [seen.variables(), seen.variables_of_branch()] {
             assert_eq!(
                 text(&values, ".Title"),
@@ -285,12 +285,12 @@ mod tests {
             comments: Vec::new(),
             ..item()
         };
-        let values = Seen::new(&empty, "uid").variables();
+        let values = TemplateItem::new(&empty, "uid").variables();
         assert_eq!(
             text(&values, "if or .Body .Comments}}some{{else}}none{{end"),
             "none"
         );
-        let fence = |item: &Item, secret: &str| Seen::new(item, secret).fence().clone();
+        let fence = |item: &Item, secret: &str| TemplateItem::new(item, secret).fence().clone();
         assert_eq!(fence(&item(), "uid"), fence(&item(), "uid"));
         let other = Item {
             comments: vec![said("ann", "Another.")],

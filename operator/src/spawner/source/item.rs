@@ -9,7 +9,7 @@ use axon_github::Comment;
 /// Form of an item's identifier for a run of a schedule, in UTC.
 const TICK_FORM: &str = "%Y%m%d-%H%M";
 
-/// A work item, with the texts as people wrote them. Templates see it as [`crate::spawner::render::template_data::Seen`].
+/// A work item, with the texts as people wrote them. Templates see it as [`crate::spawner::render::template_data::TemplateItem`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Item {
     /// Identifier, unique in its source: an issue's number, or a run's time such as `20260207-0900`.

@@ -17,16 +17,32 @@ fn situation(now: Timestamp) -> Situation<'static> {
         runner: "pod-1",
         deployment: "axon-operator",
         paused: None,
+        source: Box::leak(crate::spawner::source::of(&github("fix").spec.when).unwrap()),
         now,
     }
 }
 
-fn polled(discovered: usize, now: Timestamp) -> Outcome {
-    Outcome {
+/// Builds a status with the source that the TaskSpawner has.
+fn build(
+    old: &TaskSpawnerStatus,
+    spawner: &TaskSpawner,
+    outcome: &PollOutcome,
+    situation: &Situation<'_>,
+) -> TaskSpawnerStatus {
+    let source = crate::spawner::source::of(&spawner.spec.when).unwrap();
+    let situation = Situation {
+        source: &*source,
+        ..*situation
+    };
+    super::build(old, spawner, outcome, &situation)
+}
+
+fn polled(discovered: usize, now: Timestamp) -> PollOutcome {
+    PollOutcome {
         source: Some("github.com/org/repo".into()),
         discovered: Some(discovered),
         polled: Some(now),
-        ..Outcome::default()
+        ..PollOutcome::default()
     }
 }
 
@@ -75,9 +91,9 @@ fn a_fault_is_a_failure_that_a_person_or_time_mends() {
             message: "GitHub refuses the credential".into(),
             transient,
         };
-        let outcome = Outcome {
+        let outcome = PollOutcome {
             source_fault: Some(fault),
-            ..Outcome::default()
+            ..PollOutcome::default()
         };
         let old = TaskSpawnerStatus {
             total_discovered: Some(7),
@@ -102,10 +118,10 @@ fn a_fault_is_a_failure_that_a_person_or_time_mends() {
 fn a_pause_counts_more_than_a_fault() {
     let mut spawner = cron("nightly", "0 9 * * *");
     spawner.spec.suspend = true;
-    let outcome = Outcome {
+    let outcome = PollOutcome {
         next_run: Some(at(0)),
         discovered: Some(0),
-        ..Outcome::default()
+        ..PollOutcome::default()
     };
     let status = build(
         &TaskSpawnerStatus::default(),
@@ -152,7 +168,7 @@ fn who_may_start_an_agent_is_told() {
         associations: vec![axon_api::v1alpha1::Association::All],
         users: Vec::new(),
     });
-    let outcome = Outcome {
+    let outcome = PollOutcome {
         permission_unknown: Some("use another token".into()),
         ..polled(3, at(0))
     };
@@ -175,9 +191,9 @@ fn nothing_is_said_of_a_source_that_nobody_asked() {
         message: "no template".into(),
         transient: false,
     };
-    let outcome = Outcome {
+    let outcome = PollOutcome {
         template_fault: Some(fault),
-        ..Outcome::default()
+        ..PollOutcome::default()
     };
     for (spawner, kind) in [
         (github("fix"), "SourceReachable"),
@@ -192,7 +208,7 @@ fn nothing_is_said_of_a_source_that_nobody_asked() {
 
 #[test]
 fn limits_are_told_with_what_waits() {
-    let outcome = Outcome {
+    let outcome = PollOutcome {
         waiting: waiting(30),
         ..polled(30, at(0))
     };
@@ -227,7 +243,7 @@ fn limits_are_told_with_what_waits() {
 
 #[test]
 fn a_default_limit_is_told_as_what_it_is() {
-    let outcome = Outcome {
+    let outcome = PollOutcome {
         waiting: waiting(3),
         ..polled(5, at(0))
     };
@@ -264,7 +280,7 @@ fn blocked_items_are_named_but_not_all_of_many() {
         left_out: false,
         pause: None,
     };
-    let outcome = Outcome {
+    let outcome = PollOutcome {
         blocked: (0..7).map(item).collect(),
         ..polled(7, at(0))
     };
@@ -304,7 +320,7 @@ fn skipped_runs_are_told_until_the_next_run_is_on_time() {
     let kept = build(
         &status,
         &cron("c", "0 9 * * *"),
-        &Outcome::default(),
+        &PollOutcome::default(),
         &situation(at(20)),
     );
     assert!(
@@ -324,7 +340,7 @@ fn a_schedule_of_before_is_forgotten_with_another_source() {
         handled_schedule: Some("0 * * * *".into()),
         ..TaskSpawnerStatus::default()
     };
-    let built = |spawner| build(&old, &spawner, &Outcome::default(), &situation(at(9)));
+    let built = |spawner| build(&old, &spawner, &PollOutcome::default(), &situation(at(9)));
     assert_eq!(built(github("fix")).handled_until, None);
     assert_eq!(built(github("fix")).handled_schedule, None);
     assert_eq!(built(cron("fix", "0 * * * *")).handled_until, old.handled_until);

@@ -1,8 +1,7 @@
-//! When many Tasks may go at the same moment, their Jobs come first.
+//! When many Tasks start at the same moment, their Jobs are created before their statuses are written.
 //!
-//! A Job that is created starts pods; a status that says so starts nothing. While Jobs are created as fast as the API server
-//! takes them, the Tasks' step to Pending waits. A crash in between is what a crash between the two writes always was: the
-//! Job is found by its name.
+//! A Job starts a pod; a status starts nothing. While many Jobs are being created, the step of their Tasks to Pending waits.
+//! A crash in between is harmless: the next leader finds the Job by its name.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,34 +10,35 @@ use axon_api::{TaskPhase, TaskReason, TaskStatus};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Jobs that are being created at the same time from which on it is a rush.
+/// Number of Jobs in creation from which on it is a burst: half of the workers of the controller.
 const MANY: usize = 16;
 
-/// Shortest pause before a status that gave way is looked at again.
+/// Shortest pause before a deferred status is decided on again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Time between two such looks: thousands that come back all at once would be in the way again.
+/// Time between two deferred statuses: thousands at once would compete with Jobs again.
 const APART: Duration = Duration::from_millis(1);
 
-/// Counts the Jobs that are being created, and spreads what gives way to them.
+/// Counts the Jobs that are being created, and spreads the statuses that wait for them.
 #[derive(Debug, Default)]
-pub struct Rush {
+pub struct JobBurst {
     creating: AtomicUsize,
-    /// The last look that was promised.
+    /// Latest time that was given to a deferred status.
     last: Mutex<Option<Instant>>,
 }
 
-impl Rush {
-    /// Counts one until what is returned is dropped.
+impl JobBurst {
+    /// Counts one Job until the returned guard is dropped.
     #[must_use]
-    pub(crate) fn enter(&self) -> Creating<'_> {
+    pub(crate) fn begin_create(&self) -> Creating<'_> {
+        // Relaxed: the count only decides which write goes first, and nothing is published by it.
         self.creating.fetch_add(1, Ordering::Relaxed);
         Creating(self)
     }
 
-    /// Returns how long a status that gives way `now` waits for the next look.
+    /// Returns how long a status that is deferred `now` waits.
     #[must_use]
-    pub(crate) fn give_way(&self, now: Instant) -> Duration {
+    pub(crate) fn deferral(&self, now: Instant) -> Duration {
         let mut last = self.last.lock();
         let soonest = now + PAUSE;
         let next = last.map_or(soonest, |last| soonest.max(last + APART));
@@ -46,12 +46,12 @@ impl Rush {
         next - now
     }
 
-    /// Returns true if writing `new` over `old` gives way to the Jobs that are being created now.
+    /// Returns true if writing `new` over `old` waits for the Jobs that are being created now.
     ///
-    /// Only the step of a first run to Pending does: whatever else is in a status, such as a token that was minted or the
-    /// end of an earlier run, stands nowhere else.
+    /// Only the step of a first run to Pending does. Anything else in a status, such as a minted token or the end of an earlier
+    /// run, is stored nowhere else and would be lost by a crash.
     #[must_use]
-    pub(crate) fn delays(&self, old: Option<&TaskStatus>, new: &TaskStatus) -> bool {
+    pub(crate) fn defers(&self, old: Option<&TaskStatus>, new: &TaskStatus) -> bool {
         let step = (new.phase, new.reason) == (Some(TaskPhase::Pending), Some(TaskReason::Starting));
         let told = old.is_some_and(|old| old.job_name.is_some() || old.next_run.is_some());
         let more = new.github_token.is_some() || new.pod_name.is_some() || !new.attempts.is_empty();
@@ -59,8 +59,8 @@ impl Rush {
     }
 }
 
-/// A Job that is being created.
-pub(crate) struct Creating<'a>(&'a Rush);
+/// Guard of a Job that is being created.
+pub(crate) struct Creating<'a>(&'a JobBurst);
 
 impl Drop for Creating<'_> {
     fn drop(&mut self) {
@@ -87,15 +87,15 @@ mod tests {
 
     #[test]
     fn only_a_step_to_pending_gives_way_and_only_while_many_jobs_are_created() {
-        let rush = Rush::default();
+        let burst = JobBurst::default();
         let waiting = TaskStatus {
             phase: Some(TaskPhase::Waiting),
             ..TaskStatus::default()
         };
-        assert!(!rush.delays(Some(&waiting), &pending()));
-        let creating: Vec<_> = (0..MANY).map(|_| rush.enter()).collect();
-        assert!(rush.delays(Some(&waiting), &pending()));
-        assert!(rush.delays(None, &pending()));
+        assert!(!burst.defers(Some(&waiting), &pending()));
+        let creating: Vec<_> = (0..MANY).map(|_| burst.begin_create()).collect();
+        assert!(burst.defers(Some(&waiting), &pending()));
+        assert!(burst.defers(None, &pending()));
         let running = TaskStatus {
             phase: Some(TaskPhase::Running),
             reason: Some(TaskReason::AgentRunning),
@@ -110,22 +110,22 @@ mod tests {
             ..pending()
         };
         for more in [running, with_token] {
-            assert!(!rush.delays(Some(&waiting), &more), "{more:?}");
+            assert!(!burst.defers(Some(&waiting), &more), "{more:?}");
         }
-        assert!(!rush.delays(Some(&pending()), &pending()), "it was told before");
+        assert!(!burst.defers(Some(&pending()), &pending()), "it was told before");
         drop(creating);
-        assert!(!rush.delays(Some(&waiting), &pending()));
+        assert!(!burst.defers(Some(&waiting), &pending()));
     }
     #[test]
     fn what_gives_way_comes_back_one_after_the_other() {
-        let (rush, now) = (Rush::default(), Instant::now());
-        assert_eq!(rush.give_way(now), PAUSE);
-        assert_eq!(rush.give_way(now), PAUSE + APART);
-        assert_eq!(rush.give_way(now + APART * 2), PAUSE, "the line has moved on");
+        let (burst, now) = (JobBurst::default(), Instant::now());
+        assert_eq!(burst.deferral(now), PAUSE);
+        assert_eq!(burst.deferral(now), PAUSE + APART);
+        assert_eq!(burst.deferral(now + APART * 2), PAUSE, "the line has moved on");
         for _ in 0..1000 {
-            let _ = rush.give_way(now);
+            let _ = burst.deferral(now);
         }
         let later = now + Duration::from_secs(60);
-        assert_eq!(rush.give_way(later), PAUSE);
+        assert_eq!(burst.deferral(later), PAUSE);
     }
 }

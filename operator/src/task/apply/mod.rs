@@ -3,6 +3,7 @@
 //! Every write is safe to repeat: names are deterministic, "already exists" is success after a look at the owner, and
 //! status writes carry the resourceVersion that the decision was made on.
 //!
+//! - [`write_status`]: the status, after the record if the Task ends.
 //! - [`record`]: the TaskRecord of a finished Task; [`retention`] deletes old ones.
 //! - [`network_policy`]: the NetworkPolicy that a namespace needs before its first Job.
 //! - [`job_burst`]: Jobs come before status writes when many Tasks start at once.
@@ -35,14 +36,15 @@ use crate::task::build::job;
 use crate::task::build::pod_defaults;
 use crate::task::build::pod_limits;
 use crate::task::build::prompt;
+use crate::task::build::prompt::ParsedPrompt;
 use crate::task::build::volumes::ca;
 use crate::task::decide::budget;
 use crate::task::decide::dependencies::Dependencies;
 use crate::task::decide::{Decision, STARTING};
 use crate::task::github_token::rules;
 use crate::task::observe::Gathered;
-use crate::task::observe::whole;
-use crate::task::observe::whole::Inputs;
+use crate::task::observe::full_objects;
+use crate::task::observe::full_objects::JobInputs;
 
 use super::apply::write_status::write_status;
 use crate::kube::call::{CallError, timed};
@@ -58,9 +60,9 @@ const CHANGED_PAUSE: Duration = Duration::from_millis(500);
 /// Pause before another look at what a former Task of the same name has left.
 const LEFTOVER_PAUSE: Duration = Duration::from_secs(2);
 
-/// What was done.
-pub struct Done {
-    /// When to look again.
+/// The effect of a decision.
+pub struct Applied {
+    /// When to reconcile again.
     pub action: Action,
     /// True if the Task's Job is there as a result.
     pub has_job: bool,
@@ -68,8 +70,8 @@ pub struct Done {
     pub entered: Option<TaskStatus>,
 }
 
-impl Done {
-    /// Returns that nothing was done, and when to look again.
+impl Applied {
+    /// Returns that nothing was done, and when to reconcile again.
     pub(super) fn nothing(action: Action) -> Self {
         Self {
             action,
@@ -79,7 +81,7 @@ impl Done {
     }
 }
 
-/// Does what was decided.
+/// Carries out one decision.
 ///
 /// # Errors
 /// [`CallError`] if a call failed; the reconciliation is then repeated as a whole.
@@ -88,20 +90,20 @@ pub async fn carry_out(
     decision: Decision,
     gathered: &Gathered,
     context: &Context,
-) -> Result<Done, CallError> {
+) -> Result<Applied, CallError> {
     let namespace = task.namespace().unwrap_or_default();
     match decision {
-        Decision::Wait(None) => Ok(Done::nothing(Action::await_change())),
-        Decision::Wait(Some(pause)) => Ok(Done::nothing(Action::requeue(pause))),
+        Decision::Wait(None) => Ok(Applied::nothing(Action::await_change())),
+        Decision::Wait(Some(pause)) => Ok(Applied::nothing(Action::requeue(pause))),
         Decision::CreateJob(known) => create_job(task, &known, gathered, context).await,
-        Decision::UpdateStatus(status) if context.rush.delays(task.status.as_ref(), &status) => Ok(
-            Done::nothing(Action::requeue(context.rush.give_way(Instant::now()))),
+        Decision::UpdateStatus(status) if context.job_burst.defers(task.status.as_ref(), &status) => Ok(
+            Applied::nothing(Action::requeue(context.job_burst.deferral(Instant::now()))),
         ),
         Decision::UpdateStatus(status) => {
             let written = write_status(task, &status, context).await?;
-            Ok(Done {
+            Ok(Applied {
                 entered: written.begins.then_some(*status),
-                ..Done::nothing(written.next)
+                ..Applied::nothing(written.next)
             })
         }
         Decision::DeleteJob => {
@@ -112,13 +114,13 @@ pub async fn carry_out(
                 ..only(gathered.job.as_ref().and_then(|job| job.uid.clone()))
             };
             ignore_missing(timed("delete job", api.delete(&task.name_any(), &params)).await)?;
-            Ok(Done::nothing(Action::await_change()))
+            Ok(Applied::nothing(Action::await_change()))
         }
         Decision::Expire => {
             let api = Api::<Task>::namespaced(context.client.clone(), &namespace);
             let params = only(task.uid());
             ignore_missing(timed("delete expired task", api.delete(&task.name_any(), &params)).await)?;
-            Ok(Done::nothing(Action::await_change()))
+            Ok(Applied::nothing(Action::await_change()))
         }
     }
 }
@@ -147,7 +149,7 @@ async fn create_job(
     known: &TaskStatus,
     gathered: &Gathered,
     context: &Context,
-) -> Result<Done, CallError> {
+) -> Result<Applied, CallError> {
     let old = task.status.clone().unwrap_or_default();
     let generation = task.metadata.generation;
     let to =
@@ -156,21 +158,21 @@ async fn create_job(
     // First, so that a crowd in a namespace without the policy costs no reads.
     let created = match context.network.ensure(&namespace).await? {
         Ready::Later => {
-            return Ok(Done::nothing(Action::requeue(network_policy::pause(
+            return Ok(Applied::nothing(Action::requeue(network_policy::pause(
                 rand::random(),
             ))));
         }
-        Ready::Busy => return Ok(Done::nothing(Action::requeue(slots::pause(rand::random())))),
+        Ready::Busy => return Ok(Applied::nothing(Action::requeue(slots::pause(rand::random())))),
         Ready::Refused(message) => Created::Refused(message),
         Ready::Yes => {
-            let Some(inputs) = whole::read(task, gathered, context).await? else {
-                return Ok(Done::nothing(Action::requeue(CHANGED_PAUSE)));
+            let Some(inputs) = full_objects::job_inputs(task, gathered, context).await? else {
+                return Ok(Applied::nothing(Action::requeue(CHANGED_PAUSE)));
             };
             match plan(&inputs, known, gathered, context) {
                 Err(message) => Created::Invalid(message),
                 Ok(plan) => {
-                    let _creating = context.rush.enter();
-                    create_plan(task, &plan, context).await?
+                    let _creating = context.job_burst.begin_create();
+                    create_manifests(task, &plan, context).await?
                 }
             }
         }
@@ -203,10 +205,10 @@ async fn create_job(
         Created::Refused(message) => (refused(&message), Action::requeue(REFUSED_PAUSE)),
     };
     let mut entered = None;
-    if context.rush.delays(task.status.as_ref(), &status) {
-        return Ok(Done {
+    if context.job_burst.defers(task.status.as_ref(), &status) {
+        return Ok(Applied {
             has_job,
-            ..Done::nothing(Action::requeue(context.rush.give_way(Instant::now())))
+            ..Applied::nothing(Action::requeue(context.job_burst.deferral(Instant::now())))
         });
     }
     if Some(&status) != task.status.as_ref() {
@@ -215,7 +217,7 @@ async fn create_job(
             .begins
             .then_some(status);
     }
-    Ok(Done {
+    Ok(Applied {
         action,
         has_job,
         entered,
@@ -224,11 +226,11 @@ async fn create_job(
 
 /// Returns what to create, or why nothing ever can be.
 fn plan(
-    inputs: &Inputs,
+    inputs: &JobInputs,
     known: &TaskStatus,
     gathered: &Gathered,
     context: &Context,
-) -> Result<job::Plan, String> {
+) -> Result<job::Manifests, String> {
     if let Some(fault) = &inputs.task.fault {
         return Err(fault.clone());
     }
@@ -238,8 +240,9 @@ fn plan(
         Dependencies::Ready(satisfied) => &satisfied.outputs,
         _ => &none,
     };
+    let parsed = gathered.prompt.as_ref().unwrap_or(&ParsedPrompt::LITERAL);
     let rendered;
-    let task = match prompt::render(task, outputs).map_err(|error| error.to_string())? {
+    let task = match prompt::render(task, parsed, outputs).map_err(|error| error.to_string())? {
         Cow::Borrowed(_) => task,
         Cow::Owned(text) => {
             let mut with_prompt = task.clone();
@@ -267,7 +270,11 @@ fn plan(
     Ok(plan)
 }
 
-async fn create_plan(task: &Task, plan: &job::Plan, context: &Context) -> Result<Created, CallError> {
+async fn create_manifests(
+    task: &Task,
+    plan: &job::Manifests,
+    context: &Context,
+) -> Result<Created, CallError> {
     if let Some(config_map) = &plan.config_map {
         let created = create_owned("create configmap", task, config_map, context).await?;
         if !matches!(created, Created::Yes | Created::Before) {

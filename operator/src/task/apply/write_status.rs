@@ -84,7 +84,7 @@ pub(super) async fn write_status(
     if is_unchanged && stored.cut.is_none() {
         context.shared.definitions.doubt();
     }
-    context.written.note(task, new.as_deref());
+    context.expectations.note(task, new.as_deref());
     context.metrics.created(task, status);
     let begins = status.phase != task.status.as_ref().and_then(|s| s.phase);
     if begins {

@@ -28,7 +28,7 @@ const PROMPT_IN_FILE: &str = "Your task is in the file /axon/input/prompt. Read 
 
 /// What to create for a Task.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub struct Manifests {
     /// Long inputs, if there are any. Created before the Job.
     pub config_map: Option<ConfigMap>,
     /// The Job.
@@ -44,7 +44,7 @@ pub fn build(
     workspace: Option<&Workspace>,
     config: Option<&AgentConfig>,
     images: &Images,
-) -> Result<Plan, InputError> {
+) -> Result<Manifests, InputError> {
     let overrides = task.spec.pod_overrides.clone().unwrap_or_default();
     overrides::check(&overrides)?;
     let inputs = gather(task, workspace, config)?;
@@ -109,7 +109,7 @@ pub fn build(
         }),
         status: None,
     };
-    Ok(Plan { config_map, job })
+    Ok(Manifests { config_map, job })
 }
 
 fn child_labels(task: &Task) -> BTreeMap<String, String> {

@@ -1,4 +1,4 @@
-//! Builds the Job of a Task. Pure.
+//! Builds the Job of a Task. Every file here is pure.
 //!
 //! - [`job`]: the Job and its pod; [`env`] its environment; [`volumes`] what is mounted.
 //! - [`config_map`]: what is too long for an argument or a variable.

@@ -23,7 +23,7 @@ pub(crate) enum AgentEnd<'a> {
 }
 
 /// Returns the agent's end, if that decides: a final report at once, an exit code once other containers have had their time.
-pub(crate) fn of<'a>(observed: &'a Observed<'_>, job: Option<&JobView>) -> Option<AgentEnd<'a>> {
+pub(crate) fn find<'a>(observed: &'a Observed<'_>, job: Option<&JobView>) -> Option<AgentEnd<'a>> {
     // Also of a pod that the Job has replaced since: what was asked for is done.
     let decided = observed.pods.iter().filter(|pod| failure::verdict(pod).is_some());
     if let Some(pod) = decided.max_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name))) {

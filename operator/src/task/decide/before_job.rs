@@ -4,7 +4,6 @@ use axon_api::{TaskPhase, TaskReason, TaskStatus};
 
 use super::{Decision, Named, Observed, budget, fail, move_to};
 use crate::task::branch_lock::{self, Blocker};
-use crate::task::build::prompt;
 use crate::task::decide::dependencies::Dependencies;
 
 pub(crate) fn decide(observed: &Observed<'_>, status: &TaskStatus) -> Decision {
@@ -12,7 +11,8 @@ pub(crate) fn decide(observed: &Observed<'_>, status: &TaskStatus) -> Decision {
         let message = "stopped on request before it had started";
         return fail(observed, status, TaskReason::Stopped, message);
     }
-    if let Err(error) = prompt::check(observed.task) {
+    // Before anything is waited for: a text that is no template will never be one.
+    if let Some(error) = &observed.prompt_fault {
         return fail(observed, status, TaskReason::InvalidConfig, &error.to_string());
     }
     if let Err(refused) = budget::left(observed.task, status, observed.price) {

@@ -7,7 +7,7 @@ use axon_api::TaskReason;
 use axon_api::outputs::tail;
 use axon_api::v1alpha1::Attempt;
 
-use super::fault::{self, Place};
+use super::fault::{self, Origin};
 use crate::task::observe::pod::{Ended, JobEnd, PodView};
 
 /// A reason and its words.
@@ -66,7 +66,8 @@ pub fn verdict(pod: &PodView) -> Option<Verdict> {
 /// Returns true for an agent that has done its task: by its exit code or, if its node has lost that, by its final report.
 #[must_use]
 pub fn has_succeeded(ended: &Ended) -> bool {
-    let lost = fault::of(Place::Terminated, &ended.reason).is_some_and(|word| fault::is_lost(word.reason));
+    let lost =
+        fault::rule_for(Origin::Terminated, &ended.reason).is_some_and(|word| fault::is_lost(word.reason));
     let says_so = ended
         .report
         .as_ref()
@@ -116,7 +117,7 @@ pub fn of_job(end: &JobEnd, pod: Option<&PodView>, last: Option<&Attempt>) -> Fa
     let JobEnd::Failed { reason, message, .. } = end else {
         return of_pod.unwrap_or_else(|| Failure::new(TaskReason::Unknown, "the Job has not failed"));
     };
-    if let Some(word) = fault::of(Place::Job, reason) {
+    if let Some(word) = fault::rule_for(Origin::Job, reason) {
         return Failure::new(
             word.reason,
             "the run took longer than its deadline (podOverrides.activeDeadlineSeconds, or the operator's default) and was terminated",
@@ -180,7 +181,7 @@ fn of_container(pod: &PodView, ended: &Ended, default: TaskReason, what: &str, o
     {
         return failure;
     }
-    let known = fault::of(Place::Terminated, &ended.reason);
+    let known = fault::rule_for(Origin::Terminated, &ended.reason);
     if let Some(word) = known.filter(|word| word.reason == TaskReason::InvalidConfig) {
         return Failure::new(
             word.reason,
@@ -208,7 +209,7 @@ fn of_container(pod: &PodView, ended: &Ended, default: TaskReason, what: &str, o
 /// Returns what became of a container that its node lost, or whose pod was deleted, and that gave no other reason.
 fn lost(pod: &PodView, ended: &Ended, what: &str, on_node: &str) -> Option<Failure> {
     let said = ended.report.as_deref();
-    let known = fault::of(Place::Terminated, &ended.reason);
+    let known = fault::rule_for(Origin::Terminated, &ended.reason);
     if let Some(word) = known.filter(|word| fault::is_lost(word.reason)) {
         let message = format!(
             "{what} of pod {} was lost{on_node} (exit code {}, {}): the node or its container runtime has restarted, or \
@@ -237,7 +238,7 @@ fn lost(pod: &PodView, ended: &Ended, what: &str, on_node: &str) -> Option<Failu
 fn disrupted(pod: &PodView, on_node: &str) -> Option<Failure> {
     let name = &pod.name;
     if let Some((reason, message)) = &pod.failure
-        && let Some(word) = fault::of(Place::Pod, reason)
+        && let Some(word) = fault::rule_for(Origin::Pod, reason)
     {
         let message = message.trim().trim_end_matches('.');
         if reason == "Evicted" && fault::is_over_its_own_limit(message) {

@@ -9,7 +9,7 @@ use crate::task::observe::pod::{JobView, PodView};
 
 /// Returns why `pod`, of which no end was told, was lost, if it was: it had started, and nothing runs in it any more.
 /// A pod that is gone for no reason given is lost only once its Job has made another one: else the Job's end tells.
-pub(crate) fn of(pod: &PodView, is_newest: bool) -> Option<Failure> {
+pub(crate) fn failure_of(pod: &PodView, is_newest: bool) -> Option<Failure> {
     if !pod.has_started() || !(pod.gone || pod.failed) {
         return None;
     }
@@ -22,7 +22,7 @@ pub(crate) fn of(pod: &PodView, is_newest: bool) -> Option<Failure> {
 
 /// Returns the pod in which the agent ran when the status was written, if there is no trace of it: it went while nobody
 /// looked, as with the node that the leader was on. A Job that has ended, or goes, tells of its last pod itself.
-pub(crate) fn unseen(
+pub(crate) fn vanished_pod(
     observed: &Observed<'_>,
     status: &TaskStatus,
     job: &JobView,

@@ -2,18 +2,26 @@
 //!
 //! Pure and total. Terminal is final: it is looked at first, and nothing below can leave it.
 //!
-//! - [`before_job`], [`progress`], [`with_job`], [`after_end`]: a Task in each part of its life.
-//! - [`failure`]: a pod's failure becomes a reason; [`fault`]: the table of who is to blame.
-//! - [`retry`], [`lost`], [`preempted`], [`agent_end`], [`volumes`]: special ends and waits.
-//! - [`dependencies`]: `dependsOn`; [`status`]: builds the status; [`prices`]: estimates a cost; [`budget`]: what may still be spent.
+//! Every file here is pure. The files in the order of a Task's life:
+//!
+//! - [`before_job`]: no Job yet; [`dependencies`]: `dependsOn`.
+//! - [`with_job`]: the Job exists; [`progress`]: its pod starts or runs; [`volumes`]: the pod waits for volumes.
+//! - [`agent_end`], [`lost`], [`preempted`]: the run ended by its agent, with its node, or by a queue.
+//! - [`failure`]: a pod's failure becomes a reason; [`fault`]: the table of Kubernetes' words for it.
+//! - [`retry`]: another run, or the end.
+//! - [`cleanup`]: the Task has ended.
+//!
+//! Used by all: [`status`] builds the status, [`prices`] estimates a cost, [`budget`] says what may still be
+//! spent, [`unknown_reasons`] reads what older definitions did
+//! not store.
 
 pub mod budget;
 pub mod dependencies;
 pub mod failure;
 pub mod fault;
 pub mod prices;
-pub mod recall;
 pub mod status;
+pub mod unknown_reasons;
 
 use std::time::Duration;
 
@@ -22,14 +30,15 @@ use axon_api::{AgentConfig, Task, TaskPhase, TaskReason, TaskStatus, Workspace};
 use jiff::Timestamp;
 
 use super::branch_lock::Rival;
+use crate::task::build::prompt::PromptError;
 use crate::task::decide::dependencies::Dependencies;
-use crate::task::decide::recall::recall;
 use crate::task::decide::status::enter;
+use crate::task::decide::unknown_reasons::restore_reasons;
 use crate::task::observe::pod::{JobView, Needed, PodView};
 
-mod after_end;
 mod agent_end;
 mod before_job;
+mod cleanup;
 mod lost;
 mod preempted;
 mod progress;
@@ -71,6 +80,8 @@ pub struct Observed<'a> {
     pub job: Option<JobView>,
     /// The Job's pods, in any order.
     pub pods: Vec<PodView>,
+    /// Why the prompt can't be rendered; known only of a Task that has no Job yet.
+    pub prompt_fault: Option<PromptError>,
     /// The Workspace.
     pub workspace: Named<'a, Workspace>,
     /// The AgentConfig.
@@ -92,7 +103,7 @@ pub struct Observed<'a> {
     pub price: Option<&'a Price>,
     /// False if the API server would not store how often a run was repeated.
     pub can_repeat: bool,
-    /// The time.
+    /// Time of the reconcile, read once so that all rules see the same.
     pub now: Timestamp,
 }
 
@@ -111,11 +122,11 @@ pub enum Decision {
     Expire,
 }
 
-/// Longest that a Task which has not ended goes without another look. Events lead on long before; this is the net under
-/// an event that a broken watch has lost.
+/// Longest time between two reconciles of a Task that has not ended. Events come long before; this covers an event that a
+/// broken watch has lost.
 const NET: Duration = Duration::from_secs(300);
 
-/// Decides.
+/// Returns the next step of a Task. It returns the same step for the same input, so that a reconcile can be repeated.
 #[must_use]
 pub fn decide(observed: &Observed<'_>) -> Decision {
     let over = observed
@@ -135,9 +146,9 @@ fn step(observed: &Observed<'_>) -> Decision {
         return Decision::Wait(None);
     }
     let mut status = observed.task.status.clone().unwrap_or_default();
-    recall(&mut status);
+    restore_reasons(&mut status);
     if status.phase.is_some_and(TaskPhase::is_terminal) {
-        return after_end::decide(observed, &status);
+        return cleanup::decide(observed, &status);
     }
     let stopped = observed.task.spec.is_stopped();
     match &observed.job {
@@ -160,6 +171,7 @@ fn step(observed: &Observed<'_>) -> Decision {
             "a Job of this name exists and does not belong to this Task: create the Task under another name",
         ),
         job => match (&status.next_run, job) {
+            // By UID: the Job of the next run has the same name, and a leader may have died after it created that Job.
             (Some(next), Some(job)) if next.replaces.is_some() && next.replaces == job.uid => {
                 retry::between_runs(observed, &status, next, Some(job))
             }
@@ -171,7 +183,7 @@ fn step(observed: &Observed<'_>) -> Decision {
     }
 }
 
-/// Pause before another look at a leftover, which nobody watches for this Task.
+/// Pause before the next reconcile while a former Task's Job is there, which nothing watches for this Task.
 const LEFTOVER_PAUSE: Duration = Duration::from_secs(2);
 
 fn owned(task: &Task, job: &JobView) -> bool {
@@ -207,25 +219,26 @@ fn move_to(
         observed.task.metadata.generation,
         observed.now,
     );
-    let told = observed.task.status.clone().map(|mut told| {
-        recall(&mut told);
-        told
+    // Compared as decided on: a stored `Unknown` would differ from the reason in its place at every reconcile.
+    let stored = observed.task.status.clone().map(|mut stored| {
+        restore_reasons(&mut stored);
+        stored
     });
-    match told {
-        Some(told) if says_no_more(&next, &told) => Decision::Wait(wake),
+    match stored {
+        Some(stored) if adds_nothing(&next, &stored) => Decision::Wait(wake),
         _ => Decision::UpdateStatus(Box::new(next)),
     }
 }
 
-/// Returns true if `next` is what was told already. The name of a pod that has not started its agent is told with the
-/// next change: alone it is not worth a write.
-fn says_no_more(next: &TaskStatus, told: &TaskStatus) -> bool {
-    if next.phase != Some(TaskPhase::Pending) || next.pod_name == told.pod_name {
-        return next == told;
+/// Returns true if `next` is not worth a write over `stored`. The name of a pod that has not started its agent is written
+/// with the next change.
+fn adds_nothing(next: &TaskStatus, stored: &TaskStatus) -> bool {
+    if next.phase != Some(TaskPhase::Pending) || next.pod_name == stored.pod_name {
+        return next == stored;
     }
     let named = TaskStatus {
         pod_name: next.pod_name.clone(),
-        ..told.clone()
+        ..stored.clone()
     };
     *next == named
 }

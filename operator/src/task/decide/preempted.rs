@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::with_job::age;
 use crate::task::decide::failure::Failure;
 use crate::task::decide::fault;
-use crate::task::decide::fault::Place;
+use crate::task::decide::fault::Origin;
 use crate::task::observe::pod::{Ended, JobView, PodView};
 
 /// Attempts of this kind that a status keeps: the last one, and the sum of those before. A queue may preempt a Task more
@@ -15,7 +15,12 @@ use crate::task::observe::pod::{Ended, JobView, PodView};
 const KEPT: usize = 2;
 
 /// Returns `failure`, or that the Job was suspended if that is why `pod` was lost. What was recorded so stays.
-pub(crate) fn or(failure: Failure, status: &TaskStatus, job: Option<&JobView>, pod: &PodView) -> Failure {
+pub(crate) fn reclassify(
+    failure: Failure,
+    status: &TaskStatus,
+    job: Option<&JobView>,
+    pod: &PodView,
+) -> Failure {
     let recorded = status.attempts.iter().find(|a| a.pod_name == pod.name);
     let suspended = match recorded.and_then(|attempt| attempt.reason) {
         Some(TaskReason::Queued) if fault::is_lost(failure.reason) => {
@@ -35,12 +40,12 @@ pub(crate) fn or(failure: Failure, status: &TaskStatus, job: Option<&JobView>, p
 
 /// Returns true if the pod says itself that its node or the cluster ended it.
 fn is_told(pod: &PodView) -> bool {
-    let lost = |ended: &Ended| fault::of(Place::Terminated, &ended.reason).is_some();
+    let lost = |ended: &Ended| fault::rule_for(Origin::Terminated, &ended.reason).is_some();
     pod.disruption.is_some() || pod.failure.is_some() || pod.agent_ended().is_some_and(lost)
 }
 
-/// As [`or`], for a pod that is gone and was not seen to go; its agent had started then.
-pub(crate) fn or_unseen(failure: Failure, job: &JobView, started: Option<Timestamp>) -> Failure {
+/// Does the same as [`reclassify`] for a pod that vanished unseen; `started` is when its agent had started.
+pub(crate) fn reclassify_unseen(failure: Failure, job: &JobView, started: Option<Timestamp>) -> Failure {
     named(failure, Some(job), job.has_suspended(started))
 }
 

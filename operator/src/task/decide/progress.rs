@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{Decision, Observed, move_to, stay, volumes};
 use crate::task::decide::failure::Failure;
 use crate::task::decide::fault;
-use crate::task::decide::fault::{Place, Then, Word};
+use crate::task::decide::fault::{Consequence, Origin, Rule};
 use crate::task::decide::retry;
 use crate::task::observe::pod::{ContainerView, JobView, PodView, Stuck};
 
@@ -51,11 +51,11 @@ pub(crate) fn decide(
         let Stuck { reason, message, .. } = &stuck;
         let secret = word.word == "CreateContainerConfigError" && message.to_lowercase().contains("secret");
         return match word.then {
-            Then::Waits if secret => pending(
+            Consequence::Waits if secret => pending(
                 TaskReason::SecretNotFound,
                 &format!("the pod can't start: {message}"),
             ),
-            Then::Waits => pending(
+            Consequence::Waits => pending(
                 word.reason,
                 &format!(
                     "the pod can't start: container {}: {message} ({reason})",
@@ -78,7 +78,7 @@ pub(crate) fn decide(
                 &format!("no node takes the pod: {why}"),
             ),
             None => {
-                let (reason, message, wake) = volumes::tell(observed, pod);
+                let (reason, message, wake) = volumes::describe(observed, pod);
                 move_to(observed, status, TaskPhase::Pending, reason, &message, wake)
             }
         },
@@ -126,7 +126,7 @@ const POD_EXPECTED_SECONDS: i64 = 5;
 
 /// Returns a container that keeps the agent from starting, and what the kubelet's word for that means. Containers of others
 /// count as long as the agent has not started.
-fn stuck_container(pod: &PodView) -> Option<(Stuck, &'static Word)> {
+fn stuck_container(pod: &PodView) -> Option<(Stuck, &'static Rule)> {
     let own = [(WORKSPACE, &pod.workspace), (AGENT, &pod.agent)];
     let own = own.into_iter().filter_map(|(name, state)| match state {
         ContainerView::Waiting { reason, message } => Some(Stuck {
@@ -142,7 +142,7 @@ fn stuck_container(pod: &PodView) -> Option<(Stuck, &'static Word)> {
     );
     let others = pod.stuck.clone().filter(|_| starts);
     own.chain(others).find_map(|stuck| {
-        let word = fault::of(Place::Waiting, &stuck.reason)?;
+        let word = fault::rule_for(Origin::Waiting, &stuck.reason)?;
         Some((stuck, word))
     })
 }
@@ -171,7 +171,7 @@ fn image_pull(
     job: &JobView,
     pod: &PodView,
     stuck: &Stuck,
-    then: Then,
+    then: Consequence,
 ) -> Decision {
     let Stuck { reason, message, .. } = stuck;
     // Not from the pod's creation: it may have waited for a node, and its workspace may have taken long.
@@ -191,7 +191,7 @@ fn image_pull(
         Some(told) if reason == "ImagePullBackOff" => told.to_owned(),
         _ => format!("an image can't be pulled: {message}"),
     };
-    if age >= limit || then == Then::Fails {
+    if age >= limit || then == Consequence::Fails {
         let failure = Failure {
             reason: TaskReason::ImagePull,
             message,

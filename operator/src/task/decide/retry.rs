@@ -34,7 +34,7 @@ pub(super) fn was_lost(attempt: &Attempt) -> bool {
     reason.is_some_and(|reason| fault::is_lost(reason) || reason == TaskReason::Unknown)
 }
 
-/// Why a run is not repeated that would be.
+/// End of the message of a run that is not repeated because its count could not be stored.
 const NOT_COUNTED: &str = "it is not run again, since the definitions are older than the operator and can't store how often: update them with \
                            `kubectl axon install`";
 
@@ -52,7 +52,7 @@ pub(crate) fn after_failure(
     after_attempts(observed, &status, job, failure, replaced_anyway)
 }
 
-/// As [`after_failure`], for a failure whose attempts are all recorded.
+/// Decides like [`after_failure`], for a failure whose attempts are all recorded.
 pub(crate) fn after_attempts(
     observed: &Observed<'_>,
     status: &TaskStatus,
@@ -70,6 +70,7 @@ pub(crate) fn after_attempts(
     } else if replaced_anyway && disruptions(&status) < MAX_DISRUPTIONS {
         Some(Duration::ZERO)
     } else {
+        // Only a run that the policy repeats costs a retry; a disruption has its own limit.
         let pause = policy.and_then(|policy| policy.pause(failure.reason, made));
         status.retries = pause.map(|_| made + 1).or(status.retries);
         pause
@@ -118,12 +119,13 @@ pub(crate) fn after_attempts(
 /// Returns a whole second, as times are stored, that is no sooner than asked for.
 fn later(now: Timestamp, pause: Duration) -> Timestamp {
     let whole = i64::try_from(pause.as_secs()).unwrap_or(i64::MAX);
+    // Rounded up: the present second is cut off, and the pause would otherwise end early.
     let rest = i64::from(!pause.is_zero());
     let second = now.as_second().saturating_add(whole).saturating_add(rest);
     Timestamp::from_second(second).unwrap_or(Timestamp::MAX)
 }
 
-/// A pod that vanished without a word is an attempt, too.
+/// Records a pod that vanished without a report as an attempt: it may have spent money.
 fn note_lost_pod(observed: &Observed<'_>, status: &mut TaskStatus, failure: &Failure) {
     let pod_name = newest(&observed.pods)
         .map(|pod| pod.name.clone())
@@ -192,6 +194,7 @@ fn may_run(job: &JobView, pods: &[PodView]) -> bool {
 }
 
 fn create(observed: &Observed<'_>, status: &TaskStatus) -> Decision {
+    // Two pods of a Task at the same time would push to the same branch.
     if observed.pods.iter().any(|pod| !pod.is_over() && !pod.gone) {
         return Decision::Wait(None);
     }

@@ -11,7 +11,7 @@ use crate::task::observe::pod::{ContainerView, Needed, PodView};
 
 /// Seconds in which volumes normally are ready.
 const USUAL_SECONDS: i64 = 10;
-/// Pause before another look at what is missing.
+/// Pause before the next reconcile while something is missing: Secrets and ConfigMaps are not watched.
 const AGAIN: Duration = Duration::from_secs(30);
 
 /// Returns true for a pod that has waited unusually long for volumes that need Secrets or ConfigMaps.
@@ -27,8 +27,8 @@ pub fn are_overdue(pod: &PodView, now: Timestamp) -> bool {
     waits && may_wait(pod) && left(pod, now).is_none()
 }
 
-/// Returns what to say of a pod none of whose containers has started, and when to look again.
-pub(crate) fn tell(observed: &Observed<'_>, pod: &PodView) -> (TaskReason, String, Option<Duration>) {
+/// Returns reason and message for a pod none of whose containers has started, and when to reconcile again.
+pub(crate) fn describe(observed: &Observed<'_>, pod: &PodView) -> (TaskReason, String, Option<Duration>) {
     let starting = |wake| (TaskReason::Starting, STARTING.to_owned(), wake);
     if !may_wait(pod) {
         return starting(None);

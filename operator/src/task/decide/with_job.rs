@@ -29,13 +29,13 @@ pub(crate) fn decide(observed: &Observed<'_>, status: &TaskStatus, job: &JobView
         // The Job was created and its creator died before it could say so.
         satisfied.record(&mut status);
     }
-    if let Some((pod_name, failure)) = lost::unseen(observed, &status, job) {
+    if let Some((pod_name, failure)) = lost::vanished_pod(observed, &status, job) {
         let started = status.start_time.as_ref().map(|time| time.0);
-        let failure = preempted::or_unseen(failure, job, started);
+        let failure = preempted::reclassify_unseen(failure, job, started);
         preempted::make_room(&mut status, &pod_name, &failure);
         record_lost(&mut status, &pod_name, job.uid.clone(), &failure);
     }
-    let agent_end = agent_end::of(observed, Some(job));
+    let agent_end = agent_end::find(observed, Some(job));
     let own = match agent_end {
         Some(AgentEnd::Over(pod)) => Some(pod),
         _ => None,
@@ -214,7 +214,7 @@ fn stop(observed: &Observed<'_>, status: &TaskStatus) -> Decision {
 pub(crate) fn without_job(observed: &Observed<'_>, status: &TaskStatus, job: Option<&JobView>) -> Decision {
     let mut status = status.clone();
     record(observed, &mut status, job, true);
-    if let Some(AgentEnd::Over(pod)) = agent_end::of(observed, None) {
+    if let Some(AgentEnd::Over(pod)) = agent_end::find(observed, None) {
         return ended_by_agent(observed, &status, job, pod);
     }
     if let Some(pause) = ending(observed, job.and_then(|job| job.deleting_since)) {
@@ -286,15 +286,26 @@ fn record(observed: &Observed<'_>, status: &mut TaskStatus, job: Option<&JobView
             // What was lost with its Job is told by the Job's end.
             // A Job that is suspended goes on, and tells nothing.
             let tells = is_newest && !is_held;
-            if let Some(failure) = lost::of(pod, tells).filter(|_| !(is_newest && final_look)) {
-                let failure = as_wished(observed, status, pod, preempted::or(failure, status, job, pod));
+            if let Some(failure) = lost::failure_of(pod, tells).filter(|_| !(is_newest && final_look)) {
+                let failure = as_wished(
+                    observed,
+                    status,
+                    pod,
+                    preempted::reclassify(failure, status, job, pod),
+                );
                 preempted::make_room(status, &pod.name, &failure);
                 record_lost(status, &pod.name, pod.owner_uid.clone(), &failure);
             }
             continue;
         };
-        let failure = failure::of_pod(pod)
-            .map(|failure| as_wished(observed, status, pod, preempted::or(failure, status, job, pod)));
+        let failure = failure::of_pod(pod).map(|failure| {
+            as_wished(
+                observed,
+                status,
+                pod,
+                preempted::reclassify(failure, status, job, pod),
+            )
+        });
         if let Some(failure) = &failure {
             preempted::make_room(status, &pod.name, failure);
         }

@@ -17,7 +17,7 @@ use kube_runtime::controller::Action;
 use crate::kube::call::{CallError, timed};
 use crate::kube::impersonation::{Act, IdentityError};
 use crate::kube::watch;
-use crate::task::apply::Done;
+use crate::task::apply::Applied;
 use crate::task::context::Context;
 use crate::task::github_token::fetch::{FORMER_TOKEN, is_of};
 use axon_github::{self as github, Credential, GithubError, Repository};
@@ -39,9 +39,9 @@ pub(crate) const AT_ONCE: usize = 8;
 ///
 /// # Errors
 /// [`CallError`] if the API server does not answer.
-pub(crate) async fn release(task: &Task, context: &Context) -> Result<Done, CallError> {
+pub(crate) async fn release(task: &Task, context: &Context) -> Result<Applied, CallError> {
     if let Some(pause) = remove(task, context).await? {
-        return Ok(Done::nothing(Action::requeue(pause)));
+        return Ok(Applied::nothing(Action::requeue(pause)));
     }
     let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
     let version = task.resource_version().unwrap_or_default();
@@ -49,8 +49,8 @@ pub(crate) async fn release(task: &Task, context: &Context) -> Result<Done, Call
         "write task status",
         watch::clear_in_status::<Task>(&context.client, &namespace, &name, &version, "githubToken"),
     );
-    context.written.note(task, written.await?.as_deref());
-    Ok(Done::nothing(Action::await_change()))
+    context.expectations.note(task, written.await?.as_deref());
+    Ok(Applied::nothing(Action::await_change()))
 }
 
 /// Returns when to try again, if it has to be.
@@ -178,14 +178,14 @@ mod tests {
 
     use super::*;
     use crate::task::fixtures::task;
-    use axon_github::Asked;
+    use axon_github::ErrorContext;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn asked() -> Asked {
-        Asked {
+    fn asked() -> ErrorContext {
+        ErrorContext {
             host: "ghe.example".into(),
             what: "the end of a token".into(),
             secret: Some("t-github-token".into()),

@@ -66,7 +66,7 @@ pub enum Step {
 /// Returns true for a Workspace whose Secret is looked at before there is a pod: it may be a GitHub App's, or it may be
 /// one for SSH, which the kubelet does not wait for.
 #[must_use]
-pub fn needs_look(workspace: Option<&Workspace>) -> bool {
+pub fn needs_secret(workspace: Option<&Workspace>) -> bool {
     workspace.is_some_and(|workspace| {
         let is_known = |repository: Repository| repository.is_http || repository.is_ssh;
         workspace.spec.secret_ref.is_some() && Repository::parse(&workspace.spec.repo).is_ok_and(is_known)
@@ -90,7 +90,7 @@ pub fn step(
         return Step::Mark(status);
     }
     match marked {
-        Decision::CreateJob(known) if needs_look(workspace) => before_the_job(task, known, token, now),
+        Decision::CreateJob(known) if needs_secret(workspace) => before_the_job(task, known, token, now),
         // After what else there is to do: a Job that still runs is deleted, and a change of the spec is told.
         Decision::Wait(_) | Decision::Expire if has_left_one(task) => Step::Release,
         Decision::Wait(pause) => with_job(task, pause, token, now),

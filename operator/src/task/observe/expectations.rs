@@ -1,7 +1,8 @@
-//! What this replica has just written, until its watch has told of it.
+//! Own writes that the watch has not returned yet.
 //!
-//! A Task may be looked at again before that: its Job's event is faster, say. What the store has is then the state on which
-//! the last decision was made, and the same would be done again. The API server refuses it, for the price of two calls.
+//! A Task may be reconciled before its own event comes, for example by an event of its Job. The store then still has the state on
+//! which the last decision was made, and the same decision would be made again. The API server refuses its write, but that costs
+//! two calls.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,14 +11,14 @@ use axon_api::Task;
 use kube::ResourceExt as _;
 use parking_lot::Mutex;
 
-/// Pause before another look at a Task whose change has not come yet, should it never come.
+/// Pause before the next reconcile of a Task whose event is awaited, in case that event never comes.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
 /// The version of each Task, by UID, over which a status was written.
 #[derive(Debug, Default)]
-pub struct Written(Mutex<HashMap<String, String>>);
+pub struct Expectations(Mutex<HashMap<String, String>>);
 
-impl Written {
+impl Expectations {
     /// Notes that a status was written over `old`, and gave the version `new`.
     pub(crate) fn note(&self, old: &Task, new: Option<&str>) {
         // The same version means that nothing has changed: no event will come.
@@ -37,6 +38,7 @@ impl Written {
         let is_outdated = all
             .get(&uid)
             .is_some_and(|old| task.resource_version().as_ref() == Some(old));
+        // Any other version is a later one: the awaited event, or one after it, has come.
         if !is_outdated {
             all.remove(&uid);
         }
@@ -71,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_task_is_outdated_until_the_watch_tells_of_the_write() {
-        let written = Written::default();
+        let written = Expectations::default();
         assert!(!written.is_outdated(&task("1")));
         written.note(&task("1"), Some("2"));
         assert!(written.is_outdated(&task("1")));
@@ -89,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_write_that_changes_nothing_and_a_task_that_is_gone_leave_nothing() {
-        let written = Written::default();
+        let written = Expectations::default();
         written.note(&task("1"), Some("1"));
         assert!(!written.is_outdated(&task("1")));
         written.note(&task("1"), Some("2"));

@@ -1,7 +1,6 @@
-//! Who has to look again when something changes: what was seen of the cluster, found by what it belongs to.
+//! Indexes over watch events: the Tasks to reconcile when another object changes, and the Jobs and pods of each Task.
 //!
-//! Everything here follows from watch events alone, so that a lookup costs as much as its answer is long, however many
-//! Tasks there are.
+//! A lookup costs O(size of its result), however many Tasks there are.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,29 +15,29 @@ use crate::task::observe::has_ended;
 use crate::task::observe::pod::{JobSeen, JobView, PodView};
 
 /// A namespace and a name in it.
-type Place = (String, String);
+type NamespacedName = (String, String);
 
-/// What a Task that has not ended may have to look at again.
+/// An object, or a branch, whose change may let a Task go on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     /// A Task that it depends on.
-    Dependency(Place),
+    Dependency(NamespacedName),
     /// A branch, of whatever repository.
-    Branch(Place),
+    Branch(NamespacedName),
     /// Its Workspace.
-    Workspace(Place),
+    Workspace(NamespacedName),
     /// Its AgentConfig.
-    AgentConfig(Place),
+    AgentConfig(NamespacedName),
 }
 
 /// Tasks that have not ended, by [`Key`].
 #[derive(Clone, Default)]
-pub struct Interests(Shared<Interested>);
+pub struct Dependents(Relisted<DependentsState>);
 
 #[derive(Default)]
-struct Interested {
+struct DependentsState {
     by_key: HashMap<Key, BTreeSet<String>>,
-    keys: HashMap<Place, Vec<Key>>,
+    keys: HashMap<NamespacedName, Vec<Key>>,
 }
 
 /// A state that is replaced as a whole by a new list, which comes in parts.
@@ -60,6 +59,7 @@ impl<S: Default> Relist<S> {
     fn apply<K>(&mut self, event: &Event<K>, set: impl Fn(&mut S, &K), remove: impl Fn(&mut S, &K)) {
         match event {
             Event::Init => self.fresh = Some(S::default()),
+            // The former state answers until the list is complete: a part of it would show objects as missing that are there.
             Event::InitApply(object) => set(self.fresh.get_or_insert_default(), object),
             Event::InitDone => {
                 if let Some(fresh) = self.fresh.take() {
@@ -72,13 +72,13 @@ impl<S: Default> Relist<S> {
     }
 }
 
-/// Returns where an object is.
-pub fn place(object: &impl ResourceExt) -> Place {
+/// Returns the namespace and name of an object.
+pub fn namespaced_name(object: &impl ResourceExt) -> NamespacedName {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
 /// Returns the Task that a Job or pod belongs to.
-fn task_of(object: &impl ResourceExt) -> Option<Place> {
+fn task_of(object: &impl ResourceExt) -> Option<NamespacedName> {
     let name = object.labels().get(labels::TASK)?;
     Some((object.namespace()?, name.clone()))
 }
@@ -100,8 +100,9 @@ fn keys(task: &Task) -> Vec<Key> {
         .collect()
 }
 
-impl Interested {
+impl DependentsState {
     fn set(&mut self, task: &Task) {
+        // First: a Task that has ended has no keys any more, and must leave those that it had.
         self.remove(task);
         let keys = keys(task);
         if keys.is_empty() {
@@ -113,11 +114,11 @@ impl Interested {
                 .or_default()
                 .insert(task.name_any());
         }
-        self.keys.insert(place(task), keys);
+        self.keys.insert(namespaced_name(task), keys);
     }
 
     fn remove(&mut self, task: &Task) {
-        for key in self.keys.remove(&place(task)).unwrap_or_default() {
+        for key in self.keys.remove(&namespaced_name(task)).unwrap_or_default() {
             if let Some(names) = self.by_key.get_mut(&key) {
                 names.remove(&task.name_any());
                 if names.is_empty() {
@@ -128,16 +129,16 @@ impl Interested {
     }
 }
 
-impl Interests {
-    /// Takes note of an event.
+impl Dependents {
+    /// Updates the index by an event of a Task.
     pub fn apply(&self, event: &Event<Task>) {
         let mut all = self.0.write();
-        all.apply(event, Interested::set, Interested::remove);
+        all.apply(event, DependentsState::set, DependentsState::remove);
     }
 
-    /// Returns the Tasks that have not ended and look at this.
+    /// Returns the Tasks that have not ended and depend on this.
     #[must_use]
-    pub fn of(&self, key: &Key) -> Vec<ObjectRef<Task>> {
+    pub fn of_key(&self, key: &Key) -> Vec<ObjectRef<Task>> {
         let (Key::Dependency((namespace, _))
         | Key::Branch((namespace, _))
         | Key::Workspace((namespace, _))
@@ -148,34 +149,37 @@ impl Interests {
     }
 }
 
-/// Jobs and pods of Tasks: as much of them as the rules look at.
+/// Snapshots of the Jobs and pods of Tasks.
 #[derive(Clone, Default)]
-pub struct Runs {
-    jobs: Shared<HashMap<Place, JobView>>,
-    pods: Shared<HashMap<Place, Vec<PodView>>>,
+pub struct JobsAndPods {
+    jobs: Relisted<HashMap<NamespacedName, JobView>>,
+    pods: Relisted<HashMap<NamespacedName, Vec<PodView>>>,
 }
 
-type Shared<S> = Arc<RwLock<Relist<S>>>;
+type Relisted<S> = Arc<RwLock<Relist<S>>>;
 
-impl Runs {
-    /// Takes note of an event.
+impl JobsAndPods {
+    /// Updates the index by an event of a Job.
     pub fn apply_job(&self, event: &Event<JobSeen>) {
         let mut all = self.jobs.write();
         all.apply(
             event,
             |jobs, job| {
-                jobs.insert(place(job), JobView::from(job));
+                jobs.insert(namespaced_name(job), JobView::from(job));
             },
             |jobs, job| {
-                jobs.remove(&place(job));
+                jobs.remove(&namespaced_name(job));
             },
         );
     }
 
-    /// Takes note of an event. A pod that is gone is kept as it was last seen: its last words may not have been read yet.
+    /// Updates the index by an event of a pod. A pod that is gone is kept as it was last seen: its report may not have been
+    /// read yet.
     pub fn apply_pod(&self, event: &Event<k8s_openapi::api::core::v1::Pod>) {
         let mut all = self.pods.write();
-        let put = |pods: &mut HashMap<Place, Vec<PodView>>, pod: &k8s_openapi::api::core::v1::Pod, gone| {
+        let put = |pods: &mut HashMap<NamespacedName, Vec<PodView>>,
+                   pod: &k8s_openapi::api::core::v1::Pod,
+                   gone| {
             let Some(task) = task_of(pod) else { return };
             let view = PodView {
                 gone,
@@ -199,7 +203,7 @@ impl Runs {
         all.state.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
-    /// Returns the pods of a Task.
+    /// Returns the pods that carry the label of this Task, also those of a former Task of its name.
     #[must_use]
     pub fn pods(&self, namespace: &str, task: &str) -> Vec<PodView> {
         let all = self.pods.read();
@@ -228,14 +232,14 @@ mod tests {
         t
     }
 
-    fn of(interests: &Interests, dependency: &str) -> Vec<String> {
+    fn of(dependents: &Dependents, dependency: &str) -> Vec<String> {
         let key = Key::Dependency(("team".into(), dependency.into()));
-        interests.of(&key).into_iter().map(|r| r.name).collect()
+        dependents.of_key(&key).into_iter().map(|r| r.name).collect()
     }
 
     #[test]
     fn a_task_is_found_by_what_it_waits_for_until_it_ends() {
-        let all = Interests::default();
+        let all = Dependents::default();
         all.apply(&Event::Apply(dependent("a", &["x", "y"])));
         all.apply(&Event::Apply(dependent("b", &["x"])));
         assert_eq!(
@@ -254,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_new_list_replaces_what_was_seen_once_it_is_complete() {
-        let all = Interests::default();
+        let all = Dependents::default();
         all.apply(&Event::Apply(dependent("old", &["x"])));
         all.apply(&Event::Init);
         all.apply(&Event::InitApply(dependent("new", &["x"])));
@@ -265,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_pod_that_is_gone_is_remembered_until_its_task_has_ended() {
-        let runs = Runs::default();
+        let runs = JobsAndPods::default();
         let mut pod = Pod::default();
         pod.metadata.namespace = Some("team".into());
         pod.metadata.name = Some("t-x".into());

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::kube::watch::{Keep, LARGE, Names, Seen, hollow, is_part, keep_metadata, mark, prune};
 use crate::task::build::prompt;
-use crate::task::decide::recall::recall;
+use crate::task::decide::unknown_reasons::restore_reasons;
 use crate::task::observe::has_ended;
 
 /// Bytes of what other Tasks need of one. A hundred dependencies with the longest names, all of which have succeeded, fit.
@@ -44,7 +44,7 @@ impl Seen for Task {
             if is_long {
                 status.conditions = serde_json::from_str::<Told>(json)?.status.conditions;
             }
-            recall(status);
+            restore_reasons(status);
             if is_long {
                 status.conditions.clear();
             }
@@ -192,7 +192,9 @@ mod tests {
         let new = read(json!({"prompt": "{{.Deps}}"}), Value::Null);
         assert!(prompt::is_template(&new) && must_be_whole(&new));
         let told = read(json!({"prompt": "{{.Deps}}"}), json!({"phase": "Waiting"}));
-        assert!(prompt::is_template(&told) && !must_be_whole(&told) && prompt::check(&told).is_ok());
+        assert!(
+            prompt::is_template(&told) && !must_be_whole(&told) && prompt::ParsedPrompt::parse(&told).is_ok()
+        );
         assert!(!must_be_whole(&read(json!({}), Value::Null)));
     }
 

@@ -1,19 +1,24 @@
 //! Reads what a decision about a Task depends on: from the stores where they are fresh enough, and from the API server
 //! where a decision that can't be taken back depends on it.
 //!
-//! - [`stores`]: the watches; [`pod`] and [`job`]: what is read of a Pod and a Job; [`kept_task`]: what is kept of a Task.
-//! - [`index`]: who depends on whom; [`expectations`]: own writes that the watch has not returned yet.
+//! Memory, filled by watch events:
+//! - [`stores`]: the watches; [`index`]: Tasks by the objects they wait for, and the Jobs and pods of each Task.
+//! - [`expectations`]: own writes that the watch has not returned yet.
+//!
+//! Calls to the API server:
+//! - [`full_objects`]: the parts that the stores leave out, read when a Job is created.
 //! - [`logs`]: the end of an agent's log, where there is no report.
-//! - [`whole`]: the parts that the stores leave out, read when a Job is created.
+//!
+//! Pure: [`pod`] and [`job`] are snapshots of a Pod and a Job, [`kept_task`] is the part of a Task that the store keeps.
 
 pub mod expectations;
+pub mod full_objects;
 pub mod index;
 pub mod job;
 pub mod kept_task;
 pub mod logs;
 pub mod pod;
 pub mod stores;
-pub mod whole;
 
 use std::sync::Arc;
 
@@ -27,6 +32,7 @@ use kube_runtime::reflector::{ObjectRef, Store};
 use super::branch_lock::{self, Rival};
 use super::context::Context;
 use crate::kube::call::{CallError, timed};
+use crate::task::build::prompt::{ParsedPrompt, PromptError};
 use crate::task::decide::dependencies;
 use crate::task::decide::dependencies::{Dependencies, Satisfied};
 use crate::task::observe::index::Key;
@@ -41,6 +47,8 @@ pub struct Gathered {
     pods: Vec<PodView>,
     log_outputs: Vec<String>,
     missing: Vec<Needed>,
+    /// The prompt's template, of a Task that may get its first Job in this reconcile.
+    pub prompt: Result<ParsedPrompt, PromptError>,
     /// The Workspace, if it is there.
     pub workspace: Option<Arc<Workspace>>,
     /// The AgentConfig, if it is there.
@@ -74,6 +82,7 @@ pub async fn gather(
         pods: Vec::new(),
         log_outputs: Vec::new(),
         missing: Vec::new(),
+        prompt: Ok(ParsedPrompt::LITERAL),
         workspace,
         agent_config,
         github_token: None,
@@ -82,28 +91,31 @@ pub async fn gather(
         awaited: false,
     };
     let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
-    gathered.job = context.stores.runs.job(&namespace, &name);
+    gathered.job = context.stores.jobs.job(&namespace, &name);
     if has_ended(task) {
         match gathered.job.as_ref().filter(|job| job.finished.is_none()) {
             // Whether something of the agent may still run decides when the Job is deleted.
             Some(job) => {
-                gathered.pods = context.stores.runs.pods(&namespace, &name);
+                gathered.pods = context.stores.jobs.pods(&namespace, &name);
                 gathered.pods.retain(|pod| pod.owner_uid == job.uid);
             }
-            None => context.stores.runs.forget_pods(&namespace, &name),
+            None => context.stores.jobs.forget_pods(&namespace, &name),
         }
         let has_ttl = task.spec.ttl_seconds_after_finished.is_some();
         gathered.awaited = has_ttl && !context.stores.awaiting(task).is_empty();
         return Ok(gathered);
     }
+    if task.status.as_ref().is_none_or(|s| s.job_name.is_none()) {
+        gathered.prompt = ParsedPrompt::parse(task);
+    }
     read_job_and_pods(task, context, &mut gathered).await?;
     let tasks = &context.stores.tasks;
-    let read = whole::results(task, context).await?;
+    let read = full_objects::dependency_results(task, context).await?;
     let find = |wanted: &str| match read.get(wanted) {
         Some(read) => read.clone(),
         None => tasks.get(&ObjectRef::new(wanted).within(&namespace)),
     };
-    gathered.dependencies = dependencies::look(task, &name, &find);
+    gathered.dependencies = dependencies::resolve(task, &name, &find);
     if let Some(key) = key {
         gathered.rivals = rivals(task, context, key);
     }
@@ -129,7 +141,7 @@ async fn read_job_and_pods(task: &Task, context: &Context, gathered: &mut Gather
         Some(uid) => pod.owner_uid == *uid,
         None => status.pod_name.as_ref() == Some(&pod.name),
     };
-    gathered.pods = context.stores.runs.pods(&namespace, &name);
+    gathered.pods = context.stores.jobs.pods(&namespace, &name);
     gathered.pods.retain(belongs);
     let over = |pods: &[PodView]| newest(pods).is_some_and(|pod| pod.is_over() || pod.gone);
     if gathered.job.as_ref().is_some_and(|j| j.finished.is_some()) && !over(&gathered.pods) {
@@ -182,7 +194,7 @@ fn needs_log(pod: &PodView, status: &TaskStatus) -> bool {
 fn rivals(task: &Task, context: &Context, key: &branch_lock::Key) -> Vec<(Arc<Task>, bool)> {
     let (namespace, branch) = (task.namespace().unwrap_or_default(), task.spec.branch());
     let on_branch = Key::Branch((namespace, branch.unwrap_or_default().to_owned()));
-    let others = context.stores.interests.of(&on_branch).into_iter();
+    let others = context.stores.dependents.of_key(&on_branch).into_iter();
     let others = others.filter_map(|other| context.stores.tasks.get(&other));
     let of_key = others.filter(|other| {
         if has_ended(other) || other.metadata.name == task.metadata.name {
@@ -203,7 +215,7 @@ fn rivals(task: &Task, context: &Context, key: &branch_lock::Key) -> Vec<(Arc<Ta
 fn has_job(task: &Task, context: &Context) -> bool {
     task.status.as_ref().is_some_and(|s| s.job_name.is_some()) || {
         let namespace = task.namespace().unwrap_or_default();
-        context.stores.runs.job(&namespace, &task.name_any()).is_some()
+        context.stores.jobs.job(&namespace, &task.name_any()).is_some()
     }
 }
 
@@ -227,6 +239,7 @@ impl Gathered {
             task,
             job: self.job.clone(),
             pods: self.pods.clone(),
+            prompt_fault: self.prompt.as_ref().err().cloned(),
             workspace: named(task.spec.workspace_ref.as_ref(), self.workspace.as_deref()),
             agent_config: named(task.spec.agent_config_ref.as_ref(), self.agent_config.as_deref()),
             dependencies: self.dependencies.clone(),

@@ -11,7 +11,7 @@ use kube::ResourceExt;
 
 use crate::kube::watch::{Keep, LARGE, Seen, keep_metadata, prune};
 use crate::task::decide::fault;
-use crate::task::decide::fault::Place;
+use crate::task::decide::fault::Origin;
 pub use crate::task::observe::job::{Held, JobEnd, JobSeen, JobView, jobs};
 
 impl Seen for Pod {
@@ -256,7 +256,7 @@ impl From<&Pod> for PodView {
 fn stuck(status: &ContainerStatus) -> Option<Stuck> {
     let waiting = status.state.as_ref()?.waiting.as_ref()?;
     let reason = waiting.reason.clone().unwrap_or_default();
-    fault::of(Place::Waiting, &reason)?;
+    fault::rule_for(Origin::Waiting, &reason)?;
     Some(Stuck {
         container: status.name.clone(),
         reason,

@@ -14,7 +14,7 @@ use kube_runtime::reflector::{ObjectRef, Store};
 use kube_runtime::{WatchStreamExt, watcher};
 use tokio::sync::watch;
 
-use super::index::{Interests, Key, Runs};
+use super::index::{Dependents, JobsAndPods, Key};
 use crate::kube::backoff::Pauses;
 use crate::kube::watch::{Scope, Seen, Target, Watch, events, watch_custom};
 use crate::task::observe::pod;
@@ -27,9 +27,9 @@ pub struct Stores {
     /// All Tasks.
     pub tasks: Store<Task>,
     /// Jobs that this operator made, and their pods.
-    pub runs: Runs,
-    /// Who waits for what.
-    pub interests: Interests,
+    pub jobs: JobsAndPods,
+    /// Tasks by the objects that they wait for.
+    pub dependents: Dependents,
     /// All Workspaces.
     pub workspaces: Store<Workspace>,
     /// All AgentConfigs.
@@ -55,7 +55,7 @@ impl Stores {
         if let Some(branch) = task.spec.branch()
             && (over || !started && !is_queued(task))
         {
-            let on_branch = self.interests.of(&Key::Branch(within(branch)));
+            let on_branch = self.dependents.of_key(&Key::Branch(within(branch)));
             let queued = |r: &ObjectRef<Task>| self.tasks.get(r).is_some_and(|other| is_queued(&other));
             woken.extend(on_branch.into_iter().filter(queued));
         }
@@ -75,7 +75,7 @@ impl Stores {
     pub fn awaiting(&self, task: &Task) -> Vec<ObjectRef<Task>> {
         let name = task.name_any();
         let place = (task.namespace().unwrap_or_default(), name.clone());
-        let mut dependents = self.interests.of(&Key::Dependency(place));
+        let mut dependents = self.dependents.of_key(&Key::Dependency(place));
         dependents.retain(|dependent| {
             let dependent = self.tasks.get(dependent);
             let status = dependent.as_ref().and_then(|other| other.status.as_ref());
@@ -128,12 +128,12 @@ where
 }
 
 /// Watches the Jobs that this operator made.
-pub fn watch_jobs(client: Client, scope: &Scope, runs: Runs, filled: Filled) -> impl Watch<JobSeen> {
-    let jobs = scope.target::<JobSeen>(client, &pod::jobs());
-    let events = events::<JobSeen>(ours(jobs)).backoff(Pauses::of_watch());
+pub fn watch_jobs(client: Client, scope: &Scope, jobs: JobsAndPods, filled: Filled) -> impl Watch<JobSeen> {
+    let target = scope.target::<JobSeen>(client, &pod::jobs());
+    let events = events::<JobSeen>(ours(target)).backoff(Pauses::of_watch());
     let first = filled.on_first_list();
     noted(events, move |event| {
-        runs.apply_job(event);
+        jobs.apply_job(event);
         first(event);
     })
 }
@@ -144,19 +144,19 @@ pub fn watch_jobs(client: Client, scope: &Scope, runs: Runs, filled: Filled) -> 
 pub fn watch_pods(
     client: Client,
     scope: &Scope,
-    runs: Runs,
+    jobs: JobsAndPods,
     tasks: Store<Task>,
     filled: Filled,
 ) -> impl Watch<Pod> {
     let events = events::<Pod>(ours(scope.target::<Pod>(client, &()))).backoff(Pauses::of_watch());
     let first = filled.on_first_list();
     noted(events, move |event| {
-        runs.apply_pod(event);
+        jobs.apply_pod(event);
         if let watcher::Event::Delete(pod) = event
             && let Some(task) = task_of(pod)
             && tasks.get(&task).is_none_or(|task| has_ended(&task))
         {
-            runs.forget_pods(task.namespace.as_deref().unwrap_or_default(), &task.name);
+            jobs.forget_pods(task.namespace.as_deref().unwrap_or_default(), &task.name);
         }
         first(event);
     })

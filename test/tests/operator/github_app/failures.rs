@@ -141,7 +141,9 @@ async fn a_workspace_that_names_no_repository_of_a_github_says_so() {
 
 #[tokio::test]
 async fn a_host_whose_certificate_nobody_knows_is_told_as_such() {
-    use axon_github::{Credential, Figures, Github, GithubError, Hosts, ListQuery, Options, Repository};
+    use axon_github::{
+        Credential, Github, GithubError, GithubMetrics, Hosts, ListQuery, Options, Repository,
+    };
 
     // An HTTPS server that is at hand, with a certificate of its own making.
     let control_plane = axon_test::control_plane::ControlPlane::shared().await.unwrap();
@@ -149,7 +151,7 @@ async fn a_host_whose_certificate_nobody_knows_is_told_as_such() {
     let repository = Repository::of(&format!("https://{}/o/r", server.authority().unwrap())).unwrap();
     let github = Github::new(
         axon_github::clock::Clock::system(),
-        Figures::default(),
+        GithubMetrics::default(),
         &Options {
             hosts: Hosts::parse("127.0.0.1:*,localhost:*").unwrap(),
             private_networks: vec!["127.0.0.0/8".parse().unwrap()],

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::env::Env;
-use crate::program::{dir_first, quoted};
+use crate::subprocess::{dir_first, quoted};
 
 /// What gemini sets over what was there, besides adding entries to `GIT_CONFIG_KEY_*`.
 const CHANGED: [&str; 5] = [

@@ -271,7 +271,10 @@ fn what_a_child_does_to_memory_does_not_hide_a_refused_credential() {
 
 #[test]
 fn each_word_about_a_pod_has_its_reason() {
-    for word in super::fault::WORDS.iter().filter(|word| word.place == Place::Pod) {
+    for word in super::fault::RULES
+        .iter()
+        .filter(|word| word.origin == Origin::Pod)
+    {
         let said = word.word.replace('*', "cpu");
         let mut view = pod(ended(137, "Error"));
         view.failure = Some((said.clone(), "The kubelet's words. ".into()));
@@ -290,12 +293,12 @@ fn each_word_about_a_pod_has_its_reason() {
 
 #[test]
 fn each_word_about_a_container_and_a_disruption_has_its_reason() {
-    for word in super::fault::WORDS {
+    for word in super::fault::RULES {
         let mut view = pod(ended(137, word.word));
-        if word.place == Place::Disruption {
+        if word.origin == Origin::Disruption {
             view = pod(ended(143, "Error"));
             view.disruption = Some((word.word.into(), "m".into()));
-        } else if word.place != Place::Terminated {
+        } else if word.origin != Origin::Terminated {
             continue;
         }
         assert_eq!(of_pod(&view).unwrap().reason, word.reason, "{word:?}");

@@ -7,14 +7,18 @@ use super::*;
 
 #[test]
 fn no_word_stands_twice_and_what_is_lost_runs_again() {
-    let all: BTreeSet<(Place, &str)> = WORDS.iter().map(|w| (w.place, w.word)).collect();
-    assert_eq!(all.len(), WORDS.len());
-    for word in WORDS {
+    let all: BTreeSet<(Origin, &str)> = RULES.iter().map(|w| (w.origin, w.word)).collect();
+    assert_eq!(all.len(), RULES.len());
+    for word in RULES {
         assert_eq!(word.then == RunsAgain, is_lost(word.reason), "{word:?}");
     }
-    assert_eq!(of(Pod, "OutOfnvidia.com/gpu").unwrap().word, "OutOf*");
-    assert_eq!(of(Terminated, "Evicted"), None, "a word counts in its place only");
-    assert_eq!(of(Terminated, "Error"), None, "the container's own end");
+    assert_eq!(rule_for(Pod, "OutOfnvidia.com/gpu").unwrap().word, "OutOf*");
+    assert_eq!(
+        rule_for(Terminated, "Evicted"),
+        None,
+        "a word counts in its place only"
+    );
+    assert_eq!(rule_for(Terminated, "Error"), None, "the container's own end");
 }
 
 #[test]
@@ -70,7 +74,7 @@ fn the_documentation_has_this_table() {
             shown.insert(format!("{place} {said}: {state}, {again}"));
         }
     }
-    let expected: BTreeSet<String> = WORDS.iter().map(in_words).collect();
+    let expected: BTreeSet<String> = RULES.iter().map(in_words).collect();
     let missing: Vec<_> = expected.difference(&shown).collect();
     let unknown: Vec<_> = shown.difference(&expected).collect();
     assert!(
@@ -79,8 +83,8 @@ fn the_documentation_has_this_table() {
     );
 }
 
-fn in_words(word: &Word) -> String {
-    let place = match word.place {
+fn in_words(word: &Rule) -> String {
+    let place = match word.origin {
         Pod => "pod",
         Disruption => "`DisruptionTarget`",
         Terminated => "container, terminated",

@@ -5,7 +5,7 @@ use super::*;
 use crate::images::Images;
 use crate::task::build::job;
 use crate::task::fixtures::{task, workspace};
-use axon_github::Asked;
+use axon_github::ErrorContext;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -46,13 +46,13 @@ fn create() -> Decision {
 
 #[test]
 fn secrets_for_http_and_ssh_are_looked_at() {
-    assert!(needs_look(Some(&with_secret())));
-    assert!(!needs_look(None) && !needs_look(Some(&workspace("https://github.com/o/r"))));
+    assert!(needs_secret(Some(&with_secret())));
+    assert!(!needs_secret(None) && !needs_secret(Some(&workspace("https://github.com/o/r"))));
     let mut ssh = with_secret();
     ssh.spec.repo = "git@github.com:o/r".into();
-    assert!(needs_look(Some(&ssh)));
+    assert!(needs_secret(Some(&ssh)));
     ssh.spec.repo = "git://example.com/o/r".into();
-    assert!(!needs_look(Some(&ssh)), "it has no use for one");
+    assert!(!needs_secret(Some(&ssh)), "it has no use for one");
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn a_token_that_leads_to_no_job_is_noted_too() {
 
 #[test]
 fn a_token_that_asks_for_too_much_names_the_workspace_and_the_field() {
-    let asked = Asked {
+    let asked = ErrorContext {
         host: "ghe".into(),
         what: "installation 34 of App 12".into(),
         secret: Some("app".into()),
@@ -273,7 +273,7 @@ fn a_token_that_asks_for_too_much_names_the_workspace_and_the_field() {
 
 #[test]
 fn errors_name_the_secret_and_its_keys() {
-    let asked = Asked {
+    let asked = ErrorContext {
         host: "ghe".into(),
         what: "installation 34 of App 12".into(),
         secret: Some("app".into()),

@@ -1,7 +1,7 @@
 //! What is done for a run of a schedule in the seconds before it is due, so that at its time only the claim and the Task
 //! are left to write: many schedules have their runs at the same moment.
 //!
-//! The rule of [`super::plan`] holds: the spawner is read first and its Tasks afterwards, and the claim goes through only
+//! The rule of [`crate::spawner::plan`] holds: the spawner is read first and its Tasks afterwards, and the claim goes through only
 //! if the spawner has not been written since.
 
 use std::time::Duration;
@@ -12,12 +12,13 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use tokio::time::Instant;
 
-use super::plan::{self, Known, Ledger};
-use super::render::Templates;
-use crate::spawner::cluster::ShellError;
-use crate::spawner::round_items::{Items, Work};
-use crate::spawner::source::approval::Gate;
-use crate::spawner::source::item::Item;
+use super::ScheduleItems;
+use crate::spawner::cluster::{self, SpawnerError};
+use crate::spawner::plan::{self, ExistingTask, Ledger};
+use crate::spawner::render::Templates;
+use crate::spawner::render::prepare::prepare;
+use crate::spawner::source::PolledItems as _;
+use crate::spawner::source::github::approval::Gate;
 use crate::spawner::state::Context;
 
 /// Shortest and longest time before a run at which it is made ready.
@@ -26,18 +27,18 @@ const LEAD: (f64, f64) = (1.0, 4.0);
 const OLDEST: Duration = Duration::from_secs(6);
 
 /// A run that is ready.
-pub struct Ahead {
+pub struct PreparedRun {
     run: Timestamp,
     since: Instant,
     /// The spawner as it was read.
     pub live: TaskSpawner,
     /// Its Tasks, which were read afterwards.
-    pub tasks: Vec<Known>,
+    pub tasks: Vec<ExistingTask>,
     /// The Task that the run is to get, which the API server would take.
     pub ready: (Claim, Task),
 }
 
-impl Ahead {
+impl PreparedRun {
     /// Returns whether this may stand for reading `spawner` and its Tasks at `now`.
     #[must_use]
     pub fn is_of(&self, spawner: &TaskSpawner, now: Timestamp) -> bool {
@@ -67,43 +68,37 @@ pub fn is_near(run: Timestamp, now: Timestamp) -> bool {
     run.duration_since(now) <= SignedDuration::from_secs_f64(LEAD.1 + 0.1)
 }
 
-impl Context {
-    /// Makes a run ready, if nothing stands in its way. What does is found again, and told, when the run is due.
-    ///
-    /// # Errors
-    /// [`ShellError`] if there is no answer.
-    pub async fn get_ready(
-        &self,
-        spawner: &TaskSpawner,
-        templates: &Templates,
-        cron: &Cron,
-        run: Timestamp,
-    ) -> Result<Option<Ahead>, ShellError> {
-        let since = Instant::now();
-        let (live, tasks) = self.fresh(spawner).await?;
-        let ledger = Ledger::of(&live.status.clone().unwrap_or_default());
-        if !ledger.claims.is_empty() || plan::room(&tasks, &ledger, self.limits(&live)).free == 0 {
-            return Ok(None);
-        }
-        let item = Item::of_tick(run, &cron.schedule);
-        let ids = [item.id.as_str()];
-        let claims = plan::wanted(&live.name_any(), &ids, &tasks, &ledger, None);
-        let Some(claim) = claims.into_iter().next() else {
-            return Ok(None);
-        };
-        let work = Work::Cron(cron.clone());
-        let items = Items::Run(Some(Box::new(item)));
-        let mut no_gate = Gate::default();
-        let made = self.prepare(&live, templates, &work, &items, &claim, &mut no_gate);
-        let made = made.await?;
-        Ok(made.ok().map(|task| Ahead {
-            run,
-            since,
-            live,
-            tasks,
-            ready: (claim, task),
-        }))
+/// Makes a run ready, if nothing stands in its way. An obstacle is found again, and reported, when the run is due.
+///
+/// # Errors
+/// [`SpawnerError`] if there is no answer.
+pub async fn prepare_run(
+    context: &Context,
+    spawner: &TaskSpawner,
+    templates: &Templates,
+    cron: &Cron,
+    run: Timestamp,
+) -> Result<Option<PreparedRun>, SpawnerError> {
+    let since = Instant::now();
+    let (live, tasks) = cluster::fresh(context, spawner).await?;
+    let ledger = Ledger::of(&live.status.clone().unwrap_or_default());
+    if !ledger.claims.is_empty() || plan::room(&tasks, &ledger, context.limits(&live)).free == 0 {
+        return Ok(None);
     }
+    let items = ScheduleItems::of_run(cron, run);
+    let claims = plan::wanted(&live.name_any(), &items.ids(), &tasks, &ledger, None);
+    let Some(claim) = claims.into_iter().next() else {
+        return Ok(None);
+    };
+    let mut no_gate = Gate::default();
+    let made = prepare(context, &live, templates, &items, &claim, &mut no_gate).await?;
+    Ok(made.ok().map(|task| PreparedRun {
+        run,
+        since,
+        live,
+        tasks,
+        ready: (claim, task),
+    }))
 }
 
 #[cfg(test)]
@@ -111,14 +106,14 @@ mod tests {
     use super::*;
     use crate::spawner::fixtures;
 
-    fn ahead(spawner: &TaskSpawner, run: Timestamp) -> Ahead {
+    fn ahead(spawner: &TaskSpawner, run: Timestamp) -> PreparedRun {
         let claim = Claim {
             name: "c-1".into(),
             item: "1".into(),
         };
         let spec = serde_json::json!({"type": "claude-code", "prompt": "p", "credentials": {"type": "none"}});
         let task = Task::new("c-1", serde_json::from_value(spec).unwrap());
-        Ahead {
+        PreparedRun {
             run,
             since: Instant::now(),
             live: spawner.clone(),

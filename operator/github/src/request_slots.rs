@@ -76,16 +76,16 @@ impl<W> Queue<W> {
 
 /// The places of a replica; clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Places(Arc<Mutex<Queue<oneshot::Sender<Place>>>>);
+pub(super) struct RequestSlots(Arc<Mutex<Queue<oneshot::Sender<Place>>>>);
 
 /// The right to send a request. It ends when it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
-    places: Places,
+    slots: RequestSlots,
     host: String,
 }
 
-impl Places {
+impl RequestSlots {
     /// Waits for a place at `host` on behalf of `namespace`.
     pub(super) async fn take(&self, host: &str, namespace: &str) -> Option<Place> {
         let (give, given) = oneshot::channel();
@@ -102,7 +102,7 @@ impl Places {
     fn fill(&self) {
         while let Some((host, give)) = self.with(Queue::next) {
             let place = Place {
-                places: self.clone(),
+                slots: self.clone(),
                 host,
             };
             // Whoever no longer waits gives it back, which fills it again: not here, where that would recurse.
@@ -117,8 +117,8 @@ impl Places {
 impl Drop for Place {
     fn drop(&mut self) {
         if !self.host.is_empty() {
-            self.places.with(|queue| queue.leave(&self.host));
-            self.places.fill();
+            self.slots.with(|queue| queue.leave(&self.host));
+            self.slots.fill();
         }
     }
 }
@@ -205,7 +205,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_comes_back_from_who_has_it_and_from_who_gave_up_waiting() {
-        let places = Places::default();
+        let places = RequestSlots::default();
         let mut held = Vec::new();
         for _ in 0..PER_HOST {
             held.push(places.take("h", "a").await.unwrap());

@@ -10,10 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::gate::{Question, Step, Verdict, Why, next};
-use super::item::Item;
 use crate::spawner::plan::match_state::Filter;
-use crate::spawner::round_items::Work;
-use crate::spawner::source::github::{Found, Source};
+use crate::spawner::source::github::matched::MatchedItems;
+use crate::spawner::source::github::reader::GithubReader;
+use crate::spawner::source::item::Item;
 use crate::spawner::status::Blocked;
 use axon_github::{self as github, GithubError, History};
 
@@ -148,10 +148,10 @@ impl Gate {
     }
 }
 
-impl Source {
+impl GithubReader {
     /// Returns whether an item may become a Task, as far as that is known.
     #[must_use]
-    pub fn standing(&self, found: &Found, id: &str, gate: &Gate) -> Standing {
+    pub fn standing(&self, found: &MatchedItems, id: &str, gate: &Gate) -> Standing {
         let Some(trusted) = &found.trusted else {
             return Standing::Counts;
         };
@@ -172,7 +172,7 @@ impl Source {
 
     fn step(
         &self,
-        found: &Found,
+        found: &MatchedItems,
         trusted: &People,
         listed: &github::Item,
         history: Option<&History>,
@@ -198,7 +198,7 @@ impl Source {
     /// If there is no answer.
     pub async fn approve(
         &self,
-        found: &Found,
+        found: &MatchedItems,
         item: &mut Item,
         gate: &mut Gate,
     ) -> Result<Verdict, GithubError> {
@@ -209,7 +209,12 @@ impl Source {
         verdict
     }
 
-    async fn judge(&self, found: &Found, item: &mut Item, gate: &mut Gate) -> Result<Verdict, GithubError> {
+    async fn judge(
+        &self,
+        found: &MatchedItems,
+        item: &mut Item,
+        gate: &mut Gate,
+    ) -> Result<Verdict, GithubError> {
         let Some(trusted) = &found.trusted else {
             return Ok(Verdict::Counts);
         };
@@ -251,7 +256,7 @@ impl Source {
     /// If there is no answer.
     pub async fn sift(
         &self,
-        found: &Found,
+        found: &MatchedItems,
         items: impl Iterator<Item = &Item>,
         gate: &mut Gate,
     ) -> Result<BTreeMap<String, Standing>, GithubError> {
@@ -270,7 +275,7 @@ impl Source {
     }
 }
 
-impl Found {
+impl MatchedItems {
     /// Returns that the item of a claim was left out.
     pub(crate) fn left_out(&self, claim: &Claim, why: Why) -> Blocked {
         blocked(claim, why.reason(), self.told(&claim.item, why))
@@ -296,21 +301,6 @@ impl Found {
         let author = self.of(id).map_or("", |listed| listed.author.login.as_str());
         why.message(author, &self.labels, self.credential.secret.as_deref())
     }
-}
-
-/// Returns why the item of a claim can't become a Task for now, as far as that is known without asking; in words only if
-/// they are told.
-pub(crate) fn held_back(
-    source: &Source,
-    work: &Work,
-    claim: &Claim,
-    gate: &Gate,
-    is_told: bool,
-) -> Option<Blocked> {
-    let Work::Github(found) = work else {
-        return None;
-    };
-    found.refusal(claim, source.standing(found, &claim.item, gate), is_told)
 }
 
 fn blocked(claim: &Claim, reason: SpawnerReason, message: String) -> Blocked {

@@ -10,7 +10,7 @@ use axon_api::git::gh_token_variable;
 
 use crate::agent::Launch;
 use crate::env::Env;
-use crate::program::{dir_first, quoted};
+use crate::subprocess::{dir_first, quoted};
 
 /// Returns the file, if there is one. Agents that keep variables with TOKEN in their names from their commands must
 /// not make git blind: the file is also found where the operator always puts it.

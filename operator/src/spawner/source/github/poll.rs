@@ -6,9 +6,10 @@ use axon_api::TaskSpawner;
 use axon_api::v1alpha1::GithubIssues;
 use tokio::time::Instant;
 
-use super::source::github::{Found, Freshness};
-use super::state::{Context, Memory};
-use super::status::Outcome;
+use super::matched::MatchedItems;
+use super::reader::Freshness;
+use crate::spawner::state::{Context, SpawnerState};
+use crate::spawner::status::PollOutcome;
 
 /// Longest pause after which a source that only a person can mend is tried again: nobody tells of a Secret's change.
 const LASTING: Duration = Duration::from_secs(300);
@@ -18,36 +19,36 @@ pub async fn poll(
     context: &Context,
     spawner: &TaskSpawner,
     spec: &GithubIssues,
-    memory: &mut Memory,
+    state: &mut SpawnerState,
     interval: Duration,
-) -> (Option<Box<Found>>, Outcome, Duration) {
+) -> (Option<Box<MatchedItems>>, PollOutcome, Duration) {
     // Whoever ran the spawner before may have acted on a listing that is newer than those that are known here.
     let members_since = context.members.borrow().as_ref().map(|members| members.since);
     if let Some(since) = members_since {
-        memory.wants_news_since(since);
+        state.require_listing_after(since);
     }
     let freshness = Freshness {
         max_age: interval,
-        not_before: memory.not_before,
+        not_before: state.not_before,
     };
     let listed = context
-        .source
+        .github
         .list(spawner, spec, &context.stores, freshness)
         .await;
-    memory.last_poll = Some(Instant::now());
+    state.last_poll = Some(Instant::now());
     context
         .metrics
         .spawners
         .polled(listed.as_ref().err().map(|e| e.fault.reason));
     match listed {
         Ok(found) => {
-            memory.failures = 0;
-            memory.wants_news_since(found.at);
-            let outcome = Outcome {
+            state.failures = 0;
+            state.require_listing_after(found.at);
+            let outcome = PollOutcome {
                 source: Some(found.name.clone()),
                 discovered: Some(found.ids.len()),
                 polled: Some(context.clock.now()),
-                ..Outcome::default()
+                ..PollOutcome::default()
             };
             (
                 Some(Box::new(found)),
@@ -56,17 +57,17 @@ pub async fn poll(
             )
         }
         Err(unreadable) => {
-            memory.failures = memory.failures.saturating_add(1);
-            let old = memory.outcome.take().unwrap_or_default();
-            let outcome = Outcome {
+            state.failures = state.failures.saturating_add(1);
+            let old = state.outcome.take().unwrap_or_default();
+            let outcome = PollOutcome {
                 source: unreadable.name.or(old.source),
                 waiting: old.waiting,
                 permission_unknown: old.permission_unknown,
                 blocked: old.blocked,
                 source_fault: Some(unreadable.fault),
-                ..Outcome::default()
+                ..PollOutcome::default()
             };
-            let backoff = Duration::from_secs(2).saturating_mul(2u32.saturating_pow(memory.failures.min(10)));
+            let backoff = Duration::from_secs(2).saturating_mul(2u32.saturating_pow(state.failures.min(10)));
             let pause = unreadable.pause.map_or(interval.min(LASTING), |pause| {
                 pause.max(backoff).min(interval.max(pause))
             });

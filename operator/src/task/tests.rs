@@ -1,4 +1,4 @@
-//! A report of any bytes, on its whole way: into the status, the record and the metrics.
+//! Any bytes of a report, on their way into the status, the record and the metrics.
 
 use axon_api::money::Money;
 use axon_api::outputs::{Report, parse_marker_block};

@@ -1,4 +1,4 @@
-//! Figures about the talk with GitHub.
+//! Metrics about the talk with GitHub.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -41,7 +41,7 @@ struct Fault {
 
 /// The figures; clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Figures {
+pub struct GithubMetrics {
     requests: Family<Request, Counter>,
     remaining: Family<Account, Gauge>,
     listings: Family<Source, Counter>,
@@ -53,7 +53,7 @@ pub struct Figures {
     told: Arc<Mutex<HashMap<Account, Instant>>>,
 }
 
-impl Figures {
+impl GithubMetrics {
     /// Makes the figures part of a registry.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
@@ -161,18 +161,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn credentials_that_are_gone_leave_nothing_behind() {
-        let (figures, mut registry) = (Figures::default(), Registry::default());
-        figures.register(&mut registry);
+        let (metrics, mut registry) = (GithubMetrics::default(), Registry::default());
+        metrics.register(&mut registry);
         let text = || {
             let mut text = String::new();
             prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
             text
         };
-        figures.remaining("github.com", "stays", 1);
+        metrics.remaining("github.com", "stays", 1);
         for hour in 0..5 {
-            figures.remaining("github.com", &format!("rotated-{hour}"), 10);
+            metrics.remaining("github.com", &format!("rotated-{hour}"), 10);
             tokio::time::advance(HOUR / 2).await;
-            figures.remaining("github.com", "stays", 1);
+            metrics.remaining("github.com", "stays", 1);
             tokio::time::advance(HOUR / 2).await;
         }
         let series = |word: &str| text().matches(word).count();
@@ -181,11 +181,11 @@ mod tests {
 
     #[test]
     fn hosts_are_a_bounded_number_of_series() {
-        let figures = Figures::default();
+        let metrics = GithubMetrics::default();
         for n in 0..300 {
-            figures.request(&format!("tenant-{n}.ghe.com"), None);
+            metrics.request(&format!("tenant-{n}.ghe.com"), None);
         }
-        assert_eq!(figures.requests("tenant-0.ghe.com", None), 1);
-        assert_eq!(figures.requests("other", None), 200);
+        assert_eq!(metrics.requests("tenant-0.ghe.com", None), 1);
+        assert_eq!(metrics.requests("other", None), 200);
     }
 }

@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use super::view::View;
 use crate::env::Env;
-use crate::program::Call;
-use crate::renewed;
+use crate::subprocess::Call;
+use crate::token_file;
 
 /// Time for each command.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -157,7 +157,7 @@ fn pull_requests(
         ("GH_NO_UPDATE_NOTIFIER", "1".into()),
         ("NO_COLOR", "1".into()),
     ]);
-    call.set.extend(renewed::for_gh(env));
+    call.set.extend(token_file::for_gh(env));
     answer(call, limit, cancel)
         .and_then(|text| serde_json::from_str(&text).ok())
         .unwrap_or_default()
@@ -168,7 +168,7 @@ fn answer(call: Call, limit: Duration, cancel: &AtomicBool) -> Option<String> {
         limit: Some(limit),
         ..call
     };
-    let output = call.run(cancel).ok().filter(crate::program::Output::success)?;
+    let output = call.run(cancel).ok().filter(crate::subprocess::Output::success)?;
     let text = output.stdout.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }

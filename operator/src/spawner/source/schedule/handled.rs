@@ -7,16 +7,17 @@ use go_cron::Schedule;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::item::Item;
-use crate::spawner::source::due_run::{Due, due};
-use crate::spawner::status::{Fault, note_skipped, whole_second};
+use crate::kube::conditions::whole_second;
+use crate::spawner::source::item::Item;
+use crate::spawner::source::schedule::due_run::{Due, due};
+use crate::spawner::status::{Fault, note_skipped};
 
 /// How much further ahead than the time now the last run that was dealt with may be: API servers differ a little.
 const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// The schedule of a spawner at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct HandledRuns {
     /// Runs up to this time are dealt with.
     pub handled: Timestamp,
     /// The schedule and its zone, as the status names it.
@@ -25,7 +26,7 @@ pub struct Look {
     pub due: Due,
 }
 
-impl Look {
+impl HandledRuns {
     /// Returns the item of the run that is due.
     #[must_use]
     pub fn item(&self, cron: &Cron) -> Option<Item> {
@@ -57,7 +58,7 @@ pub fn take_back(status: &mut TaskSpawnerStatus, run: Timestamp) {
     }
 }
 
-/// Looks at the schedule of a spawner.
+/// Returns which runs of a schedule are dealt with and which one is due.
 ///
 /// A new spawner's first run is the first one after its creation, and the first one after an edit of its schedule is the
 /// next one: an edit makes up for nothing, also one that makes a schedule of another source. `lastDiscoveryTime` is where
@@ -65,12 +66,12 @@ pub fn take_back(status: &mut TaskSpawnerStatus, run: Timestamp) {
 ///
 /// # Errors
 /// If it is no schedule, or has no run within five years.
-pub fn look(
+pub fn read(
     spawner: &TaskSpawner,
     cron: &Cron,
     status: &TaskSpawnerStatus,
     now: Timestamp,
-) -> Result<Look, Fault> {
+) -> Result<HandledRuns, Fault> {
     let invalid = |reason, message| Fault {
         reason,
         message,
@@ -103,7 +104,7 @@ pub fn look(
         );
         return Err(invalid(SpawnerReason::NeverRuns, message));
     }
-    Ok(Look {
+    Ok(HandledRuns {
         handled,
         schedule,
         due,
@@ -119,8 +120,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn looked(spawner: &TaskSpawner, status: &TaskSpawnerStatus, now: &str) -> Result<Look, Fault> {
-        look(spawner, spawner.spec.when.cron.as_ref().unwrap(), status, at(now))
+    fn looked(spawner: &TaskSpawner, status: &TaskSpawnerStatus, now: &str) -> Result<HandledRuns, Fault> {
+        read(spawner, spawner.spec.when.cron.as_ref().unwrap(), status, at(now))
     }
 
     #[test]
@@ -151,15 +152,15 @@ mod tests {
             .unwrap()
             .begin(&mut status);
         edited.spec.when.cron.as_mut().unwrap().schedule = "*/5 * * * *".into();
-        let look = looked(&edited, &status, "2026-01-01T12:31:00Z").unwrap();
+        let runs = looked(&edited, &status, "2026-01-01T12:31:00Z").unwrap();
         assert_eq!(
-            (look.due.run, look.due.next),
+            (runs.due.run, runs.due.next),
             (None, Some(at("2026-01-01T12:35:00Z")))
         );
-        look.begin(&mut status);
+        runs.begin(&mut status);
         edited.spec.when.cron.as_mut().unwrap().time_zone = Some("Asia/Tokyo".into());
-        let look = looked(&edited, &status, "2026-01-01T15:01:00Z").unwrap();
-        assert_eq!(look.due.run, None);
+        let runs = looked(&edited, &status, "2026-01-01T15:01:00Z").unwrap();
+        assert_eq!(runs.due.run, None);
     }
 
     #[test]
@@ -170,21 +171,21 @@ mod tests {
         looked(&hourly, &status, wrong)
             .unwrap()
             .finish(&mut status, Some(1), at(wrong));
-        let look = looked(&hourly, &status, "2026-01-01T09:30:00Z").unwrap();
+        let runs = looked(&hourly, &status, "2026-01-01T09:30:00Z").unwrap();
         assert_eq!(
-            (look.due.run, look.due.next),
+            (runs.due.run, runs.due.next),
             (None, Some(at("2026-01-01T10:00:00Z")))
         );
-        look.begin(&mut status);
-        let look = looked(&hourly, &status, "2026-01-01T10:00:00Z").unwrap();
+        runs.begin(&mut status);
+        let runs = looked(&hourly, &status, "2026-01-01T10:00:00Z").unwrap();
         assert_eq!(
-            (look.due.run, look.due.skipped),
+            (runs.due.run, runs.due.skipped),
             (Some(at("2026-01-01T10:00:00Z")), 0)
         );
         // API servers whose clocks differ by seconds repeat no run.
-        look.finish(&mut status, Some(1), at("2026-01-01T10:00:00Z"));
-        let look = looked(&hourly, &status, "2026-01-01T09:59:58Z").unwrap();
-        assert_eq!((look.handled, look.due.run), (at("2026-01-01T10:00:00Z"), None));
+        runs.finish(&mut status, Some(1), at("2026-01-01T10:00:00Z"));
+        let runs = looked(&hourly, &status, "2026-01-01T09:59:58Z").unwrap();
+        assert_eq!((runs.handled, runs.due.run), (at("2026-01-01T10:00:00Z"), None));
     }
 
     #[test]
@@ -193,9 +194,9 @@ mod tests {
             last_discovery_time: Some(Time(at("2026-03-01T10:20:00Z"))),
             ..TaskSpawnerStatus::default()
         };
-        let look = looked(&spawner("c", "0 * * * *"), &status, "2026-03-01T11:00:00Z").unwrap();
+        let runs = looked(&spawner("c", "0 * * * *"), &status, "2026-03-01T11:00:00Z").unwrap();
         assert_eq!(
-            (look.due.run, look.due.skipped),
+            (runs.due.run, runs.due.skipped),
             (Some(at("2026-03-01T11:00:00Z")), 0)
         );
     }
@@ -207,9 +208,9 @@ mod tests {
             last_discovery_time: Some(Time(at("2026-03-01T10:20:00Z"))),
             ..TaskSpawnerStatus::default()
         };
-        let look = looked(&spawner("c", "0 * * * *"), &status, "2026-03-01T11:00:30Z").unwrap();
+        let runs = looked(&spawner("c", "0 * * * *"), &status, "2026-03-01T11:00:30Z").unwrap();
         assert_eq!(
-            (look.due.run, look.due.next),
+            (runs.due.run, runs.due.next),
             (None, Some(at("2026-03-01T12:00:00Z")))
         );
     }
@@ -223,9 +224,9 @@ mod tests {
             .begin(&mut status);
         let run = at("2026-01-01T01:00:00Z");
         let finish = |status: &mut TaskSpawnerStatus, now: &str| {
-            let look = looked(&hourly, status, now).unwrap();
-            look.finish(status, Some(1), at(now));
-            look.due
+            let runs = looked(&hourly, status, now).unwrap();
+            runs.finish(status, Some(1), at(now));
+            runs.due
         };
         assert_eq!(finish(&mut status, "2026-01-01T01:00:07Z").run, Some(run));
         take_back(&mut status, run);

@@ -1,4 +1,4 @@
-//! Reads from the API server what the stores leave out: the Task itself, and what its Job is made of.
+//! Reads complete objects from the API server, where the stores keep only parts: the Task, and the inputs of its Job.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use crate::task::build::prompt;
 use crate::task::context::Context;
 use crate::task::observe::Gathered;
 
-/// What a Job is made of.
-pub struct Inputs {
+/// The complete objects that a Job is built from.
+pub struct JobInputs {
     /// The Task with its prompt.
     pub task: Whole<Task>,
     /// The Workspace with its files.
@@ -27,13 +27,17 @@ pub struct Inputs {
     pub agent_config: Option<Arc<AgentConfig>>,
 }
 
-/// Reads what the Job of a Task is made of. `None` if something of it is not as it was when the Job was decided on: the event
-/// of that change is on its way.
+/// Reads the inputs of a Task's Job. `None` if one of them has changed since the Job was decided on: the event of that change
+/// is on its way.
 ///
 /// # Errors
 /// If the API server does not answer.
-pub async fn read(task: &Task, gathered: &Gathered, context: &Context) -> Result<Option<Inputs>, CallError> {
-    let Some(read) = whole_task(task, context).await? else {
+pub async fn job_inputs(
+    task: &Task,
+    gathered: &Gathered,
+    context: &Context,
+) -> Result<Option<JobInputs>, CallError> {
+    let Some(read) = full_task(task, context).await? else {
         return Ok(None);
     };
     // All of the spec but `stop` is immutable.
@@ -48,7 +52,7 @@ pub async fn read(task: &Task, gathered: &Gathered, context: &Context) -> Result
     let Some(agent_config) = config.await? else {
         return Ok(None);
     };
-    Ok(Some(Inputs {
+    Ok(Some(JobInputs {
         task: read,
         workspace,
         agent_config,
@@ -59,7 +63,7 @@ pub async fn read(task: &Task, gathered: &Gathered, context: &Context) -> Result
 ///
 /// # Errors
 /// If the API server does not answer.
-pub async fn whole_task(task: &Task, context: &Context) -> Result<Option<Whole<Task>>, CallError> {
+pub async fn full_task(task: &Task, context: &Context) -> Result<Option<Whole<Task>>, CallError> {
     let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
     let read = timed("get task", whole::<Task>(&context.client, &namespace, &name)).await?;
     Ok(read.filter(|read| read.object.metadata.uid == task.metadata.uid))
@@ -87,14 +91,14 @@ where
 
 /// A Task as far as another one's prompt asks for it.
 #[derive(Deserialize)]
-struct Ended {
+struct EndedDependency {
     metadata: ObjectMeta,
     #[serde(default)]
-    status: Outputs,
+    status: DependencyOutputs,
 }
 
 #[derive(Default, Deserialize)]
-struct Outputs {
+struct DependencyOutputs {
     #[serde(default)]
     outputs: Vec<String>,
 }
@@ -104,7 +108,7 @@ struct Outputs {
 ///
 /// # Errors
 /// If the API server does not answer.
-pub async fn results(
+pub async fn dependency_results(
     task: &Task,
     context: &Context,
 ) -> Result<HashMap<String, Option<Arc<Task>>>, CallError> {
@@ -132,7 +136,7 @@ pub async fn results(
         };
         let read = timed(
             "get dependency",
-            crate::kube::watch::read_as::<Task, Ended>(&context.client, &namespace, name),
+            crate::kube::watch::read_as::<Task, EndedDependency>(&context.client, &namespace, name),
         );
         all.insert(name.clone(), with_outputs(&kept, read.await?));
     }
@@ -141,7 +145,7 @@ pub async fn results(
 
 /// Returns a Task with the outputs that were read of it; `None` if it is gone. Another Task may have its name by now: its
 /// outputs are not those of the one that was waited for.
-fn with_outputs(kept: &Task, read: Option<Ended>) -> Option<Arc<Task>> {
+fn with_outputs(kept: &Task, read: Option<EndedDependency>) -> Option<Arc<Task>> {
     let ended = read.filter(|ended| ended.metadata.uid == kept.metadata.uid)?;
     let mut task = kept.clone();
     task.status.get_or_insert_default().outputs = ended.status.outputs;
@@ -162,7 +166,7 @@ mod tests {
             "status": {"phase": "Succeeded"},
         }))
         .unwrap();
-        let read = |uid: &str| -> Option<Ended> {
+        let read = |uid: &str| -> Option<EndedDependency> {
             let task = json!({"metadata": {"name": "dep", "uid": uid}, "status": {"outputs": ["branch: b"]}});
             Some(serde_json::from_value(task).unwrap())
         };

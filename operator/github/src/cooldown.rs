@@ -15,7 +15,7 @@ pub(super) type Account = (String, String);
 
 /// Until when an account may ask nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Gate {
+struct Cooldown {
     until: Instant,
     why: Why,
 }
@@ -36,9 +36,9 @@ pub(super) enum Why {
 /// The gates of all accounts. Answers come in any order: one that was sent for before a limit opens nothing that the
 /// limit has closed.
 #[derive(Debug, Default)]
-pub(super) struct Gates(HashMap<Account, Gate>);
+pub(super) struct Cooldowns(HashMap<Account, Cooldown>);
 
-impl Gates {
+impl Cooldowns {
     /// Returns what an account has to wait for and how long, if it has to.
     pub(super) fn closed(&self, account: &Account, now: Instant) -> Option<(Duration, &Why)> {
         let gate = self.0.get(account).filter(|gate| gate.until > now)?;
@@ -53,7 +53,7 @@ impl Gates {
 
     /// Takes note of an answer that tells of no limit.
     pub(super) fn answered(&mut self, account: &Account, now: Instant) {
-        let stays = |gate: &Gate| gate.until > now && matches!(gate.why, Why::Limited { .. });
+        let stays = |gate: &Cooldown| gate.until > now && matches!(gate.why, Why::Limited { .. });
         if !self.0.get(account).is_some_and(stays) {
             self.0.remove(account);
         }
@@ -75,9 +75,9 @@ impl Gates {
         if self.0.len() >= MAX_ACCOUNTS {
             self.0.retain(|_, gate| gate.until > now);
         }
-        let longer = |gate: &Gate| gate.until > until && matches!(gate.why, Why::Limited { .. });
+        let longer = |gate: &Cooldown| gate.until > until && matches!(gate.why, Why::Limited { .. });
         if !self.0.get(&account).is_some_and(longer) {
-            self.0.insert(account, Gate { until, why });
+            self.0.insert(account, Cooldown { until, why });
         }
     }
 }
@@ -90,37 +90,37 @@ mod tests {
         ("https://api.github.com".into(), "c".into())
     }
 
-    fn wait(gates: &Gates, now: Instant) -> Option<u64> {
-        gates.closed(&account(), now).map(|(left, _)| left.as_secs())
+    fn wait(cooldowns: &Cooldowns, now: Instant) -> Option<u64> {
+        cooldowns.closed(&account(), now).map(|(left, _)| left.as_secs())
     }
 
     const MINUTE: Duration = Duration::from_secs(60);
 
     #[test]
     fn an_answer_that_was_under_way_opens_no_gate() {
-        let (mut gates, now) = (Gates::default(), Instant::now());
-        gates.limited(account(), MINUTE, true, now);
-        gates.answered(&account(), now);
-        assert_eq!(wait(&gates, now), Some(60));
+        let (mut cooldowns, now) = (Cooldowns::default(), Instant::now());
+        cooldowns.limited(account(), MINUTE, true, now);
+        cooldowns.answered(&account(), now);
+        assert_eq!(wait(&cooldowns, now), Some(60));
         let shorter = Duration::from_secs(2);
-        gates.limited(account(), shorter, false, now);
-        gates.silent(account(), "reset".into(), 1.0, now);
-        assert_eq!(wait(&gates, now), Some(60));
-        gates.limited(account(), MINUTE * 2, false, now);
-        assert_eq!(wait(&gates, now), Some(120));
-        assert_eq!(wait(&gates, now + MINUTE * 2), None);
+        cooldowns.limited(account(), shorter, false, now);
+        cooldowns.silent(account(), "reset".into(), 1.0, now);
+        assert_eq!(wait(&cooldowns, now), Some(60));
+        cooldowns.limited(account(), MINUTE * 2, false, now);
+        assert_eq!(wait(&cooldowns, now), Some(120));
+        assert_eq!(wait(&cooldowns, now + MINUTE * 2), None);
     }
 
     #[test]
     fn silence_is_over_with_the_first_answer() {
-        let (mut gates, now) = (Gates::default(), Instant::now());
+        let (mut cooldowns, now) = (Cooldowns::default(), Instant::now());
         let pauses = [1, 2, 4].map(Duration::from_secs);
         for pause in pauses {
-            assert_eq!(gates.silent(account(), "reset".into(), 1.0, now), pause);
+            assert_eq!(cooldowns.silent(account(), "reset".into(), 1.0, now), pause);
         }
-        assert_eq!(wait(&gates, now), Some(4));
-        gates.answered(&account(), now);
-        assert_eq!(wait(&gates, now), None);
-        assert_eq!(gates.silent(account(), "reset".into(), 1.0, now), pauses[0]);
+        assert_eq!(wait(&cooldowns, now), Some(4));
+        cooldowns.answered(&account(), now);
+        assert_eq!(wait(&cooldowns, now), None);
+        assert_eq!(cooldowns.silent(account(), "reset".into(), 1.0, now), pauses[0]);
     }
 }

@@ -1,5 +1,7 @@
 //! Durations as Kubernetes users write them, Go's `time.ParseDuration`: `30s`, `1h30m`, `1.5h`.
 
+// `kube::core::Duration` reads the empty text as zero and takes negative durations, and its `mul_f64` panics for
+// `1h-3m` and `99999999999999999999h`: these texts come from users, so the reader here refuses them.
 use std::time::Duration;
 
 /// A text that is no duration.

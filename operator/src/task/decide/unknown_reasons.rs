@@ -1,4 +1,4 @@
-//! Reasons that older definitions did not let into a status: where else it has them.
+//! Reasons that older definitions did not let into a status, read from where else the status has them.
 //!
 //! Such a reason is stored as `Unknown` (see [`crate::kube::incomplete`]). Rules that count by reasons would otherwise stop a Task
 //! twice, or repeat a run without end.
@@ -6,7 +6,7 @@
 use axon_api::{TaskReason, TaskStatus};
 
 /// Puts the true reasons in place of `Unknown`, as far as conditions and messages have them.
-pub fn recall(status: &mut TaskStatus) {
+pub fn restore_reasons(status: &mut TaskStatus) {
     if status.reason == Some(TaskReason::Unknown) {
         let told = status
             .conditions
@@ -107,7 +107,7 @@ mod tests {
             let attempts: Vec<_> = reasons.iter().map(|(n, m)| (all[n % all.len()], m.as_deref().filter(|m| !m.is_empty()))).collect();
             let whole = status(attempts[0].0, &attempts);
             let mut recalled = stored(&whole, &lacks);
-            recall(&mut recalled);
+            restore_reasons(&mut recalled);
             prop_assert_eq!(recalled, whole);
         }
     }
@@ -122,7 +122,7 @@ mod tests {
             ],
         );
         let before = odd.clone();
-        recall(&mut odd);
+        restore_reasons(&mut odd);
         assert_eq!(odd, before);
     }
 }

@@ -1,4 +1,4 @@
-//! A Task that has ended: what is left to clean up.
+//! A Task that has ended: deletes a Job that still runs, and the Task itself when its time to live is over.
 
 use std::time::Duration;
 

@@ -13,11 +13,11 @@ use kube::ResourceExt;
 use kube_runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
-use super::item::{Item, Kind};
+use super::matched::MatchedItems;
 use crate::kube::impersonation::{Identity, IdentityError};
-use crate::kube::watch::LENT;
 use crate::spawner::plan::match_state::Filter;
-use crate::spawner::source::approval::Remembered;
+use crate::spawner::source::github::approval::Remembered;
+use crate::spawner::source::item::{Item, Kind};
 use crate::spawner::status::Fault;
 use crate::spawner::stores::Stores;
 use axon_github::clock::Clock;
@@ -51,106 +51,6 @@ pub struct Freshness {
     pub not_before: Option<Instant>,
 }
 
-/// What was found.
-pub struct Found {
-    /// Identifiers of the items in the match, the oldest first.
-    pub ids: Vec<String>,
-    /// GitHub's data about them, in the same order. TaskSpawners that use one listing share it.
-    listed: Vec<Arc<github::Item>>,
-    /// Index in `listed` by the item's number.
-    places: HashMap<u64, usize>,
-    /// Memory for these lists.
-    _held: Option<Arc<github::Kept>>,
-    /// Whose comments count.
-    pub comments_from: People,
-    /// False if an item that is missing may be there all the same.
-    pub complete: bool,
-    /// When it was asked.
-    pub asked: Timestamp,
-    /// The same moment, by the clock that never jumps.
-    pub at: Instant,
-    /// The filter.
-    pub filter: Filter,
-    /// `HOST/OWNER/NAME`.
-    pub name: String,
-    /// The labels that the spawner asks for.
-    pub(crate) labels: Vec<String>,
-    /// The labels that keep an item out.
-    pub(crate) exclude_labels: Vec<String>,
-    /// People who count without write permission; absent if the author gate is off.
-    pub(crate) trusted: Option<People>,
-    pub(crate) repository: Repository,
-    pub(crate) credential: Credential,
-    /// Until when GitHub may be asked for more; without end if absent.
-    until: Option<Instant>,
-}
-
-impl Found {
-    /// Returns an item of the match.
-    #[must_use]
-    pub fn item(&self, id: &str) -> Option<Item> {
-        self.of(id).map(item_of)
-    }
-
-    /// Returns the title of an item of the match.
-    #[must_use]
-    pub fn title(&self, id: &str) -> Option<&str> {
-        self.of(id).map(|listed| listed.title.as_str())
-    }
-
-    /// Sets the moment from which on nothing more is read of the items: a large spawner is in memory until then.
-    pub fn asks_until(&mut self, moment: Instant) {
-        self.until = Some(moment);
-    }
-
-    /// Returns whether less than half of `period` is left before the moment of [`Found::asks_until`].
-    #[must_use]
-    pub fn is_late(&self, period: Duration) -> bool {
-        self.until
-            .is_some_and(|until| until.saturating_duration_since(Instant::now()) < period / 2)
-    }
-
-    /// Waits for an answer about an item, as long as there is time.
-    pub(crate) async fn in_time<T>(
-        &self,
-        answer: impl Future<Output = Result<T, github::GithubError>>,
-    ) -> Result<T, github::GithubError> {
-        let Some(until) = self.until else {
-            return answer.await;
-        };
-        tokio::time::timeout_at(until, answer).await.unwrap_or_else(|_| {
-            Err(github::GithubError::Unreachable {
-                asked: github::Asked {
-                    host: self.repository.host.clone(),
-                    what: self.repository.path(),
-                    secret: self.credential.secret.clone(),
-                },
-                said: format!(
-                    "no whole answer within {LENT:?}, the time that a TaskSpawner of more than 16 KiB has"
-                ),
-                pause: LENT,
-            })
-        })
-    }
-
-    /// Returns whether GitHub had comments of an item when it was listed.
-    #[must_use]
-    pub fn has_comments(&self, item: &Item) -> bool {
-        self.of(&item.id).is_some_and(|listed| listed.comments > 0)
-    }
-
-    /// Returns whether the listing had no room for an item's text.
-    #[must_use]
-    pub fn lacks_text(&self, item: &Item) -> bool {
-        self.of(&item.id).is_some_and(|listed| listed.body.is_none())
-    }
-
-    pub(crate) fn of(&self, id: &str) -> Option<&github::Item> {
-        let place = self.places.get(&id.parse().ok()?)?;
-        self.listed.get(*place).map(AsRef::as_ref)
-    }
-}
-
 /// All items that have a spawner's labels, for a preview.
 pub struct Survey {
     /// Those in the match, the oldest first.
@@ -158,13 +58,13 @@ pub struct Survey {
     /// Those that something keeps out of it.
     pub excluded: Vec<(Item, Exclusion)>,
     /// The listing that the items come from.
-    pub(crate) found: Found,
-    /// Memory for the items.
+    pub(crate) found: MatchedItems,
+    /// SpawnerState for the items.
     _copies: Arc<github::Kept>,
 }
 
 /// A repository, and who asks there.
-struct Place {
+struct RepositoryAccess {
     repository: Repository,
     credential: Credential,
     /// `HOST/OWNER/NAME`.
@@ -178,7 +78,7 @@ struct Place {
 type Read = HashMap<(String, String), (Instant, Credential)>;
 
 /// Reads GitHub for all spawners of a replica.
-pub struct Source {
+pub struct GithubReader {
     pub(crate) github: Github,
     identity: Identity,
     clock: Clock,
@@ -187,7 +87,7 @@ pub struct Source {
     pub(crate) left_out: Remembered,
 }
 
-impl Source {
+impl GithubReader {
     /// Returns a reader. `clock` is the one that `github` has.
     #[must_use]
     pub fn new(github: Github, identity: Identity, clock: Clock) -> Self {
@@ -201,7 +101,7 @@ impl Source {
     }
 
     /// Finds the repository of a spawner, and the credential to read it with.
-    async fn reach(&self, spawner: &TaskSpawner, stores: &Stores) -> Result<Place, Unreadable> {
+    async fn reach(&self, spawner: &TaskSpawner, stores: &Stores) -> Result<RepositoryAccess, Unreadable> {
         let namespace = spawner.namespace().unwrap_or_default();
         let name = spawner
             .spec
@@ -237,7 +137,7 @@ impl Source {
                     ..unreadable
                 })?,
         };
-        Ok(Place {
+        Ok(RepositoryAccess {
             repository,
             credential,
             name: source,
@@ -247,7 +147,7 @@ impl Source {
         })
     }
 
-    fn failed(&self, place: &Place, error: &github::GithubError) -> Unreadable {
+    fn failed(&self, place: &RepositoryAccess, error: &github::GithubError) -> Unreadable {
         if !error.is_transient()
             && let Some(secret) = &place.secret
         {
@@ -271,7 +171,7 @@ impl Source {
         spec: &GithubIssues,
         stores: &Stores,
         freshness: Freshness,
-    ) -> Result<Found, Unreadable> {
+    ) -> Result<MatchedItems, Unreadable> {
         let place = self.reach(spawner, stores).await?;
         let query = query(spec, spawner.uid().unwrap_or_default(), freshness);
         let listing = self
@@ -279,7 +179,7 @@ impl Source {
             .items(&place.repository, &place.credential, &query)
             .await
             .map_err(|error| self.failed(&place, &error))?;
-        Ok(Found {
+        Ok(MatchedItems {
             ids: listing.items.iter().map(|item| item.number.to_string()).collect(),
             complete: listing.complete,
             asked: listing.fetched,
@@ -383,7 +283,7 @@ impl Source {
     ///
     /// # Errors
     /// If it can't be read.
-    pub async fn add_text(&self, found: &Found, item: &mut Item) -> Result<(), github::GithubError> {
+    pub async fn add_text(&self, found: &MatchedItems, item: &mut Item) -> Result<(), github::GithubError> {
         if let Some(listed) = found.of(&item.id) {
             let fresh = self
                 .github
@@ -400,7 +300,7 @@ impl Source {
     /// If they can't be read.
     pub async fn add_comments(
         &self,
-        found: &Found,
+        found: &MatchedItems,
         item: &mut Item,
         author_until: Option<Timestamp>,
     ) -> Result<(), github::GithubError> {
@@ -516,7 +416,7 @@ fn query(spec: &GithubIssues, caller: String, freshness: Freshness) -> ListQuery
     }
 }
 
-fn item_of(listed: &github::Item) -> Item {
+pub(super) fn item_of(listed: &github::Item) -> Item {
     Item {
         id: listed.number.to_string(),
         number: i64::try_from(listed.number).unwrap_or_default(),

@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 
 /// Counts the runs that are due and have no Task yet.
 #[derive(Debug, Default)]
-pub struct Crowd(watch::Sender<Due>);
+pub struct RunBurst(watch::Sender<Due>);
 
 #[derive(Debug, Default)]
 struct Due {
@@ -25,7 +25,7 @@ struct Due {
     since: Option<Instant>,
 }
 
-impl Crowd {
+impl RunBurst {
     /// Counts one until what is returned is dropped.
     #[must_use]
     pub fn enter(&self) -> Member<'_> {
@@ -55,7 +55,7 @@ impl Crowd {
 
 /// A run that is due.
 #[derive(Debug)]
-pub struct Member<'a>(&'a Crowd);
+pub struct Member<'a>(&'a RunBurst);
 
 impl Drop for Member<'_> {
     fn drop(&mut self) {
@@ -76,7 +76,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_a_crowd_is_waited_for_until_the_last_of_it() {
-        let (crowd, start) = (Crowd::default(), Instant::now());
+        let (crowd, start) = (RunBurst::default(), Instant::now());
         let mut due: Vec<_> = (1..MANY).map(|_| crowd.enter()).collect();
         crowd.passes().await;
         assert_eq!(start.elapsed(), Duration::ZERO);
@@ -96,7 +96,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_run_that_hangs_is_waited_for_once() {
-        let (crowd, start) = (Crowd::default(), Instant::now());
+        let (crowd, start) = (RunBurst::default(), Instant::now());
         let due: Vec<_> = (0..MANY).map(|_| crowd.enter()).collect();
         tokio::time::sleep(STEP).await;
         crowd.passes().await;
