@@ -8,6 +8,9 @@
 //!    is held already; the Job comes after the last write.
 //! 2. A pass that takes back writes every budget in the *reverse* order, each on the version read at its start.
 //!
+//! Before an entry is made, a live call asks whether the Task has ended: a replica that knows only an old state of the Task would
+//! otherwise reserve for one that is counted and forgotten.
+//!
 //! Why that is enough: say a pass A takes back the entry of budget 1, because budget 2 had none. Then a pass B that makes the Job
 //! wrote budget 2 after A wrote it, so B has read it after that, and wrote budget 1 later still: either after A, and the entry
 //! is there, or between A's reading and writing of budget 1, and A's write fails.

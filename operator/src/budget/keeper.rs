@@ -299,6 +299,10 @@ impl Keeper {
         match plan(&who, &books, now) {
             Plan::Over => Ok(Some(Admission::Again)),
             Plan::Admit(writes) => {
+                // After the versions that the writes are made on: a Task that has ended may be counted and forgotten by now.
+                if !holds_all && self.has_ended_meanwhile(task).await? {
+                    return Ok(Some(Admission::Again));
+                }
                 self.forget(task);
                 for (index, ledger) in writes {
                     if !self.write(&opened[index], ledger).await? {

@@ -233,6 +233,15 @@ impl World {
                 then_job,
             } if !writes.is_empty() => {
                 let (budget, version, ledger) = writes.remove(0);
+                // Before an entry is made, a live call asks whether the Task has ended in between: it may be counted and forgotten.
+                let is_new = self.replicas[replica].budgets[budget]
+                    .ledger
+                    .entry(&task.to_string())
+                    .is_none();
+                let truth = &self.tasks[task];
+                if then_job && is_new && (truth.is_terminal || truth.is_deleted) {
+                    return;
+                }
                 if self.write(budget, version, ledger) {
                     self.replicas[replica].doing = Doing::Pass {
                         task,
@@ -304,7 +313,7 @@ impl World {
 
     /// One replica that reads everything works until nothing changes.
     fn rest(&mut self) {
-        for _ in 0..6 {
+        for _ in 0..12 {
             for task in 0..TASKS {
                 self.event(Event::Die(0));
                 self.reconcile(0, task);
@@ -332,7 +341,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn no_two_replicas_start_more_than_there_is_room_for(
