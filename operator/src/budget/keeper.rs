@@ -304,10 +304,8 @@ impl Keeper {
                     return Ok(Some(Admission::Again));
                 }
                 self.forget(task);
-                for (index, ledger) in writes {
-                    if !self.write(&opened[index], ledger).await? {
-                        return Ok(None);
-                    }
+                if !self.write_all(&opened, writes).await? {
+                    return Ok(None);
                 }
                 let names = books.into_iter().map(|book| book.name).collect();
                 Ok(Some(Admission::Go(
@@ -316,14 +314,14 @@ impl Keeper {
                 )))
             }
             Plan::Wait { writes, book, full } => {
-                for (index, ledger) in writes {
-                    if !self.write(&opened[index], ledger).await? {
-                        return Ok(None);
-                    }
+                if !self.write_all(&opened, writes).await? {
+                    return Ok(None);
                 }
-                let budget = &books[book];
+                let (Some(budget), Some((_, spec))) = (books.get(book), specs.get(book)) else {
+                    return Ok(Some(Admission::Again));
+                };
                 let message = message::full(&budget.name, &budget.limit, cap.amount(), &full, now);
-                if full.never || specs[book].1.on_exhausted == OnExhausted::Fail {
+                if full.never || spec.on_exhausted == OnExhausted::Fail {
                     self.forget(task);
                     return Ok(Some(Admission::Fail(TaskReason::BudgetExhausted, message)));
                 }
@@ -501,6 +499,19 @@ impl Keeper {
         self.store(&opened.budget, self.status_of(opened, ledger)).await
     }
 
+    /// Writes several books in this order; returns false at the first that somebody else has written.
+    async fn write_all(&self, opened: &[Opened], writes: Vec<(usize, Ledger)>) -> Result<bool, CallError> {
+        for (index, ledger) in writes {
+            let Some(opened) = opened.get(index) else {
+                return Ok(false);
+            };
+            if !self.write(opened, ledger).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn status_of(&self, opened: &Opened, mut ledger: Ledger) -> TaskBudgetStatus {
         let (namespace, name) = (
             opened.budget.namespace().unwrap_or_default(),
@@ -583,7 +594,7 @@ pub(super) fn ended(task: &Task) -> bool {
     task.status
         .as_ref()
         .and_then(|status| status.phase)
-        .is_some_and(|phase| phase.is_terminal())
+        .is_some_and(axon_api::TaskPhase::is_terminal)
 }
 
 fn has_entry(budget: &TaskBudget, uid: &str) -> bool {

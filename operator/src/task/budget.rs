@@ -21,6 +21,8 @@ use crate::kube::watch::{Scope, is_served, watch_custom};
 
 /// Pause before budgets are asked again that somebody else has written at the same time.
 const AGAIN: Duration = Duration::from_millis(500);
+/// Pause before it is asked again whether there are budgets, where the API server did not answer.
+const UNKNOWN: Duration = Duration::from_secs(1);
 /// Pause before it is asked again whether there are budgets at all.
 const NOT_SERVED: Duration = Duration::from_secs(60);
 
@@ -147,14 +149,18 @@ pub(super) async fn watch(
 ) {
     let first = filled.on_first_list();
     loop {
-        match is_served::<TaskBudget>(&client).await {
+        let pause = match is_served::<TaskBudget>(&client).await {
             Ok(true) => break,
-            Ok(false) => first(&kube_runtime::watcher::Event::<TaskBudget>::InitDone),
-            Err(error) => {
-                tracing::warn!(%error, "whether there are TaskBudgets can't be read; no Task starts until then")
+            Ok(false) => {
+                first(&kube_runtime::watcher::Event::<TaskBudget>::InitDone);
+                NOT_SERVED
             }
-        }
-        tokio::time::sleep(NOT_SERVED).await;
+            Err(error) => {
+                tracing::warn!(%error, "whether there are TaskBudgets can't be read; no Task starts until then");
+                UNKNOWN
+            }
+        };
+        tokio::time::sleep(pause).await;
     }
     let events = watch_custom(client, scope, writer, first);
     let mut events = Box::pin(events);

@@ -7,7 +7,7 @@ use axon_api::{Task, TaskPhase, TaskReason};
 use axon_test::wait;
 use futures::future::join_all;
 use k8s_openapi::api::batch::v1::Job;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -71,7 +71,7 @@ async fn tasks_with(b: &Bench, reason: TaskReason) -> Vec<String> {
         .items
         .iter()
         .filter(|task| status(task).reason == Some(reason));
-    of.map(|task| task.name_any()).collect()
+    of.map(ResourceExt::name_any).collect()
 }
 
 #[tokio::test]
