@@ -64,6 +64,18 @@ pub enum CredentialType {
 }
 
 impl AgentType {
+    /// Returns true if the agent itself says what its runs cost.
+    #[must_use]
+    pub fn reports_cost(self) -> bool {
+        matches!(self, Self::ClaudeCode | Self::OpenCode)
+    }
+
+    /// Returns true if the agent says so while it runs, not only at its end.
+    #[must_use]
+    pub fn reports_cost_live(self) -> bool {
+        self == Self::OpenCode
+    }
+
     /// Returns the environment variable, and so the Secret key, that holds the credential; `None` for
     /// [`CredentialType::None`].
     #[must_use]

@@ -81,6 +81,13 @@ pub mod env {
     pub const TRUST: &str = "AXON_TRUST";
     /// Go duration after which an agent that prints nothing is to be ended, when the Task names one.
     pub const STALL_TIMEOUT: &str = "AXON_STALL_TIMEOUT";
+    /// US dollars that this pod may spend, as a decimal number, when the Task has a cap on money.
+    pub const MAX_COST_USD: &str = "AXON_MAX_COST_USD";
+    /// Tokens of all kinds that this pod may use, when the Task has a cap on tokens.
+    pub const MAX_TOKENS: &str = "AXON_MAX_TOKENS";
+    /// What the Task's model costs, as JSON with `input`, `output`, `cacheRead` and `cacheWrite`: decimal texts of US dollars
+    /// per million tokens. Set together with [`MAX_COST_USD`], where the operator's price table knows the model.
+    pub const PRICE: &str = "AXON_PRICE";
     /// File with the prompt, set when the prompt is too long for an argument.
     pub const PROMPT_FILE: &str = "AXON_PROMPT_FILE";
     /// Agent instructions, when they fit an environment variable.

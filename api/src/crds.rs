@@ -3,6 +3,7 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
+use crate::v1alpha1::TaskBudget;
 use crate::{AgentConfig, Task, TaskRecord, TaskSpawner, Workspace, limits, yaml};
 
 /// Returns all definitions, each with the file name it has below `config/crd`.
@@ -10,6 +11,7 @@ use crate::{AgentConfig, Task, TaskRecord, TaskSpawner, Workspace, limits, yaml}
 pub fn all() -> Vec<(&'static str, CustomResourceDefinition)> {
     let mut all = vec![
         ("agentconfigs.yaml", AgentConfig::crd()),
+        ("taskbudgets.yaml", TaskBudget::crd()),
         ("taskrecords.yaml", TaskRecord::crd()),
         ("tasks.yaml", Task::crd()),
         ("taskspawners.yaml", TaskSpawner::crd()),

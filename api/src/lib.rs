@@ -1,4 +1,4 @@
-//! The contract between the operator, the CLI and the pod: the five kinds, the names of child objects, the pod
+//! What the operator, the CLI and the pod agree on: the five kinds, the names of child objects, the pod
 //! contract, and how an agent's outcome travels. No network, no clock, no environment.
 
 pub mod agents;
@@ -19,6 +19,7 @@ pub mod money;
 pub mod naming;
 pub mod network;
 pub mod outputs;
+pub mod price;
 pub mod shown;
 pub mod trust;
 pub mod usage;

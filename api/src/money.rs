@@ -27,6 +27,15 @@ impl Money {
         nanos(dollars).filter(|nanos| *nanos <= MOST_OF_A_TASK).map(Self)
     }
 
+    /// The largest amount, some 18 billion dollars.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// Reads a sum of many Tasks: as [`Money::reported`], up to [`Money::MAX`].
+    #[must_use]
+    pub fn counted(dollars: &str) -> Option<Self> {
+        nanos(dollars).map(Self)
+    }
+
     /// Returns an amount of billionths, or the most that one pod may report.
     #[must_use]
     pub fn at_most(nanos: u128) -> Self {
@@ -50,6 +59,12 @@ impl Money {
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
+    }
+
+    /// Returns what is left without `other`, and nothing where that is more.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
     }
 
     /// Returns one of `count` equal parts; `None` for no part.
@@ -144,7 +159,12 @@ mod tests {
         }
         let tenths = ["0.1"; 3].map(money).into_iter();
         assert_eq!(tenths.sum::<Money>().to_string(), "0.30");
-        assert_eq!(Money(u64::MAX).plus(money("1")), Money(u64::MAX));
+        assert_eq!(Money::MAX.plus(money("1")), Money::MAX);
+        assert_eq!(Money::counted(&Money::MAX.to_string()), Some(Money::MAX));
+        assert_eq!(
+            (money("3").minus(money("1")), money("1").minus(money("3"))),
+            (money("2"), Money::default())
+        );
         assert_eq!(
             (money("3").divided(2), money("3").divided(0)),
             (Some(money("1.5")), None)

@@ -57,7 +57,7 @@ pub enum Command {
     Why(why::Args),
     /// Show what tasks have cost: money and tokens
     Cost(cost::Args),
-    /// Show tasks, taskspawners, workspaces, agentconfigs or taskrecords
+    /// Show tasks, taskspawners, workspaces, agentconfigs, taskbudgets or taskrecords
     Get(get::Args),
     /// Show everything about objects: fields, attempts, containers, conditions, events
     Describe(describe::Args),
@@ -71,7 +71,7 @@ pub enum Command {
     Suspend(suspend::Args),
     /// Let paused taskspawners go on
     Resume(suspend::Args),
-    /// Delete tasks, taskspawners, workspaces, agentconfigs or taskrecords
+    /// Delete tasks, taskspawners, workspaces, agentconfigs, taskbudgets or taskrecords
     Delete(delete::Args),
     /// Create workspaces, agentconfigs or taskspawners
     Create(create::Args),

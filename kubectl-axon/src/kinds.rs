@@ -2,9 +2,11 @@
 
 use std::str::FromStr;
 
+use axon_api::v1alpha1::TaskBudget;
 use axon_api::{AgentConfig, Task, TaskRecord, TaskSpawner, Workspace};
 use kube::api::ApiResource;
 
+mod budget;
 mod columns;
 mod detail;
 
@@ -22,17 +24,20 @@ pub enum Kind {
     Workspace,
     /// Instructions, plugins and MCP servers.
     AgentConfig,
+    /// What a set of Tasks may spend.
+    TaskBudget,
     /// What a finished Task has consumed.
     TaskRecord,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Task,
         Self::TaskSpawner,
         Self::Workspace,
         Self::AgentConfig,
+        Self::TaskBudget,
         Self::TaskRecord,
     ];
 
@@ -44,6 +49,7 @@ impl Kind {
             Self::TaskSpawner => "taskspawner",
             Self::Workspace => "workspace",
             Self::AgentConfig => "agentconfig",
+            Self::TaskBudget => "taskbudget",
             Self::TaskRecord => "taskrecord",
         }
     }
@@ -56,6 +62,7 @@ impl Kind {
             Self::TaskSpawner => "taskspawners",
             Self::Workspace => "workspaces",
             Self::AgentConfig => "agentconfigs",
+            Self::TaskBudget => "taskbudgets",
             Self::TaskRecord => "taskrecords",
         }
     }
@@ -68,6 +75,7 @@ impl Kind {
             Self::TaskSpawner => ApiResource::erase::<TaskSpawner>(&()),
             Self::Workspace => ApiResource::erase::<Workspace>(&()),
             Self::AgentConfig => ApiResource::erase::<AgentConfig>(&()),
+            Self::TaskBudget => ApiResource::erase::<TaskBudget>(&()),
             Self::TaskRecord => ApiResource::erase::<TaskRecord>(&()),
         }
     }
@@ -84,9 +92,10 @@ impl FromStr for Kind {
             "taskspawner" | "taskspawners" | "ts" => Ok(Self::TaskSpawner),
             "workspace" | "workspaces" | "ws" => Ok(Self::Workspace),
             "agentconfig" | "agentconfigs" | "ac" => Ok(Self::AgentConfig),
+            "taskbudget" | "taskbudgets" | "budget" | "budgets" | "tb" => Ok(Self::TaskBudget),
             "taskrecord" | "taskrecords" | "axr" => Ok(Self::TaskRecord),
             _ => Err(format!(
-                "{text:?} is not a type: use task, taskspawner (ts), workspace (ws), agentconfig (ac) or taskrecord (axr)"
+                "{text:?} is not a type: use task, taskspawner (ts), workspace (ws), agentconfig (ac), taskbudget (tb) or taskrecord (axr)"
             )),
         }
     }

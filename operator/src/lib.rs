@@ -10,6 +10,7 @@
 //! - [`untrusted`] handles strangers' texts on their way to an agent; [`slots`] shares few slots among namespaces.
 
 pub mod args;
+pub mod budget;
 pub mod definitions;
 pub mod ha;
 pub mod http;

@@ -3,6 +3,7 @@
 
 mod agent_config;
 mod answer;
+mod budget;
 mod common;
 mod immutable;
 mod people;
@@ -10,6 +11,7 @@ mod pod_overrides;
 mod retry;
 mod spawner_reason;
 mod task;
+mod task_budget;
 mod task_record;
 mod task_spawner;
 mod task_spawner_status;
@@ -20,12 +22,17 @@ pub use agent_config::{
     AgentConfig, AgentConfigSpec, McpServer, McpTransport, Plugin, PluginFile, ValuesFrom,
 };
 pub use answer::{Answer, NotARequest, PreviewItem, PreviewOutcome, Rendering, Request, Wanted};
+pub use budget::{Budget, dollars};
 pub use common::{Credentials, NameRef, Trust};
 pub use people::{Association, People, Writer};
 pub use pod_overrides::{PodOverrides, Quantity, Resources, SafeVolume};
 pub use retry::{MAX_BACKOFF, MAX_RETRIES, RetryPolicy, RetryReason};
 pub use spawner_reason::SpawnerReason;
 pub use task::{Task, TaskSpec};
+pub use task_budget::{
+    BudgetAmount, BudgetBucket, BudgetLimit, BudgetWindow, MAX_BUCKETS, MAX_RESERVATIONS, OnExhausted,
+    OnUnknownCost, Period, Reservation, TaskBudget, TaskBudgetSpec, TaskBudgetStatus, budget_condition,
+};
 pub use task_record::{TaskRecord, TaskRecordSpec};
 pub use task_spawner::{
     Cron, GithubIssues, ITEM_FIELDS, ItemState, ItemType, TaskSpawner, TaskSpawnerSpec, TaskTemplate, When,

@@ -3,6 +3,7 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::budget::Budget;
 use super::common::{Credentials, NameRef, Trust, not_the_operators_account, positive_duration};
 use super::pod_overrides::PodOverrides;
 use super::retry::RetryPolicy;
@@ -139,6 +140,11 @@ pub struct TaskSpec {
     /// pull requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<Trust>,
+
+    /// The most that the Task may spend over all its attempts. The operator's default if absent, which is none unless it was
+    /// configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
 }
 
 impl TaskSpec {

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::budget::Budget;
 use super::task_status::{TaskPhase, TaskReason};
 use crate::agents::AgentType;
 use crate::limits::MAX_MODEL;
@@ -91,6 +92,13 @@ pub struct TaskRecordSpec {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub attempts: i32,
+    /// The cap that was in effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+    /// True if a pod may have spent more than was reported: it was lost, or the Task was deleted while it ran. TaskBudgets count the
+    /// cap instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
     /// Tokens and money of all attempts; absent if no agent reported any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,

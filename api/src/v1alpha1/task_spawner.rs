@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::budget::Budget;
 use super::common::{
     Credentials, NameRef, Trust, not_the_operators_account, positive_duration,
     still_not_the_operators_account,
@@ -282,6 +283,9 @@ pub struct TaskTemplate {
     /// repository's default branch. If absent, `Base` for pull requests; for all else what the Workspace says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<Trust>,
+    /// The most that each Task may spend over all its attempts. The operator's default if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
 }
 
 impl TaskTemplate {
@@ -305,6 +309,7 @@ impl TaskTemplate {
             retry_policy: self.retry_policy.clone(),
             stall_timeout: self.stall_timeout.clone(),
             trust: self.trust,
+            budget: self.budget.clone(),
         }
     }
 }

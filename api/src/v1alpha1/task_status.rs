@@ -7,6 +7,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::budget::Budget;
 use crate::usage::Usage;
 
 /// Condition types, by kstatus' names, so that GitOps tools read a Task's progress.
@@ -139,6 +140,14 @@ pub enum TaskReason {
     Stopped,
     /// The agent was silent for too long.
     Stalled,
+    /// The Task has spent what `spec.budget` allows.
+    BudgetExceeded,
+    /// A TaskBudget has no room for what the Task may spend.
+    BudgetExhausted,
+    /// A TaskBudget counts the Task, and nothing caps what the Task may spend.
+    BudgetNeedsCap,
+    /// The Task was deleted before it had ended. Only in TaskRecords.
+    Deleted,
     /// A reason that this version does not know.
     #[serde(other)]
     Unknown,
@@ -238,6 +247,14 @@ pub struct TaskStatus {
     /// has ended, and then takes this away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub github_token: Option<GithubToken>,
+    /// The cap in effect, where it is not that of `spec.budget`: the operator's default, or that of a TaskBudget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+    /// TaskBudgets that count the Task: its cap is reserved there while it runs, and what it has spent is counted there since it
+    /// has ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub budgets: Vec<String>,
     /// Dependencies that have succeeded. They count as such also when they are deleted later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]

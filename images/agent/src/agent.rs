@@ -69,6 +69,10 @@ pub trait Agent {
     fn stops_again_after(&self) -> Option<Duration> {
         None
     }
+    /// Returns true for an agent that tells what it has cost after each answer, not only at its end.
+    fn tells_cost(&self) -> bool {
+        false
+    }
     /// Returns a reader of its standard output, and of what else it tells in the environment `env`.
     fn stream(&self, env: &Env) -> Box<dyn Stream + Send>;
 }

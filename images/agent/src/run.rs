@@ -1,5 +1,6 @@
 //! `axon-agent run`: runs the agent, passes its stream through, and reports what came of it.
 
+pub mod cap;
 pub mod checkpoint;
 pub mod git_facts;
 pub mod input;
@@ -31,6 +32,7 @@ use crate::children;
 use crate::env::Env;
 use crate::failure::Failure;
 use crate::key_form;
+use crate::run::cap::Cap;
 use crate::run::checkpoint::Checkpoint;
 use crate::run::git_facts::Facts;
 use crate::run::outcome::{Outcome, conclude};
@@ -66,6 +68,7 @@ fn run(
     checkpoint: &Arc<Mutex<Checkpoint>>,
 ) -> Result<(Report, u8), Failure> {
     let agent = agent::of(env)?;
+    let cap = Cap::of(env, agent.tells_cost())?;
     key_form::check(env, agent.kind())?;
     let mut setup = input::read(env, args, &|value, place| agent.literal(value, place))?;
     let hidden = children::hidden(env, agent.key_variables(&setup));
@@ -89,7 +92,7 @@ fn run(
 
     let stream = agent.stream(env);
     let limits = Limits::of(env)?;
-    let ended = Running::start(agent, launch, stream, checkpoint)?.wait(limits);
+    let ended = Running::start(agent, launch, stream, checkpoint, cap)?.wait(limits);
     let mut outcome = conclude(agent.program(), &ended);
     let mut report = Report {
         reason: outcome.reason,

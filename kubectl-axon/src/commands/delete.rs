@@ -15,14 +15,14 @@ use crate::kinds::{Kind, parse_arguments};
 use crate::term::output::Ui;
 
 const EXAMPLES: &str = "\
-Types: task, taskspawner (ts), workspace (ws), agentconfig (ac), taskrecord (axr)
+Types: task, taskspawner (ts), workspace (ws), agentconfig (ac), taskbudget (tb), taskrecord (axr)
 
 Examples:
   kubectl axon delete task fix-login
   kubectl axon delete task/a task/b
   kubectl axon delete tasks --all -y";
 
-/// Deletes tasks, taskspawners, workspaces, agentconfigs or taskrecords. A task that runs is stopped.
+/// Deletes tasks, taskspawners, workspaces, agentconfigs, taskbudgets or taskrecords. A task that runs is stopped.
 #[derive(Parser, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {

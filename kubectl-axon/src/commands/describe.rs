@@ -19,7 +19,7 @@ use crate::term::shown::Shown;
 use crate::term::table::Table;
 
 const EXAMPLES: &str = "\
-Types: task, taskspawner (ts), workspace (ws), agentconfig (ac), taskrecord (axr)
+Types: task, taskspawner (ts), workspace (ws), agentconfig (ac), taskbudget (tb), taskrecord (axr)
 
 Examples:
   kubectl axon describe task fix-login

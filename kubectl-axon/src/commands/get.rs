@@ -21,7 +21,7 @@ use crate::term::output::{Format, Notation, Ui};
 use crate::term::shown::Shown;
 
 const EXAMPLES: &str = "\
-Types: task, taskspawner (ts), workspace (ws), agentconfig (ac), taskrecord (axr)
+Types: task, taskspawner (ts), workspace (ws), agentconfig (ac), taskbudget (tb), taskrecord (axr)
 
 Tasks come in the order of their age, the newest last. On a terminal that is too narrow, long
 branches and URLs are shortened; -o wide shows all of them. What kubectl can do besides, such as
@@ -34,7 +34,7 @@ Examples:
   kubectl axon get tasks -l team=core --sort-by .status.usage.costUSD
   kubectl axon get ts nightly -o yaml";
 
-/// Shows tasks, taskspawners, workspaces, agentconfigs or taskrecords
+/// Shows tasks, taskspawners, workspaces, agentconfigs, taskbudgets or taskrecords
 #[derive(Parser, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {

@@ -157,6 +157,7 @@ async fn take_stock(cluster: &Cluster) -> Result<Stock> {
         Kind::Task,
         Kind::Workspace,
         Kind::AgentConfig,
+        Kind::TaskBudget,
         Kind::TaskRecord,
     ] {
         stock.push((kind, list(cluster, kind).await?));

@@ -39,6 +39,7 @@ macro_rules! files {
 
 files![
     "crd/agentconfigs.yaml",
+    "crd/taskbudgets.yaml",
     "crd/taskrecords.yaml",
     "crd/tasks.yaml",
     "crd/taskspawners.yaml",

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Kind;
+use super::{Kind, budget};
 use crate::format;
 
 /// A column: its header, and how to read its cell out of an object.
@@ -88,6 +88,17 @@ pub fn columns(kind: Kind, namespace: bool, wide: bool, labels: bool) -> Vec<Col
             if wide {
                 add("SECRET", |o, _| text(o, "/spec/secretRef/name"));
                 add("FILES", |o, _| entries(o, "/spec/files"));
+            }
+        }
+        Kind::TaskBudget => {
+            add("LIMIT", |o, _| budget::limit(o));
+            add("SPENT", |o, _| budget::spent(o));
+            add("RESERVED", |o, _| budget::reserved(o));
+            add("LEFT", |o, _| budget::left(o));
+            add("USED", |o, _| budget::bar(o));
+            add("RESETS", budget::resets);
+            if wide {
+                add("WINDOW", |o, _| budget::window(o));
             }
         }
         Kind::TaskRecord => {

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Kind;
 use super::columns::{dollars, duration, names, source, text, time, tokens};
+use super::{Kind, budget};
 use crate::format;
 
 /// Column in which values start.
@@ -28,6 +28,7 @@ pub fn detail(kind: Kind, object: &Value, now: Timestamp) -> String {
                 &joined(object, "/spec/files", |f| text(f, "/path"), "\n"),
             );
         }
+        Kind::TaskBudget => spending(&mut block, object, now),
         Kind::TaskRecord => record(&mut block, object),
         Kind::AgentConfig => {
             block.field("Plugins", &names(object, "/spec/plugins"));
@@ -114,6 +115,37 @@ fn money(block: &mut Block, object: &Value, usage: &str) {
     if !estimated.is_empty() {
         block.field("Estimated Cost", &format!("~{estimated}"));
     }
+}
+
+fn spending(block: &mut Block, object: &Value, now: Timestamp) {
+    block.field("Limit", &budget::limit(object));
+    block.field("Window", &budget::window(object));
+    block.field("Spent", &budget::spent(object));
+    block.field("Reserved", &budget::reserved(object));
+    block.field("Left", &budget::left(object));
+    block.field("Used", &budget::bar(object));
+    block.field("Resets", &budget::resets(object, now));
+    block.field(
+        "Spawners",
+        &joined(object, "/spec/taskSpawners", |name| text(name, ""), ", "),
+    );
+    let condition = |one: &Value| {
+        let (kind, status, message) = (text(one, "/type"), text(one, "/status"), text(one, "/message"));
+        format!("{kind} {status}: {message}")
+    };
+    block.field(
+        "Conditions",
+        &joined(object, "/status/conditions", condition, "\n"),
+    );
+    let entry = |one: &Value| {
+        let state = if one.get("spentUntil").is_some() {
+            "spent"
+        } else {
+            "reserved"
+        };
+        format!("{} ${} {state}", text(one, "/task"), text(one, "/costUSD"))
+    };
+    block.field("Tasks", &joined(object, "/status/reservations", entry, "\n"));
 }
 
 fn record(block: &mut Block, object: &Value) {

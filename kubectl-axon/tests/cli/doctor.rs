@@ -64,6 +64,7 @@ fn cluster(changed: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) 
                     "taskspawners",
                     "workspaces",
                     "agentconfigs",
+                    "taskbudgets",
                     "taskrecords",
                 ];
                 Reply::Json(

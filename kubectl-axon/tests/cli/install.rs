@@ -153,8 +153,8 @@ fn install_can_be_repeated_and_uninstall_undoes_it() {
     );
     assert_eq!(
         store.lock().unwrap().len(),
-        7,
-        "five definitions, a task, and what keeps its network closed are left"
+        8,
+        "six definitions, a task, and what keeps its network closed are left"
     );
     let gone = home.against(&fake, &["uninstall", "-y"]);
     assert!(

@@ -311,9 +311,9 @@ fn install_prints_all_manifests_without_a_cluster() {
     let kinds: Vec<&str> = documents.iter().map(|d| d["kind"].as_str().unwrap()).collect();
     assert_eq!(
         kinds.iter().filter(|k| **k == "CustomResourceDefinition").count(),
-        5
+        6
     );
-    assert_eq!((kinds[5], kinds.last()), ("Namespace", Some(&"Deployment")));
+    assert_eq!((kinds[6], kinds.last()), ("Namespace", Some(&"Deployment")));
     assert!(done.out.contains("example.com/m/axon-operator:v9"));
     assert!(!done.out.contains(":latest"));
     let short = Home::new().run(&["install", "--dry-run"]);

@@ -18,6 +18,7 @@ use super::decide::prices::PriceTable;
 use super::github_token::rules::Token;
 use super::observe::expectations::Expectations;
 use super::observe::stores::{Readiness, Stores};
+use crate::budget::keeper::Keeper;
 use crate::images::Images;
 use crate::kube::events::Events;
 use crate::metrics::Metrics;
@@ -69,6 +70,8 @@ pub struct Context {
     pub(super) job_burst: JobBurst,
     /// The NetworkPolicies that are there before Jobs.
     pub(super) network: Network,
+    /// TaskBudgets.
+    pub(super) keeper: Keeper,
     /// Own status writes whose events have not come yet.
     pub(super) expectations: Arc<Expectations>,
     /// Places for Tasks that have ended and whose tokens are revoked.

@@ -18,6 +18,8 @@ use tokio::time::Instant;
 use super::apply::{self, Applied};
 use super::branch_lock;
 use super::context::{Context, Failures, Options};
+use crate::budget::keeper::Keeper;
+use crate::budget::sweep;
 use crate::kube::backoff::Pauses;
 use crate::kube::call::CallError;
 use crate::kube::events::Events;
@@ -28,6 +30,7 @@ use crate::shared::Shared;
 use crate::slots;
 use crate::task::apply::job_burst::JobBurst;
 use crate::task::apply::network_policy::Network;
+use crate::task::budget;
 use crate::task::build::prompt;
 use crate::task::decide::{Decision, decide};
 use crate::task::github_token::fetch;
@@ -67,18 +70,28 @@ pub async fn run(
         workspaces,
         agent_configs,
     };
-    let (readiness, filled) = Readiness::of(4);
+    let (budgets, budget_writer) = store::store();
+    let (readiness, filled) = Readiness::of(5);
     let (wake, woken) = mpsc::unbounded();
+    let wake_for_budgets = wake.clone();
 
+    let keeper = Keeper::new(
+        client.clone(),
+        clock.clone(),
+        budgets,
+        stores.tasks.clone(),
+        options.record_retention,
+    );
     let failures: Failures = Arc::default();
     let expectations: Arc<Expectations> = Arc::default();
     let network = Network::new(client.clone(), options.agent_network.clone());
     let (waking, forgetting, gone) = (stores.clone(), Arc::clone(&failures), Arc::clone(&expectations));
-    let doubting = network.clone();
+    let (doubting, waits) = (network.clone(), keeper.clone());
     let task_stream = watch_custom(client.clone(), &scope, task_writer, move |event| {
         waking.dependents.apply(event);
         if let Event::Delete(task) = event {
             gone.forget(task);
+            waits.forget(task);
             doubting.doubt(&task.namespace().unwrap_or_default());
             forgetting.lock().remove(&ObjectRef::from_obj(task));
         }
@@ -86,6 +99,19 @@ pub async fn run(
             let _ = wake.unbounded_send(waiting);
         }
     });
+    let (of_budget, wake_for_room) = (keeper.clone(), wake_for_budgets);
+    let budget_stream = budget::watch(
+        client.clone(),
+        &scope,
+        budget_writer,
+        filled.clone(),
+        move |budget| {
+            for waiting in of_budget.woken_by(budget) {
+                let _ = wake_for_room.unbounded_send(waiting);
+            }
+        },
+    );
+    let sweep = sweep::run(keeper.clone(), |_| false);
     let (of_workspace, of_config) = (stores.dependents.clone(), stores.dependents.clone());
     let context = Arc::new(Context {
         client: client.clone(),
@@ -99,6 +125,7 @@ pub async fn run(
         branch_claims: Mutex::default(),
         job_burst: JobBurst::default(),
         network,
+        keeper,
         expectations,
         ending: Semaphore::new(revoke::AT_ONCE),
         minting: fetch::places(),
@@ -142,7 +169,11 @@ pub async fn run(
                 Err(error) => tracing::warn!(%error, "a watch is broken and is set up again"),
             }
         });
-    Box::pin(controller).await;
+    tokio::select! {
+        () = Box::pin(controller) => {}
+        () = budget_stream => {}
+        () = sweep => {}
+    }
 }
 
 async fn reconcile(kept: Arc<Task>, context: Arc<Context>) -> Result<Action, CallError> {
@@ -171,8 +202,10 @@ async fn reconcile(kept: Arc<Task>, context: Arc<Context>) -> Result<Action, Cal
         Arc::clone(&kept)
     };
     let mut token = context.late_token(&kept);
+    // Reserved once, also if a token has to be fetched in between.
+    let mut admitted = None;
     let done = loop {
-        match attempt(&task, &context, workspace.clone(), &token).await? {
+        match attempt(&task, &context, workspace.clone(), &token, &mut admitted).await? {
             Some(done) => break done,
             // Outside the attempt: what GitHub takes its time for must not hold a branch.
             None if token == Token::Unasked => {
@@ -253,6 +286,7 @@ async fn attempt(
     context: &Context,
     workspace: Option<Arc<Workspace>>,
     token: &Token,
+    admitted: &mut Option<budget::Admitted>,
 ) -> Result<Option<Applied>, CallError> {
     // Only a Task that may still get a Job competes for its branch.
     let competes = !has_ended(task) && task.status.as_ref().is_none_or(|s| s.job_name.is_none());
@@ -266,6 +300,10 @@ async fn attempt(
     let claimed_by = held.as_ref().and_then(|held| held.as_ref().cloned());
     let mut gathered = gather(task, context, workspace, key.as_ref()).await?;
     let decision = decide(&gathered.observed(task, context, claimed_by.as_deref()));
+    let decision = match budget::step(task, decision, admitted, context).await? {
+        budget::Step::Do(decision) => decision,
+        budget::Step::Later(pause) => return Ok(Some(Applied::nothing(Action::requeue(pause)))),
+    };
     let workspace = gathered.workspace.as_deref();
     let decision = match rules::step(task, workspace, decision, token, context.clock.now()) {
         Step::Do(decision) => decision,

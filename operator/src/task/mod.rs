@@ -10,6 +10,7 @@
 //! [`controller`] drives these steps, [`context`] has what they share.
 
 pub mod apply;
+mod budget;
 pub mod build;
 pub mod context;
 pub mod controller;

@@ -1,7 +1,7 @@
 //! The operator is killed at every write of a Task's life, before the API server sees it and after it has done it, and
 //! started again: the Task comes to the same end, with exactly one Job a run.
 
-use axon_api::v1alpha1::Attempt;
+use axon_api::v1alpha1::{Attempt, TaskBudget};
 use axon_api::{Task, TaskPhase, TaskReason, TaskStatus};
 use axon_fixtures::fault_proxy::Fault;
 use axon_test::wait;
@@ -181,6 +181,38 @@ async fn a_chain_that_hands_on_its_results() {
         stage.run("second").await;
         stage.end("second", 0, REPORT).await;
         vec![first, ended(stage, "second").await]
+    })
+    .await;
+}
+
+/// Its tokens are reserved in both budgets before its Job is made, and counted once in each when it has ended.
+#[tokio::test]
+async fn a_task_that_two_budgets_count() {
+    survives(2, async |stage: &Stage| {
+        let budgets = stage.namespace.api::<TaskBudget>();
+        for name in ["a", "b"] {
+            let budget = format!(
+                "apiVersion: axon.io/v1alpha1\nkind: TaskBudget\nmetadata: {{name: {name}}}\nspec: \
+                 {{limit: {{tokens: 100}}, window: {{every: Month}}}}"
+            );
+            stage.namespace.apply(&budget).await.unwrap();
+        }
+        stage.create("t", "budget: {tokens: 60}").await;
+        stage.run("t").await;
+        // Room for one of them, whatever died since.
+        stage.create("u", "budget: {tokens: 60}").await;
+        let waits = |s: &TaskStatus| s.reason == Some(TaskReason::BudgetExhausted);
+        stage.until("u", "waits for room", waits).await;
+        stage.end("t", 0, REPORT).await;
+        let first = ended(stage, "t").await;
+        for name in ["a", "b"] {
+            let books = budgets.get(name).await.unwrap().status.unwrap();
+            let spent = books.spent.unwrap();
+            assert_eq!((spent.tokens, spent.runs), (7, 1), "{name}");
+        }
+        let starts = |s: &TaskStatus| s.reason == Some(TaskReason::Starting);
+        stage.until("u", "has room", starts).await;
+        vec![first]
     })
     .await;
 }

@@ -4,6 +4,7 @@
 
 mod again;
 mod bounds;
+mod budgets;
 mod failures;
 mod fault;
 mod former;

@@ -118,6 +118,10 @@ impl Agent for OpenCode {
     }
 
     /// While one of its commands runs, and for a moment after that, OpenCode only notes the first signal.
+    fn tells_cost(&self) -> bool {
+        true
+    }
+
     fn stops_again_after(&self) -> Option<Duration> {
         Some(Duration::from_secs(1))
     }

@@ -41,23 +41,24 @@ impl Checkpoint {
         self.seen.clone()
     }
 
-    /// Writes figures that changed. With `waiting`, when we may sleep next, at once: nothing is lost in our sleep.
-    pub fn note(&mut self, usage: &Usage, waiting: bool, branch: impl FnOnce() -> Option<String>) {
+    /// Writes figures that changed, and returns the largest so far. With `waiting`, when we may sleep next, at once: nothing is lost in our sleep.
+    pub fn note(&mut self, usage: &Usage, waiting: bool, branch: impl FnOnce() -> Option<String>) -> Usage {
         let usage = self.raised(usage);
         let due = waiting || self.at.is_none_or(|at| at.elapsed() >= EVERY);
         if self.finished || usage == self.written || !due {
-            return;
+            return usage;
         }
         self.written = usage.clone();
         self.at = Some(Instant::now());
         self.write(&Report {
-            usage,
+            usage: usage.clone(),
             outputs: branch()
                 .map(|branch| format!("branch: {branch}"))
                 .into_iter()
                 .collect(),
             ..Report::new()
         });
+        usage
     }
 
     /// Writes the outcome before all is known about it; figures alone no longer replace it.

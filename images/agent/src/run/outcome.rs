@@ -33,6 +33,8 @@ pub struct Ended {
     pub stopped: Option<Signal>,
     /// How long the agent had printed nothing when it was ended for that.
     pub stalled: Option<Duration>,
+    /// Why it was ended for what it had spent.
+    pub over: Option<String>,
     /// True when the grace period was over before the agent ended.
     pub killed: bool,
     /// What the agent's last event says.
@@ -90,6 +92,13 @@ pub fn conclude(program: &str, ended: &Ended) -> Outcome {
         (_, Some(Verdict::Failed { reason, message })) if ended.settled.is_some() => {
             (*reason, message.clone())
         }
+        _ if let Some(over) = &ended.over => {
+            let after = after(program, ended.killed);
+            (
+                TaskReason::BudgetExceeded,
+                format!("{over}; {program} was stopped{after}"),
+            )
+        }
         _ if ended.stalled.is_some() => (
             TaskReason::Stalled,
             stalled(program, ended.stalled.unwrap_or_default(), ended.killed),
@@ -108,7 +117,8 @@ pub fn conclude(program: &str, ended: &Ended) -> Outcome {
             (provider_reason(None, &said), format!("{how}{said}"))
         }
     };
-    let told = ended.stopped.or(ended.stalled.map(|_| Signal::SIGTERM));
+    let was_ended = ended.stalled.is_some() || ended.over.is_some();
+    let told = ended.stopped.or(was_ended.then_some(Signal::SIGTERM));
     let fallback = told.map_or(1, |signal| SIGNAL_BASE + signal as i32);
     let code = if code == 0 { fallback } else { code };
     Outcome {
@@ -160,6 +170,7 @@ mod tests {
 
     fn ended(exit: Exit, verdict: Option<Verdict>) -> Ended {
         Ended {
+            over: None,
             exit,
             stopped: None,
             stalled: None,
@@ -281,6 +292,22 @@ mod tests {
         };
         let message = "claude printed nothing for 900s (stallTimeout) and was stopped".to_owned();
         assert_eq!(parts(&silent), (143, Some(TaskReason::Stalled), Some(message)));
+    }
+
+    #[test]
+    fn a_run_that_has_spent_its_cap_says_so_unless_it_had_ended_well_before() {
+        let over = "$1.00 was spent of $1.00 that the run may spend (spec.budget)".to_owned();
+        let ended = |exit, settled: Option<Verdict>| Ended {
+            over: Some(over.clone()),
+            settled: settled.clone(),
+            ..ended(exit, settled)
+        };
+        let message = format!("{over}; claude was stopped");
+        for exit in [Exit::Code(0), Exit::Code(143), Exit::Signal(15)] {
+            let expected = (143, Some(TaskReason::BudgetExceeded), Some(message.clone()));
+            assert_eq!(parts(&ended(exit, None)), expected);
+            assert_eq!(parts(&ended(exit, Some(Verdict::Done))), (0, None, None));
+        }
     }
 
     #[test]

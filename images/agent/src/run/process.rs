@@ -17,6 +17,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid};
 use parking_lot::{Mutex, MutexGuard};
 
+use super::cap::{Cap, Look};
 use super::checkpoint::Checkpoint;
 use super::outcome::{Ended, Exit};
 use super::tee::{Piece, Sink, pass_errors, pass_lines};
@@ -34,6 +35,8 @@ const GRACE: Duration = Duration::from_secs(20);
 const LINGER: Duration = Duration::from_secs(60);
 /// A signal that a child ended may be merged with another; so we also look by ourselves.
 const LOOK: Duration = Duration::from_secs(1);
+/// The same under a cap: what an agent notes elsewhere than in its output is read this often, however much it prints.
+const LOOK_AT_COST: Duration = Duration::from_millis(250);
 /// How long output may pause after the agent's end, when something it left behind holds the pipe.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -41,6 +44,8 @@ enum Message {
     Signal(Signal),
     /// Something was passed on.
     Alive,
+    /// What was spent has reached the cap.
+    Over(String),
     /// Standard output ended; the flag says whether its last line did, too.
     Drained(bool),
     Errors(Vec<String>),
@@ -53,6 +58,7 @@ pub struct Running {
     messages: Receiver<Message>,
     stream: Arc<Mutex<Watch>>,
     checkpoint: Arc<Mutex<Checkpoint>>,
+    cap: Arc<Mutex<Option<Cap>>>,
     stop_requested: Arc<AtomicBool>,
     stops_again_after: Option<Duration>,
 }
@@ -105,6 +111,7 @@ impl Running {
         launch: Launch,
         stream: Box<dyn Stream + Send>,
         checkpoint: &Arc<Mutex<Checkpoint>>,
+        cap: Option<Cap>,
     ) -> Result<Self, Failure> {
         let program = agent.program();
         let failed = |error: io::Error| Failure {
@@ -142,9 +149,10 @@ impl Running {
             thread::spawn(move || sender.send(Message::Errors(pass_errors(stderr, out))));
         }
         let stream = Arc::new(Mutex::new(Watch::new(stream, Instant::now())));
+        let cap = Arc::new(Mutex::new(cap));
         if let Some(stdout) = child.stdout.take() {
-            let (stream, checkpoint) = (Arc::clone(&stream), Arc::clone(checkpoint));
-            thread::spawn(move || follow(stdout, &stream, &checkpoint, &sender));
+            let (stream, checkpoint, cap) = (Arc::clone(&stream), Arc::clone(checkpoint), Arc::clone(&cap));
+            thread::spawn(move || follow(stdout, &stream, &checkpoint, &cap, &sender));
         }
         Ok(Self {
             child,
@@ -152,6 +160,7 @@ impl Running {
             messages,
             stream,
             checkpoint: Arc::clone(checkpoint),
+            cap,
             stop_requested,
             stops_again_after: agent.stops_again_after(),
         })
@@ -165,6 +174,14 @@ impl Running {
         let Limits { grace, stall, linger } = limits;
         let mut stopped = None;
         let mut stalled = None;
+        let mut over = None;
+        let mut crossed = None;
+        let mut looked = Instant::now();
+        let look = if lock(&self.cap).is_some() {
+            LOOK_AT_COST
+        } else {
+            LOOK
+        };
         let mut settled = None;
         let mut heard = Instant::now();
         let mut deadline = None;
@@ -175,10 +192,11 @@ impl Running {
             let pause = again
                 .or(deadline)
                 .map_or(LOOK, |at: Instant| at.saturating_duration_since(Instant::now()));
-            match self.messages.recv_timeout(pause.min(LOOK)) {
+            match self.messages.recv_timeout(pause.min(look)) {
                 Ok(Message::Signal(Signal::SIGCHLD)) => {}
                 // What an agent notes elsewhere than in its output may have grown in silence.
-                Err(RecvTimeoutError::Timeout) => note(&self.stream, &self.checkpoint, true),
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Message::Over(why)) => crossed = Some(why),
                 Ok(Message::Signal(signal)) => {
                     if deadline.is_none() {
                         settled = self.verdict();
@@ -194,6 +212,18 @@ impl Running {
                 }
                 // Cannot be: the listener lives as long as we do.
                 Err(RecvTimeoutError::Disconnected) => thread::sleep(LOOK),
+            }
+            if looked.elapsed() >= look {
+                looked = Instant::now();
+                crossed = note(&self.stream, &self.checkpoint, &self.cap, true).or(crossed);
+            }
+            // What is being ended already is ended for its own reason.
+            if deadline.is_none() && crossed.is_some() {
+                settled = self.verdict();
+                over = crossed.take();
+                deadline = Some(Instant::now() + grace);
+                again = self.stops_again_after.map(|pause| Instant::now() + pause);
+                self.signal_group(Signal::SIGTERM);
             }
             let silent = |limit: &Duration| deadline.is_none() && heard.elapsed() >= *limit;
             let lingering = self.lingering(linger).filter(|_| deadline.is_none());
@@ -235,6 +265,7 @@ impl Running {
             exit,
             stopped,
             stalled,
+            over,
             killed,
             verdict: stream.verdict(),
             settled,
@@ -319,7 +350,7 @@ impl Tail {
         match message {
             Message::Drained(at_line_start) => self.at_line_start = Some(at_line_start),
             Message::Errors(errors) => self.errors = Some(errors),
-            Message::Signal(_) | Message::Alive => {}
+            Message::Signal(_) | Message::Alive | Message::Over(_) => {}
         }
     }
 
@@ -346,6 +377,7 @@ fn follow(
     stdout: impl io::Read,
     stream: &Mutex<Watch>,
     checkpoint: &Mutex<Checkpoint>,
+    cap: &Mutex<Option<Cap>>,
     sender: &Sender<Message>,
 ) {
     let mut sink = Sink::new(io::stdout());
@@ -354,18 +386,34 @@ fn follow(
         let _ = sender.send(Message::Alive);
         lock(stream).take(piece, Instant::now())
     };
-    let after = |waiting| note(stream, checkpoint, waiting);
+    let after = |waiting| {
+        if let Some(over) = note(stream, checkpoint, cap, waiting) {
+            let _ = sender.send(Message::Over(over));
+        }
+    };
     if let Err(error) = pass_lines(stdout, &mut sink, on_piece, after) {
         say!("can't read the agent's output: {error}");
     }
     let _ = sender.send(Message::Drained(sink.at_line_start()));
 }
 
-/// Notes what was consumed up to here.
-fn note(stream: &Mutex<Watch>, checkpoint: &Mutex<Checkpoint>, waiting: bool) {
+/// Notes what was consumed up to here. Returns why the agent is to be ended, if it has reached its cap.
+fn note(
+    stream: &Mutex<Watch>,
+    checkpoint: &Mutex<Checkpoint>,
+    cap: &Mutex<Option<Cap>>,
+    waiting: bool,
+) -> Option<String> {
     let usage = lock(stream).usage();
-    let mut checkpoint = lock(checkpoint);
-    checkpoint.note(&usage, waiting, || view::branch_of(Path::new(".")));
+    let usage = lock(checkpoint).note(&usage, waiting, || view::branch_of(Path::new(".")));
+    match lock(cap).as_mut()?.look(&usage) {
+        Look::GoOn => None,
+        Look::Warn(text) => {
+            say!("warning: {text}");
+            None
+        }
+        Look::Stop(why) => Some(why),
+    }
 }
 
 /// Ends all that runs in the container but this program, also what has left the agent's group. Does nothing where this program

@@ -15,6 +15,21 @@ use crate::kube::backoff::Pauses;
 pub trait Watch<K>: Stream<Item = Result<K, watcher::Error>> + Send + 'static {}
 impl<K, S: Stream<Item = Result<K, watcher::Error>> + Send + 'static> Watch<K> for S {}
 
+/// Returns whether the API server serves a kind of ours: definitions older than the operator lack the newer kinds.
+///
+/// # Errors
+/// If the API server does not answer.
+pub async fn is_served<K: Resource<DynamicType = ()>>(client: &Client) -> kube::Result<bool> {
+    match client.list_api_group_resources(axon_api::API_VERSION).await {
+        Ok(served) => Ok(served
+            .resources
+            .iter()
+            .any(|resource| resource.name == K::plural(&()))),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Watches a kind of ours; `told` sees each event after the store.
 pub fn watch_custom<K>(
     client: Client,

@@ -1,5 +1,6 @@
 //! What is kept of the objects that Tasks and spawners refer to.
 
+use axon_api::v1alpha1::TaskBudget;
 use axon_api::{AgentConfig, TaskSpawner, Workspace, labels};
 use kube::ResourceExt as _;
 use serde::de::{DeserializeOwned, Error as _};
@@ -45,6 +46,28 @@ seen!(
     ),
     json!({"when": {}, "taskTemplate": {"type": "codex", "credentials": {"type": "none"}}})
 );
+
+/// The books are read whole: the definition bounds them.
+impl Seen for TaskBudget {
+    const KIND: &'static str = "TaskBudget";
+
+    fn read(json: &str) -> serde_json::Result<Self> {
+        serde_json::from_str(&prune(json, &|path, _| match path {
+            ["metadata"] => Keep::Each,
+            ["metadata", "annotations" | "labels"] => Keep::Nothing,
+            ["metadata", member] => keep_metadata(member),
+            _ => Keep::All,
+        })?)
+    }
+
+    fn revision(&self) -> Option<String> {
+        self.resource_version()
+    }
+
+    fn of_names(names: &Names) -> Option<Self> {
+        hollow(names, &json!({"limit": {}, "window": {}}))
+    }
+}
 
 /// Reads an object whole, or of a large one what `keep` keeps of its spec, and says whether it is such a part.
 fn read<K: DeserializeOwned>(json: &str, keep: impl Fn(&str) -> bool) -> serde_json::Result<(K, bool)> {

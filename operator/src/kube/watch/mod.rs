@@ -11,7 +11,7 @@ mod seen;
 mod split;
 mod whole;
 
-pub use custom::{Watch, watch_custom};
+pub use custom::{Watch, is_served, watch_custom};
 pub use events::{Target, events};
 pub use listing::Listing;
 pub use part::{LARGE, LENT, Large, is_large, is_part, keep_metadata, mark};

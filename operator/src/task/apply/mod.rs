@@ -31,12 +31,14 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use crate::task::apply::network_policy::Ready;
+use crate::task::build::cap;
 use crate::task::build::job;
 use crate::task::build::pod_defaults;
 use crate::task::build::pod_limits;
 use crate::task::build::prompt;
 use crate::task::build::prompt::ParsedPrompt;
 use crate::task::build::volumes::ca;
+use crate::task::decide::budget;
 use crate::task::decide::dependencies::Dependencies;
 use crate::task::decide::{Decision, STARTING};
 use crate::task::github_token::rules;
@@ -166,7 +168,7 @@ async fn create_job(
             let Some(inputs) = full_objects::job_inputs(task, gathered, context).await? else {
                 return Ok(Applied::nothing(Action::requeue(CHANGED_PAUSE)));
             };
-            match plan(&inputs, gathered, context) {
+            match plan(&inputs, known, gathered, context) {
                 Err(message) => Created::Invalid(message),
                 Ok(plan) => {
                     let _creating = context.job_burst.begin_create();
@@ -182,7 +184,9 @@ async fn create_job(
         Created::Yes | Created::Before => {
             has_job = true;
             let (phase, reason) = (TaskPhase::Pending, TaskReason::Starting);
-            let mut status = enter(known, phase, reason, STARTING, generation, context.clock.now());
+            let note = budget::note(task, context.options.prices.price_of(task));
+            let starting = note.map_or_else(|| STARTING.to_owned(), |note| format!("{STARTING}; {note}"));
+            let mut status = enter(known, phase, reason, &starting, generation, context.clock.now());
             status.job_name = task.metadata.name.clone();
             status.github_token = gathered.github_token.clone();
             (status, Action::await_change())
@@ -221,7 +225,12 @@ async fn create_job(
 }
 
 /// Returns what to create, or why nothing ever can be.
-fn plan(inputs: &JobInputs, gathered: &Gathered, context: &Context) -> Result<job::Manifests, String> {
+fn plan(
+    inputs: &JobInputs,
+    known: &TaskStatus,
+    gathered: &Gathered,
+    context: &Context,
+) -> Result<job::Manifests, String> {
     if let Some(fault) = &inputs.task.fault {
         return Err(fault.clone());
     }
@@ -249,6 +258,11 @@ fn plan(inputs: &JobInputs, gathered: &Gathered, context: &Context) -> Result<jo
         .map_err(|error| error.to_string())?;
     pod_defaults::apply(&context.options.pod_defaults, task, &mut plan.job);
     pod_limits::apply(&context.options.pod_limits, &mut plan.job);
+    let price = context.options.prices.price_of(task);
+    let left = budget::left(task, known, price).map_err(|refused| refused.message)?;
+    if let Some(left) = left {
+        cap::apply(&left, &mut plan.job);
+    }
     ca::mount(&mut plan.job, inputs.workspace.as_deref());
     if let Some(token) = token {
         rules::mount(&mut plan.job, token);

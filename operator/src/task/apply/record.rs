@@ -10,6 +10,7 @@ use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::{Api, Client, ResourceExt};
 use serde::Deserialize as _;
 
+use crate::budget::cap;
 use crate::kube::call::{CallError, timed};
 use crate::kube::incomplete::{Cut, Stored, Write};
 
@@ -33,6 +34,8 @@ pub fn record_of(task: &Task, status: &TaskStatus) -> Option<TaskRecord> {
         start_time: status.start_time.clone(),
         completion_time: status.completion_time.clone(),
         attempts: i32::try_from(status.attempts.len()).unwrap_or(i32::MAX),
+        budget: status.budget.clone().or_else(|| task.spec.budget.clone()),
+        incomplete: status.start_time.is_some() && cap::is_incomplete(&status.attempts),
         usage: status.usage.clone(),
     };
     let mut record = TaskRecord::new(&naming::task_record(name, uid), spec);

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use axon_api::shown::make_storable;
-use axon_api::{API_VERSION, Task, TaskStatus};
+use axon_api::{API_VERSION, Task, TaskPhase, TaskStatus};
 use kube::ResourceExt;
 use kube_runtime::controller::Action;
 use serde_json::json;
 
 use super::record::{self, Recorded};
+use crate::budget::cap::Cap;
 use crate::kube::call::{CallError, timed};
 use crate::kube::incomplete::{self, Write};
 use crate::kube::watch;
@@ -37,9 +38,14 @@ pub(super) async fn write_status(
     context: &Context,
 ) -> Result<WrittenStatus, CallError> {
     // Once: what became of the record since is others' business.
-    if !has_ended(task) {
-        keep_record(task, status, context).await?;
+    let mut status = status.clone();
+    if !has_ended(task) && status.phase.is_some_and(TaskPhase::is_terminal) {
+        keep_record(task, &status, context).await?;
+        // After the record and before the status: whoever repeats this finds what is counted already.
+        let own = Cap::of(task.spec.budget.as_ref());
+        status.budgets = context.keeper.settle(task, &status, own).await?;
     }
+    let status = &status;
     let mut body = json!({
         "apiVersion": API_VERSION,
         "kind": "Task",

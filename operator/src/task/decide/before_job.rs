@@ -2,7 +2,7 @@
 
 use axon_api::{TaskPhase, TaskReason, TaskStatus};
 
-use super::{Decision, Named, Observed, fail, move_to};
+use super::{Decision, Named, Observed, budget, fail, move_to};
 use crate::task::branch_lock::{self, Blocker};
 use crate::task::decide::dependencies::Dependencies;
 
@@ -14,6 +14,9 @@ pub(crate) fn decide(observed: &Observed<'_>, status: &TaskStatus) -> Decision {
     // Before anything is waited for: a text that is no template will never be one.
     if let Some(error) = &observed.prompt_fault {
         return fail(observed, status, TaskReason::InvalidConfig, &error.to_string());
+    }
+    if let Err(refused) = budget::left(observed.task, status, observed.price) {
+        return fail(observed, status, refused.reason, &refused.message);
     }
     if let Some(missing) = missing_objects(observed, status) {
         return missing;

@@ -150,6 +150,7 @@ fn claimed(reason: TaskReason) -> TaskReason {
         | R::ContextLengthExceeded
         | R::ToolsDenied
         | R::Stalled
+        | R::BudgetExceeded
         | R::Stopped
         | R::CloneFailed
         | R::InvalidConfig => reason,

@@ -11,9 +11,11 @@
 //! - [`retry`]: another run, or the end.
 //! - [`cleanup`]: the Task has ended.
 //!
-//! Used by all: [`status`] builds the status, [`prices`] estimates a cost, [`unknown_reasons`] reads what older definitions did
+//! Used by all: [`status`] builds the status, [`prices`] estimates a cost, [`budget`] says what may still be
+//! spent, [`unknown_reasons`] reads what older definitions did
 //! not store.
 
+pub mod budget;
 pub mod dependencies;
 pub mod failure;
 pub mod fault;
@@ -23,13 +25,13 @@ pub mod unknown_reasons;
 
 use std::time::Duration;
 
+use axon_api::price::Price;
 use axon_api::{AgentConfig, Task, TaskPhase, TaskReason, TaskStatus, Workspace};
 use jiff::Timestamp;
 
 use super::branch_lock::Rival;
 use crate::task::build::prompt::PromptError;
 use crate::task::decide::dependencies::Dependencies;
-use crate::task::decide::prices::Price;
 use crate::task::decide::status::enter;
 use crate::task::decide::unknown_reasons::restore_reasons;
 use crate::task::observe::pod::{JobView, Needed, PodView};

@@ -4,18 +4,9 @@ use std::collections::BTreeMap;
 
 use axon_api::agents::AgentType;
 use axon_api::money::Money;
-use axon_api::usage::{Usage, reported_tokens};
+use axon_api::price::Price;
 use axon_api::{Task, yaml};
 use serde_json::{Map, Value};
-
-/// Prices of one model, in billionths of a US dollar per million tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Price {
-    input: Money,
-    output: Money,
-    cache_read: Money,
-    cache_write: Money,
-}
 
 /// What models cost. Empty unless somebody has configured one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,31 +68,6 @@ impl PriceTable {
         self.models
             .get(model)
             .or_else(|| of_prefix().map(|(_, price)| price))
-    }
-}
-
-impl Price {
-    /// Returns what a run would cost, in US dollars; `None` if its agent reported a cost, or not both its input and its
-    /// output.
-    #[must_use]
-    pub fn estimate(&self, usage: &Usage) -> Option<String> {
-        if usage.cost_usd.is_some() {
-            return None;
-        }
-        let parts = [
-            (usage.input_tokens?, self.input),
-            (usage.output_tokens?, self.output),
-            (usage.cache_read_tokens.unwrap_or_default(), self.cache_read),
-            (usage.cache_write_tokens.unwrap_or_default(), self.cache_write),
-        ];
-        let millionths: u128 = parts
-            .into_iter()
-            .map(|(tokens, price)| {
-                let tokens = reported_tokens(tokens).unwrap_or_default().unsigned_abs();
-                u128::from(tokens) * u128::from(price.nanos())
-            })
-            .sum();
-        Some(Money::at_most((millionths + 500_000) / 1_000_000).to_string())
     }
 }
 
@@ -221,6 +187,8 @@ fn dollars(value: &Value) -> Result<Money, String> {
 
 #[cfg(test)]
 mod tests {
+    use axon_api::usage::Usage;
+
     use super::*;
     use crate::task::fixtures::task;
 

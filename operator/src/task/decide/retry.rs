@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::with_job::newest;
-use super::{Decision, Observed, agent_end, before_job, fail, move_to, stay};
+use super::{Decision, Observed, agent_end, before_job, budget, fail, move_to, stay};
 use crate::task::decide::failure::{self, Failure};
 use crate::task::decide::fault;
 use crate::task::decide::status::{record_attempt, record_lost};
@@ -64,7 +64,8 @@ pub(crate) fn after_attempts(
     let mut status = status.clone();
     let policy = observed.task.spec.retry_policy.as_ref();
     let made = status.retries.unwrap_or_default();
-    let pause = if stopped || !observed.can_repeat {
+    let refused = budget::left(observed.task, &status, observed.price).err();
+    let pause = if stopped || !observed.can_repeat || refused.is_some() {
         None
     } else if replaced_anyway && disruptions(&status) < MAX_DISRUPTIONS {
         Some(Duration::ZERO)
@@ -80,6 +81,16 @@ pub(crate) fn after_attempts(
         if would && !observed.can_repeat && !stopped {
             let message = format!("{message}; {NOT_COUNTED}");
             return fail(observed, &status, failure.reason, &message);
+        }
+        if would
+            && !stopped
+            && let Some(refused) = refused
+        {
+            let message = format!(
+                "{}, so it is not run again; the last run failed ({}): {message}",
+                refused.message, failure.reason
+            );
+            return fail(observed, &status, refused.reason, &message);
         }
         return fail(observed, &status, failure.reason, message);
     };
@@ -186,6 +197,10 @@ fn create(observed: &Observed<'_>, status: &TaskStatus) -> Decision {
     // Two pods of a Task at the same time would push to the same branch.
     if observed.pods.iter().any(|pod| !pod.is_over() && !pod.gone) {
         return Decision::Wait(None);
+    }
+    // The Task's budget and prices may be others than when the run was planned.
+    if let Err(refused) = budget::left(observed.task, status, observed.price) {
+        return fail(observed, status, refused.reason, &refused.message);
     }
     before_job::missing_objects(observed, status).unwrap_or_else(|| {
         Decision::CreateJob(Box::new(TaskStatus {

@@ -3,6 +3,7 @@
 
 use axon_api::outputs::claims;
 use axon_api::outputs::{results, usage_from_results};
+use axon_api::price::Price;
 use axon_api::shown::storable;
 use axon_api::usage::Usage;
 use axon_api::v1alpha1::{Attempt, condition};
@@ -10,7 +11,6 @@ use axon_api::{TaskPhase, TaskReason, TaskStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::prices::Price;
 use crate::kube::conditions::{ConditionState, whole_second};
 use crate::task::decide::failure::Failure;
 use crate::task::observe::pod::{Ended, PodView};

@@ -13,6 +13,7 @@ use crate::task::observe::pod::{ContainerView, Ended, Held, JobEnd};
 
 mod volumes;
 
+mod budget;
 mod progress;
 
 mod stop;

@@ -91,7 +91,13 @@ fn for_others(json: &str) -> serde_json::Result<String> {
         ["metadata", "labels"] | ["spec", "model"] => Keep::Nothing,
         [
             "status",
-            "phase" | "reason" | "jobName" | "githubToken" | "satisfiedDependencies" | "completionTime",
+            "phase"
+            | "reason"
+            | "jobName"
+            | "githubToken"
+            | "satisfiedDependencies"
+            | "completionTime"
+            | "budgets",
         ]
         | ["status", "observedGeneration"] => Keep::All,
         ["status", _] => Keep::Nothing,
@@ -108,6 +114,7 @@ fn finished(status: TaskStatus) -> TaskStatus {
         completion_time: status.completion_time,
         github_token: status.github_token,
         satisfied_dependencies: status.satisfied_dependencies,
+        budgets: status.budgets,
         observed_generation: status.observed_generation,
         ..TaskStatus::default()
     }

@@ -109,7 +109,7 @@ pub struct Filled(Arc<watch::Sender<usize>>);
 
 impl Filled {
     /// Returns what tells, once, that the list is complete.
-    fn on_first_list<K>(self) -> impl Fn(&watcher::Event<K>) + Send + 'static {
+    pub(crate) fn on_first_list<K>(self) -> impl Fn(&watcher::Event<K>) + Send + 'static {
         let told = AtomicBool::new(false);
         move |event| {
             if matches!(event, watcher::Event::InitDone) && !told.swap(true, Ordering::Relaxed) {
