@@ -28,6 +28,10 @@ pub struct Config {
     pub namespace: Option<String>,
     /// Name of an AgentConfig.
     pub agent_config: Option<String>,
+    /// Most US dollars of a Task.
+    pub max_cost: Option<String>,
+    /// Most tokens of a Task.
+    pub max_tokens: Option<String>,
     /// Workspace.
     pub workspace: Option<WorkspaceConfig>,
 }
@@ -51,7 +55,7 @@ pub struct WorkspaceConfig {
 pub type Key = (&'static str, &'static str);
 
 /// The keys of the file.
-pub const KEYS: [Key; 9] = [
+pub const KEYS: [Key; 11] = [
     (
         "oauthToken",
         "OAuth token of the agent's provider; a Secret is made from it. `none` if the agent needs no credential",
@@ -72,6 +76,14 @@ pub const KEYS: [Key; 9] = [
     ("model", "Model, instead of the agent's default"),
     ("namespace", "Namespace, instead of the context's"),
     ("agentConfig", "Name of an AgentConfig"),
+    (
+        "maxCost",
+        "Most US dollars that a Task may spend, such as `\"5\"`: the default of `--max-cost`",
+    ),
+    (
+        "maxTokens",
+        "Most tokens that a Task may use, such as `2M`: the default of `--max-tokens`",
+    ),
     (
         "workspace",
         "The repository that agents work on; a map of the keys below",
@@ -224,6 +236,8 @@ impl Config {
             &mut self.model,
             &mut self.namespace,
             &mut self.agent_config,
+            &mut self.max_cost,
+            &mut self.max_tokens,
             &mut workspace.name,
             &mut workspace.repo,
             &mut workspace.reference,

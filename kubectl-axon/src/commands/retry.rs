@@ -9,6 +9,7 @@ use crate::error::{Action, CliError, Result};
 use crate::follow::{self, Options};
 use crate::globals::Globals;
 use crate::kinds::{Kind, parse_named};
+use crate::objects::budget::BudgetFlags;
 use crate::objects::new_task;
 use crate::objects::plan::{Plan, own_labels};
 use crate::objects::{existence, manifest};
@@ -16,12 +17,13 @@ use crate::term::output::{ObjectFormat, Ui};
 
 const DETAILS: &str = "\
 The new task asks for the same as the old one, which stays as it is. One that a taskspawner made is
-repeated as the spawner's: it has its labels, and counts for maxConcurrency. To change something, or
-to run it apart from the spawner: kubectl axon run --from-task.
+repeated as the spawner's: it has its labels, and counts for maxConcurrency. It may have another
+budget. To change something else, or to run it apart from the spawner: kubectl axon run --from-task.
 
 Examples:
   kubectl axon retry fix-login
-  kubectl axon retry fix-login --name fix-login-again -w";
+  kubectl axon retry fix-login --name fix-login-again -w
+  kubectl axon retry fix-login --max-cost 10";
 
 /// Runs a task that has ended once more, as a new task
 #[derive(Parser, Debug)]
@@ -33,6 +35,9 @@ pub struct Args {
     /// Name of the new task [default: the old one with -r1, -r2, ...]
     #[arg(long)]
     pub name: Option<String>,
+    /// What the new task may spend, instead of what the old one could.
+    #[command(flatten)]
+    pub budget: BudgetFlags,
     /// Follow the new task to its end; exit code 3 if it fails
     #[arg(short, long)]
     pub watch: bool,
@@ -72,7 +77,8 @@ pub async fn execute(ui: &Ui, globals: &Globals, args: Args) -> Result<()> {
         Some(name) => name,
         None => free_name(&old_name, &taken(&cluster).await?),
     };
-    let task = repeated(&old, &old_name, &name);
+    let mut task = repeated(&old, &old_name, &name);
+    task.spec.budget = args.budget.over(task.spec.budget.as_ref())?;
     let created = new_task::create(&cluster, &task, false).await?;
     new_task::print_new(ui, &created, &name, args.output, args.watch)?;
     let plan = Plan {

@@ -15,6 +15,7 @@ use self::plan::plan;
 use crate::error::{CliError, Result};
 use crate::follow::{self, Options};
 use crate::globals::{DryRun, Globals};
+use crate::objects::budget::BudgetFlags;
 use crate::objects::credentials::CredentialFlags;
 use crate::objects::new_task::{create, print_new, print_task};
 use crate::objects::plan::Plan;
@@ -38,6 +39,7 @@ Examples:
   kubectl axon run -p \"Add a hello world program in Python\"
   kubectl axon run -p @prompt.md --workspace my-repo --branch fix/login -w
   kubectl axon run -p \"Write tests\" --depends-on scaffold --timeout 30m
+  kubectl axon run -p \"Fix the flaky tests\" --max-cost 5 --max-tokens 2M
   kubectl axon run --from-task fix-login -t codex -p \"Now with tests\"
   kubectl axon run --from taskspawner/fix-bugs --item 42 --dry-run
   kubectl axon run -p \"Fix the bug\" --dry-run > task.yaml";
@@ -89,6 +91,9 @@ pub struct Args {
     /// Longest run time, such as 30m or 1h
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<String>,
+    /// What the task may spend.
+    #[command(flatten)]
+    pub budget: BudgetFlags,
     /// Environment variable of the agent (repeatable)
     #[arg(long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,

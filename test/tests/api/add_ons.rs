@@ -163,7 +163,7 @@ fn gitops_samples_keep_the_definitions() {
         let kept: Vec<bool> = definitions
             .map(|d| d["metadata"]["annotations"][annotation].is_string())
             .collect();
-        assert_eq!(kept, [true; 5], "{annotation}");
+        assert_eq!(kept, [true; 6], "{annotation}");
     }
     let check = &flux_spec["healthChecks"][0];
     let deployment = &documents(&config("operator/deployment.yaml"))[0];

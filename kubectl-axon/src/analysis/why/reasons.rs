@@ -153,6 +153,20 @@ pub(crate) fn words(
                     ],
                 ),
                 Some(R::PodLost) => ("its pod, node or job was lost", vec![retry()]),
+                Some(R::BudgetExceeded) => (
+                    "it has spent what its budget allows",
+                    vec![
+                        logs(),
+                        format!("kubectl axon retry {name} --max-cost DOLLARS{flag}"),
+                    ],
+                ),
+                Some(R::BudgetExhausted) => (
+                    "a TaskBudget has no room for what it may spend",
+                    vec![
+                        format!("kubectl axon get budgets{flag}"),
+                        format!("kubectl axon retry {name} --max-cost DOLLARS{flag}"),
+                    ],
+                ),
                 Some(R::Stalled) => ("its agent was silent for too long", vec![logs(), retry()]),
                 _ => ("its agent failed", vec![logs(), retry()]),
             };
@@ -202,6 +216,14 @@ pub(crate) fn words(
             });
             (format!("can't have its pod for now: {said}"), next)
         }
+        (_, Some(R::BudgetExhausted)) => (message.clone(), vec![format!("kubectl axon get budgets{flag}")]),
+        (_, Some(R::BudgetNeedsCap)) => (
+            format!("waits: {message}"),
+            vec![
+                format!("kubectl axon get budgets{flag}"),
+                format!("kubectl axon run --from-task {name} --max-cost DOLLARS{flag}"),
+            ],
+        ),
         (_, Some(R::Queued)) => (
             format!("is queued: {message}"),
             vec![

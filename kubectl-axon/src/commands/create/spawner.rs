@@ -13,6 +13,7 @@ use super::{Common, checked_name, object, pruned, text_or_file};
 use crate::config_file::Config;
 use crate::error::{CliError, Result};
 use crate::kinds::Kind;
+use crate::objects::budget::BudgetFlags;
 use crate::objects::credentials;
 use crate::objects::credentials::CredentialFlags;
 use crate::objects::inputs;
@@ -75,6 +76,9 @@ pub struct Args {
     /// Delete tasks this long after they have ended, such as 24h
     #[arg(long, value_name = "DURATION")]
     pub ttl: Option<String>,
+    /// What each task may spend.
+    #[command(flatten)]
+    pub budget: BudgetFlags,
     /// How often to look for items
     #[arg(long, value_name = "DURATION", default_value = "5m")]
     pub poll_interval: String,
@@ -165,7 +169,7 @@ pub(super) fn plan(args: &Args, config: &Config) -> Result<(Value, Vec<WantedSec
     let template = json!({
         "type": agent, "credentials": credentials, "model": model.filter(|m| !m.is_empty()),
         "workspaceRef": workspace, "agentConfigRef": agent_config.map(|name| json!({"name": name})),
-        "branch": args.branch, "promptTemplate": prompt,
+        "branch": args.branch, "promptTemplate": prompt, "budget": args.budget.or_of(config).over(None)?,
         "ttlSecondsAfterFinished": args.ttl.as_deref().map(inputs::ttl).transpose()?,
     });
     let spec = json!({

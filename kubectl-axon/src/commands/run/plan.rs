@@ -55,7 +55,7 @@ pub(crate) fn plan(args: &Args, config: &Config, prompt: String, name: &str) -> 
         retry_policy: None,
         stall_timeout: None,
         trust: None,
-        budget: None,
+        budget: args.budget.or_of(config).over(None)?,
     };
     let mut task = Task::new(name, spec);
     task.metadata.labels = Some(labels);

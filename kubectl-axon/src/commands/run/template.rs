@@ -173,6 +173,7 @@ pub(crate) fn vary(
     if let Some(ttl) = &args.ttl {
         spec.ttl_seconds_after_finished = Some(inputs::ttl(ttl)?);
     }
+    spec.budget = args.budget.over(spec.budget.as_ref())?;
     let mut overrides = spec.pod_overrides.take().unwrap_or_default();
     if let Some(timeout) = &args.timeout {
         overrides.active_deadline_seconds = Some(inputs::timeout(timeout)?);

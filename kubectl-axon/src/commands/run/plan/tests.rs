@@ -276,3 +276,25 @@ fn a_prompt_with_dependencies_must_be_a_template() {
         "without it the prompt is what it is"
     );
 }
+
+#[test]
+fn a_cap_comes_from_flags_or_from_the_file() {
+    let file = config("{apiKey: none, maxCost: '5', maxTokens: 2M}");
+    let budget = |words: &[&str], config: &Config| planned(words, config).unwrap().task.spec.budget;
+    assert_eq!(budget(&[], &config("{apiKey: none}")), None);
+    let of_file = budget(&[], &file).unwrap();
+    assert_eq!(
+        (of_file.cost().unwrap().to_string(), of_file.tokens()),
+        ("5.00".into(), Some(2_000_000))
+    );
+    let of_flags = budget(&["--max-cost", "2.50", "--max-tokens", "500k"], &file).unwrap();
+    assert_eq!(
+        (of_flags.cost().unwrap().to_string(), of_flags.tokens()),
+        ("2.50".into(), Some(500_000))
+    );
+    let refused = planned(&["--max-cost", "much"], &file).unwrap_err();
+    assert_eq!(refused.kind, Kind::Usage);
+    assert!(refused.to_string().contains("--max-cost \"much\""));
+    let bad_file = planned(&[], &config("{apiKey: none, maxTokens: lots}")).unwrap_err();
+    assert!(bad_file.to_string().contains("--max-tokens \"lots\""));
+}
