@@ -234,6 +234,10 @@ pub struct Reservation {
     /// The Task's cap. Runs are one.
     #[serde(flatten)]
     pub amount: BudgetAmount,
+    /// A word for the TaskBudgets in which the amount was reserved together.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 64))]
+    pub set: String,
     /// Set once the amount is what the Task has spent, and counts as such until then. The entry stays until the Task is known to
     /// have ended, so that it is counted once.
     #[serde(default, skip_serializing_if = "Option::is_none")]

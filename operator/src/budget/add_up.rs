@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axon_api::Task;
 use axon_api::labels;
-use axon_api::v1alpha1::{TaskRecord, TaskRecordSpec};
+use axon_api::v1alpha1::{TaskReason, TaskRecord, TaskRecordSpec};
 use kube::{Resource as _, ResourceExt as _};
 use serde::Deserialize;
 
@@ -25,6 +25,7 @@ impl Keeper {
     /// records afterwards misses none.
     pub(super) async fn add_up(&self, opened: &Opened) -> Result<Ledger, CallError> {
         let namespace = opened.budget.namespace().unwrap_or_default();
+        self.tasks_are_known().await;
         let (name, now) = (opened.budget.name_any(), self.now());
         let tasks: Vec<_> = self
             .tasks_in(&namespace)
@@ -43,7 +44,9 @@ impl Keeper {
                 continue;
             };
             let spawner = spec.task_spawner.as_deref();
-            if !cap::counts(&opened.budget.spec, &spec.task_labels, spawner) {
+            // Of a Task that was deleted while nobody watched, no label is known: it counts everywhere.
+            let is_unknown = spec.reason == Some(TaskReason::Deleted) && spec.task_labels.is_empty();
+            if !is_unknown && !cap::counts(&opened.budget.spec, &spec.task_labels, spawner) {
                 continue;
             }
             let Some(completion) = &spec.completion_time else {
@@ -54,7 +57,7 @@ impl Keeper {
                 continue;
             }
             let amount = cap::spent(&Consumed {
-                has_started: spec.start_time.is_some(),
+                has_started: spec.start_time.is_some() || spec.incomplete,
                 usage: spec.usage.as_ref(),
                 is_incomplete: spec.incomplete,
                 cap: Cap::of(spec.budget.as_ref()),
@@ -81,6 +84,7 @@ impl Keeper {
                     &task.name_any(),
                     task.spec.agent,
                     effective(task, &status, per_task).amount(),
+                    "",
                 );
             }
         }

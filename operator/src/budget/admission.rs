@@ -8,6 +8,9 @@
 //!    is held already; the Job comes after the last write.
 //! 2. A pass that takes back writes every budget in the *reverse* order, each on the version read at its start.
 //!
+//! Both rules need passes over the same budgets. An entry says for which set it was made; a pass over another set, as after an edit of a
+//! selector or a label, takes nothing back.
+//!
 //! Before an entry is made, a live call asks whether the Task has ended: a replica that knows only an old state of the Task would
 //! otherwise reserve for one that is counted and forgotten.
 //!
@@ -57,7 +60,10 @@ pub fn plan(who: &Applicant<'_>, books: &[Book], now: Timestamp) -> Plan {
     if entries().any(|entry| !entry.is_held()) {
         return Plan::Over;
     }
-    let held = entries().count();
+    // What is held for less than the Task may spend now is not enough.
+    let held = entries().filter(|entry| entry.amount.covers(who.amount)).count();
+    // A part that another set of budgets was complete with, or of a Task that has spent already, is no rest of a broken pass.
+    let is_rest = !who.has_run && entries().all(|entry| entry.set == who.set);
     let fits = |book: &Book| book.ledger.fits(who.uid, who.amount, &book.limit, now);
     let full = books
         .iter()
@@ -75,14 +81,14 @@ pub fn plan(who: &Applicant<'_>, books: &[Book], now: Timestamp) -> Plan {
         // What is held everywhere was given, whatever has become of the limit since: the Job may be there.
         Some((book, full)) if held < books.len() => {
             let mut writes = Vec::new();
-            if held > 0 {
+            if is_rest && entries().next().is_some() {
                 writes = changed(&|ledger| ledger.release(who.uid));
                 writes.reverse();
             }
             Plan::Wait { writes, book, full }
         }
         _ => Plan::Admit(changed(&|ledger| {
-            ledger.hold(who.uid, who.task, who.agent, who.amount);
+            ledger.hold(who.uid, who.task, who.agent, who.amount, who.set);
         })),
     }
 }
@@ -98,6 +104,10 @@ pub struct Applicant<'a> {
     pub agent: axon_api::agents::AgentType,
     /// Its cap, and one run.
     pub amount: Amount,
+    /// A word for the budgets that count it, another one for other budgets.
+    pub set: &'a str,
+    /// True once it has had a Job: what is held for it may be spent.
+    pub has_run: bool,
 }
 
 #[cfg(test)]

@@ -57,6 +57,12 @@ impl Amount {
         }
     }
 
+    /// Returns true if `other` is no more than this in anything.
+    #[must_use]
+    pub fn covers(self, other: Self) -> bool {
+        self.cost >= other.cost && self.tokens >= other.tokens && self.runs >= other.runs
+    }
+
     /// Returns true if there is nothing.
     #[must_use]
     pub fn is_zero(self) -> bool {

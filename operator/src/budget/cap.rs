@@ -150,11 +150,12 @@ pub fn spent(consumed: &Consumed<'_>) -> Amount {
     }
 }
 
-/// Returns true if a pod of these may have spent something that nobody has reported.
+/// Returns true if a pod of these may have spent something that nobody has reported: it left no figures, or none of a kind that
+/// another one has.
 #[must_use]
 pub fn is_incomplete(attempts: &[Attempt]) -> bool {
-    let may_have_spent = |attempt: &&Attempt| {
-        let had_no_chance = matches!(
+    let had_a_chance = |attempt: &&Attempt| {
+        let had_none = matches!(
             attempt.reason,
             Some(
                 TaskReason::ImagePull
@@ -164,9 +165,20 @@ pub fn is_incomplete(attempts: &[Attempt]) -> bool {
                     | TaskReason::AuthFailed
             )
         );
-        attempt.usage.is_none() && !had_no_chance
+        attempt.usage.is_some() || !had_none
     };
-    attempts.iter().find(may_have_spent).is_some()
+    let usages = || {
+        attempts
+            .iter()
+            .filter(had_a_chance)
+            .map(|attempt| attempt.usage.as_ref())
+    };
+    let has_cost = |usage: &Usage| usage.cost().or(usage.estimated_cost()).is_some();
+    let has_tokens = |usage: &Usage| usage.input_tokens.or(usage.output_tokens).is_some();
+    let is_in_part = |has: &dyn Fn(&Usage) -> bool| {
+        usages().flatten().any(has) && usages().flatten().any(|usage| !has(usage))
+    };
+    usages().any(|usage| usage.is_none()) || is_in_part(&has_cost) || is_in_part(&has_tokens)
 }
 
 #[cfg(test)]
@@ -263,6 +275,32 @@ mod tests {
         );
         assert_eq!(cap(own, &[]), Ok(own));
         assert_eq!(own.store().unwrap().cost(), own.cost);
+    }
+
+    #[test]
+    fn an_attempt_without_figures_that_another_has_is_incomplete() {
+        let attempt = |cost: Option<&str>, tokens: Option<i64>, reason| Attempt {
+            reason,
+            usage: (cost.is_some() || tokens.is_some()).then(|| Usage {
+                cost_usd: cost.map(Into::into),
+                input_tokens: tokens,
+                ..Usage::default()
+            }),
+            ..Attempt::default()
+        };
+        let whole = attempt(Some("1"), Some(1), None);
+        let (tokens, nothing) = (attempt(None, Some(1), None), attempt(None, None, None));
+        let image = attempt(None, None, Some(TaskReason::ImagePull));
+        for (attempts, expected) in [
+            (vec![], false),
+            (vec![whole.clone()], false),
+            (vec![tokens.clone(), tokens.clone()], false),
+            (vec![tokens, whole.clone()], true),
+            (vec![nothing, whole.clone()], true),
+            (vec![image, whole], false),
+        ] {
+            assert_eq!(is_incomplete(&attempts), expected, "{attempts:?}");
+        }
     }
 
     #[test]

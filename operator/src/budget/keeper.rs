@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use super::admission::{Applicant, Book, Plan, plan};
-use super::amount::Limit;
+use super::amount::{Amount, Limit};
 use super::cap::{self, Cap, Consumed};
 use super::condition::{self, Unusable};
 use super::ledger::Ledger;
@@ -28,7 +28,7 @@ use crate::kube::call::{CallError, timed};
 use crate::kube::watch::write_status_only;
 
 /// Passes that begin again because somebody else has written, before the Task is looked at later.
-const TRIES: usize = 4;
+const TRIES: usize = 6;
 /// Tasks that are woken by one event of a budget. The oldest goes first, and its start is the next event.
 const WOKEN: usize = 8;
 /// Longest that a Task waits for room without another look. Events come long before.
@@ -71,6 +71,8 @@ pub(super) struct Opened {
     limit: Limit,
     length: Duration,
     pub(super) window: Window,
+    /// True if the books were added up anew and are not written yet.
+    is_added_up: bool,
 }
 
 impl Keeper {
@@ -93,6 +95,11 @@ impl Keeper {
             gates: Mutex::default(),
             queues: Mutex::default(),
         }))
+    }
+
+    /// Waits until the Tasks are listed: amounts of Tasks that are not known yet would be missing.
+    pub(super) async fn tasks_are_known(&self) {
+        let _ = self.0.tasks.wait_until_ready().await;
     }
 
     pub(super) fn now(&self) -> jiff::Timestamp {
@@ -124,13 +131,17 @@ impl Keeper {
         let Some(queue) = queues.get(&namespace) else {
             return Vec::new();
         };
-        let mut names = queue.first(&name, true, WOKEN);
         let told = budget
             .status
             .as_ref()
             .and_then(|status| status.observed_generation);
-        if told != budget.metadata.generation || budget.metadata.deletion_timestamp.is_some() {
-            names.extend(queue.first(&name, false, usize::MAX));
+        let is_gone = self.0.budgets.get(&ObjectRef::from_obj(budget)).is_none();
+        let has_changed =
+            is_gone || told != budget.metadata.generation || budget.metadata.deletion_timestamp.is_some();
+        let most = if has_changed { usize::MAX } else { WOKEN };
+        let mut names = queue.first(&name, true, most);
+        if has_changed {
+            names.extend(queue.first(&name, false, most));
         }
         names
             .iter()
@@ -189,6 +200,7 @@ impl Keeper {
     /// If the API server does not answer.
     pub async fn admit(&self, task: &Task, own: Cap, cost_is_known: bool) -> Result<Admission, CallError> {
         if self.budgets_of(task).is_empty() {
+            self.forget(task);
             return Ok(Admission::Go(Vec::new(), None));
         }
         let gate = self.gate(&task.namespace().unwrap_or_default());
@@ -263,6 +275,12 @@ impl Keeper {
                 }
             }
         }
+        for opened in opened.iter().filter(|opened| opened.is_added_up) {
+            self.write(opened, opened.ledger.clone()).await?;
+        }
+        if opened.iter().any(|opened| opened.is_added_up) {
+            return Ok(None);
+        }
         let now = self.0.clock.now();
         let behind = {
             let queues = self.0.queues.lock();
@@ -290,11 +308,17 @@ impl Keeper {
                 ledger: opened.ledger.clone(),
             })
             .collect();
+        let set = super::basis::of_set(&named.iter().map(|(name, _)| *name).collect::<Vec<_>>());
         let who = Applicant {
             uid: &uid,
             task: &name,
             agent: task.spec.agent,
             amount: cap.amount(),
+            set: &set,
+            has_run: task
+                .status
+                .as_ref()
+                .is_some_and(|status| status.job_name.is_some()),
         };
         match plan(&who, &books, now) {
             Plan::Over => Ok(Some(Admission::Again)),
@@ -353,10 +377,11 @@ impl Keeper {
             return Ok(Vec::new());
         }
         let cap = effective(task, status, default);
+        let is_incomplete = cap::is_incomplete(&status.attempts);
         let amount = cap::spent(&Consumed {
-            has_started: status.start_time.is_some(),
+            has_started: status.start_time.is_some() || is_incomplete,
             usage: status.usage.as_ref(),
-            is_incomplete: cap::is_incomplete(&status.attempts),
+            is_incomplete,
             cap,
         });
         let at = status
@@ -365,18 +390,19 @@ impl Keeper {
             .map_or_else(|| self.0.clock.now(), |time| time.0);
         let gate = self.gate(&namespace);
         let _passes_one_by_one = gate.lock().await;
-        let mut names = Vec::new();
+        let (mut names, mut skipped) = (Vec::new(), Vec::new());
         let mut left = TRIES;
         loop {
-            let next = self
-                .in_namespace(&namespace)
-                .into_iter()
-                .find(|budget| concerned(budget) && !names.contains(&budget.name_any()));
+            let is_left = |budget: &TaskBudget| {
+                let name = budget.name_any();
+                concerned(budget) && !names.contains(&name) && !skipped.contains(&name)
+            };
+            let next = self.in_namespace(&namespace).into_iter().find(is_left);
             let Some(budget) = next else { return Ok(names) };
             let budget_name = budget.name_any();
             let Ok(mut opened) = self.open(budget).await? else {
-                // Nothing was reserved in it, and its sums are added up anew from records once it can be used.
-                names.push(budget_name);
+                // Counted by the sweep, once the budget can be used: the Task does not say that it is counted here.
+                skipped.push(budget_name);
                 continue;
             };
             let entry = opened.ledger.entry(&uid);
@@ -392,7 +418,16 @@ impl Keeper {
             let until = opened.window.until(at);
             opened.ledger.settle(&uid, &name, task.spec.agent, amount, until);
             let ledger = opened.ledger.clone();
-            if self.write(&opened, ledger).await? {
+            let written = match self.write(&opened, ledger).await {
+                // No reason for a Task not to end; the sweep tries again.
+                Err(error) if error.is_refusal() => {
+                    tracing::warn!(%namespace, budget = %budget_name, %error, "what a task has spent is not counted yet");
+                    skipped.push(budget_name);
+                    continue;
+                }
+                written => written?,
+            };
+            if written {
                 names.push(budget_name);
             } else if left == 0 {
                 return Err(CallError::Timeout {
@@ -402,6 +437,30 @@ impl Keeper {
                 left -= 1;
             }
         }
+    }
+
+    /// Returns the cap that is reserved for a Task, if one is: it counts where neither its spec nor its status has one.
+    #[must_use]
+    pub fn held_cap(&self, task: &Task) -> Option<Budget> {
+        let uid = task.uid()?;
+        let budgets = self.in_namespace(&task.namespace().unwrap_or_default());
+        let entries = budgets.iter().filter_map(|budget| {
+            let ledger = Ledger::read(budget.status.as_ref()?);
+            ledger
+                .entry(&uid)
+                .filter(|entry| entry.is_held())
+                .map(|entry| entry.amount)
+        });
+        let amount = entries.reduce(|one, other| Amount {
+            cost: one.cost.max(other.cost),
+            tokens: one.tokens.max(other.tokens),
+            runs: 1,
+        })?;
+        Cap {
+            cost: Some(amount.cost).filter(|cost| cost.nanos() > 0),
+            tokens: Some(amount.tokens).filter(|tokens| *tokens > 0),
+        }
+        .store()
     }
 
     async fn has_ended_meanwhile(&self, task: &Task) -> Result<bool, CallError> {
@@ -465,10 +524,12 @@ impl Keeper {
             limit: Limit::of(&budget.spec.limit),
             length: window.length(),
             window,
+            is_added_up: false,
             budget,
         };
         if status.basis.as_deref() != Some(basis.as_str()) {
             opened.ledger = self.add_up(&opened).await?;
+            opened.is_added_up = true;
         }
         Ok(Ok(opened))
     }

@@ -27,6 +27,8 @@ pub struct Entry {
     pub agent: AgentType,
     /// Its cap while it is held, and what it has spent afterwards.
     pub amount: Amount,
+    /// A word for the budgets in which it was reserved together; empty if it was not.
+    pub set: String,
     /// When the amount leaves the window; `None` while it is held.
     pub spent_until: Option<Timestamp>,
 }
@@ -74,6 +76,7 @@ impl Ledger {
             task: stored.task.clone(),
             agent: stored.agent,
             amount: Amount::stored(&stored.amount),
+            set: stored.set.clone(),
             spent_until: stored.spent_until.as_ref().map(|until| until.0),
         };
         Self {
@@ -108,6 +111,7 @@ impl Ledger {
                 task_uid: uid.clone(),
                 agent: entry.agent,
                 amount: entry.amount.store(),
+                set: entry.set.clone(),
                 spent_until: entry.spent_until.map(Time),
             })
             .collect();
@@ -173,11 +177,12 @@ impl Ledger {
     }
 
     /// Holds an amount for a Task.
-    pub fn hold(&mut self, uid: &str, task: &str, agent: AgentType, amount: Amount) {
+    pub fn hold(&mut self, uid: &str, task: &str, agent: AgentType, amount: Amount, set: &str) {
         let entry = Entry {
             task: task.to_owned(),
             agent,
             amount,
+            set: set.to_owned(),
             spent_until: None,
         };
         self.entries.insert(uid.to_owned(), entry);
@@ -196,6 +201,7 @@ impl Ledger {
             task: task.to_owned(),
             agent,
             amount,
+            set: String::new(),
             spent_until: Some(until),
         };
         if let Some(before) = self.entries.insert(uid.to_owned(), entry)

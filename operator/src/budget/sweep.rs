@@ -21,6 +21,7 @@ const PAUSE: Duration = Duration::from_secs(15);
 /// Goes through all budgets from time to time, until the returned future is dropped. `is_ending` tells of a Task that was deleted, by its
 /// UID, whether its pod may still say what it has spent.
 pub async fn run(keeper: Keeper, is_ending: impl Fn(&str) -> bool) {
+    keeper.tasks_are_known().await;
     loop {
         for budget in keeper.all() {
             if let Err(error) = keeper.put_in_order(&budget, &is_ending).await {
@@ -120,10 +121,11 @@ impl Keeper {
             ledger.release(&uid);
             return Ok(());
         }
+        let is_incomplete = cap::is_incomplete(&status.attempts);
         let amount = cap::spent(&Consumed {
-            has_started: status.start_time.is_some(),
+            has_started: status.start_time.is_some() || is_incomplete,
             usage: status.usage.as_ref(),
-            is_incomplete: cap::is_incomplete(&status.attempts),
+            is_incomplete,
             cap: effective(kept, status, Cap::of(opened.budget.spec.per_task.as_ref())),
         });
         let at = status
@@ -213,6 +215,7 @@ impl Keeper {
                     &live.name_any(),
                     live.spec.agent,
                     effective(&live, &status, per_task).amount(),
+                    "",
                 );
             }
         }

@@ -48,6 +48,8 @@ pub(super) async fn step(
     context: &Context,
 ) -> Result<Step, CallError> {
     let Decision::CreateJob(mut known) = decision else {
+        // Whatever it waits for now, it holds up nobody who waits for room.
+        context.keeper.forget(task);
         return Ok(Step::Do(decision));
     };
     let price = context.options.prices.price_of(task);
@@ -83,15 +85,19 @@ pub(super) async fn step(
             *admitted = Some((budgets, given));
             Step::Do(Decision::CreateJob(known))
         }
-        Admission::Wait(reason, message, wake) => Step::Do(say(
-            task,
-            &known,
-            TaskPhase::Waiting,
-            reason,
-            &message,
-            wake,
-            context,
-        )),
+        Admission::Wait(reason, message, wake) => {
+            // The run is still to come: without this the Job would seem to be lost.
+            known.next_run = task.status.as_ref().and_then(|status| status.next_run.clone());
+            Step::Do(say(
+                task,
+                &known,
+                TaskPhase::Waiting,
+                reason,
+                &message,
+                wake,
+                context,
+            ))
+        }
         Admission::Fail(reason, message) => Step::Do(say(
             task,
             &known,

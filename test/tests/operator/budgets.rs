@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use axon_api::v1alpha1::{TaskBudget, TaskBudgetStatus, TaskRecord};
 use axon_api::{Task, TaskPhase, TaskReason};
+use axon_test::kubelet::PodState;
 use axon_test::wait;
 use futures::future::join_all;
 use k8s_openapi::api::batch::v1::Job;
@@ -255,10 +256,7 @@ async fn a_task_that_is_deleted_while_it_runs_is_counted_and_leaves_a_record() {
     budget(&b, "team", "{limit: {costUSD: 10}, window: {every: Day}}").await;
     b.create("t", "model: priced-exactly\nbudget: {costUSD: 3}").await;
     b.until_phase("t", TaskPhase::Pending).await;
-    b.kubelet
-        .report_job("t", &axon_test::kubelet::PodState::AgentRunning)
-        .await
-        .unwrap();
+    b.kubelet.report_job("t", &PodState::AgentRunning).await.unwrap();
     b.until_phase("t", TaskPhase::Running).await;
     let tasks = b.namespace.api::<Task>();
     let uid = tasks.get("t").await.unwrap().uid().unwrap();
@@ -321,4 +319,74 @@ async fn a_budget_that_cannot_be_enforced_says_so_and_lets_nothing_start() {
         .await
         .unwrap();
     b.until_phase("u", TaskPhase::Pending).await;
+}
+
+#[tokio::test]
+async fn a_task_that_waits_before_another_run_goes_on_with_what_is_reserved_for_it() {
+    let b = bench().await;
+    budget(&b, "team", "{limit: {costUSD: 10}, window: {every: Day}}").await;
+    let more =
+        "model: priced-exactly\nbudget: {costUSD: 4}\nretryPolicy: {limit: 1, backoff: 1s, on: [AgentError]}";
+    b.create("t", more).await;
+    b.until_phase("t", TaskPhase::Pending).await;
+    budget(
+        &b,
+        "mars",
+        "{limit: {costUSD: 10}, window: {every: Day, timeZone: Mars/Base}}",
+    )
+    .await;
+    let failed = json!({"axon": 1, "final": true, "reason": "AgentError", "message": "boom",
+        "usage": {"costUSD": "1", "inputTokens": 1, "outputTokens": 1}, "outputs": []});
+    let end = PodState::AgentEnded {
+        exit_code: 1,
+        message: failed.to_string(),
+    };
+    b.kubelet.report_job("t", &end).await.unwrap();
+    let waits = b.until_reason("t", TaskReason::BudgetExhausted).await;
+    assert_eq!((waits.retries, waits.attempts.len()), (Some(1), 1));
+    assert!(waits.next_run.is_some(), "its run is still to come");
+    let books = books(&b, "team").await;
+    assert_eq!(
+        dollars(&books),
+        ("0.00".into(), "4.00".into()),
+        "what it has spent stays reserved"
+    );
+    b.namespace
+        .api::<TaskBudget>()
+        .delete("mars", &DeleteParams::default())
+        .await
+        .unwrap();
+    let starts = b.until_reason("t", TaskReason::Starting).await;
+    assert_eq!(starts.retries, Some(1), "not one more");
+    b.succeed("t", &report("0.5")).await;
+    b.until_phase("t", TaskPhase::Succeeded).await;
+    let counted = |books: &TaskBudgetStatus| dollars(books) == ("1.50".into(), "0.00".into());
+    until_books(&b, "team", "counts both runs", counted).await;
+}
+
+#[tokio::test]
+async fn a_task_with_a_given_cap_that_vanishes_counts_as_its_cap() {
+    let b = bench().await;
+    let given = "{limit: {costUSD: 10}, window: {every: Day}, perTask: {costUSD: 2}}";
+    budget(&b, "team", given).await;
+    b.create("t", "model: priced-exactly").await;
+    b.until_phase("t", TaskPhase::Pending).await;
+    b.kubelet.report_job("t", &PodState::AgentRunning).await.unwrap();
+    b.until_phase("t", TaskPhase::Running).await;
+    // Nothing is left of its run.
+    let jobs = b.namespace.api::<Job>();
+    jobs.delete("t", &DeleteParams::background()).await.unwrap();
+    let lost = b.until_phase("t", TaskPhase::Failed).await;
+    assert_eq!(lost.budgets, ["team"]);
+    until_books(&b, "team", "counts the cap", |books| dollars(books).0 == "2.00").await;
+    let records = b.namespace.api::<TaskRecord>();
+    let record = &records.list(&ListParams::default()).await.unwrap().items[0].spec;
+    assert!(record.incomplete);
+    assert_eq!(
+        record.budget.as_ref().unwrap().cost().unwrap().to_string(),
+        "2.00"
+    );
+    // A budget that is made later reads the same from the record.
+    budget(&b, "late", "{limit: {costUSD: 10}, window: {rolling: 1h}}").await;
+    until_books(&b, "late", "counts it too", |books| dollars(books).0 == "2.00").await;
 }

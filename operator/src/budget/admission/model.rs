@@ -177,6 +177,8 @@ impl World {
                 task: &uid,
                 agent: AgentType::Codex,
                 amount: dollars(task.cap),
+                set: "all",
+                has_run: false,
             };
             let (writes, then_job) = match plan(&who, &books, self.now) {
                 Plan::Admit(writes) => (writes, true),

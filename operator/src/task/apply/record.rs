@@ -35,7 +35,7 @@ pub fn record_of(task: &Task, status: &TaskStatus) -> Option<TaskRecord> {
         completion_time: status.completion_time.clone(),
         attempts: i32::try_from(status.attempts.len()).unwrap_or(i32::MAX),
         budget: status.budget.clone().or_else(|| task.spec.budget.clone()),
-        incomplete: status.start_time.is_some() && cap::is_incomplete(&status.attempts),
+        incomplete: cap::is_incomplete(&status.attempts),
         usage: status.usage.clone(),
     };
     let mut record = TaskRecord::new(&naming::task_record(name, uid), spec);

@@ -40,6 +40,9 @@ pub(super) async fn write_status(
     // Once: what became of the record since is others' business.
     let mut status = status.clone();
     if !has_ended(task) && status.phase.is_some_and(TaskPhase::is_terminal) {
+        if status.budget.is_none() && task.spec.budget.is_none() {
+            status.budget = context.keeper.held_cap(task);
+        }
         keep_record(task, &status, context).await?;
         // After the record and before the status: whoever repeats this finds what is counted already.
         let own = Cap::of(task.spec.budget.as_ref());
