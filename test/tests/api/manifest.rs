@@ -4,7 +4,7 @@ use axon_test::namespace::Namespace;
 use kube::core::Status;
 use serde_json::{Map, Value, json};
 
-/// A manifest of one of the four kinds.
+/// A manifest of one of the kinds that people write.
 #[derive(Clone, Debug)]
 pub struct Manifest(Value);
 
@@ -44,6 +44,10 @@ impl Manifest {
 
     pub fn cron() -> Self {
         Self::spawner(json!({"cron": {"schedule": "0 9 * * 1"}}))
+    }
+
+    pub fn budget(spec: Value) -> Self {
+        Self::of("TaskBudget", spec)
     }
 
     fn of(kind: &str, spec: Value) -> Self {

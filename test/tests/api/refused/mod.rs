@@ -1,5 +1,6 @@
 //! Manifests that the API server refuses, with what to mend in the message.
 
+mod budgets;
 mod references;
 mod sizes;
 mod spawners;
