@@ -18,13 +18,12 @@ use crate::kube::call::{CallError, timed};
 /// Pause between two rounds.
 const PAUSE: Duration = Duration::from_secs(15);
 
-/// Goes through all budgets from time to time, until the returned future is dropped. `is_ending` tells of a Task that was deleted, by its
-/// UID, whether its pod may still say what it has spent.
-pub async fn run(keeper: Keeper, is_ending: impl Fn(&str) -> bool) {
+/// Goes through all budgets from time to time, until the returned future is dropped.
+pub async fn run(keeper: Keeper) {
     keeper.tasks_are_known().await;
     loop {
         for budget in keeper.all() {
-            if let Err(error) = keeper.put_in_order(&budget, &is_ending).await {
+            if let Err(error) = keeper.put_in_order(&budget).await {
                 let (namespace, name) = (budget.namespace().unwrap_or_default(), budget.name_any());
                 tracing::warn!(%namespace, budget = %name, %error, "a task budget is not put in order; will try again");
             }
@@ -34,11 +33,7 @@ pub async fn run(keeper: Keeper, is_ending: impl Fn(&str) -> bool) {
 }
 
 impl Keeper {
-    async fn put_in_order(
-        &self,
-        budget: &TaskBudget,
-        is_ending: &impl Fn(&str) -> bool,
-    ) -> Result<(), CallError> {
+    async fn put_in_order(&self, budget: &TaskBudget) -> Result<(), CallError> {
         let namespace = budget.namespace().unwrap_or_default();
         let gate = self.gate(&namespace);
         let _passes_one_by_one = gate.lock().await;
@@ -51,7 +46,7 @@ impl Keeper {
         };
         let mut ledger = opened.ledger.clone();
         for (uid, entry) in opened.ledger.entries() {
-            self.check(&opened, &mut ledger, uid, entry, is_ending).await?;
+            self.check(&opened, &mut ledger, uid, entry).await?;
         }
         self.adopt(&opened, &mut ledger).await?;
         if self.says_more(&opened, &ledger) {
@@ -67,7 +62,6 @@ impl Keeper {
         ledger: &mut Ledger,
         uid: &str,
         entry: &Entry,
-        is_ending: &impl Fn(&str) -> bool,
     ) -> Result<(), CallError> {
         let namespace = opened.budget.namespace().unwrap_or_default();
         let kept = self.task(&ObjectRef::new(&entry.task).within(&namespace));
@@ -76,9 +70,6 @@ impl Keeper {
                 self.count_ended(opened, ledger, &task).await?;
             }
             // One that was counted is forgotten at the next write.
-            return Ok(());
-        }
-        if is_ending(uid) {
             return Ok(());
         }
         // The store may not have heard of a Task that another replica has started.

@@ -111,7 +111,7 @@ pub async fn run(
             }
         },
     );
-    let sweep = sweep::run(keeper.clone(), |_| false);
+    let sweep = sweep::run(keeper.clone());
     let (of_workspace, of_config) = (stores.dependents.clone(), stores.dependents.clone());
     let context = Arc::new(Context {
         client: client.clone(),
