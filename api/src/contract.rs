@@ -85,7 +85,7 @@ pub mod env {
     pub const MAX_COST_USD: &str = "AXON_MAX_COST_USD";
     /// Tokens of all kinds that this pod may use, when the Task has a cap on tokens.
     pub const MAX_TOKENS: &str = "AXON_MAX_TOKENS";
-    /// What the Task's model costs, as JSON with `input`, `output`, `cacheRead` and `cacheWrite`: decimal texts of US dollars
+    /// Prices of the Task's model, as JSON with `input`, `output`, `cacheRead` and `cacheWrite`: decimal texts of US dollars
     /// per million tokens. Set together with [`MAX_COST_USD`], where the operator's price table knows the model.
     pub const PRICE: &str = "AXON_PRICE";
     /// File with the prompt, set when the prompt is too long for an argument.

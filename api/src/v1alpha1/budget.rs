@@ -13,8 +13,8 @@ const MAX_AMOUNT: usize = 18;
 const MAX_TOKENS: i64 = 1_000_000_000_000;
 
 /// The most that a Task may spend, over all its attempts together: each pod gets what those before it have left. An agent that
-/// reaches it is stopped, its work is pushed, and the Task fails with reason `BudgetExceeded`. What the answer in flight
-/// costs at that moment is spent all the same.
+/// reaches it is stopped, its work is pushed, and the Task fails with reason `BudgetExceeded`. The cost of the answer in flight
+/// comes on top.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.costUSD) || has(self.tokens)")

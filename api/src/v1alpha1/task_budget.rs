@@ -24,8 +24,8 @@ pub mod budget_condition {
     pub const EXHAUSTED: &str = "Exhausted";
 }
 
-/// What a set of Tasks may spend. The amount of a Task's cap is reserved before its Job is made, so that Tasks that start at the
-/// same time never exceed the limit together.
+/// The spending limit of a set of Tasks. The operator reserves the cap of a Task before it creates the Job, so Tasks that start at the
+/// same time cannot exceed the limit together.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "axon.io",
@@ -62,7 +62,7 @@ pub struct TaskBudgetSpec {
     /// Labels of the Tasks that the budget counts; all Tasks of the namespace if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_selector: Option<LabelSelector>,
-    /// TaskSpawners whose Tasks the budget counts; if absent, Tasks are counted whoever made them. A Task has to match this and
+    /// TaskSpawners whose Tasks the budget counts; all Tasks if absent. A Task must match both this and
     /// `taskSelector`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(min = 1, max = 63)))]
@@ -74,10 +74,10 @@ pub struct TaskBudgetSpec {
     /// Cap of Tasks that have none of their own. Without it, such a Task waits with reason `BudgetNeedsCap`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_task: Option<Budget>,
-    /// What becomes of Tasks whose cost nobody will know.
+    /// Treatment of Tasks of unknown cost.
     #[serde(default)]
     pub on_unknown_cost: OnUnknownCost,
-    /// What becomes of a Task that finds no room.
+    /// Treatment of a Task that does not fit.
     #[serde(default)]
     pub on_exhausted: OnExhausted,
 }
@@ -146,7 +146,7 @@ pub enum Period {
     Month,
 }
 
-/// What becomes of Tasks whose cost nobody will know: their agent reports none, and the operator has no price for their model.
+/// Treatment of Tasks of unknown cost: the agent reports no cost, and the operator has no price for the model.
 #[derive(
     Clone,
     Copy,
@@ -168,7 +168,7 @@ pub enum OnUnknownCost {
     Refuse,
 }
 
-/// What becomes of a Task that finds no room.
+/// Treatment of a Task that does not fit.
 #[derive(
     Clone,
     Copy,

@@ -3,7 +3,8 @@
 use axon_api::v1alpha1::budget_condition::{EXHAUSTED, READY};
 use axon_api::v1alpha1::{TaskBudget, TaskBudgetStatus};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::kube::conditions::ConditionState;
 
 /// Why a budget can't be enforced as it is written. Its Tasks wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,35 +23,30 @@ pub fn set(
     waiting: usize,
     now: Timestamp,
 ) {
-    let old = status.conditions.clone();
     let is_full = waiting > 0;
-    let ready = wrong.map_or(("Enforced", "the budget is enforced".to_owned()), |wrong| {
-        (wrong.reason, wrong.message.clone())
+    let (reason, message) = wrong.map_or(("Enforced", "the budget is enforced"), |wrong| {
+        (wrong.reason, wrong.message.as_str())
     });
-    let room = if is_full {
-        ("TasksWait", "Tasks wait for room".to_owned())
+    let ready = ConditionState {
+        kind: READY,
+        status: wrong.is_none(),
+        reason,
+        message,
+    };
+    let (reason, message) = if is_full {
+        ("TasksWait", "Tasks wait for room")
     } else {
-        ("NoTaskWaits", "no Task waits for room".to_owned())
+        ("NoTaskWaits", "no Task waits for room")
+    };
+    let exhausted = ConditionState {
+        kind: EXHAUSTED,
+        status: is_full,
+        reason,
+        message,
     };
     let generation = budget.metadata.generation;
-    let condition = |kind: &str, is: bool, (reason, message): (&str, String)| {
-        let status = if is { "True" } else { "False" };
-        let since = old.iter().find(|old| old.type_ == kind && old.status == status);
-        Condition {
-            type_: kind.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message,
-            observed_generation: generation,
-            last_transition_time: since.map_or_else(
-                || Time(Timestamp::from_second(now.as_second()).unwrap_or(now)),
-                |old| old.last_transition_time.clone(),
-            ),
-        }
-    };
-    status.conditions = vec![
-        condition(READY, wrong.is_none(), ready),
-        condition(EXHAUSTED, is_full, room),
-    ];
+    status.conditions = [ready, exhausted]
+        .map(|state| state.after(&status.conditions, generation, now))
+        .to_vec();
     status.observed_generation = generation;
 }

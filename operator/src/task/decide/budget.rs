@@ -1,6 +1,5 @@
 //! What a Task may still spend: its cap, less what its attempts have spent. Pure.
 
-use axon_api::agents::AgentType;
 use axon_api::money::Money;
 use axon_api::price::Price;
 use axon_api::usage::{Usage, stored_tokens};
@@ -34,7 +33,7 @@ pub fn left(task: &Task, status: &TaskStatus, price: Option<&Price>) -> Result<O
     };
     let attempts = &status.attempts;
     let (cost, tokens) = caps(budget)?;
-    let is_blind = price.is_none() && !tells_cost(task.spec.agent);
+    let is_blind = price.is_none() && !task.spec.agent.reports_cost_live();
     if cost.is_some() && tokens.is_none() && is_blind {
         return Err(no_price(task));
     }
@@ -57,7 +56,7 @@ pub fn left(task: &Task, status: &TaskStatus, price: Option<&Price>) -> Result<O
 #[must_use]
 pub fn note(task: &Task, price: Option<&Price>) -> Option<String> {
     let (cost, tokens) = caps(task.spec.budget.as_ref()?).ok()?;
-    let is_blind = price.is_none() && !tells_cost(task.spec.agent);
+    let is_blind = price.is_none() && !task.spec.agent.reports_cost_live();
     (cost.is_some() && tokens.is_some() && is_blind).then(|| {
         format!(
             "spec.budget.costUSD is not watched, since {} reports no cost while it runs and {} has no price: \
@@ -66,11 +65,6 @@ pub fn note(task: &Task, price: Option<&Price>) -> Option<String> {
             model(task)
         )
     })
-}
-
-/// Returns true for agents that tell their cost after each answer. The others tell it at the end, or never.
-fn tells_cost(agent: AgentType) -> bool {
-    agent == AgentType::OpenCode
 }
 
 fn model(task: &Task) -> String {
@@ -203,6 +197,7 @@ fn tokens_of(usage: &Usage) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use axon_api::agents::AgentType;
     use serde_json::json;
 
     use super::*;
